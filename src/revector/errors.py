@@ -1,0 +1,161 @@
+"""Every error revector raises, each with the fields a caller needs to react to it.
+
+The message of an error says what was got, what was expected and what to do. Errors that are also a kind of
+``ValueError`` inherit from it, so that code which knows nothing of revector can still catch them.
+"""
+
+from __future__ import annotations
+
+
+class RevectorError(Exception):
+    """Base class of everything raised by revector on purpose."""
+
+
+class InvalidArgumentError(RevectorError, ValueError):
+    """An argument has a value that the function does not accept."""
+
+
+class ShapeError(RevectorError, ValueError):
+    """An array has the wrong number of dimensions, rows or columns."""
+
+
+class NumericalError(RevectorError, ArithmeticError):
+    """The numbers do not allow the computation: NaN, infinity, or no convergence."""
+
+
+class CorruptIndexError(RevectorError):
+    """An index file is truncated, of another format, or inconsistent."""
+
+
+class DeviceUnavailableError(RevectorError):
+    """The requested instruction set or device is not there."""
+
+
+class SpaceMismatchError(RevectorError, ValueError):
+    """Vectors of one embedding space were used where another is needed.
+
+    Attributes
+    ----------
+    expected, found : str
+        Description of the two spaces, or of the dimensions when no more is known.
+    """
+
+    def __init__(self, message: str, *, expected: str, found: str) -> None:
+        super().__init__(message)
+        self.expected = expected
+        self.found = found
+
+
+class StoreError(RevectorError):
+    """A store can not be opened, read or written."""
+
+
+class UnknownDocumentError(StoreError, KeyError):
+    """Document ids that the collection does not hold.
+
+    Attributes
+    ----------
+    ids : tuple of str
+        The unknown ids.
+    """
+
+    def __init__(self, ids: tuple[str, ...]) -> None:
+        self.ids = ids
+        shown = ", ".join(repr(i) for i in ids[:5]) + (", …" if len(ids) > 5 else "")
+        super().__init__(f"{len(ids)} unknown document id(s): {shown}; list the ids with Collection.ids()")
+
+    def __str__(self) -> str:
+        """Return the message itself (``KeyError`` would show its repr)."""
+        return str(self.args[0])
+
+
+class EncoderError(RevectorError):
+    """A model can not be loaded, or did not encode a text."""
+
+
+class RateLimitedError(EncoderError):
+    """The embedding service refused for now.
+
+    Attributes
+    ----------
+    retry_after_seconds : float or None
+        The pause that the service asked for.
+    """
+
+    def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class SpendCapError(EncoderError):
+    """The next request would cost more than the budget still holds."""
+
+
+class MigrationError(RevectorError):
+    """A migration can not do what was asked of it."""
+
+
+class IllegalTransitionError(MigrationError):
+    """A verb does not exist in the migration's present phase.
+
+    Attributes
+    ----------
+    phase : str
+        The present phase.
+    wanted : str
+        The phase that was asked for.
+    allowed : tuple of str
+        The phases that can follow the present one.
+    """
+
+    def __init__(self, phase: str, wanted: str, allowed: tuple[str, ...]) -> None:
+        self.phase, self.wanted, self.allowed = phase, wanted, allowed
+        choices = ", ".join(allowed) or "nothing: the phase is final"
+        super().__init__(f"a migration that is {phase} can not become {wanted}; from here it can become {choices}")
+
+
+class GateRefusedError(MigrationError):
+    """A gate before an irreversible or visible step did not pass.
+
+    Attributes
+    ----------
+    reasons : tuple of str
+        One sentence for each gate that failed.
+    """
+
+    def __init__(self, step: str, reasons: tuple[str, ...]) -> None:
+        self.step, self.reasons = step, reasons
+        super().__init__(f"{step} refused: " + "; ".join(reasons))
+
+
+class StaleAliasError(MigrationError):
+    """An alias moved between reading it and swapping it.
+
+    Attributes
+    ----------
+    alias : str
+        Name of the alias.
+    expected, found : int
+        Version the caller had read, and the version in the store.
+    """
+
+    def __init__(self, *, alias: str, expected: int, found: int) -> None:
+        self.alias, self.expected, self.found = alias, expected, found
+        super().__init__(
+            f"alias {alias!r} has version {found}, expected {expected}: somebody else moved it; "
+            "read its state again and decide anew"
+        )
+
+
+class LedgerConflictError(MigrationError):
+    """The ledger refused a second writer: another migration or another worker owns the row.
+
+    Attributes
+    ----------
+    alias : str
+        Alias of the collection that is being migrated.
+    """
+
+    def __init__(self, message: str, *, alias: str) -> None:
+        super().__init__(message)
+        self.alias = alias
