@@ -1,0 +1,269 @@
+# cython: language_level=3, freethreading_compatible=True
+# cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# distutils: language = c++
+"""Score normalisation and merging of small ranked lists.
+
+A search over two generations ends with a handful of lists of some dozens of hits each: too small for NumPy's call
+overhead to disappear, called once a query. Every function here is one pass over contiguous memory.
+
+Scores are similarities: higher is better. Every function refuses NaN and infinity (`NumericalError`): padding of a
+search (id -1, score -inf) is the caller's to cut off.
+"""
+
+import numpy as np
+
+from cython.operator cimport dereference as deref
+from libc.math cimport isfinite, sqrt
+from libc.stdint cimport int64_t
+from libcpp.unordered_map cimport unordered_map
+
+from revector.errors import InvalidArgumentError, NumericalError, ShapeError
+
+
+cdef const double[::1] _scores(values, str name="scores"):
+    """View ``values`` as contiguous float64; refuse other ranks and anything not finite."""
+    array = np.ascontiguousarray(values, dtype=np.float64)
+    if array.ndim != 1:
+        raise ShapeError(f"{name} has {array.ndim} dimensions, expected 1")
+    cdef const double[::1] view = array
+    cdef Py_ssize_t i
+    for i in range(view.shape[0]):
+        if not isfinite(view[i]):
+            raise NumericalError(f"{name}[{i}] is {view[i]}, expected a finite number; cut the padding off first")
+    return view
+
+
+cdef const int64_t[::1] _ids(values):
+    """View ``values`` as contiguous int64."""
+    array = np.ascontiguousarray(values, dtype=np.int64)
+    if array.ndim != 1:
+        raise ShapeError(f"ids has {array.ndim} dimensions, expected 1")
+    return array
+
+
+def min_max(scores):
+    """Stretch scores to [0, 1]: ``(s - min) / (max - min)``.
+
+    Parameters
+    ----------
+    scores : array_like of float, shape (n,)
+        Scores of one ranked list.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        All 0.5 where every score is the same: such a list prefers nobody.
+    """
+    cdef const double[::1] source = _scores(scores)
+    cdef Py_ssize_t i, n = source.shape[0]
+    result = np.full(n, 0.5)
+    if n == 0:
+        return result
+    cdef double[::1] out = result
+    cdef double low = source[0], high = source[0]
+    for i in range(1, n):
+        low = min(low, source[i])
+        high = max(high, source[i])
+    if high > low:
+        for i in range(n):
+            out[i] = (source[i] - low) / (high - low)
+    return result
+
+
+def z_score(scores, reference=None):
+    """Standardise scores: ``(s - mean) / standard deviation`` (population).
+
+    Parameters
+    ----------
+    scores : array_like of float, shape (n,)
+        Scores of one ranked list.
+    reference : array_like of float, shape (m,), optional
+        Scores whose mean and deviation are used; by default ``scores`` themselves. A list and a part of it are put
+        on one scale by giving both the same reference.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        All 0 where the reference is empty or constant.
+    """
+    cdef const double[::1] source = _scores(scores)
+    cdef const double[::1] base = source if reference is None else _scores(reference, "reference")
+    cdef Py_ssize_t i, n = source.shape[0], m = base.shape[0]
+    cdef double mean = 0.0, variance = 0.0, deviation
+    result = np.zeros(n)
+    cdef double[::1] out = result
+    for i in range(m):
+        mean += base[i] / m
+    for i in range(m):
+        variance += (base[i] - mean) * (base[i] - mean) / m
+    deviation = sqrt(variance)
+    if deviation > 1e-12 * max(1.0, abs(mean)):  # below that the spread is rounding of equal scores
+        for i in range(n):
+            out[i] = (source[i] - mean) / deviation
+    return result
+
+
+def calibrated(scores, knots, values, *, extrapolate=False):
+    """Pass scores through a calibration curve given by its knots, linear between them.
+
+    An isotonic calibration is its knots. An affine one is two knots with ``extrapolate=True``.
+
+    Parameters
+    ----------
+    scores : array_like of float, shape (n,)
+        Scores to calibrate.
+    knots : array_like of float, shape (m,)
+        Scores where the curve is known; strictly increasing, at least one.
+    values : array_like of float, shape (m,)
+        The curve's values there; not decreasing, so that calibration never turns a ranking around.
+    extrapolate : bool
+        Beyond the first and last knot go on along the outermost segments (needs two knots) rather than stay flat.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+    """
+    cdef const double[::1] source = _scores(scores)
+    cdef const double[::1] x = _scores(knots, "knots")
+    cdef const double[::1] y = _scores(values, "values")
+    cdef bint flat = not extrapolate
+    cdef Py_ssize_t i, n = source.shape[0], m = x.shape[0]
+    _check_curve(x, y, flat)
+    result = np.empty(n)
+    cdef double[::1] out = result
+    for i in range(n):
+        out[i] = _interpolate(source[i], x, y, m, flat)
+    return result
+
+
+cdef object _check_curve(const double[::1] x, const double[::1] y, bint flat):
+    """Raise unless (x, y) is a monotone curve with enough knots."""
+    cdef Py_ssize_t i, m = x.shape[0], least = 1 if flat else 2
+    if y.shape[0] != m or m < least:
+        raise ShapeError(f"got {m} knots and {y.shape[0]} values, expected the same number, at least {least}")
+    for i in range(1, m):
+        if x[i] <= x[i - 1]:
+            raise InvalidArgumentError(f"knots[{i}] is {x[i]}, expected more than knots[{i - 1}] = {x[i - 1]}")
+        if y[i] < y[i - 1]:
+            raise InvalidArgumentError(f"values[{i}] is {y[i]}, expected at least values[{i - 1}] = {y[i - 1]}")
+    return None
+
+
+cdef double _interpolate(double s, const double[::1] x, const double[::1] y, Py_ssize_t m, bint flat) noexcept nogil:
+    """Value of the curve at s, by bisection for the segment that holds it."""
+    cdef Py_ssize_t low = 0, high = m - 1, middle
+    if flat and s <= x[0]:
+        return y[0]
+    if flat and s >= x[m - 1]:
+        return y[m - 1]
+    while high - low > 1:
+        middle = (low + high) // 2
+        if x[middle] <= s:
+            low = middle
+        else:
+            high = middle
+    return y[low] + (s - x[low]) * (y[high] - y[low]) / (x[high] - x[low])
+
+
+def merge(lists, *, how="max", limit=None):
+    """Unite ranked lists into one, each id once.
+
+    Parameters
+    ----------
+    lists : sequence of (ids, scores)
+        Ranked lists, best first, their scores on one scale: ``ids`` (n,) int64, ``scores`` (n,) float.
+        An id that stands twice in one list counts once, where it stands first.
+    how : {"max", "mean", "sum"}
+        What becomes of an id's scores in several lists. The mean is over the lists that hold the id.
+    limit : int, optional
+        Return at most so many.
+
+    Returns
+    -------
+    ids : ndarray of int64, shape (m,)
+    scores : ndarray of float64, shape (m,)
+        Best first; equal scores in the order of first appearance.
+    """
+    if how not in ("max", "mean", "sum"):
+        raise InvalidArgumentError(f"how is {how!r}, expected 'max', 'mean' or 'sum'")
+    pairs = [(_ids(ids), _scores(scores)) for ids, scores in lists]
+    total = sum(len(ids) for ids, _ in pairs)
+    united, combined = np.empty(total, dtype=np.int64), np.empty(total)
+    cdef Py_ssize_t found = _unite(pairs, united, combined, how == "max", how == "mean")
+    order = np.argsort(-combined[:found], kind="stable")[:_checked_limit(limit)]
+    return united[order], combined[order]
+
+
+def rrf(lists, *, k=60.0, weights=None, limit=None):
+    """Reciprocal rank fusion: the score of an id is the sum over lists of ``weight / (k + rank)``, ranks from 1.
+
+    Parameters
+    ----------
+    lists : sequence of array_like of int64
+        Ids of each ranked list, best first.
+    k : float
+        Positive; the larger, the less the first ranks stand out. 60 is the value of Cormack, Clarke and Büttcher,
+        "Reciprocal Rank Fusion outperforms Condorcet and individual rank learning methods", SIGIR 2009.
+    weights : sequence of float, optional
+        One weight a list, 1 by default.
+    limit : int, optional
+        Return at most so many.
+
+    Returns
+    -------
+    ids : ndarray of int64, shape (m,)
+    scores : ndarray of float64, shape (m,)
+        Best first; equal scores in the order of first appearance.
+    """
+    if not k > 0:
+        raise InvalidArgumentError(f"k is {k}, expected a positive number")
+    ranked = [np.ascontiguousarray(ids, dtype=np.int64) for ids in lists]
+    shares = [1.0] * len(ranked) if weights is None else list(weights)
+    if len(shares) != len(ranked):
+        raise ShapeError(f"got {len(shares)} weights, expected one for each of the {len(ranked)} lists")
+    scored = [(ids, share / (k + np.arange(1, len(ids) + 1))) for ids, share in zip(ranked, shares)]
+    return merge(scored, how="sum", limit=limit)
+
+
+cdef object _checked_limit(limit):
+    if limit is not None and limit < 0:
+        raise InvalidArgumentError(f"limit is {limit}, expected at least 0")
+    return limit
+
+
+cdef Py_ssize_t _unite(list pairs, int64_t[::1] united, double[::1] combined, bint largest, bint mean):
+    """Write each id once, with its scores combined, in order of first appearance; return how many there are."""
+    cdef unordered_map[int64_t, Py_ssize_t] slots
+    cdef Py_ssize_t[::1] lists_with = np.zeros(united.shape[0], dtype=np.intp)
+    cdef Py_ssize_t[::1] last_list = np.empty(united.shape[0], dtype=np.intp)
+    cdef Py_ssize_t found = 0, slot, i, which
+    cdef const int64_t[::1] ids
+    cdef const double[::1] scores
+    for which in range(len(pairs)):
+        ids, scores = pairs[which]
+        if ids.shape[0] != scores.shape[0]:
+            raise ShapeError(f"list {which} has {ids.shape[0]} ids and {scores.shape[0]} scores, expected one each")
+        for i in range(ids.shape[0]):
+            slot = _slot(slots, ids[i], found)
+            if slot == found:
+                united[slot], combined[slot] = ids[i], scores[i]
+                found += 1
+            elif last_list[slot] == which:
+                continue
+            else:
+                combined[slot] = max(combined[slot], scores[i]) if largest else combined[slot] + scores[i]
+            last_list[slot] = which
+            lists_with[slot] += 1
+    if mean:
+        for slot in range(found):
+            combined[slot] /= lists_with[slot]
+    return found
+
+
+cdef Py_ssize_t _slot(unordered_map[int64_t, Py_ssize_t]& slots, int64_t key, Py_ssize_t unused) noexcept:
+    """Slot of ``key``; ``unused`` becomes its slot if it had none."""
+    cdef unordered_map[int64_t, Py_ssize_t].iterator at = slots.find(key)
+    if at != slots.end():
+        return deref(at).second
+    slots[key] = unused
+    return unused
