@@ -1,0 +1,97 @@
+"""Intervals over queries: their coverage, and how many queries would settle a question."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from revector.errors import InvalidArgumentError, NumericalError, ShapeError
+from revector.evaluation import significance
+from revector.evaluation.significance import Interval, mean_interval, paired_lift, queries_to_settle
+
+STEPS = np.array([-1.0, -0.5, -0.37, 0.37, 0.5, 0.63, 1.0, 1.0])
+
+
+def _models(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Metrics of two models that agree on six queries in ten and differ by steps of nDCG on the rest."""
+    change = np.where(rng.random(n) < 0.6, 0.0, rng.choice(STEPS, n))
+    old = rng.choice([1.0, 2.0], n)
+    return old, old + change
+
+
+@pytest.mark.parametrize("n", [significance.ENOUGH_QUERIES, 50, 150])
+@pytest.mark.parametrize("relative", [False, True])
+def test_the_interval_covers_the_true_lift_as_often_as_it_says(
+    n: int, relative: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(significance, "RESAMPLES", 1_000)
+    truth = 0.4 * STEPS.mean() / (1.5 if relative else 1.0)
+    rng, trials = np.random.default_rng(7), 400
+    lifts = [paired_lift(*_models(rng, n), relative=relative, seed=trial) for trial in range(trials)]
+    covered = np.mean([lift.low <= truth <= lift.high for lift in lifts])
+    standard_error = np.sqrt(0.95 * 0.05 / trials)
+    assert abs(covered - 0.95) <= 0.01 + 2.5 * standard_error  # a point short at 20 queries: what the docstring says
+
+
+def test_pairing_makes_the_interval_shorter_than_the_models_own() -> None:
+    rng = np.random.default_rng(0)
+    old = rng.random(200)
+    lift = paired_lift(old, old + rng.normal(0.02, 0.01, 200))
+    assert lift.high - lift.low < 0.1 * (mean_interval(old).high - mean_interval(old).low)
+
+
+def test_the_same_seed_gives_the_same_interval() -> None:
+    models = _models(np.random.default_rng(1), 50)
+    assert paired_lift(*models, seed=3) == paired_lift(*models, seed=3) != paired_lift(*models, seed=4)
+
+
+def test_models_that_agree_everywhere_have_an_interval_of_no_width() -> None:
+    same = np.array([0.2, 0.5, 0.9])
+    lift = paired_lift(same, same)
+    assert (lift.value, lift.low, lift.high, lift.deviation) == (0.0, 0.0, 0.0, 0.0)
+
+
+def test_relative_lift_is_the_ratio_of_the_means() -> None:
+    lift = paired_lift(np.array([0.2, 0.4, 0.6]), np.array([0.3, 0.5, 0.7]), relative=True)
+    assert lift.value == pytest.approx(0.25)
+
+
+def test_the_number_of_queries_named_settles_the_question_with_the_power_promised() -> None:
+    rng = np.random.default_rng(11)
+    truth = 0.4 * STEPS.mean()
+    deviation = float(np.std(np.where(rng.random(10**5) < 0.6, 0.0, rng.choice(STEPS, 10**5))))
+    exact = Interval(truth, -1.0, 1.0, deviation, 0)
+    needed = queries_to_settle(exact, 0.0)
+    assert needed is not None
+    means = [np.subtract(*_models(rng, needed)[::-1]).mean() for _ in range(2000)]
+    settled = np.mean(np.array(means) > 1.96 * deviation / np.sqrt(needed))
+    assert settled == pytest.approx(significance.POWER, abs=0.04)
+
+
+def test_further_queries_do_not_count_those_already_asked() -> None:
+    few, many = (Interval(0.01, -0.01, 0.03, 0.2, n) for n in (100, 1100))
+    needed_few, needed_many = queries_to_settle(few, 0.0), queries_to_settle(many, 0.0)
+    assert needed_few is not None
+    assert needed_many is not None
+    assert needed_few - needed_many == 1000
+
+
+def test_a_lift_that_is_the_threshold_is_settled_by_no_number_of_queries() -> None:
+    assert queries_to_settle(Interval(0.02, 0.0, 0.04, 0.3, 50), 0.02) is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "options", "error"),
+    [
+        ([0.1], [0.2], {}, ShapeError),
+        ([0.1, 0.2], [0.2], {}, ShapeError),
+        ([0.1, np.nan], [0.2, 0.3], {}, NumericalError),
+        ([0.0, 0.0], [0.2, 0.3], {"relative": True}, NumericalError),
+        ([0.1, 0.2], [0.2, 0.3], {"confidence": 1.0}, InvalidArgumentError),
+    ],
+)
+def test_what_can_not_be_judged_is_refused(
+    old: list[float], new: list[float], options: dict[str, float], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        paired_lift(np.array(old), np.array(new), **options)  # type: ignore[arg-type]
