@@ -1,0 +1,251 @@
+"""One SQLite database, shared by threads and processes: connections, transactions, schema versions, clear errors.
+
+The embedded store and the ledger live in the same file, so that one transaction covers both. A transaction is
+*ambient*: code that opens one while its thread already holds one joins it as a savepoint, hence the pieces commit
+together or not at all, and need not know of one another.
+
+Writers take SQLite's write lock at ``BEGIN IMMEDIATE`` and wait for each other up to `BUSY_TIMEOUT_SECONDS`; a deferred
+transaction that turns into a writer could fail half-way instead. Readers never wait (write-ahead log).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from revector.errors import InvalidArgumentError, StoreError
+
+BUSY_TIMEOUT_SECONDS = 30
+_OLDEST_SQLITE = (3, 35, 0)  # RETURNING
+_PRAGMAS = (
+    f"PRAGMA busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}",  # first: the next ones may have to wait
+    "PRAGMA page_size = 16384",  # of a new file: ten vectors a page; scans are 1.5 times those with 4096
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA wal_autocheckpoint = 1000",  # pages, 16 MB
+    "PRAGMA journal_size_limit = 67108864",  # a log that a long reader let grow shrinks again
+    "PRAGMA temp_store = MEMORY",
+)
+
+_META = sa.MetaData()
+_meta = sa.Table(
+    "meta", _META, sa.Column("key", sa.Text, primary_key=True), sa.Column("value", sa.Text, nullable=False)
+)
+
+
+class Database:
+    """A SQLite file and its transactions. Safe to share between threads; a forked child gets its own connections.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file, or a ``sqlite:///`` URL of it. It is created when it does not exist.
+
+    Raises
+    ------
+    StoreError
+        The file is not a database of revector, is damaged or truncated, or can not be opened.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+            raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old; revector needs 3.35 or newer")
+        self.path = _file_of(path)
+        self._local = threading.local()
+        self._closed = False
+        self._engine = _new_engine(self.path)
+        try:
+            with self.transaction() as connection:
+                self._claim_file(connection)
+        except BaseException:
+            self._engine.dispose()
+            raise
+        _open_databases.add(self)
+
+    @property
+    def url(self) -> str:
+        """The database as a SQLAlchemy URL."""
+        return f"sqlite:///{self.path}"
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Write transaction; joins the calling thread's open one as a savepoint.
+
+        Yields
+        ------
+        Connection
+            Commits when the block ends, rolls back when it raises.
+
+        Raises
+        ------
+        StoreError
+            The database failed, or the thread is inside a `snapshot`, which can not turn into a writer.
+        """
+        ambient = self._ambient
+        if ambient is None:
+            with self._begin("IMMEDIATE") as connection:
+                yield connection
+        elif not self._local.writable:
+            raise StoreError("a write inside a snapshot; end the snapshot first, its view can be out of date by now")
+        else:
+            with self._named_errors(), ambient.begin_nested():
+                yield ambient
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """Read transaction: every read inside sees the same moment. Joins an open transaction or snapshot."""
+        ambient = self._ambient
+        if ambient is None:
+            with self._begin("DEFERRED") as connection:
+                yield connection
+        else:
+            with self._named_errors():
+                yield ambient
+
+    def ensure_schema(self, component: str, version: int, tables: sa.MetaData) -> None:
+        """Create the tables of one component the first time; refuse those of a newer revector.
+
+        Parameters
+        ----------
+        component : str
+            Who owns the tables (``"store"``, ``"ledger"``).
+        version : int
+            Schema version that this code reads and writes.
+        tables : MetaData
+            The tables, indexes and views.
+
+        Raises
+        ------
+        StoreError
+            The file holds another version.
+        """
+        key = f"schema_version:{component}"
+        with self.transaction() as connection:
+            found = connection.scalar(sa.select(_meta.c.value).where(_meta.c.key == key))
+            if found is None:
+                tables.create_all(connection)
+                connection.execute(_meta.insert().values(key=key, value=str(version)))
+            elif int(found) != version:
+                raise StoreError(
+                    f"{self.path} holds version {found} of the {component}'s tables, this revector knows version "
+                    f"{version}; open it with the revector that wrote it, or a newer one"
+                )
+
+    def check(self) -> list[str]:
+        """Run SQLite's integrity check over the whole file; return what it found wrong (empty: nothing)."""
+        with self.snapshot() as connection:
+            found = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA quick_check")]
+        return [] if found == ["ok"] else found
+
+    def close(self) -> None:
+        """Close every connection that is not in use; the last one of all processes folds the log into the file."""
+        self._closed = True
+        self._engine.dispose()
+
+    @property
+    def _ambient(self) -> Connection | None:
+        return getattr(self._local, "connection", None)
+
+    @contextmanager
+    def _begin(self, mode: str) -> Iterator[Connection]:
+        if self._closed:
+            raise StoreError(f"{self.path} was closed; open it again")
+        with self._named_errors(), self._engine.connect() as connection:
+            connection.execution_options(revector_begin=mode)
+            with connection.begin():
+                self._local.connection, self._local.writable = connection, mode == "IMMEDIATE"
+                try:
+                    yield connection
+                finally:
+                    self._local.connection = None
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            raise _explain(self.path, error.orig or error) from error
+        except sqlite3.Error as error:  # raised by the pragmas of a new connection
+            raise _explain(self.path, error) from error
+
+    def _claim_file(self, connection: Connection) -> None:
+        names = set(connection.scalars(sa.text("SELECT name FROM sqlite_master")))
+        if names and _meta.name not in names:
+            raise StoreError(f"{self.path} is a SQLite database, but not one of revector; give another path")
+        _META.create_all(connection)
+
+    def _forget_connections(self) -> None:
+        """Start anew in a forked child: SQLite's connections and locks must not cross a fork."""
+        _kept_of_parent.append(self._engine.pool)
+        self._engine.dispose(close=False)
+        self._local = threading.local()
+
+
+def _file_of(path: str | os.PathLike[str]) -> Path:
+    text = os.fspath(path)
+    if text.startswith("sqlite:"):
+        text = sa.make_url(text).database or ""
+    if text in ("", ":memory:"):
+        raise InvalidArgumentError("a database needs a file: several threads and processes share it")
+    return Path(text).absolute()
+
+
+def _new_engine(path: Path) -> Engine:
+    engine = sa.create_engine(
+        URL.create("sqlite+pysqlite", database=str(path)),
+        pool_size=4,
+        max_overflow=-1,
+        pool_timeout=BUSY_TIMEOUT_SECONDS,
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None  # the driver must not begin transactions of its own
+        for pragma in _PRAGMAS:
+            connection.execute(pragma)
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(f"BEGIN {connection.get_execution_options()['revector_begin']}")
+
+    return engine
+
+
+def _explain(path: Path, error: BaseException) -> StoreError:
+    message = str(error)
+    if "not a database" in message:
+        return StoreError(f"{path} is not a SQLite database, or its first page is damaged; give another path")
+    if "malformed" in message or "disk I/O error" in message:
+        return StoreError(f"{path} is damaged or truncated ({message}); restore a backup")
+    if "unable to open" in message:
+        return StoreError(f"{path} can not be opened ({message}); does its folder exist, and may you write there?")
+    if "locked" in message:
+        return StoreError(
+            f"{path}: another process has held the write lock for {BUSY_TIMEOUT_SECONDS} s; try again when it is done"
+        )
+    return StoreError(f"{path}: {message}")
+
+
+_open_databases: weakref.WeakSet[Database] = weakref.WeakSet()
+_kept_of_parent: list[Any] = []  # a child that closed its parent's connections would drop the parent's locks
+
+
+def _after_fork_in_child() -> None:
+    for database in list(_open_databases):
+        database._forget_connections()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,1 @@
+"""Strategies: when a document is re-embedded. How it is done is the worker's business."""

@@ -1,0 +1,1 @@
+"""Stores: where documents, vectors and aliases live. `base` is the protocol, `sqlite` the embedded default."""

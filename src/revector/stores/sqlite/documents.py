@@ -1,0 +1,217 @@
+"""Documents of the embedded store, and how often searches return them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.engine import Connection, Row
+
+from revector.database import Database
+from revector.errors import InvalidArgumentError, UnknownDocumentError
+from revector.stores.base import Document, DocumentFacts, Keys, content_hash
+from revector.stores.sqlite.schema import access, documents
+
+_UPSERT = """
+INSERT INTO documents (id, content_hash, updated_at, metadata, text)
+VALUES (:id, :hash, :now, coalesce(:metadata, '{}'), :text)
+ON CONFLICT (id) DO UPDATE SET
+    updated_at = CASE WHEN content_hash = :hash THEN updated_at ELSE :now END,
+    content_hash = :hash, text = :text, metadata = coalesce(:metadata, metadata)
+"""
+_BURY = """
+INSERT INTO tombstones (generation, seq, document_key)
+SELECT generation, :seq, document_key FROM vectors WHERE document_key IN (SELECT value FROM json_each(:keys))
+"""
+_DELETE = "DELETE FROM documents WHERE key IN (SELECT value FROM json_each(:keys))"
+_NEXT_SEQ = "UPDATE sequence SET value = value + 1 RETURNING value"
+
+
+def next_seq(connection: Connection) -> int:
+    """Advance the counter that orders all changes of vectors; the write lock makes its order that of the commits."""
+    return int(connection.exec_driver_sql(_NEXT_SEQ).scalar_one())
+
+
+def as_json(values: Sequence[Any] | np.ndarray[Any, Any]) -> str:
+    """Return a list as JSON, to pass any number of values as one parameter (see `listed`)."""
+    return json.dumps(values.tolist() if isinstance(values, np.ndarray) else [_plain(value) for value in values])
+
+
+def listed(values: Sequence[Any] | np.ndarray[Any, Any]) -> sa.TableValuedAlias:
+    """Return the values as a table with the columns ``value`` and ``key`` (the position)."""
+    return sa.func.json_each(as_json(values)).table_valued("value", "key", name="listed")
+
+
+class DocumentTables:
+    """The document methods of `Store`."""
+
+    _database: Database
+
+    def upsert_documents(
+        self, ids: Sequence[str], texts: Sequence[str], metadata: Sequence[Mapping[str, Any] | None] | None = None
+    ) -> list[Document]:
+        """Insert documents, or change those whose ids exist."""
+        rows = _rows(ids, texts, metadata)
+        if not rows:
+            return []
+        with self._database.transaction() as connection:
+            connection.exec_driver_sql(_UPSERT, rows)
+            return _in_order(connection, ids)
+
+    def delete_documents(self, ids: Sequence[str]) -> list[int]:
+        """Delete documents and their vectors of every generation; return their keys."""
+        with self._database.transaction() as connection:
+            keys = _keys(connection, ids)
+            if keys:
+                parameters = {"keys": as_json(keys), "seq": next_seq(connection)}
+                connection.exec_driver_sql(_BURY, parameters)
+                connection.exec_driver_sql(_DELETE, {"keys": parameters["keys"]})
+            return keys
+
+    def documents(self, ids: Sequence[str]) -> list[Document]:
+        """Return the documents in the order of `ids`."""
+        with self._database.snapshot() as connection:
+            return _in_order(connection, ids)
+
+    def documents_by_key(self, keys: Keys) -> list[Document]:
+        """Return those of the documents that exist, in the order of `keys`."""
+        wanted = listed(keys)
+        query = sa.select(documents).join(wanted, documents.c.key == wanted.c.value).order_by(wanted.c.key)
+        with self._database.snapshot() as connection:
+            return [_document(row) for row in connection.execute(query)]
+
+    def scan_documents(self, batch: int = 1024) -> Iterator[list[Document]]:
+        """Yield all documents in the order of their keys."""
+        key = 0
+        while True:
+            query = sa.select(documents).where(documents.c.key > key).order_by(documents.c.key).limit(batch)
+            with self._database.snapshot() as connection:
+                found = [_document(row) for row in connection.execute(query)]
+            if not found:
+                return
+            yield found
+            key = found[-1].key
+
+    def document_ids(self) -> list[str]:
+        """Return all ids in the order of their keys."""
+        with self._database.snapshot() as connection:
+            return list(connection.scalars(sa.select(documents.c.id).order_by(documents.c.key)))
+
+    def count_documents(self) -> int:
+        """Count the documents."""
+        with self._database.snapshot() as connection:
+            return connection.scalar(sa.select(sa.func.count()).select_from(documents)) or 0
+
+    def content_hashes(self, keys: Keys | None = None) -> dict[int, str]:
+        """Return the hash of the present text by key."""
+        query = _only(sa.select(documents.c.key, documents.c.content_hash), keys)
+        with self._database.snapshot() as connection:
+            return {row.key: row.content_hash for row in connection.execute(query)}
+
+    def record_access(self, keys: Keys, *, failed: bool = False) -> None:
+        """Count one more search that returned each document; keys that do not exist are left out."""
+        wanted = listed(keys)
+        counted = sa.select(documents.c.key, sa.func.count(), sa.func.count() * int(failed))
+        counted = counted.join(wanted, documents.c.key == wanted.c.value).group_by(documents.c.key)
+        statement = insert(access).from_select(["document_key", "hits", "failures"], counted)
+        new = statement.excluded
+        statement = statement.on_conflict_do_update(
+            set_={"hits": access.c.hits + new.hits, "failures": access.c.failures + new.failures}
+        )
+        with self._database.transaction() as connection:
+            connection.execute(statement)
+
+    def facts(self, keys: Keys | None = None) -> list[DocumentFacts]:
+        """Return what priorities are computed from."""
+        length = sa.func.length(documents.c.text).label("text_length")
+        hits = sa.func.coalesce(access.c.hits, 0).label("hits")
+        failures = sa.func.coalesce(access.c.failures, 0).label("failures")
+        columns = (
+            documents.c.key,
+            documents.c.id,
+            hits,
+            failures,
+            documents.c.updated_at,
+            documents.c.metadata,
+            length,
+        )
+        query = _only(sa.select(*columns).outerjoin_from(documents, access), keys)
+        with self._database.snapshot() as connection:
+            return [DocumentFacts(*row) for row in connection.execute(query)]
+
+
+def _only(query: sa.Select[Any], keys: Keys | None) -> sa.Select[Any]:
+    if keys is not None:
+        query = query.where(documents.c.key.in_(sa.select(listed(keys).c.value)))
+    return query.order_by(documents.c.key)
+
+
+def _in_order(connection: Connection, ids: Sequence[str]) -> list[Document]:
+    wanted = listed(ids)
+    query = sa.select(documents).join(wanted, documents.c.id == wanted.c.value)
+    by_id = {row.id: _document(row) for row in connection.execute(query)}
+    _require_known(ids, by_id)
+    return [by_id[id_] for id_ in ids]
+
+
+def _keys(connection: Connection, ids: Sequence[str]) -> list[int]:
+    wanted = listed(ids)
+    query = sa.select(documents.c.id, documents.c.key).join(wanted, documents.c.id == wanted.c.value)
+    by_id: dict[str, int] = {row.id: row.key for row in connection.execute(query)}
+    _require_known(ids, by_id)
+    return list(dict.fromkeys(by_id[id_] for id_ in ids))
+
+
+def _require_known(ids: Sequence[str], known: Mapping[str, object]) -> None:
+    if unknown := tuple(id_ for id_ in ids if id_ not in known):
+        raise UnknownDocumentError(unknown)
+
+
+def _document(row: Row[Any]) -> Document:
+    return Document(row.id, row.text, row.metadata, row.content_hash, row.updated_at, row.key)
+
+
+def _rows(
+    ids: Sequence[str], texts: Sequence[str], metadata: Sequence[Mapping[str, Any] | None] | None
+) -> list[dict[str, Any]]:
+    lists = {"ids": ids, "texts": texts, "metadata": [None] * len(ids) if metadata is None else metadata}
+    if any(isinstance(values, str) for values in lists.values()):
+        raise InvalidArgumentError("ids and texts are lists of strings, got one string; wrap it in a list")
+    if len({len(values) for values in lists.values()}) > 1:
+        lengths = ", ".join(f"{len(values)} {name}" for name, values in lists.items())
+        raise InvalidArgumentError(f"got {lengths}; give as many of each")
+    if len(set(ids)) < len(ids):
+        twice = next(id_ for place, id_ in enumerate(ids) if id_ in ids[:place])
+        raise InvalidArgumentError(f"the id {twice!r} comes twice in one call; keep the one you mean")
+    now = time.time()
+    rows = zip(ids, texts, lists["metadata"], strict=True)
+    return [_row(id_, text, fields, now) for id_, text, fields in rows]
+
+
+def _row(id_: Any, text: Any, metadata: Any, now: float) -> dict[str, Any]:
+    if not isinstance(id_, str) or not id_ or "\0" in id_:
+        raise InvalidArgumentError(f"the id {id_!r} is not a non-empty string without NUL; convert it with str()")
+    if not isinstance(text, str):
+        raise InvalidArgumentError(f"the text of {id_!r} is a {type(text).__name__}, expected a string")
+    content_hash(id_)  # an id must be valid Unicode, too
+    return {"id": id_, "text": text, "hash": content_hash(text), "now": now, "metadata": _metadata_json(id_, metadata)}
+
+
+def _metadata_json(id_: str, metadata: Any) -> str | None:
+    if metadata is None:
+        return None
+    if not isinstance(metadata, Mapping):
+        raise InvalidArgumentError(f"the metadata of {id_!r} is a {type(metadata).__name__}, expected a dict")
+    try:
+        return json.dumps(dict(metadata), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidArgumentError(f"the metadata of {id_!r} is no JSON object ({error})") from error
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value

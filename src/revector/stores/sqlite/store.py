@@ -1,0 +1,75 @@
+"""The store itself: tables of documents and vectors, of generations and aliases, plus the maps."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import AbstractContextManager
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from revector.database import Database
+from revector.stores.base import Capabilities
+from revector.stores.sqlite.documents import DocumentTables
+from revector.stores.sqlite.schema import METADATA, VERSION, maps
+from revector.stores.sqlite.vectors import VectorTables
+
+
+class SqliteStore(DocumentTables, VectorTables):
+    """The embedded store; see `revector.stores.base.Store` for what each method promises.
+
+    Parameters
+    ----------
+    database : Database
+        The file. The store does not close it: the ledger of the collection lives there, too.
+    """
+
+    capabilities = Capabilities(transactions=True, atomic_alias=True, conditional_upsert=True)
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        database.ensure_schema("store", VERSION, METADATA)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> SqliteStore:
+        """Open, or create, the store in a file."""
+        return cls(Database(path))
+
+    @property
+    def database(self) -> Database:
+        """The file, for the ledger that commits with this store."""
+        return self._database
+
+    @property
+    def url(self) -> str:
+        """Where the store is."""
+        return self._database.url
+
+    def transaction(self) -> AbstractContextManager[object]:
+        """Open, or join, a write transaction of the calling thread."""
+        return self._database.transaction()
+
+    def snapshot(self) -> AbstractContextManager[object]:
+        """Open, or join, a consistent view for reads."""
+        return self._database.snapshot()
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    # Maps between spaces
+
+    def save_map(self, source: str, target: str, blob: bytes) -> None:
+        """Keep the fitted map between two spaces."""
+        statement = insert(maps).values(source=source, target=target, fitted_at=time.time(), map=blob)
+        new = statement.excluded
+        statement = statement.on_conflict_do_update(set_={"fitted_at": new.fitted_at, "map": new.map})
+        with self._database.transaction() as connection:
+            connection.execute(statement)
+
+    def load_map(self, source: str, target: str) -> bytes | None:
+        """Return what `save_map` kept, or ``None``."""
+        query = sa.select(maps.c.map).where(maps.c.source == source, maps.c.target == target)
+        with self._database.snapshot() as connection:
+            return connection.scalar(query)
