@@ -1,0 +1,216 @@
+"""Measure the alternatives (stay, map, re-embed) on judged queries, and give the verdict."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from revector.encoders.base import TextEncoder
+from revector.errors import InvalidArgumentError, NumericalError
+from revector.evaluation import holdout
+from revector.evaluation.exact import Matrix, topk
+from revector.evaluation.metrics import Qrels, depth
+from revector.evaluation.significance import MIN_QUERIES, mean_interval, paired_lift
+from revector.evaluation.verdict import Cost, Row, Verdict, decide, vector_bytes
+from revector.spaces import EmbeddingSpace
+from revector.stores.base import Generation, Store
+
+NEIGHBOURS = 10
+NEIGHBOUR_SAMPLE = 500
+TEXTS_A_BATCH = 256
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of an assessment.
+
+    Parameters
+    ----------
+    metric : str
+        What quality is measured by (see `revector.evaluation.metrics.depth`).
+    min_lift : float
+        The lift above which a migration is worth it.
+    relative : bool
+        Whether `min_lift` is a share of the present quality.
+    max_documents : int
+        How many documents are embedded for the comparison, if no more are judged.
+    seed : int
+        Of everything drawn at random.
+    """
+
+    metric: str = "nDCG@10"
+    min_lift: float = 0.0
+    relative: bool = False
+    max_documents: int = 20_000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class _Embedded:
+    """The candidate's vectors, and the speed at which they came."""
+
+    documents: Matrix
+    queries: Matrix
+    documents_per_second: float
+
+
+def assess(
+    store: Store,
+    generation: Generation,
+    old_encoder: TextEncoder,
+    new_encoder: TextEncoder,
+    queries: Mapping[str, str],
+    qrels: Qrels,
+    question: Question,
+) -> Verdict:
+    """Compare staying, mapping and re-embedding on the same documents and judged queries.
+
+    Parameters
+    ----------
+    store : Store
+        Holds the documents and the old vectors, which are used as they are stored.
+    generation : Generation
+        The serving generation.
+    old_encoder, new_encoder : TextEncoder
+        Encoders of the queries, and of the documents' new vectors.
+    queries : mapping of str to str
+        Query id to text.
+    qrels : mapping of str to mapping of str to int
+        Query id to document id to grade; above 0 is relevant.
+    question : Question
+        What is asked.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Fewer than two queries can be used, or the metric is unknown.
+    NumericalError
+        A relative lift is asked for, and the old model scores 0 on every query.
+    """
+    depth(question.metric)  # an unknown metric is refused before anything is embedded
+    generation.space.require(old_encoder.space, purpose="the present model's queries")
+    drawn = holdout.draw(store, generation.id, queries, qrels, max_documents=question.max_documents, seed=question.seed)
+    if len(drawn.queries) < MIN_QUERIES:
+        raise InvalidArgumentError(f"one judged query can not tell models apart; judge {MIN_QUERIES}, better 100")
+    new = _embed(new_encoder, drawn)
+    per_query = _measure(drawn, generation.space, old_encoder, new_encoder.space, new, question)
+    return _verdict(store.count_documents(), drawn, generation.space, new_encoder.space, new, per_query, question)
+
+
+def _embed(encoder: TextEncoder, drawn: holdout.Holdout) -> _Embedded:
+    texts = [document.text for document in drawn.documents]
+    start = time.perf_counter()
+    parts = [encoder.encode(texts[at : at + TEXTS_A_BATCH]) for at in range(0, len(texts), TEXTS_A_BATCH)]
+    seconds = max(time.perf_counter() - start, 1e-9)
+    vectors = np.concatenate(parts) if parts else np.empty((0, encoder.space.dimension), dtype=np.float32)
+    if not np.isfinite(vectors).all():
+        raise NumericalError(f"{encoder.space} gave vectors with NaN or infinity; it can not serve a collection")
+    return _Embedded(vectors, encoder.encode(list(drawn.queries.values()), kind="query"), len(texts) / seconds)
+
+
+def _measure(
+    drawn: holdout.Holdout,
+    old_space: EmbeddingSpace,
+    old_encoder: TextEncoder,
+    new_space: EmbeddingSpace,
+    new: _Embedded,
+    question: Question,
+) -> dict[str, Values]:
+    """Score every query under each alternative; "map" is missing where no map could be fitted."""
+    old_queries = old_encoder.encode(list(drawn.queries.values()), kind="query")
+    found = {"stay": holdout.scores(drawn, old_space, old_queries, drawn.old_vectors, question.metric)}
+    mapped = holdout.cross_fitted(drawn.old_vectors, new.documents, seed=question.seed)
+    if mapped is not None:
+        found["map"] = holdout.scores(drawn, new_space, new.queries, mapped, question.metric)
+    found["re-embed"] = holdout.scores(drawn, new_space, new.queries, new.documents, question.metric)
+    return found
+
+
+def _verdict(
+    n_documents: int,
+    drawn: holdout.Holdout,
+    old_space: EmbeddingSpace,
+    new_space: EmbeddingSpace,
+    new: _Embedded,
+    per_query: dict[str, Values],
+    question: Question,
+) -> Verdict:
+    lift = paired_lift(per_query["stay"], per_query["re-embed"], relative=question.relative, seed=question.seed)
+    same = old_space.fingerprint == new_space.fingerprint
+    decision, reason, needed = decide(lift, question.min_lift, relative=question.relative, same_space=same)
+    cost = _cost(n_documents, old_space, new_space, new.documents_per_second)
+    return Verdict(
+        decision=decision,
+        reason=reason,
+        metric=question.metric,
+        ground_truth=_ground_truth(drawn, n_documents, question.metric),
+        rows=_rows(per_query, cost, len(drawn.documents), new_space, question.seed),
+        lift=lift,
+        min_lift=question.min_lift,
+        relative=question.relative,
+        queries_needed=needed,
+        notes=(*_necessity(drawn, old_space, new_space, new, question.seed), *drawn.notes),
+        cost=cost,
+    )
+
+
+def _ground_truth(drawn: holdout.Holdout, n_documents: int, metric: str) -> str:
+    found = len(drawn.documents)
+    return f"{len(drawn.queries):,} judged queries, {metric}, exact search of {found:,} of {n_documents:,} documents"
+
+
+def _cost(n_documents: int, old: EmbeddingSpace, new: EmbeddingSpace, rate: float) -> Cost:
+    peak = vector_bytes(old.dimension, n_documents) + vector_bytes(new.dimension, n_documents)
+    return Cost(n_documents, rate, n_documents / rate if rate else 0.0, peak)
+
+
+def _rows(
+    per_query: dict[str, Values], cost: Cost, n_pairs: int, new_space: EmbeddingSpace, seed: int
+) -> tuple[Row, ...]:
+    """Build the table; a map costs the pairs it is fitted on, and a generation of mapped vectors."""
+    extra = vector_bytes(new_space.dimension, cost.documents)
+    price = {
+        "stay": (0.0, 0),
+        "map": (n_pairs / cost.documents_per_second, extra),
+        "re-embed": (cost.seconds, extra),
+    }
+    best = float(per_query["re-embed"].mean())
+    return tuple(
+        Row(name, mean_interval(values, seed=seed), float(values.mean()) / best if best else None, *price[name])
+        for name, values in per_query.items()
+    )
+
+
+def _necessity(
+    drawn: holdout.Holdout, old: EmbeddingSpace, new: EmbeddingSpace, embedded: _Embedded, seed: int
+) -> tuple[str, ...]:
+    """List what changes with the model beside its quality."""
+    if old.fingerprint == new.fingerprint:
+        return ("the contracts of the two encoders are the same; only the backend changes",)
+    notes = [
+        f"neighbourhoods: {_overlap(drawn, old, new, embedded, seed):.0%} of the {NEIGHBOURS} nearest documents stay"
+    ]
+    if old.dimension != new.dimension:
+        notes.append(f"dimension changes from {old.dimension} to {new.dimension}: new storage and a new index")
+    if old.metric != new.metric:
+        notes.append(f"metric changes from {old.metric} to {new.metric}: thresholds on scores have to be set anew")
+    return tuple(notes)
+
+
+def _overlap(drawn: holdout.Holdout, old: EmbeddingSpace, new: EmbeddingSpace, embedded: _Embedded, seed: int) -> float:
+    """Share of the nearest documents that both models agree on, averaged over a sample of documents."""
+    n = len(drawn.documents)
+    sample = np.random.default_rng(seed).choice(n, size=min(n, NEIGHBOUR_SAMPLE), replace=False)
+    _, before = topk(old, drawn.old_vectors[sample], drawn.old_vectors, NEIGHBOURS + 1)
+    _, after = topk(new, embedded.documents[sample], embedded.documents, NEIGHBOURS + 1)
+    shares = [
+        len(set(a.tolist()) & set(b.tolist()) - {i}) / max(1, len(set(a.tolist()) - {i}))
+        for i, a, b in zip(sample.tolist(), before, after, strict=True)
+    ]
+    return float(np.mean(shares))

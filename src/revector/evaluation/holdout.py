@@ -1,0 +1,167 @@
+"""The documents and queries that models are compared on, and the comparison itself.
+
+Every alternative searches the same documents exactly, so that nothing but the vectors differs. The documents are all
+judged ones and others drawn at random: a small collection makes the task easier for every model alike, hence its
+figures are good for comparing models, not for predicting the quality of the full collection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from revector.errors import InvalidArgumentError
+from revector.evaluation.exact import Matrix, topk
+from revector.evaluation.metrics import Qrels, as_array, depth, judged_queries, per_query
+from revector.mapping import Procrustes
+from revector.spaces import EmbeddingSpace
+from revector.stores.base import Document, Store
+
+MIN_PAIRS_TO_MAP = 32
+"""A map needs so many pairs on either side before it says anything."""
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """Judged queries, and the documents they are searched in.
+
+    Parameters
+    ----------
+    queries : dict of str to str
+        Text of each query that has a relevant document here.
+    qrels : dict
+        Their grades, restricted to documents of the collection.
+    documents : list of Document
+        All judged documents, then others, without any that has no vector of its present text.
+    old_vectors : ndarray of float32, shape (len(documents), d_old)
+        Their stored vectors.
+    notes : tuple of str
+        What was left out.
+    """
+
+    queries: dict[str, str]
+    qrels: dict[str, dict[str, int]]
+    documents: list[Document]
+    old_vectors: Matrix
+    notes: tuple[str, ...]
+
+
+def draw(
+    store: Store, generation: int, queries: Mapping[str, str], qrels: Qrels, *, max_documents: int, seed: int
+) -> Holdout:
+    """Draw the documents for a comparison.
+
+    Parameters
+    ----------
+    store : Store
+        Holds the documents.
+    generation : int
+        The serving generation; its vectors are used as they are.
+    queries : mapping of str to str
+        Query id to text.
+    qrels : mapping of str to mapping of str to int
+        Grades. Those of unknown queries and documents are left out, and counted in the notes.
+    max_documents : int
+        How many; more only if more are judged.
+    seed : int
+        Of the drawing.
+
+    Raises
+    ------
+    InvalidArgumentError
+        No query has a relevant document in the collection.
+    """
+    with store.snapshot():
+        every = store.document_ids()
+        grades, notes = _known(queries, qrels, set(every))
+        documents = store.documents(_choose(every, grades, max_documents, seed))
+        keys, vectors = store.get_vectors(generation, [document.key for document in documents])
+        current = store.stale_keys(generation)
+    fresh = ~np.isin(keys, current)
+    by_key = {document.key: document for document in documents}
+    kept = [by_key[key] for key in keys[fresh].tolist()]
+    if len(kept) < len(documents):
+        notes = (*notes, f"{len(documents) - len(kept):,} documents without a vector of their present text left out")
+    return Holdout({query: queries[query] for query in grades}, grades, kept, vectors[fresh], notes)
+
+
+def scores(
+    holdout: Holdout, space: EmbeddingSpace, query_vectors: Matrix, document_vectors: Matrix, metric: str
+) -> NDArray[np.float64]:
+    """Search the documents exactly and score every query.
+
+    Parameters
+    ----------
+    holdout : Holdout
+        Queries and documents, in the order of the rows below.
+    space : EmbeddingSpace
+        Space of both matrices.
+    query_vectors : ndarray of float32, shape (n_queries, d)
+    document_vectors : ndarray of float32, shape (n_documents, d)
+    metric : str
+        See `revector.evaluation.metrics.depth`.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_queries,)
+    """
+    _, rows = topk(space, query_vectors, document_vectors, depth(metric))
+    ids = np.array([document.id for document in holdout.documents], dtype=object)
+    run: dict[str, Sequence[str]] = {
+        query: ids[found].tolist() for query, found in zip(holdout.queries, rows, strict=True)
+    }
+    return as_array(per_query(run, holdout.qrels, metric))
+
+
+def cross_fitted(old: Matrix, new: Matrix, *, seed: int) -> Matrix | None:
+    """Map old vectors to the new space, each by a map that has not seen it.
+
+    The rows are split in two halves at random; each half is mapped by the map fitted on the other. A map that is
+    judged on the pairs it was fitted on looks better than it will be.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, d_new), or None
+        ``None`` if there are too few pairs to fit a map.
+    """
+    if len(old) < 2 * MIN_PAIRS_TO_MAP:
+        return None
+    order = np.random.default_rng(seed).permutation(len(old))
+    first, second = np.sort(order[: len(old) // 2]), np.sort(order[len(old) // 2 :])
+    mapped = np.empty_like(new)
+    for fitted, applied in ((first, second), (second, first)):
+        mapped[applied] = Procrustes().fit(old[fitted], new[fitted]).transform(old[applied])
+    return mapped
+
+
+def _known(
+    queries: Mapping[str, str], qrels: Qrels, ids: set[str]
+) -> tuple[dict[str, dict[str, int]], tuple[str, ...]]:
+    """Restrict the judgements to queries with a text and documents that exist."""
+    restricted = {
+        query: {document: grade for document, grade in grades.items() if document in ids}
+        for query, grades in qrels.items()
+        if query in queries
+    }
+    judged = judged_queries(restricted)
+    if not judged:
+        raise InvalidArgumentError(
+            f"none of the {len(qrels)} judged queries has a text and a relevant document in the collection of "
+            f"{len(ids)} documents; do the ids of queries, qrels and documents match?"
+        )
+    lost = len(judged_queries(qrels)) - len(judged)
+    notes = (f"{lost:,} judged queries without a text or a relevant document here left out",) if lost else ()
+    return {query: restricted[query] for query in judged}, notes
+
+
+def _choose(every: Sequence[str], grades: Qrels, max_documents: int, seed: int) -> list[str]:
+    """Return all judged documents and, up to the maximum, others at random, in the order of the collection."""
+    judged = {document for found in grades.values() for document in found}
+    others = [document for document in every if document not in judged]
+    wanted = min(max(0, max_documents - len(judged)), len(others))
+    drawn = np.random.default_rng(seed).choice(len(others), size=wanted, replace=False)
+    chosen = judged | {others[i] for i in drawn.tolist()}
+    return [document for document in every if document in chosen]

@@ -1,0 +1,206 @@
+"""Proof that a generation is what it claims to be: counts, re-embedded samples, self-retrieval, the index's recall."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from revector.encoders.base import TextEncoder
+from revector.evaluation.exact import Keys, Matrix, topk, topk_of_batches
+from revector.spaces import EmbeddingSpace
+from revector.stores.base import Document, Store
+
+REPEAT_COSINE = 0.999
+"""A text embedded again gives the stored vector up to this cosine; other hardware, batches, precisions stay above."""
+SCORE_TOLERANCE = 1e-3
+"""Scores that differ by less belong to equal documents: index and exact search round differently."""
+MIN_SELF_RETRIEVAL = 0.99
+MIN_INDEX_RECALL = 0.95
+RECALL_DEPTH = 10
+
+
+class SearchIndex(Protocol):
+    """The part of an index that is verified."""
+
+    def search(self, queries: Matrix, k: int) -> tuple[Matrix, Keys]:
+        """Return scores and keys, best first; missing hits have key -1."""
+        ...
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was found.
+
+    Parameters
+    ----------
+    passed : bool
+        Nothing stands against a cut-over.
+    reasons : tuple of str
+        One sentence for each check that failed.
+    details : dict
+        The measured figures.
+    """
+
+    passed: bool
+    reasons: tuple[str, ...]
+    details: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain JSON types."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Sample:
+    documents: list[Document]
+    stored: Matrix
+    fresh: Matrix
+
+    @property
+    def keys(self) -> Keys:
+        return np.array([document.key for document in self.documents], dtype=np.int64)
+
+
+def verify(
+    store: Store,
+    source_generation: int,
+    target_generation: int,
+    encoder: TextEncoder,
+    *,
+    sample: int = 200,
+    seed: int = 0,
+    index: SearchIndex | None = None,
+) -> Verification:
+    """Check that a generation holds exactly the vectors of the live documents' present texts.
+
+    Parameters
+    ----------
+    store : Store
+        Holds both generations.
+    source_generation, target_generation : int
+        The generation that serves now, and the one that shall. What is missing in the source is only reported.
+    encoder : TextEncoder
+        Encoder of the target's space.
+    sample : int
+        How many documents to embed again.
+    seed : int
+        Of the drawing.
+    index : SearchIndex, optional
+        Index over the target, to be measured against exact search.
+
+    Raises
+    ------
+    SpaceMismatchError
+        The encoder is not the one of the target generation.
+    """
+    target = store.generation(target_generation)
+    target.space.require(encoder.space, purpose="the vectors to verify")
+    details, reasons = _count(store, source_generation, target_generation)
+    drawn = _draw(store, target_generation, encoder, sample, seed)
+    details["sample"] = len(drawn.documents)
+    if drawn.documents:
+        reasons += _compare(drawn, details)
+        reasons += _retrieve(store, target_generation, target.space, drawn, index, details)
+    return Verification(not reasons, tuple(reasons), details)
+
+
+def _count(store: Store, source: int, target: int) -> tuple[dict[str, Any], list[str]]:
+    with store.snapshot():
+        documents, vectors = store.count_documents(), store.count_vectors(target)
+        stale, stale_in_source = len(store.stale_keys(target)), len(store.stale_keys(source))
+    details: dict[str, Any] = {
+        "documents": documents, "vectors": vectors, "stale": stale, "stale_in_source": stale_in_source,
+    }  # fmt: skip
+    reasons = []
+    if stale:
+        reasons.append(f"{stale:,} of {documents:,} documents have no vector of their present text; run the migration")
+    if vectors > documents:
+        reasons.append(f"{vectors:,} vectors for {documents:,} documents; some belong to no document")
+    return details, reasons
+
+
+def _draw(store: Store, target: int, encoder: TextEncoder, size: int, seed: int) -> _Sample:
+    """Draw documents that have a vector of their present text, and embed them again."""
+    with store.snapshot():
+        current = np.setdiff1d(np.array(list(store.content_hashes()), dtype=np.int64), store.stale_keys(target))
+        chosen = np.random.default_rng(seed).choice(current, size=min(size, len(current)), replace=False)
+        documents = store.documents_by_key(chosen)
+        _, stored = store.get_vectors(target, chosen)
+    if not documents:
+        return _Sample([], stored, stored)
+    return _Sample(documents, stored, encoder.encode([document.text for document in documents]))
+
+
+def _compare(drawn: _Sample, details: dict[str, Any]) -> list[str]:
+    cosines = _row_cosines(drawn.stored, drawn.fresh)
+    details["lowest_cosine"] = float(cosines.min())
+    wrong = [drawn.documents[i].id for i in np.flatnonzero(~(cosines >= REPEAT_COSINE)).tolist()]
+    if not wrong:
+        return []
+    return [
+        f"{len(wrong)} of {len(cosines)} sampled vectors are not what the model gives now (cosine under "
+        f"{REPEAT_COSINE}; the worst {details['lowest_cosine']:.4f}), for example {wrong[0]!r}"
+    ]
+
+
+def _row_cosines(a: Matrix, b: Matrix) -> NDArray[np.float64]:
+    """Cosine of the rows; two zero rows are equal."""
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    norms = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
+    both_zero = ~x.any(axis=1) & ~y.any(axis=1)
+    cosines = np.einsum("ij,ij->i", x, y) / np.where(norms > 0, norms, 1.0)
+    return np.asarray(np.where(both_zero, 1.0, cosines), dtype=np.float64)
+
+
+def _retrieve(
+    store: Store, target: int, space: EmbeddingSpace, drawn: _Sample, index: SearchIndex | None, details: dict[str, Any]
+) -> list[str]:
+    """Search the sample's fresh vectors, exactly and in the index."""
+    searchable = drawn.fresh.any(axis=1)  # nothing is nearest to a zero vector
+    if not searchable.any():
+        return []
+    queries = drawn.fresh[searchable]
+    best, _ = topk_of_batches(space, queries, store.scan_vectors(target), RECALL_DEPTH)
+    reasons = []
+    if space.metric == "cosine":  # by inner product, a longer vector can be nearer than the same one
+        reasons += _check_self_retrieval(queries, drawn.stored[searchable], best, details)
+    if index is not None:
+        reasons += _check_index(store, target, space, queries, best, index, details)
+    return reasons
+
+
+def _check_self_retrieval(queries: Matrix, own: Matrix, best: Matrix, details: dict[str, Any]) -> list[str]:
+    """Nothing may be nearer to a document's fresh vector than its own stored one, except its equals."""
+    found = _row_cosines(queries, own) >= best[:, 0] - SCORE_TOLERANCE
+    details["self_retrieval"] = float(found.mean())
+    if details["self_retrieval"] >= MIN_SELF_RETRIEVAL:
+        return []
+    return [f"{found.mean():.1%} of the sample find their own document, expected {MIN_SELF_RETRIEVAL:.0%}"]
+
+
+def _check_index(
+    store: Store,
+    target: int,
+    space: EmbeddingSpace,
+    queries: Matrix,
+    best: Matrix,
+    index: SearchIndex,
+    details: dict[str, Any],
+) -> list[str]:
+    """Each hit of the index is as near, by its stored vector, as the last of the exact hits."""
+    _, keys = index.search(queries, best.shape[1])
+    known, vectors = store.get_vectors(target, np.unique(keys))
+    hits = 0
+    for query, worst, row in zip(queries, best[:, -1], keys, strict=True):
+        near, _ = topk(space, query[None], vectors[np.isin(known, row)], best.shape[1])
+        hits += int((near >= worst - SCORE_TOLERANCE).sum())
+    details["index_recall"] = hits / best.size
+    if details["index_recall"] >= MIN_INDEX_RECALL:
+        return []
+    return [
+        f"the index finds {details['index_recall']:.1%} of the {best.shape[1]} nearest, expected "
+        f"{MIN_INDEX_RECALL:.0%}; rebuild it"
+    ]
