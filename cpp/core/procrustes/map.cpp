@@ -1,0 +1,106 @@
+#include "revector/procrustes.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/checks.hpp"
+#include "core/packed_matrix.hpp"
+#include "core/thread_pool.hpp"
+#include "core/unit_rows.hpp"
+#include "kernels/dispatch.hpp"
+
+namespace revector {
+namespace {
+
+/// out[n x b.cols] = a B + bias, rows scaled to unit length on request.
+void apply(const PackedMatrix& b, const std::vector<float>& bias, MatrixView<const float> x, MatrixView<float> out,
+           bool renormalize) {
+  require_equal(x.cols(), b.rows(), "columns of x");
+  require_shape(out, x.rows(), b.cols(), "out");
+  parallel_for(x.rows(), 128, [&](std::size_t begin, std::size_t end) {
+    const MatrixView<float> piece = out.slice(begin, end);
+    b.multiply(x.slice(begin, end), bias.data(), piece);
+    for (std::size_t i = 0; i < piece.rows(); ++i) {
+      // A product is finite exactly if its row of x was, short of overflow; so the check costs no pass of its own.
+      const bool is_finite = renormalize
+                                 ? normalize_row(kernels::table().rows, piece.row(i), piece.row(i), piece.cols())
+                                 : finite_row(piece.row(i), piece.cols());
+      if (!is_finite) require_finite(x, "x");
+      if (!is_finite) throw NumericalError("row " + std::to_string(begin + i) + " of x overflows float32 when mapped");
+    }
+  });
+}
+
+/// offset - scale * (mean W): what is added to a row after the product.
+std::vector<float> bias_of(const std::vector<float>& mean, const PackedMatrix& scaled,
+                           const std::vector<float>& offset) {
+  std::vector<float> bias(offset.size());
+  scaled.multiply({mean.data(), 1, mean.size()}, nullptr, {bias.data(), 1, bias.size()});
+  std::transform(offset.begin(), offset.end(), bias.begin(), bias.begin(), std::minus<>());
+  return bias;
+}
+
+std::vector<float> scaled_copy(MatrixView<const float> x, float factor) {
+  std::vector<float> out(x.rows() * x.cols());
+  for (std::size_t i = 0; i < x.rows(); ++i)
+    kernels::table().rows.scale(x.row(i), factor, out.data() + i * x.cols(), x.cols());
+  return out;
+}
+
+}  // namespace
+
+struct ProcrustesMap::Impl {
+  std::vector<float> rotation, mean_old, mean_new;
+  float scale;
+  ProcrustesDiagnostics diagnostics;
+  PackedMatrix forward, backward;  // scale * W and W^T / scale, ready for the kernels
+  std::vector<float> forward_bias, backward_bias;
+};
+
+ProcrustesMap::ProcrustesMap(MatrixView<const float> rotation, std::vector<float> mean_old, std::vector<float> mean_new,
+                             float scale, ProcrustesDiagnostics diagnostics)
+    : impl_(std::make_unique<Impl>()) {
+  require_equal(mean_old.size(), rotation.rows(), "length of mean_old");
+  require_equal(mean_new.size(), rotation.cols(), "length of mean_new");
+  require_finite(rotation, "rotation");
+  require_finite({mean_old.data(), 1, mean_old.size()}, "mean_old");
+  require_finite({mean_new.data(), 1, mean_new.size()}, "mean_new");
+  if (!(std::isfinite(scale) && scale > 0))
+    throw NumericalError("scale is " + std::to_string(scale) + ", expected a positive number");
+  Impl& map = *impl_;
+  map.rotation = scaled_copy(rotation, 1);
+  map.scale = scale;
+  map.diagnostics = diagnostics;
+  const std::vector<float> forward = scaled_copy(rotation, scale), backward = scaled_copy(rotation, 1 / scale);
+  map.forward = PackedMatrix::from_rows({forward.data(), rotation.rows(), rotation.cols()});
+  map.backward = PackedMatrix::from_transposed({backward.data(), rotation.rows(), rotation.cols()});
+  map.forward_bias = bias_of(mean_old, map.forward, mean_new);
+  map.backward_bias = bias_of(mean_new, map.backward, mean_old);
+  map.mean_old = std::move(mean_old);
+  map.mean_new = std::move(mean_new);
+}
+
+ProcrustesMap::~ProcrustesMap() = default;
+ProcrustesMap::ProcrustesMap(ProcrustesMap&&) noexcept = default;
+ProcrustesMap& ProcrustesMap::operator=(ProcrustesMap&&) noexcept = default;
+
+void ProcrustesMap::transform(MatrixView<const float> x, MatrixView<float> out, bool renormalize) const {
+  apply(impl_->forward, impl_->forward_bias, x, out, renormalize);
+}
+
+void ProcrustesMap::inverse_transform(MatrixView<const float> y, MatrixView<float> out, bool renormalize) const {
+  apply(impl_->backward, impl_->backward_bias, y, out, renormalize);
+}
+
+std::size_t ProcrustesMap::d_old() const { return impl_->mean_old.size(); }
+std::size_t ProcrustesMap::d_new() const { return impl_->mean_new.size(); }
+MatrixView<const float> ProcrustesMap::rotation() const { return {impl_->rotation.data(), d_old(), d_new()}; }
+const std::vector<float>& ProcrustesMap::mean_old() const { return impl_->mean_old; }
+const std::vector<float>& ProcrustesMap::mean_new() const { return impl_->mean_new; }
+float ProcrustesMap::scale() const { return impl_->scale; }
+const ProcrustesDiagnostics& ProcrustesMap::diagnostics() const { return impl_->diagnostics; }
+
+}  // namespace revector

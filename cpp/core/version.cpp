@@ -1,0 +1,7 @@
+#include "revector/device.hpp"
+
+namespace revector {
+
+std::string version() { return REVECTOR_VERSION; }
+
+}  // namespace revector

@@ -1,0 +1,54 @@
+/// @file
+/// What the C++ API throws. Messages say what was got, what was expected and what to do.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+#include "revector/export.hpp"
+
+namespace revector {
+
+/// Base class of everything librevector throws on purpose (allocation failures stay std::bad_alloc).
+class REVECTOR_API Error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// An argument has a value the function does not accept.
+class REVECTOR_API InvalidArgument : public Error {
+ public:
+  using Error::Error;
+};
+
+/// A matrix has the wrong number of rows or columns.
+class REVECTOR_API ShapeError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// NaN, infinity, or a decomposition that did not converge.
+class REVECTOR_API NumericalError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// An index file is truncated, of another format, or inconsistent.
+class REVECTOR_API CorruptIndex : public Error {
+ public:
+  using Error::Error;
+};
+
+/// An instruction set or a device that was asked for is not there.
+class REVECTOR_API DeviceUnavailable : public Error {
+ public:
+  using Error::Error;
+};
+
+/// A model folder can not be loaded, or a text can not be encoded.
+class REVECTOR_API EncoderError : public Error {
+ public:
+  using Error::Error;
+};
+
+}  // namespace revector

@@ -1,0 +1,81 @@
+/**
+ * @file
+ * The C ABI of librevector: a veneer over the C++ API that throws nothing.
+ *
+ * Every function returns a status; REVECTOR_OK is 0. After any other, revector_last_error() holds the message for the
+ * calling thread until its next failing call. Matrices are row-major float32 without gaps. Pointers are borrowed for
+ * the call. Handles are freed by the caller; all functions but *_free, *_accumulator_add may share a handle between
+ * threads.
+ */
+#ifndef REVECTOR_REVECTOR_H
+#define REVECTOR_REVECTOR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define REVECTOR_C_API __attribute__((visibility("default")))
+
+typedef enum revector_status {
+  REVECTOR_OK = 0,
+  REVECTOR_INVALID_ARGUMENT = 1,
+  REVECTOR_SHAPE_ERROR = 2,
+  REVECTOR_NUMERICAL_ERROR = 3,
+  REVECTOR_CORRUPT_INDEX = 4,
+  REVECTOR_DEVICE_UNAVAILABLE = 5,
+  REVECTOR_ENCODER_ERROR = 6,
+  REVECTOR_OUT_OF_MEMORY = 7,
+  REVECTOR_INTERNAL_ERROR = 8
+} revector_status;
+
+/** Message of the calling thread's last failure; "" if there was none. Valid until the thread's next call. */
+REVECTOR_C_API const char* revector_last_error(void);
+
+/** "major.minor.patch" */
+REVECTOR_C_API const char* revector_version(void);
+
+/* ---- similarity ---------------------------------------------------------------------------------------------- */
+
+/** Unit rows: x and out are n x d; out may be x. Zero rows stay zero. */
+REVECTOR_C_API revector_status revector_normalize(const float* x, size_t n, size_t d, float* out);
+
+/** Exact top-k by cosine similarity: queries q x d, documents n x d, scores and indices q x k. */
+REVECTOR_C_API revector_status revector_cosine_topk(const float* queries, size_t q, const float* documents, size_t n,
+                                                    size_t d, size_t k, float* scores, int64_t* indices);
+
+/* ---- Procrustes ---------------------------------------------------------------------------------------------- */
+
+typedef struct revector_accumulator revector_accumulator;
+typedef struct revector_map revector_map;
+
+typedef struct revector_map_info {
+  size_t d_old, d_new;
+  uint64_t n_pairs;
+  double residual, effective_rank, condition;
+} revector_map_info;
+
+/** An empty sum of pairs; see ProcrustesAccumulator in procrustes.hpp. */
+REVECTOR_C_API revector_status revector_accumulator_new(size_t d_old, size_t d_new, revector_accumulator** out);
+REVECTOR_C_API void revector_accumulator_free(revector_accumulator* accumulator);
+/** Add n pairs: old_rows n x d_old, new_rows n x d_new. One thread at a time. */
+REVECTOR_C_API revector_status revector_accumulator_add(revector_accumulator* accumulator, const float* old_rows,
+                                                        const float* new_rows, size_t n);
+/** Solve for the map; center and scale are flags (0 or 1). */
+REVECTOR_C_API revector_status revector_accumulator_solve(const revector_accumulator* accumulator, int center,
+                                                          int scale, revector_map** out);
+REVECTOR_C_API void revector_map_free(revector_map* map);
+REVECTOR_C_API revector_status revector_map_describe(const revector_map* map, revector_map_info* out);
+/** x n x d_old -> out n x d_new, unit rows. */
+REVECTOR_C_API revector_status revector_map_transform(const revector_map* map, const float* x, size_t n, float* out);
+/** y n x d_new -> out n x d_old, unit rows. */
+REVECTOR_C_API revector_status revector_map_inverse_transform(const revector_map* map, const float* y, size_t n,
+                                                              float* out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,8 @@
+#include "kernels/vec/avx2.hpp"
+// after the vector type
+#include "kernels/rows/rows.inl"
+#include "kernels/table.hpp"
+
+namespace revector::kernels {
+extern const RowKernels rows_avx2 = {dot, squared_distance, scale, add_scaled};
+}  // namespace revector::kernels

@@ -1,0 +1,8 @@
+#include "kernels/vec/avx512.hpp"
+// after the vector type
+#include "kernels/rows/rows.inl"
+#include "kernels/table.hpp"
+
+namespace revector::kernels {
+extern const RowKernels rows_avx512 = {dot, squared_distance, scale, add_scaled};
+}  // namespace revector::kernels

@@ -1,0 +1,58 @@
+#include <cstring>
+#include <limits>
+#include <string>
+
+#include "check.hpp"
+#include "random_rows.hpp"
+#include "revector/revector.h"
+
+namespace {
+
+TEST(success_is_zero_and_failures_leave_a_message) {
+  float x[4] = {3, 4, 0, 0}, out[4];
+  CHECK(revector_normalize(x, 2, 2, out) == REVECTOR_OK);
+  CHECK_NEAR(out[0], 0.6, 1e-6);
+  x[3] = std::numeric_limits<float>::quiet_NaN();
+  CHECK(revector_normalize(x, 2, 2, out) == REVECTOR_NUMERICAL_ERROR);
+  CHECK(std::strstr(revector_last_error(), "row 1") != nullptr);
+  CHECK(std::string(revector_version()) == revector::version());
+}
+
+TEST(topk_checks_k) {
+  Rows x(5, 3, 1);
+  float score = 0;
+  int64_t index = -1;
+  CHECK(revector_cosine_topk(x.row(3), 1, x.values.data(), 5, 3, 1, &score, &index) == REVECTOR_OK);
+  CHECK(index == 3);
+  CHECK_NEAR(score, 1, 1e-6);
+  CHECK(revector_cosine_topk(x.row(3), 1, x.values.data(), 5, 3, 6, &score, &index) == REVECTOR_INVALID_ARGUMENT);
+}
+
+TEST(a_map_is_fitted_described_and_applied) {
+  Rows x(100, 4, 1);
+  revector_accumulator* pairs = nullptr;
+  revector_map* map = nullptr;
+  CHECK(revector_accumulator_new(4, 4, &pairs) == REVECTOR_OK);
+  CHECK(revector_accumulator_solve(pairs, 1, 0, &map) == REVECTOR_INVALID_ARGUMENT);
+  CHECK(revector_accumulator_add(pairs, x.values.data(), x.values.data(), 100) == REVECTOR_OK);
+  CHECK(revector_accumulator_solve(pairs, 1, 0, &map) == REVECTOR_OK);
+  revector_map_info info{};
+  CHECK(revector_map_describe(map, &info) == REVECTOR_OK);
+  CHECK(info.n_pairs == 100 && info.d_old == 4 && info.d_new == 4);
+  float out[4], back[4];
+  CHECK(revector_map_transform(map, x.row(7), 1, out) == REVECTOR_OK);
+  CHECK(revector_map_inverse_transform(map, out, 1, back) == REVECTOR_OK);
+  for (int i = 0; i < 4; ++i) CHECK_NEAR(out[i], back[i], 1e-5);
+  revector_map_free(map);
+  revector_accumulator_free(pairs);
+}
+
+TEST(null_handles_are_refused) {
+  CHECK(revector_accumulator_new(4, 4, nullptr) == REVECTOR_INVALID_ARGUMENT);
+  CHECK(revector_map_transform(nullptr, nullptr, 0, nullptr) == REVECTOR_INVALID_ARGUMENT);
+  CHECK(std::strstr(revector_last_error(), "map is NULL") != nullptr);
+}
+
+}  // namespace
+
+TEST_MAIN()

@@ -1,0 +1,60 @@
+"""Move a live vector collection to another embedding model.
+
+Importing this package loads numpy and the native core, nothing else; everything beyond the numeric faces is loaded when
+it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from revector import errors
+from revector._core import __version__
+from revector.mapping import Procrustes
+from revector.similarity import cosine_topk, normalize
+
+if TYPE_CHECKING:
+    from revector.collection import Collection, Hit
+    from revector.encoders.native import Encoder
+    from revector.evaluation.verdict import Verdict
+    from revector.migration.migration import Migration
+    from revector.migration.strategies.background import Background
+    from revector.spaces import EmbeddingSpace
+
+_LAZY = {
+    "Background": "revector.migration.strategies.background",
+    "Collection": "revector.collection",
+    "EmbeddingSpace": "revector.spaces",
+    "Encoder": "revector.encoders.native",
+    "Hit": "revector.collection",
+    "Migration": "revector.migration.migration",
+    "Verdict": "revector.evaluation.verdict",
+}
+
+__all__ = [
+    "Background",
+    "Collection",
+    "EmbeddingSpace",
+    "Encoder",
+    "Hit",
+    "Migration",
+    "Procrustes",
+    "Verdict",
+    "__version__",
+    "cosine_topk",
+    "errors",
+    "normalize",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))
