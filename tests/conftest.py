@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
+from revector.demo.corpus import Corpus
+from revector.demo.docstrings import python_corpus
 from revector.demo.models import fetch_model
 from revector.errors import EncoderError
+
+StaticModelMaker = Callable[..., Path]
 
 
 def _folder_or_skip(name: str) -> Path:
@@ -27,3 +37,30 @@ def wordllama_folder() -> Path:
 def minilm_folder() -> Path:
     """Folder of the demo's new model (all-MiniLM-L6-v2, 384-d)."""
     return _folder_or_skip("minilm")
+
+
+@pytest.fixture(scope="session")
+def docstring_corpus() -> Corpus:
+    """A small judged collection of real text: what is documented in this Python."""
+    return python_corpus(n_documents=400, n_queries=120)
+
+
+@pytest.fixture
+def static_model(tmp_path: Path) -> StaticModelMaker:
+    """Return a maker of model folders: a random vector for each word of some texts; few dimensions make a bad model."""
+
+    def make(name: str, dimension: int, texts: Iterable[str]) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        words = sorted({word for text in texts for word in re.findall(r"\w+|[^\w\s]+", text.lower())})
+        tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0, **{w: i for i, w in enumerate(words, 1)}}, "[UNK]"))
+        tokenizer.normalizer = normalizers.Lowercase()
+        tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+        tokenizer.save(str(folder / "tokenizer.json"))
+        table = np.random.default_rng(dimension).standard_normal((len(words) + 1, dimension), dtype=np.float32)
+        save_file({"embedding.weight": table}, folder / "model.safetensors")
+        config = {"model_type": "static", "tensor": "embedding.weight", "pooling": "mean", "normalize": True}
+        (folder / "config.json").write_text(json.dumps({**config, "max_length": None, "add_special_tokens": False}))
+        return folder
+
+    return make

@@ -55,14 +55,21 @@ def load_corpus(folder: str | Path) -> Corpus:
     """
     root = Path(folder)
     documents = read_texts(_first_file(root, "docs.jsonl", "corpus.jsonl"))
+    queries, qrels = load_judged_queries(root)
+    _require_known(_qrels_file(root), "document", {doc for grades in qrels.values() for doc in grades}, documents)
+    return Corpus(root.resolve().name, documents, queries, qrels)
+
+
+def load_judged_queries(folder: str | Path) -> tuple[dict[str, str], dict[str, dict[str, int]]]:
+    """Read queries and judgements of a folder, without its documents; see `load_corpus`."""
+    root = Path(folder)
     queries = read_texts(_first_file(root, "queries.jsonl"))
-    judgements = _first_file(root, "qrels.tsv", "qrels/test.tsv")
+    judgements = _qrels_file(root)
     qrels = read_qrels(judgements)
     _require_known(judgements, "query", qrels, queries)
-    _require_known(judgements, "document", {doc for grades in qrels.values() for doc in grades}, documents)
     if not any(grade > 0 for grades in qrels.values() for grade in grades.values()):
         raise InvalidArgumentError(f"{judgements} has no judgement with a grade above zero; nothing can be scored")
-    return Corpus(root.resolve().name, documents, {key: queries[key] for key in qrels}, qrels)
+    return {key: queries[key] for key in qrels}, qrels
 
 
 def write_corpus(corpus: Corpus, folder: str | Path) -> Path:
@@ -153,6 +160,10 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
                     yield f"{path}:{number}", line.rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidArgumentError(f"{path} can not be read as UTF-8 text: {error}") from error
+
+
+def _qrels_file(root: Path) -> Path:
+    return _first_file(root, "qrels.tsv", "qrels/test.tsv")
 
 
 def _first_file(root: Path, *names: str) -> Path:

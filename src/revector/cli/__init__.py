@@ -1,0 +1,31 @@
+"""The command line: the verbs of the library, each with ``--json`` for scripts.
+
+Exit codes: 0 done, 1 an error, 2 wrong usage, 3 a gate refused or a verdict is not "migrate".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import typer
+
+from revector.cli import assess, collection, demo, migrate
+from revector.cli.common import CommandGroup
+
+app = typer.Typer(
+    name="revector",
+    cls=CommandGroup,
+    help="Move a live vector collection from one embedding model to the next.",
+    epilog="Exit codes: 0 done, 1 error, 2 usage, 3 a gate refused or the verdict is not to migrate. "
+    "'python -m revector --cmakedir|--includedir|--libs' prints where the C++ library is.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for module in (demo, collection, assess, migrate):
+    module.register(app)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit."""
+    app(args=None if arguments is None else list(arguments), prog_name="revector")

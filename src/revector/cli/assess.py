@@ -1,0 +1,35 @@
+"""The command that says whether a new model is worth it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from revector.cli.common import EXIT_REFUSED, AsJson, CollectionUrl, ModelName, emit, open_encoder, opened
+from revector.demo.corpus import load_judged_queries
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command()(assess)
+
+
+def assess(
+    collection: CollectionUrl,
+    model: ModelName,
+    judged: Annotated[Path, typer.Option(help="Folder with queries.jsonl and qrels.tsv (or qrels/test.tsv).")],
+    min_lift: Annotated[float, typer.Option(help="Least lift on nDCG@10 that is worth a migration.")] = 0.02,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the serving model with a new one on judged queries; exit with 3 unless the verdict is to migrate."""
+    from revector.evaluation.verdict import Decision
+
+    queries, qrels = load_judged_queries(judged)
+    with opened(collection) as docs:
+        verdict = docs.assess(open_encoder(model), queries, qrels, min_lift=min_lift)
+    emit(verdict, Text(str(verdict)), as_json=as_json)
+    if verdict.decision is not Decision.MIGRATE:
+        raise typer.Exit(EXIT_REFUSED)

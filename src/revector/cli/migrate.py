@@ -1,0 +1,133 @@
+"""The verbs of a migration: start, run, status, verify, cutover, rollback, retire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Optional
+
+import typer
+
+from revector.cli.common import (
+    EXIT_REFUSED,
+    AsJson,
+    CollectionUrl,
+    emit,
+    fields_table,
+    open_encoder,
+    opened,
+)
+from revector.cli.progress import show_progress
+from revector.collection import Collection
+from revector.errors import InvalidArgumentError
+from revector.migration.migration import Migration
+
+SECONDS_A_DAY = 86_400.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    for command in (start, run, status, verify, cutover, rollback, retire):
+        app.command()(command)
+
+
+def start(
+    collection: CollectionUrl,
+    model: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads the annotation at run time, on Python 3.10 too
+        typer.Option("--model", metavar="MODEL", help="The new model; not needed to start a migration again."),
+    ] = None,
+    retention_days: Annotated[float, typer.Option(min=0, help="How long the old vectors are kept.")] = 7.0,
+    as_json: AsJson = False,
+) -> None:
+    """Start to move to a new model, or go on with a migration that was rolled back."""
+    with opened(collection) as docs:
+        migration = _planned(docs, model, retention_days)
+        migration.start()
+        _emit_status(collection, migration, as_json)
+
+
+def run(collection: CollectionUrl, as_json: AsJson = False) -> None:
+    """Re-embed what is left. It can be interrupted, and run again."""
+    with _migrating(collection) as migration:
+        with show_progress() as on_progress:
+            migration.run(on_progress=on_progress)
+        _emit_status(collection, migration, as_json)
+
+
+def status(collection: CollectionUrl, as_json: AsJson = False) -> None:
+    """Say where the migration stands."""
+    with opened(collection) as docs:
+        migration = docs.migration
+        if migration is None:
+            emit(None, f"{collection} is served with {docs.serving_space}; no migration", as_json=as_json)
+        else:
+            _emit_status(collection, migration, as_json)
+
+
+def verify(collection: CollectionUrl, as_json: AsJson = False) -> None:
+    """Check the new vectors: counts, a sample embedded again, search, index; exit with 3 if something is wrong."""
+    with _migrating(collection) as migration:
+        verification = migration.verify()
+    emit(verification, fields_table(verification, title="verification"), as_json=as_json)
+    if not verification.passed:
+        raise typer.Exit(EXIT_REFUSED)
+
+
+def cutover(
+    collection: CollectionUrl,
+    accept_failed: Annotated[bool, typer.Option(help="Leave documents behind that could not be embedded.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Serve from the new vectors. The old ones are kept up to date, for a rollback."""
+    with _migrating(collection) as migration:
+        migration.cutover(accept_failed=accept_failed)
+        _emit_status(collection, migration, as_json)
+
+
+def rollback(collection: CollectionUrl, as_json: AsJson = False) -> None:
+    """Serve from the old vectors again."""
+    with _migrating(collection) as migration:
+        migration.rollback()
+        _emit_status(collection, migration, as_json)
+
+
+def retire(
+    collection: CollectionUrl,
+    yes: Annotated[bool, typer.Option("--yes", help="Yes, drop them: this can not be undone.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Before the retention period is over, too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Drop the vectors that do not serve, and end the migration."""
+    with _migrating(collection) as migration:
+        migration.retire(confirm=yes, force=force)
+        _emit_status(collection, migration, as_json)
+
+
+def _planned(docs: Collection, model: str | None, retention_days: float) -> Migration:
+    """Return the migration to start: a new one for a model, or the present one."""
+    if model is not None:
+        return docs.migrate(open_encoder(model), retention_seconds=retention_days * SECONDS_A_DAY)
+    if docs.migration is None:
+        raise InvalidArgumentError("there is no migration to start again; name the new model with --model")
+    return docs.migration
+
+
+@contextmanager
+def _migrating(url: str) -> Iterator[Migration]:
+    """Open a collection with a migration.
+
+    Raises
+    ------
+    InvalidArgumentError
+        There is none.
+    """
+    with opened(url) as docs:
+        if docs.migration is None:
+            raise InvalidArgumentError(f"{url} has no migration; begin one with: revector start {url} --model MODEL")
+        yield docs.migration
+
+
+def _emit_status(url: str, migration: Migration, as_json: bool) -> None:
+    current = migration.status()
+    emit(current, fields_table(current, title=url), as_json=as_json)

@@ -1,0 +1,49 @@
+"""The live display of a migration: share, documents per second, time left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn
+
+from revector.migration.progress import Progress as WorkerProgress
+
+SECONDS_A_MINUTE = 60
+
+
+def progress_bar(console: Console) -> Progress:
+    """Return a display whose tasks carry their own text (`describe`)."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), MofNCompleteColumn())
+    return Progress(*columns, TextColumn("{task.fields[details]}"), console=console)
+
+
+def describe(progress: WorkerProgress) -> str:
+    """Say how fast it goes, how long it takes, and what failed."""
+    parts = []
+    if progress.documents_per_second is not None:
+        parts.append(f"{progress.documents_per_second:,.0f} documents/s")
+    if progress.seconds_left is not None:
+        parts.append(f"{show_seconds(progress.seconds_left)} left")
+    if progress.failed:
+        parts.append(f"[red]{progress.failed:,} failed[/red]")
+    return ", ".join(parts)
+
+
+def show_seconds(seconds: float) -> str:
+    """Return minutes and seconds."""
+    minutes, rest = divmod(round(seconds), SECONDS_A_MINUTE)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+@contextmanager
+def show_progress() -> Iterator[Callable[[WorkerProgress], None]]:
+    """Show a worker's progress on stderr; nothing is drawn where that is no terminal."""
+    with progress_bar(Console(stderr=True)) as bar:
+        task = bar.add_task("re-embedding", total=None, details="")
+
+        def update(progress: WorkerProgress) -> None:
+            bar.update(task, completed=progress.done, total=progress.total, details=describe(progress))
+
+        yield update

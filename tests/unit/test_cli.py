@@ -1,0 +1,155 @@
+"""The command line, on models made here: every verb, its JSON, its exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from revector.cli import app
+
+TEXTS = {
+    "bread": "Mix flour, water, salt and yeast, knead the dough, and bake the loaf in a hot oven.",
+    "soup": "Cook onions, carrots and potatoes in water with salt until they are soft.",
+    "bike": "Pump up the tyres, oil the chain, and check the brakes before a ride.",
+    "tent": "Choose flat ground, lay out the sheet, raise the poles and peg down the ropes.",
+    "code": "Read the error message, find the line, change it, and run the tests again.",
+}
+QUERIES = {"bread": "bake a loaf of dough", "bike": "oil the chain of the brakes", "code": "run the tests of the line"}
+
+
+class Cli:
+    """A collection's path, and commands on it."""
+
+    def __init__(self, folder: Path, old: Path, new: Path) -> None:
+        self.folder, self.old, self.new = folder, old, new
+        self.path = str(folder / "docs.db")
+
+    def __call__(self, verb: str, *arguments: str, text: str | None = None, code: int = 0) -> Result:
+        result = CliRunner().invoke(app, [verb, self.path, *arguments], input=text, catch_exceptions=False)
+        assert result.exit_code == code, result.output
+        return result
+
+    def json(self, verb: str, *arguments: str, text: str | None = None, code: int = 0) -> Any:
+        return json.loads(self(verb, *arguments, "--json", text=text, code=code).stdout)
+
+    def filled(self) -> Cli:
+        self("init", "--model", str(self.old))
+        self("add", text="".join(json.dumps({"id": key, "text": text}) + "\n" for key, text in TEXTS.items()))
+        return self
+
+
+@pytest.fixture
+def cli(tmp_path: Path, static_model: Any) -> Cli:
+    texts = [*TEXTS.values(), *QUERIES.values()]
+    return Cli(tmp_path, static_model("old", 8, texts), static_model("new", 64, texts))
+
+
+def test_init_says_what_serves(cli: Cli) -> None:
+    made = cli.json("init", "--model", str(cli.old))
+    assert made["space"]["dimension"] == 8
+    assert made["source"] == str(cli.old)
+
+
+def test_init_refuses_a_collection_that_exists(cli: Cli) -> None:
+    cli("init", "--model", str(cli.old))
+    assert "is there already" in cli("init", "--model", str(cli.old), code=1).stderr
+
+
+def test_add_reads_a_file_and_stdin_and_replaces_by_id(cli: Cli) -> None:
+    cli.filled()
+    (cli.folder / "more.jsonl").write_text(
+        '{"_id": "soup", "title": "Soup", "text": "Boil it.", "metadata": {"n": 1}}\n'
+    )
+    assert cli.json("add", str(cli.folder / "more.jsonl")) == {"collection": cli.path, "added": 1, "documents": 5}
+    (hit,) = cli.json("search", "boil soup", "-k", "1")["hits"]
+    assert (hit["id"], hit["text"], hit["metadata"]) == ("soup", "Soup\nBoil it.", {"n": 1})
+
+
+def test_add_names_the_line_it_can_not_read(cli: Cli) -> None:
+    cli.filled()
+    assert "stdin:2: not JSON" in cli("add", text='{"id": "a", "text": "b"}\n{\n', code=1).stderr
+
+
+def test_search_shows_hits_to_people_and_scripts(cli: Cli) -> None:
+    cli.filled()
+    assert "bread" in cli("search", "knead the dough", "-k", "2").stdout
+    hits = cli.json("search", "knead the dough and bake", "-k", "3")["hits"]
+    assert len(hits) == 3
+    assert [hit["score"] for hit in hits] == sorted((hit["score"] for hit in hits), reverse=True)
+
+
+@pytest.mark.parametrize("verb", ["search", "status", "run", "verify", "cutover", "rollback", "retire"])
+def test_a_collection_that_is_not_there_is_an_error_and_stays_away(cli: Cli, verb: str) -> None:
+    result = cli(verb, *(["query"] if verb == "search" else []), code=1)
+    assert "there is no collection at" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not Path(cli.path).exists()
+
+
+def test_a_model_that_is_not_there_is_an_error(cli: Cli) -> None:
+    result = cli("init", "--model", str(cli.folder / "nowhere"), code=1)
+    assert result.stderr.startswith("revector: ")
+    assert not Path(cli.path).exists()
+
+
+def test_wrong_usage_is_two(cli: Cli) -> None:
+    cli("init", code=2)
+
+
+def test_a_migration_goes_there_and_back_and_there_again(cli: Cli) -> None:
+    cli.filled()
+    assert cli.json("status") is None
+    assert cli.json("start", "--model", str(cli.new), "--retention-days", "0")["phase"] == "filling"
+    cli.json("run")
+    assert cli.json("verify")["passed"] is True
+    assert cli.json("cutover")["phase"] == "serving"
+    assert cli.json("rollback")["phase"] == "rolled_back"
+    assert cli.json("start")["phase"] == "filling"
+    cli("run")
+    cli("verify")
+    assert cli.json("cutover")["phase"] == "serving"
+    cli("retire", "--yes")
+    assert cli.json("search", "oil the chain", "-k", "1")["hits"][0]["id"] == "bike"
+
+
+def test_a_gate_that_refuses_is_three(cli: Cli) -> None:
+    cli.filled()
+    cli("start", "--model", str(cli.new))
+    cli("run")
+    assert "refused" in cli("cutover", code=3).stderr
+
+
+def test_retire_wants_a_yes(cli: Cli) -> None:
+    cli.filled()
+    for verb, *arguments in (("start", "--model", str(cli.new)), ("run",), ("verify",), ("cutover",)):
+        cli(verb, *arguments)
+    cli("retire", code=3)
+    cli("retire", "--yes", code=3)  # the retention period is not over
+    assert cli.json("retire", "--yes", "--force")["phase"] == "retired"
+
+
+def test_a_second_migration_is_an_error(cli: Cli) -> None:
+    cli.filled()
+    cli("start", "--model", str(cli.new))
+    assert cli("start", "--model", str(cli.new), code=1).stderr.startswith("revector: ")
+
+
+def test_starting_again_needs_a_migration(cli: Cli) -> None:
+    cli.filled()
+    assert "name the new model" in cli("start", code=1).stderr
+    assert "has no migration" in cli("run", code=1).stderr
+
+
+def test_assess_prints_the_verdict_and_ends_with_it(cli: Cli) -> None:
+    cli.filled()
+    (cli.folder / "queries.jsonl").write_text(
+        "".join(json.dumps({"id": key, "text": text}) + "\n" for key, text in QUERIES.items())
+    )
+    (cli.folder / "qrels.tsv").write_text("".join(f"{key}\t{key}\t1\n" for key in QUERIES))
+    arguments = ("--model", str(cli.new), "--judged", str(cli.folder))
+    assert cli.json("assess", *arguments, code=3)["decision"] == "inconclusive"  # three queries decide nothing
+    assert "INCONCLUSIVE" in cli("assess", *arguments, code=3).stdout
