@@ -64,7 +64,7 @@ void topk_of_block(MatrixView<const float> unit_queries, MatrixView<const float>
     std::vector<TopK> local(unit_queries.rows(), TopK(k));
     for (std::size_t i = begin; i < end; i += document_block)
       search_block(unit_queries, documents, i, std::min(i + document_block, end), local);
-    const std::lock_guard lock(merging);
+    const std::scoped_lock lock(merging);
     for (std::size_t q = 0; q < local.size(); ++q)
       for (const Scored& entry : local[q].take()) best[q].push(entry);
   });
