@@ -38,7 +38,7 @@ def as_matrix(x: Any, name: str) -> NDArray[np.float32] | NDArray[np.float64]:
             raise InvalidArgumentError(f"{name} has dtype {array.dtype}, expected floats; convert with .astype('float32')")
         array = array.astype(np.float32)
     item = array.itemsize
-    rows_fit = array.shape[1] <= 1 or array.strides[1] == item
+    rows_fit = array.size == 0 or array.shape[1] <= 1 or array.strides[1] == item
     stride_fits = array.shape[0] <= 1 or (array.strides[0] % item == 0 and array.strides[0] >= array.shape[1] * item)
     return array if rows_fit and stride_fits else np.ascontiguousarray(array)
 
