@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 
 import numpy as np
@@ -32,6 +32,7 @@ from revector.stores.base import Document, Store, VectorRow
 
 FAILURES_IN_A_ROW = 256  # then the encoder is at fault, not the documents
 _POLL_SECONDS = 0.25
+_LEAST_WAIT_SECONDS = 0.005
 _RATE_LIMIT_SECONDS = 5.0
 _COUNTING_SHARE = 0.05  # of the time may go into counting jobs for the progress
 
@@ -167,7 +168,7 @@ class Worker:
         due = self._ledger.seconds_until_due(self._generation)
         if due is None and until_empty:
             return False
-        self._stop.wait(min(_POLL_SECONDS, due or _POLL_SECONDS))
+        self._stop.wait(_POLL_SECONDS if due is None else min(_POLL_SECONDS, due + _LEAST_WAIT_SECONDS))
         return True
 
     def _read(self) -> _Batch:
@@ -242,12 +243,18 @@ class Worker:
         self._meter.add(processed)
         if self._on_progress is None:
             return
-        began = time.monotonic()
-        if began >= self._recount_at:
-            self._counts = self._ledger.counts(self._generation)
-            spent = time.monotonic() - began
-            self._recount_at = began + spent / _COUNTING_SHARE
+        self._recount(processed)
         self._on_progress(self._meter.progress(self._counts))
+
+    def _recount(self, processed: int) -> None:
+        """Count the jobs, or, where that takes a while, add what this worker did since it counted last."""
+        began = time.monotonic()
+        if began < self._recount_at:
+            left = max(0, self._counts.pending - processed)
+            self._counts = replace(self._counts, pending=left, done=self._counts.done + processed)
+            return
+        self._counts = self._ledger.counts(self._generation)
+        self._recount_at = began + (time.monotonic() - began) / _COUNTING_SHARE
 
 
 class _Heartbeat:
