@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from revector import _core, cosine_topk, normalize
-from revector.errors import InvalidArgumentError, NumericalError, ShapeError
+from revector.errors import DeviceUnavailableError, InvalidArgumentError, NumericalError, ShapeError
 
 DIMENSIONS = [1, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 384, 768, 1536]
 
@@ -155,3 +155,23 @@ def test_an_unknown_instruction_set_is_refused_loudly():
     )
     assert run.returncode != 0
     assert "REVECTOR_ISA is 'mmx'" in run.stderr
+
+
+def test_topk_on_the_gpu_equals_topk_on_the_cpu():
+    queries, documents = rows(300, 100, 1), rows(70_000, 100, 2)
+    documents[50_000] = documents[3]  # a tie across chunks
+    queries[0] = documents[3]
+    if not _core.cuda_available():
+        with pytest.raises(DeviceUnavailableError, match="CUDA"):
+            cosine_topk(queries, documents, 10, device="cuda")
+        pytest.skip("no CUDA plugin or no GPU here; the refusal was tested")
+    scores, indices = cosine_topk(queries, documents, 10, device="cuda")
+    expected_scores, expected_indices = cosine_topk(queries, documents, 10)
+    np.testing.assert_allclose(scores, expected_scores, atol=1e-6)
+    assert (indices == expected_indices).mean() > 0.999
+    assert indices[0, :2].tolist() == [3, 50_000]
+
+
+def test_an_unknown_device_is_refused():
+    with pytest.raises(InvalidArgumentError, match="device is 'tpu'"):
+        cosine_topk(rows(1, 4), rows(3, 4), 1, device="tpu")
