@@ -117,7 +117,9 @@ class Procrustes:
         self._pairs, self._map = pairs, None
         return self
 
-    def transform(self, x: Any, *, space: EmbeddingSpace | None = None, renormalize: bool = True) -> NDArray[np.float32]:
+    def transform(
+        self, x: Any, *, space: EmbeddingSpace | None = None, renormalize: bool = True
+    ) -> NDArray[np.float32]:
         """Map rows of the old space into the new one.
 
         Parameters
@@ -153,9 +155,7 @@ class Procrustes:
     def diagnostics(self) -> ProcrustesDiagnostics:
         """How many pairs were seen and how well they fit."""
         found = self._fitted().diagnostics
-        return ProcrustesDiagnostics(
-            found.n_pairs, found.residual, found.effective_rank, found.condition, found.rank
-        )
+        return ProcrustesDiagnostics(found.n_pairs, found.residual, found.effective_rank, found.condition, found.rank)
 
     @property
     def rotation(self) -> NDArray[np.float32]:
