@@ -167,7 +167,12 @@ class Procrustes:
         from safetensors.numpy import save
 
         parameters = self._fitted().parameters()
-        scale = np.array([parameters.pop("scale")], np.float32)
+        tensors = {
+            "rotation": parameters["rotation"],
+            "mean_old": parameters["mean_old"],
+            "mean_new": parameters["mean_new"],
+            "scale": np.array([parameters["scale"]], np.float32),
+        }
         description = {
             "format": _FORMAT,
             "center": self.center,
@@ -176,7 +181,7 @@ class Procrustes:
             "target": self.target and self.target.to_json(),
             "diagnostics": vars(self.diagnostics),
         }
-        return save({**parameters, "scale": scale}, metadata={"revector": json.dumps(description)})
+        return save(tensors, metadata={"revector": json.dumps(description)})
 
     @classmethod
     def from_bytes(cls, blob: bytes) -> Procrustes:
