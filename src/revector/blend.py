@@ -7,14 +7,12 @@ with the new model on the spot, which closes the dip that no calibration of scor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from revector import ranking
+from revector.embedding import embed_documents
 from revector.encoders.base import TextEncoder
-from revector.errors import NumericalError
 from revector.ranking import Candidates, Ranking
 from revector.similarity import normalize
 from revector.spaces import EmbeddingSpace
@@ -71,11 +69,14 @@ class Blend:
 
         Raises
         ------
-        EncoderError, NumericalError
+        EncoderError
             The model did not embed them; the ranking does without.
         """
         wanted = {key for i in range(len(self._found)) for key in self._candidates(i).unmigrated(budget).tolist()}
-        rows = self._embed(encoder, [self.documents[key] for key in sorted(wanted)])
+        documents = [self.documents[key] for key in sorted(wanted)]
+        texts = {document.content_hash: document.text for document in documents}
+        vectors = embed_documents(self._store, self._new.id, encoder, texts)
+        rows = [VectorRow(found.key, found.content_hash, vectors[found.content_hash]) for found in documents]
         self._new_vectors.update({row.key: row.vector for row in rows})
         self._rescored = True
         return rows
@@ -95,20 +96,6 @@ class Blend:
         new = _scores(self._new.space, self._new_queries[query], keys, self._new_vectors)
         scored = ~(np.isnan(old) & np.isnan(new))
         return Candidates(keys[scored], old[scored], new[scored])
-
-    def _embed(self, encoder: TextEncoder, documents: Sequence[Document]) -> list[VectorRow]:
-        """Embed each text once; one that the generation knows already not at all."""
-        texts = {document.content_hash: document.text for document in documents}
-        vectors = self._store.vectors_with_hashes(self._new.id, list(texts)) if texts else {}
-        missing = [hash_ for hash_ in texts if hash_ not in vectors]
-        if missing:
-            fresh = encoder.encode([texts[hash_] for hash_ in missing])
-            if not np.isfinite(fresh).all():
-                raise NumericalError(f"{encoder.space} gave a vector with NaN or infinity")
-            vectors.update(zip(missing, fresh, strict=True))
-        return [
-            VectorRow(document.key, document.content_hash, vectors[document.content_hash]) for document in documents
-        ]
 
 
 def _by_key(keys: NDArray[np.int64], vectors: Matrix) -> dict[int, NDArray[np.float32]]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector.database import Database
+from revector.embedding import embed_documents
 from revector.encoders.base import TextEncoder
 from revector.errors import InvalidArgumentError
 from revector.evaluation.metrics import Qrels
@@ -24,7 +25,7 @@ from revector.migration.strategies.background import Background
 from revector.migration.writes import delete_documents, live_generations, write_documents
 from revector.search import RESCORE, Hit, Searcher
 from revector.spaces import EmbeddingSpace
-from revector.stores.base import Document, Store, VectorInfo
+from revector.stores.base import Document, Store, VectorInfo, content_hash
 from revector.stores.index_cache import IndexCache
 from revector.stores.sqlite import SqliteStore
 
@@ -97,25 +98,32 @@ class Collection:
     ) -> list[Document]:
         """Insert documents, or change those whose ids exist.
 
-        The texts are embedded by every model at hand whose vectors are live, then written together with them. A model
+        The texts are embedded, each once, by every model at hand whose vectors are live, and written with them. A model
         of a migration that is not at hand gets its vectors later, by the migration's `run`.
 
         Raises
         ------
         EncoderError
-            No model at hand would let searches find the documents, or it failed; nothing is written.
+            No model at hand would let searches find the documents, or one failed; nothing is written.
         InvalidArgumentError
             Lengths differ, an id comes twice, or metadata is no JSON object.
         """
         route = self._searcher.route()
         if not route.blended:
             self._encoders.require(route.serving, purpose="writing to this collection")
-        vectors: dict[int, NDArray[np.float32]] = {}
+        vectors = self._embed(texts)
+        return write_documents(self._store, self._ledger, ALIAS, ids, texts, metadata, vectors)
+
+    def _embed(self, texts: Sequence[str]) -> dict[int, NDArray[np.float32]]:
+        """Embed documents by every model at hand; return matrices by generation."""
+        hashes = [content_hash(text) for text in texts]
+        matrices: dict[int, NDArray[np.float32]] = {}
         for live in live_generations(self._store, self._ledger, ALIAS):
             model = self._encoders.find(self._store.generation(live))
-            if model is not None:
-                vectors[live] = model.encode(texts)
-        return write_documents(self._store, self._ledger, ALIAS, ids, texts, metadata, vectors)
+            if model is not None and hashes:
+                found = embed_documents(self._store, live, model, dict(zip(hashes, texts, strict=True)))
+                matrices[live] = np.stack([found[hash_] for hash_ in hashes])
+        return matrices
 
     def delete(self, ids: Sequence[str]) -> None:
         """Delete documents, with their vectors of every generation.

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from revector.access_log import AccessLog
 from revector.blend import Blend
-from revector.errors import EncoderError, InvalidArgumentError, NumericalError, StoreError
+from revector.embedding import QueryEncoder
+from revector.errors import EncoderError, InvalidArgumentError, StoreError
 from revector.migration.encoders import EncoderSet
 from revector.migration.ledger import Ledger
 from revector.migration.state import Phase
-from revector.queries import QueryEncoder
 from revector.ranking import Ranking
 from revector.spaces import EmbeddingSpace
 from revector.stores.base import Alias, Document, Generation, Store
@@ -229,7 +229,7 @@ class Searcher:
                 with self._store.transaction():
                     self._store.put_vectors(target.id, rows)
                     self._ledger.complete(target.id, {row.key: row.content_hash for row in rows})
-        except (EncoderError, NumericalError, StoreError) as error:
+        except (EncoderError, StoreError) as error:
             _log.warning("a search went on without re-scoring or writing its vectors through: %s", error)
 
     def _hits(

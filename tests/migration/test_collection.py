@@ -158,7 +158,7 @@ class BrokenEncoder(HashEncoder):
 
 def test_vectors_that_are_not_numbers_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
     with Collection.open(tmp_path / "docs.db", BrokenEncoder(16)) as collection:
-        with pytest.raises(NumericalError):
+        with pytest.raises(EncoderError, match="NaN or infinity for 1 of 2 texts"):
             collection.upsert(["good", "bad"], ["fine", "broken"])
         assert len(collection) == 0
 

@@ -16,7 +16,7 @@ LEVELS = [
     {"encoders", "database", "testing"},
     {"stores"},
     {"migration", "evaluation"},
-    {"access_log", "blend", "collection", "queries", "search"},
+    {"access_log", "blend", "collection", "embedding", "search"},
     {"demo", "cli", "__main__"},
 ]
 FACES = {"__init__", "similarity", "mapping", "index", "encoders"}

@@ -12,8 +12,6 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,7 +24,7 @@ from revector.spaces import EmbeddingSpace
 from revector.stores.base import Generation, Store
 
 SEARCH_BREADTH = 128
-"""Candidates a search keeps (``ef``); a search for more hits keeps as many as it returns."""
+"""Candidates a search keeps (``ef``)."""
 SAVE_AFTER_CHANGES = 20_000
 """Changes after which a graph is saved before its collection is closed; a quarter of the graph where that is more."""
 
@@ -94,7 +92,7 @@ class GenerationIndex:
         self._store = store
         self._generation = generation
         self._file = _IndexFile(folder, generation)
-        self._lock = _ReadersWriterLock()
+        self._lock = threading.Lock()  # for changes; the graph itself keeps searches and changes apart
         self._graph: HnswIndex | None = None
         self._seq = 0
         self._unsaved = 0
@@ -110,7 +108,7 @@ class GenerationIndex:
         k : int
             Hits a query.
         ef : int
-            Candidates to keep; raised to `k` where it is less.
+            Candidates to keep; at least `k` are.
 
         Returns
         -------
@@ -119,43 +117,43 @@ class GenerationIndex:
         keys : ndarray of int64, shape (q, k)
             Keys of documents; -1 where there are fewer hits.
         """
-        self.catch_up()
-        with self._lock.reading():
-            return self._present().search(queries, k, ef=max(ef, k))
-
-    def catch_up(self) -> None:
-        """Apply what happened in the store since the last time."""
-        if self._graph is not None and self._seq >= self._store.last_seq():
-            return
-        with self._lock.writing():
-            if self._graph is None:
-                self._load_or_build()
-            self._follow(self._present())
-            if self._unsaved >= max(SAVE_AFTER_CHANGES, len(self._present()) // 4):
-                self._save()
+        return self._up_to_date().search(queries, k, ef=ef)
 
     def save(self) -> None:
         """Write the file if the graph has changed since it was read or written."""
-        with self._lock.writing():
-            if self._unsaved:
-                self._save()
+        with self._lock:
+            if self._graph is not None and self._unsaved:
+                self._save(self._graph)
 
-    def _present(self) -> HnswIndex:
-        if self._graph is None:
-            raise CorruptIndexError(f"the index of generation {self._generation.id} was never loaded; catch up first")
-        return self._graph
+    def _up_to_date(self) -> HnswIndex:
+        """Return the graph, after whatever happened in the store since the last time."""
+        graph = self._graph
+        if graph is not None and self._seq >= self._store.last_seq():
+            return graph
+        with self._lock:
+            if self._graph is None:
+                self._graph = self._load()
+            if self._graph is None:
+                self._graph = self._build()
+            graph = self._graph
+            self._follow(graph)
+            if self._unsaved >= max(SAVE_AFTER_CHANGES, len(graph) // 4):
+                self._save(graph)
+        return graph
 
-    def _load_or_build(self) -> None:
+    def _load(self) -> HnswIndex | None:
+        """Load the file and bring it up to date; ``None`` if there is none that can be trusted."""
         try:
             loaded = self._file.load(self._store.last_seq())
-            if loaded is not None:
-                self._graph, self._seq = loaded
-                self._follow(self._graph)
-                self._check_count(self._graph)
-                return
+            if loaded is None:
+                return None
+            graph, self._seq = loaded
+            self._follow(graph)
+            self._check_count(graph)
         except CorruptIndexError as error:
             _log.warning("rebuilding the index of generation %d: %s", self._generation.id, error)
-        self._graph = self._build()
+            return None
+        return graph
 
     def _check_count(self, graph: HnswIndex) -> None:
         expected = self._store.count_vectors(self._generation.id)
@@ -166,6 +164,7 @@ class GenerationIndex:
     def _build(self) -> HnswIndex:
         graph = _new_graph(self._generation.space)
         self._seq = self._store.last_seq()
+        self._unsaved = 1  # whatever file there is, it is not this one
         for keys, vectors in self._store.scan_vectors(self._generation.id):
             graph.add(vectors, keys)
             self._unsaved += len(keys)
@@ -181,8 +180,8 @@ class GenerationIndex:
         self._unsaved += len(changes.keys) + len(gone)
         self._seq = max(self._seq, changes.seq)  # a caller inside an older snapshot sees an older end
 
-    def _save(self) -> None:
-        self._file.save(self._present(), self._seq)
+    def _save(self, graph: HnswIndex) -> None:
+        self._file.save(graph, self._seq)
         self._unsaved = 0
 
 
@@ -251,42 +250,6 @@ class _IndexFile:
             raise CorruptIndexError(f"{self.path} is at point {sidecar.seq}, the store only at {last_seq}")
         if _digest(self.path) != sidecar.sha256:
             raise CorruptIndexError(f"{self.path} is not the file that was saved (SHA-256 differs)")
-
-
-class _ReadersWriterLock:
-    """Many searches or one change; a waiting change goes before new searches, so that it comes to its turn."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._readers = 0
-        self._writers_waiting = 0
-        self._writing = False
-
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        with self._changed:
-            self._changed.wait_for(lambda: not self._writing and not self._writers_waiting)
-            self._readers += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._readers -= 1
-                self._changed.notify_all()
-
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        with self._changed:
-            self._writers_waiting += 1
-            self._changed.wait_for(lambda: not self._writing and not self._readers)
-            self._writers_waiting -= 1
-            self._writing = True
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._writing = False
-                self._changed.notify_all()
 
 
 def _new_graph(space: EmbeddingSpace) -> HnswIndex:
