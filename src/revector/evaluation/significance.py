@@ -191,6 +191,6 @@ def _check_ratio(old: Values) -> None:
     share = float(np.mean(old > 0))
     if (1 - share) ** len(old) * RESAMPLES > _RARELY:
         raise NumericalError(
-            f"the old model scores above 0 on {share:.0%} of {len(old)} queries: a relative lift is not defined, use an "
-            "absolute one"
+            f"the old model scores above 0 on {share:.0%} of {len(old)} queries: a relative lift is not defined; "
+            "use an absolute one"
         )
