@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from revector.errors import ShapeError, StoreError
 from revector.migration.jobs import JobRequest
-from revector.migration.ledger import Ledger
+from revector.migration.ledger import Ledger, MigrationRecord
 from revector.migration.priorities import PRIORITY_REST, PRIORITY_UPDATED
 from revector.stores.base import Document, Store, VectorRow
 
@@ -21,7 +21,11 @@ def live_generations(store: Store, ledger: Ledger, alias: str) -> tuple[int, ...
     These are the alias's own and, from `start` until `retire`, the other one of the migration.
     """
     with store.snapshot():
-        served, active = store.alias(alias), ledger.active(alias)
+        return _live(store, alias, ledger.active(alias))
+
+
+def _live(store: Store, alias: str, active: MigrationRecord | None) -> tuple[int, ...]:
+    served = store.alias(alias)
     if served is None:
         raise StoreError(f"the alias {alias!r} does not exist; create it with create_alias")
     others = () if active is None else (active.source_generation, active.target_generation)
@@ -59,7 +63,7 @@ def write_documents(
     with store.transaction():
         documents = store.upsert_documents(ids, texts, metadata)
         active = ledger.active(alias)
-        for generation in live_generations(store, ledger, alias):
+        for generation in _live(store, alias, active):
             matrix = (vectors or {}).get(generation)
             if matrix is not None:
                 store.put_vectors(generation, _rows(documents, matrix))
