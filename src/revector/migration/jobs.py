@@ -42,6 +42,7 @@ _COMPLETE = (
     .where(_one_job, jobs.c.content_hash == sa.bindparam("hash"), jobs.c.state != "done")
     .values(state="done", error=None, **_unleased)
 )
+_SETTLE = jobs.update().where(_one_job).values(content_hash=sa.bindparam("hash"), state="done", error=None, **_unleased)
 _FORGET = jobs.delete().where(_one_job)
 
 
@@ -146,6 +147,17 @@ class JobQueue:
         rows = [{"of_generation": generation, "key": key, "hash": hash_} for key, hash_ in hashes.items()]
         with self._database.transaction() as connection:
             return connection.execute(_COMPLETE, rows).rowcount
+
+    def settle(self, generation: int, hashes: Mapping[int, str]) -> None:
+        """Mark jobs done whatever text they were for: the caller has stored the vector of the present one.
+
+        Call it in the transaction that stored the vectors; `complete` is for everybody else.
+        """
+        if not hashes:
+            return
+        rows = [{"of_generation": generation, "key": key, "hash": hash_} for key, hash_ in hashes.items()]
+        with self._database.transaction() as connection:
+            connection.execute(_SETTLE, rows)
 
     def fail(self, claim: Claim, owner: str, error: str) -> None:
         """Record a failed attempt: the job is tried again later, or has failed for good after `MAX_ATTEMPTS`."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from revector.errors import ShapeError, StoreError
 from revector.migration.jobs import JobRequest
-from revector.migration.ledger import Ledger, MigrationRecord
+from revector.migration.ledger import Ledger
 from revector.migration.priorities import PRIORITY_REST, PRIORITY_UPDATED
 from revector.stores.base import Document, Store, VectorRow
 
@@ -21,11 +21,7 @@ def live_generations(store: Store, ledger: Ledger, alias: str) -> tuple[int, ...
     These are the alias's own and, from `start` until `retire`, the other one of the migration.
     """
     with store.snapshot():
-        return _live(store, alias, ledger.active(alias))
-
-
-def _live(store: Store, alias: str, active: MigrationRecord | None) -> tuple[int, ...]:
-    served = store.alias(alias)
+        served, active = store.alias(alias), ledger.active(alias)
     if served is None:
         raise StoreError(f"the alias {alias!r} does not exist; create it with create_alias")
     others = () if active is None else (active.source_generation, active.target_generation)
@@ -62,13 +58,11 @@ def write_documents(
     """
     with store.transaction():
         documents = store.upsert_documents(ids, texts, metadata)
-        active = ledger.active(alias)
-        for generation in _live(store, alias, active):
+        for generation in live_generations(store, ledger, alias):
             matrix = (vectors or {}).get(generation)
             if matrix is not None:
                 store.put_vectors(generation, _rows(documents, matrix))
-            stale = set(store.stale_keys(generation, [d.key for d in documents]).tolist())
-            _settle(ledger, generation, documents if active else [d for d in documents if d.key in stale], stale)
+            _settle(store, ledger, generation, documents)
     return documents
 
 
@@ -107,7 +101,9 @@ def _rows(documents: Sequence[Document], matrix: NDArray[np.float32]) -> list[Ve
     return [VectorRow(d.key, d.content_hash, vector) for d, vector in zip(documents, matrix, strict=True)]
 
 
-def _settle(ledger: Ledger, generation: int, documents: Sequence[Document], stale: set[int]) -> None:
-    """Ask for the vectors of stale documents; close whatever jobs the others still had, for older texts too."""
-    ledger.enqueue(generation, [JobRequest(d.key, d.content_hash, PRIORITY_UPDATED) for d in documents])
-    ledger.complete(generation, {d.key: d.content_hash for d in documents if d.key not in stale})
+def _settle(store: Store, ledger: Ledger, generation: int, documents: Sequence[Document]) -> None:
+    """Ask for the vectors that are missing; close whatever jobs the other documents still had."""
+    stale = set(store.stale_keys(generation, [d.key for d in documents]).tolist())
+    missing = [JobRequest(d.key, d.content_hash, PRIORITY_UPDATED) for d in documents if d.key in stale]
+    ledger.enqueue(generation, missing)
+    ledger.settle(generation, {d.key: d.content_hash for d in documents if d.key not in stale})
