@@ -28,15 +28,16 @@ revector::Metric metric_of(revector_metric metric) {
 revector_status revector_hnsw_new(size_t dim, revector_metric metric, size_t m, size_t ef_construction, uint64_t seed,
                                   revector_hnsw** out) {
   return guard([&] {
-    require(out, "out") = new revector_hnsw{revector::HnswIndex(dim, metric_of(metric), {m, ef_construction, seed})};
+    revector_hnsw*& result = require(out, "out");
+    result = new revector_hnsw{revector::HnswIndex(dim, metric_of(metric), {m, ef_construction, seed})};
   });
 }
 
 revector_status revector_hnsw_load(const char* path, size_t dim, revector_metric metric, uint64_t seed,
                                    revector_hnsw** out) {
   return guard([&] {
-    require(out, "out") =
-        new revector_hnsw{revector::HnswIndex::load(&require(path, "path"), dim, metric_of(metric), seed)};
+    revector_hnsw*& result = require(out, "out");
+    result = new revector_hnsw{revector::HnswIndex::load(&require(path, "path"), dim, metric_of(metric), seed)};
   });
 }
 

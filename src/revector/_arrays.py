@@ -32,17 +32,13 @@ def as_matrix(x: Any, name: str) -> NDArray[np.float32] | NDArray[np.float64]:
     """
     array = _as_array(x, name)
     if array.ndim != 2:
-        raise ShapeError(
-            f"{name} has {array.ndim} dimension(s), expected 2; a single vector is written as {name}[None]"
-        )
+        raise ShapeError(f"{name} has {array.ndim} dimension(s), expected 2; write a single vector as {name}[None]")
     if array.dtype not in (np.float32, np.float64):
         if array.dtype.kind not in "fV" or array.dtype.names is not None:
-            raise InvalidArgumentError(
-                f"{name} has dtype {array.dtype}, expected floats; convert with .astype('float32')"
-            )
+            raise InvalidArgumentError(f"{name} has dtype {array.dtype}, expected floats; use .astype('float32')")
         array = array.astype(np.float32)
     item = array.itemsize
-    rows_fit = array.shape[1] <= 1 or array.strides[1] == item
+    rows_fit = array.size == 0 or array.shape[1] <= 1 or array.strides[1] == item
     stride_fits = array.shape[0] <= 1 or (array.strides[0] % item == 0 and array.strides[0] >= array.shape[1] * item)
     return array if rows_fit and stride_fits else np.ascontiguousarray(array)
 

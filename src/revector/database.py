@@ -145,8 +145,11 @@ class Database:
 
     def check(self) -> list[str]:
         """Run SQLite's integrity check over the whole file; return what it found wrong (empty: nothing)."""
-        with self.snapshot() as connection:
-            found = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA quick_check")]
+        try:
+            with self.snapshot() as connection:
+                found = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA quick_check")]
+        except StoreError as error:  # too damaged for the check itself
+            return [str(error)]
         return [] if found == ["ok"] else found
 
     def close(self) -> None:

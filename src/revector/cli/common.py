@@ -76,7 +76,7 @@ def emit(value: Any, shown: RenderableType, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(plain(value), ensure_ascii=False))
     else:
-        Console().print(shown)
+        Console().print(shown, crop=False)
 
 
 def plain(value: Any) -> Any:

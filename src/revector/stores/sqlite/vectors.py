@@ -40,6 +40,11 @@ SELECT key FROM documents
 LEFT JOIN vectors ON document_key = key AND generation = :generation
 WHERE vectors.content_hash IS NOT documents.content_hash ORDER BY key
 """
+_STALE_AMONG = """
+SELECT key FROM documents
+LEFT JOIN vectors ON document_key = key AND generation = :generation
+WHERE key IN (SELECT value FROM json_each(:keys)) AND vectors.content_hash IS NOT documents.content_hash ORDER BY key
+"""
 _PAIRED = """
 SELECT old.document_key FROM vectors AS old
 JOIN vectors AS new ON new.document_key = old.document_key AND new.generation = :target
@@ -107,11 +112,13 @@ class VectorTables(GenerationTables):
             self.generation(generation)
             return int(connection.exec_driver_sql(_COUNT, {"generation": generation, "since": since}).scalar_one())
 
-    def stale_keys(self, generation: int) -> NDArray[np.int64]:
-        """Return the keys of documents that have no vector of their present text."""
+    def stale_keys(self, generation: int, keys: Keys | None = None) -> NDArray[np.int64]:
+        """Return the keys of documents, all or those of `keys`, that have no vector of their present text."""
         with self._database.snapshot() as connection:
             self.generation(generation)
-            return _keys(connection, _STALE, generation=generation)
+            if keys is None:
+                return _keys(connection, _STALE, generation=generation)
+            return _keys(connection, _STALE_AMONG, generation=generation, keys=as_json(keys))
 
     def paired_keys(self, source: int, target: int) -> NDArray[np.int64]:
         """Return the keys whose vectors in both generations come from the same text."""
@@ -179,5 +186,5 @@ def _arrays(rows: Iterable[Any], dimension: int) -> tuple[NDArray[np.int64], NDA
     return keys, stored.reshape(len(found), dimension).astype(np.float32, copy=False)
 
 
-def _keys(connection: Connection, statement: str, **parameters: int) -> NDArray[np.int64]:
+def _keys(connection: Connection, statement: str, **parameters: int | str) -> NDArray[np.int64]:
     return np.fromiter(connection.exec_driver_sql(statement, parameters).scalars(), dtype=np.int64)
