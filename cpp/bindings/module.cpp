@@ -6,4 +6,5 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   register_device(m);
   register_similarity(m);
   register_procrustes(m);
+  register_hnsw(m);
 }

@@ -14,6 +14,7 @@ cdef extern from "revector/revector.h" nogil:
         REVECTOR_ENCODER_ERROR
         REVECTOR_OUT_OF_MEMORY
         REVECTOR_INTERNAL_ERROR
+        REVECTOR_IO_ERROR
 
     const char* revector_last_error()
     const char* revector_version()
@@ -44,3 +45,24 @@ cdef extern from "revector/revector.h" nogil:
     revector_status revector_map_describe(const revector_map* map, revector_map_info* out)
     revector_status revector_map_transform(const revector_map* map, const float* x, size_t n, float* out)
     revector_status revector_map_inverse_transform(const revector_map* map, const float* y, size_t n, float* out)
+
+    ctypedef struct revector_hnsw:
+        pass
+    ctypedef enum revector_metric:
+        REVECTOR_COSINE
+        REVECTOR_INNER_PRODUCT
+        REVECTOR_L2
+
+    revector_status revector_hnsw_new(size_t dim, revector_metric metric, size_t m, size_t ef_construction,
+                                      uint64_t seed, revector_hnsw** out)
+    revector_status revector_hnsw_load(const char* path, size_t dim, revector_metric metric, uint64_t seed,
+                                       revector_hnsw** out)
+    revector_status revector_hnsw_save(const revector_hnsw* index, const char* path)
+    void revector_hnsw_free(revector_hnsw* index)
+    revector_status revector_hnsw_add(revector_hnsw* index, const float* vectors, const int64_t* labels, size_t n)
+    revector_status revector_hnsw_mark_deleted(revector_hnsw* index, const int64_t* labels, size_t n)
+    revector_status revector_hnsw_unmark_deleted(revector_hnsw* index, const int64_t* labels, size_t n)
+    revector_status revector_hnsw_search(const revector_hnsw* index, const float* queries, size_t q, size_t k,
+                                         size_t ef, float* scores, int64_t* labels)
+    revector_status revector_hnsw_get_vectors(const revector_hnsw* index, const int64_t* labels, size_t n, float* out)
+    revector_status revector_hnsw_size(const revector_hnsw* index, size_t* out)

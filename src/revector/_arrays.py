@@ -48,6 +48,33 @@ def as_float32(x: Any, name: str) -> NDArray[np.float32]:
     return as_matrix(x, name).astype(np.float32, copy=False)
 
 
+def as_labels(ids: Any, name: str) -> NDArray[np.int64]:
+    """View `ids` as a contiguous vector of int64.
+
+    Parameters
+    ----------
+    ids : array_like of int, shape (n,)
+        Any integer type; empty sequences of any type.
+    name : str
+        What to call it in an error.
+
+    Raises
+    ------
+    ShapeError
+        `ids` is not one-dimensional.
+    InvalidArgumentError
+        `ids` does not hold integers, or holds some above 2**63 - 1.
+    """
+    array = _as_array(ids, name)
+    if array.ndim != 1:
+        raise ShapeError(f"{name} has {array.ndim} dimension(s), expected 1; a single id is written as [{name}]")
+    if array.size and array.dtype.kind not in "iu":
+        raise InvalidArgumentError(f"{name} has dtype {array.dtype}, expected integers")
+    if array.size and array.dtype == np.uint64 and array.max() > np.iinfo(np.int64).max:
+        raise InvalidArgumentError(f"{name} holds {array.max()}, expected at most 2**63 - 1")
+    return np.ascontiguousarray(array, dtype=np.int64)
+
+
 def _as_array(x: Any, name: str) -> NDArray[Any]:
     if isinstance(x, np.ndarray):
         return x

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector.errors import CorruptIndexError
-from revector.index import HnswIndex
+from revector.index import HnswIndex, MetricName
 from revector.spaces import EmbeddingSpace
 from revector.stores.base import Generation, Store
 
@@ -29,7 +29,7 @@ SAVE_AFTER_CHANGES = 20_000
 """Changes after which a graph is saved before its collection is closed; a quarter of the graph where that is more."""
 
 _log = logging.getLogger(__name__)
-_METRICS = {"cosine": "cosine", "dot": "ip"}
+_METRICS: dict[str, MetricName] = {"cosine": "cosine", "dot": "ip"}
 
 
 class IndexCache:
