@@ -104,6 +104,7 @@ class Searcher:
         self._indexes = indexes
         self._alias = alias
         self._queries = QueryEncoder(store, encoders)
+        self._generations: dict[int, Generation] = {}
         self.accesses = AccessLog(store)
 
     def route(self) -> Route:
@@ -112,10 +113,10 @@ class Searcher:
             alias, record = self._store.alias(self._alias), self._ledger.active(self._alias)
             if alias is None:
                 raise StoreError(f"the alias {self._alias!r} does not exist in {self._store.url}")
-            serving = self._store.generation(alias.generation)
+            serving = self._generation(alias.generation)
             pair = () if record is None else (record.source_generation, record.target_generation)
             others = [generation for generation in pair if generation not in (None, serving.id)]
-            other = self._store.generation(others[0]) if others else None
+            other = self._generation(others[0]) if others else None
         phase = None if record is None else record.phase
         return Route(alias, phase, serving, other, self._blends(phase, serving, other))
 
@@ -179,6 +180,13 @@ class Searcher:
                 continue  # its generation was dropped
             if found is not None:
                 return found
+
+    def _generation(self, generation: int) -> Generation:
+        """Return a generation; it never changes, and its number is never used again."""
+        found = self._generations.get(generation)
+        if found is None:
+            found = self._generations[generation] = self._store.generation(generation)
+        return found
 
     def _blends(self, phase: Phase | None, serving: Generation, other: Generation | None) -> bool:
         """Tell whether both generations are read.

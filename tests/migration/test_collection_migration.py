@@ -6,7 +6,7 @@ import logging
 import random
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -158,6 +158,49 @@ def test_no_document_comes_twice_in_a_blend(collection: Collection) -> None:
     _run_some(migration, N // 2)
     for hits in collection.search(QUERIES, 100):
         assert len({hit.id for hit in hits}) == len(hits) == 100
+
+
+class InterruptedEncoder(HashEncoder):
+    """Lets something happen while the next query is encoded."""
+
+    def __init__(self, like: HashEncoder) -> None:
+        super().__init__(like.space.dimension, int(like.space.revision.split(":")[1]), name=like.space.model)
+        self.meanwhile: list[Callable[[], None]] = []
+
+    def encode(self, texts, *, kind="document"):
+        rows = super().encode(texts, kind=kind)
+        if kind == "query" and self.meanwhile:
+            self.meanwhile.pop()()
+        return rows
+
+
+@pytest.mark.parametrize("retires", [False, True])
+def test_a_search_that_is_overtaken_by_a_cutover_starts_again(
+    tmp_path: Path, pure_new: list[list[str]], retires: bool
+) -> None:
+    encoder = InterruptedEncoder(OLD)
+    with _fill(tmp_path / "docs.db", encoder) as collection:
+        _ranked(collection)
+        migration = collection.migrate(NEW, retention_seconds=0)
+        migration.start()
+        migration.run()
+        migration.verify()
+
+        def overtake() -> None:
+            migration.cutover()
+            if retires:
+                migration.retire(confirm=True)
+
+        encoder.meanwhile.append(overtake)
+        assert _ranked(collection) == pure_new
+        assert not encoder.meanwhile
+
+
+def test_a_document_deleted_under_a_search_is_left_out(tmp_path: Path) -> None:
+    encoder = InterruptedEncoder(OLD)
+    with _fill(tmp_path / "docs.db", encoder) as collection:
+        encoder.meanwhile.append(lambda: collection.delete(["doc000"]))
+        assert "doc000" not in [hit.id for hit in collection.search(TEXTS["doc000"])]
 
 
 # Writing through
