@@ -39,14 +39,14 @@ class CrashingWrites:
 
 
 def _prepared(path, phase):
-    world = World.create(path, 7)
+    world = World.create(path, 6)
     reach = {
         Phase.PLANNED: World.plan,
         Phase.FILLING: World.started,
         Phase.PROVING: World.proving,
         Phase.SERVING: World.serving,
     }
-    migration = reach[phase](world, strategy=Background(batch=4), retention_seconds=0)
+    migration = reach[phase](world, strategy=Background(batch=3), retention_seconds=0)
     if phase is Phase.PROVING:
         migration.verify()
     world.close()

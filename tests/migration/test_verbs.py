@@ -167,7 +167,8 @@ def test_cutover_wants_a_verification_that_passed(world):
         migration.cutover()
 
 
-def test_cutover_wants_a_verification_of_what_is_there_now(world):
+def test_cutover_wants_a_verification_of_what_is_there_now(world, monkeypatch):
+    monkeypatch.setattr("revector.migration.gates.STALE_VERIFICATION_VECTORS", 5)
     migration = world.proving()
     migration.verify()
     world.write({f"late{place}": f"late text {place}" for place in range(10)})

@@ -11,7 +11,8 @@ from revector.migration.state import Phase
 from revector.stores.base import Store
 
 STALE_VERIFICATION_SHARE = 0.05
-"""A verification no longer speaks for the generation when a larger share of its vectors was written since."""
+STALE_VERIFICATION_VECTORS = 1000
+"""A verification no longer speaks for the generation when more vectors than both of these were written since."""
 
 
 def pass_gates(step: str, reasons: Sequence[str]) -> None:
@@ -67,6 +68,6 @@ def _verification_reasons(store: Store, record: MigrationRecord, target: int) ->
     if not verification["passed"]:
         return ["the last verification failed: " + ", ".join(verification["reasons"])]
     written, vectors = store.count_vectors(target, since=verification["seq"]), store.count_vectors(target)
-    if written > STALE_VERIFICATION_SHARE * vectors:
+    if written > max(STALE_VERIFICATION_VECTORS, STALE_VERIFICATION_SHARE * vectors):
         return [f"{written} of {vectors} vectors were written since the last verification; call verify() again"]
     return []
