@@ -179,3 +179,10 @@ def test_leases_of_dead_owners_are_freed_at_once(world, dead_owner):
     _claimed(world, owner=new_owner(), limit=1)
     assert world.ledger.release_dead_owners() == 1
     assert [claim.document_key for claim in _claimed(world)] == [1]
+
+
+@pytest.mark.parametrize("where", ["lease_until <= 5", "lease_owner = 'me:1:1:1'"])
+def test_leases_are_found_without_reading_the_whole_queue(world, where):
+    with world.store.snapshot() as connection:
+        rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN UPDATE jobs SET state = 'pending' WHERE {where}")
+        assert all("COVERING INDEX jobs_by_" in row[3] for row in rows)

@@ -43,6 +43,7 @@ _COMPLETE = (
     .values(state="done", error=None, **_unleased)
 )
 _SETTLE = jobs.update().where(_one_job).values(content_hash=sa.bindparam("hash"), state="done", error=None, **_unleased)
+_EXPIRE = jobs.update().where(jobs.c.lease_until <= sa.bindparam("now")).values(state="pending", **_unleased)
 _FORGET = jobs.delete().where(_one_job)
 
 
@@ -112,8 +113,7 @@ class JobQueue:
         """Lease up to `limit` jobs, in the order of their priority; jobs whose lease ran out are free again."""
         now = time.time()
         with self._database.transaction() as connection:
-            expired = (jobs.c.generation == generation) & (jobs.c.state == "leased") & (jobs.c.lease_until <= now)
-            connection.execute(jobs.update().where(expired).values(state="pending", **_unleased))
+            connection.execute(_EXPIRE, {"now": now})
             turn = sa.select(jobs.c.document_key).where(
                 jobs.c.generation == generation, jobs.c.state == "pending", jobs.c.not_before <= now
             )

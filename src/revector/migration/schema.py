@@ -85,3 +85,4 @@ jobs = sa.Table(
     sqlite_with_rowid=False,
 )
 sa.Index("jobs_by_owner", jobs.c.lease_owner, sqlite_where=jobs.c.lease_owner.is_not(None))
+sa.Index("jobs_by_lease", jobs.c.lease_until, sqlite_where=jobs.c.lease_until.is_not(None))
