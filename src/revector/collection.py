@@ -340,9 +340,11 @@ class Collection:
 
     def close(self) -> None:
         """Write the counts of accesses, save the indexes, close the database."""
-        self._searcher.accesses.flush()
-        self._indexes.close()
-        self._store.close()
+        try:
+            self._searcher.accesses.flush()
+            self._indexes.close()
+        finally:
+            self._store.close()
 
     def __enter__(self) -> Collection:
         return self

@@ -161,15 +161,16 @@ def test_no_document_comes_twice_in_a_blend(collection: Collection) -> None:
 
 
 class InterruptedEncoder(HashEncoder):
-    """Lets something happen while the next query is encoded."""
+    """Lets something happen while it encodes the next query, or the next documents."""
 
-    def __init__(self, like: HashEncoder) -> None:
+    def __init__(self, like: HashEncoder, interrupted: str = "query") -> None:
         super().__init__(like.space.dimension, int(like.space.revision.split(":")[1]), name=like.space.model)
+        self.interrupted = interrupted
         self.meanwhile: list[Callable[[], None]] = []
 
     def encode(self, texts, *, kind="document"):
         rows = super().encode(texts, kind=kind)
-        if kind == "query" and self.meanwhile:
+        if kind == self.interrupted and self.meanwhile:
             self.meanwhile.pop()()
         return rows
 
@@ -227,6 +228,17 @@ def test_without_write_through_a_search_changes_nothing(collection: Collection) 
     migration.start()
     collection.search(QUERIES, rescore=10, write_through=False)
     assert migration.status().target_jobs.done == 0
+
+
+def test_a_text_that_changes_while_it_is_rescored_is_not_overwritten_by_the_older_one(collection: Collection) -> None:
+    encoder = InterruptedEncoder(NEW, "document")
+    migration = collection.migrate(encoder)
+    migration.start()
+    encoder.meanwhile.append(lambda: collection.upsert(["doc000"], ["a walnut cake"]) and None)
+    collection.search(TEXTS["doc000"], rescore=10)
+    migration.run()
+    assert migration.verify(sample=N).passed
+    assert collection.search("a walnut cake", 1)[0].id == "doc000"
 
 
 class ForgetfulEncoder(HashEncoder):

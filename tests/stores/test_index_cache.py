@@ -165,6 +165,15 @@ def test_a_file_that_lacks_vectors_of_the_store_is_rebuilt(world: World, caplog:
     assert "rebuilding the index" in caplog.text
 
 
+def test_a_folder_that_can_not_be_written_costs_a_warning(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    (apple,) = world.put("apple")
+    world.folder.write_text("in the way")
+    cache = world.cache()
+    assert world.find(cache, "apple") == [apple]
+    cache.close()
+    assert "was not saved" in caplog.text
+
+
 def test_files_of_generations_that_are_gone_are_removed(world: World) -> None:
     world.put("apple")
     world.save_once()

@@ -150,7 +150,7 @@ class GenerationIndex:
             graph, self._seq = loaded
             self._follow(graph)
             self._check_count(graph)
-        except CorruptIndexError as error:
+        except (CorruptIndexError, OSError) as error:
             _log.warning("rebuilding the index of generation %d: %s", self._generation.id, error)
             return None
         return graph
@@ -181,7 +181,10 @@ class GenerationIndex:
         self._seq = max(self._seq, changes.seq)  # a caller inside an older snapshot sees an older end
 
     def _save(self, graph: HnswIndex) -> None:
-        self._file.save(graph, self._seq)
+        try:
+            self._file.save(graph, self._seq)
+        except OSError as error:  # a full disk must not fail a search; the file is a cache
+            _log.warning("the index of generation %d was not saved: %s", self._generation.id, error)
         self._unsaved = 0
 
 
