@@ -234,7 +234,11 @@ def test_a_text_that_changes_while_it_is_rescored_is_not_overwritten_by_the_olde
     encoder = InterruptedEncoder(NEW, "document")
     migration = collection.migrate(encoder)
     migration.start()
-    encoder.meanwhile.append(lambda: collection.upsert(["doc000"], ["a walnut cake"]) and None)
+
+    def change() -> None:
+        collection.upsert(["doc000"], ["a walnut cake"])
+
+    encoder.meanwhile.append(change)
     collection.search(TEXTS["doc000"], rescore=10)
     migration.run()
     assert migration.verify(sample=N).passed
