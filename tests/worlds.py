@@ -20,9 +20,9 @@ ALIAS = "live"
 OLD, NEW = HashEncoder(8, seed=1, name="old"), HashEncoder(12, seed=2, name="new")
 
 
-def count_verifier(store, source_generation, target_generation, encoder, *, sample, seed):
+def count_verifier(store, source_generation, target_generation, encoder, *, sample, seed, known_failures):
     """Trust every vector of the right text; the real verifier has tests of its own."""
-    stale = len(store.stale_keys(target_generation))
+    stale = len(store.stale_keys(target_generation)) - known_failures
     return SimpleNamespace(passed=not stale, reasons=("stale",) * bool(stale), details={"stale": stale})
 
 

@@ -7,4 +7,5 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   register_similarity(m);
   register_procrustes(m);
   register_hnsw(m);
+  register_encoder(m);
 }

@@ -11,3 +11,4 @@ void register_device(py::module_& m);
 void register_similarity(py::module_& m);
 void register_procrustes(py::module_& m);
 void register_hnsw(py::module_& m);
+void register_encoder(py::module_& m);

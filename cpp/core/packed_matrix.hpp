@@ -3,8 +3,8 @@
 #pragma once
 
 #include <cstddef>
-#include <vector>
 
+#include "core/aligned.hpp"
 #include "revector/matrix.hpp"
 
 namespace revector {
@@ -28,7 +28,7 @@ class PackedMatrix {
   PackedMatrix(std::size_t rows, std::size_t cols);
 
   std::size_t rows_ = 0, cols_ = 0;
-  std::vector<float> panels_;
+  AlignedFloats panels_;
 };
 
 }  // namespace revector

@@ -14,12 +14,12 @@ constexpr Isa all_isas[] = {Isa::scalar, Isa::avx2, Isa::avx512};
 /// The table of an instruction set, or null where the build left it out.
 const kernels::KernelTable* built_table(Isa isa) {
   using namespace kernels;
-  static const KernelTable scalar{rows_scalar, matmul_scalar};
+  static const KernelTable scalar{rows_scalar, matmul_scalar, nn_scalar};
 #ifdef REVECTOR_HAVE_AVX2
-  static const KernelTable avx2{rows_avx2, matmul_avx2};
+  static const KernelTable avx2{rows_avx2, matmul_avx2, nn_avx2};
 #endif
 #ifdef REVECTOR_HAVE_AVX512
-  static const KernelTable avx512{rows_avx512, matmul_avx512};
+  static const KernelTable avx512{rows_avx512, matmul_avx512, nn_avx512};
 #endif
   switch (isa) {
     case Isa::scalar:

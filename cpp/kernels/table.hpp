@@ -37,12 +37,29 @@ struct MatmulKernels {
                    std::size_t n, const float* bias, float* c, std::size_t c_stride);
 };
 
+/// What a transformer needs between its products, row by row. A NaN in the input reaches the output.
+struct NnKernels {
+  /// x = softmax(scale * x) in place; n >= 1, scale > 0. Relative error of an element <= (n/16 + 8) * eps.
+  void (*softmax)(float* x, std::size_t n, float scale);
+  /// x = x Phi(x) in place (the "gelu" of BERT). Error <= 2 * eps * |x|.
+  void (*gelu)(float* x, std::size_t n);
+  /// x = x / 2 (1 + tanh(sqrt(2/pi) (x + .044715 x^3))) in place ("gelu_new"). Error <= 4 * eps * |x|.
+  void (*gelu_tanh)(float* x, std::size_t n);
+  /// x = max(x, 0) in place
+  void (*relu)(float* x, std::size_t n);
+  /// The residual step: out = layer_norm(x + addend) * gain + bias. out may be x or addend.
+  void (*add_and_normalize)(const float* x, const float* addend, const float* gain, const float* bias, float epsilon,
+                            float* out, std::size_t n);
+};
+
 struct KernelTable {
   RowKernels rows;
   MatmulKernels matmul;
+  NnKernels nn;
 };
 
 extern const RowKernels rows_scalar, rows_avx2, rows_avx512;
 extern const MatmulKernels matmul_scalar, matmul_avx2, matmul_avx512;
+extern const NnKernels nn_scalar, nn_avx2, nn_avx512;
 
 }  // namespace revector::kernels

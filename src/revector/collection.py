@@ -320,11 +320,21 @@ class Collection:
         return Migration.active(self._store, self._ledger, ALIAS, self._encoders, verifier=self._verify)
 
     def _verify(
-        self, store: Store, source: int, target: int, encoder: TextEncoder, *, sample: int, seed: int
+        self,
+        store: Store,
+        source: int,
+        target: int,
+        encoder: TextEncoder,
+        *,
+        sample: int,
+        seed: int,
+        known_failures: int,
     ) -> Verification:
         """Verify a generation together with the index that will serve it."""
         index = self._indexes.index(store.generation(target))
-        return verify(store, source, target, encoder, sample=sample, seed=seed, index=index)
+        return verify(
+            store, source, target, encoder, sample=sample, seed=seed, index=index, known_failures=known_failures
+        )
 
     # Life
 

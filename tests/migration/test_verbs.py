@@ -23,6 +23,7 @@ from revector.migration.migration import Migration
 from revector.migration.state import Phase
 from revector.migration.strategies.background import Background
 from revector.migration.writes import write_documents
+from revector.stores.base import VectorRow
 from revector.testing import HashEncoder
 from worlds import ALIAS, NEW, OLD, World
 
@@ -187,7 +188,7 @@ def test_a_few_writes_do_not_outdate_a_verification(world):
 def test_documents_that_failed_stop_the_cutover_until_they_are_accepted(world):
     world.write({"bad one": "a bad text"})
     world.encoders.add(BadTexts())
-    migration = world.started(encoder=BadTexts(), verifier=_passing)
+    migration = world.started(encoder=BadTexts(), verifier=None)
     migration.run()
     assert migration.phase is Phase.PROVING
     (failure,) = migration.failures()
@@ -211,8 +212,15 @@ def test_documents_that_failed_can_be_tried_again(world):
     world.assert_exact(world.served, NEW)
 
 
-def _passing(*args, **options):
-    return SimpleNamespace(passed=True, reasons=(), details={})
+def test_the_real_verifier_finds_vectors_that_are_not_what_the_model_gives(world):
+    migration = world.proving(verifier=None)
+    target = migration.record.target_generation
+    (document,) = world.store.documents(["d1"])
+    rows = [VectorRow(document.key, document.content_hash, NEW.encode(["something else"])[0])]
+    world.store.put_vectors(target, rows)
+    assert not migration.verify().passed
+    with pytest.raises(GateRefusedError, match="the last verification failed"):
+        migration.cutover()
 
 
 def _move_alias(world):

@@ -104,6 +104,26 @@ REVECTOR_C_API revector_status revector_hnsw_get_vectors(const revector_hnsw* in
 /** Number of live labels. */
 REVECTOR_C_API revector_status revector_hnsw_size(const revector_hnsw* index, size_t* out);
 
+/* ---- encoder ------------------------------------------------------------------------------------------------- */
+
+typedef struct revector_encoder revector_encoder;
+
+typedef struct revector_encoder_info {
+  size_t dimension;  /**< length of a vector */
+  size_t vocabulary; /**< token ids are below this */
+  size_t max_length; /**< tokens of a text, special ones included; 0 where any number will do */
+  int normalized;    /**< whether the model itself ends in unit rows */
+} revector_encoder_info;
+
+/** Read a model folder (UTF-8 path); see Encoder in encoder.hpp. */
+REVECTOR_C_API revector_status revector_encoder_load(const char* folder, revector_encoder** out);
+REVECTOR_C_API void revector_encoder_free(revector_encoder* encoder);
+REVECTOR_C_API revector_status revector_encoder_describe(const revector_encoder* encoder, revector_encoder_info* out);
+/** Unit rows of n texts: text i is ids[offsets[i]] to ids[offsets[i + 1] - 1]; offsets has n + 1 elements, out is
+ * n x dimension. */
+REVECTOR_C_API revector_status revector_encoder_encode(const revector_encoder* encoder, const int32_t* ids,
+                                                       const int64_t* offsets, size_t n, float* out);
+
 #ifdef __cplusplus
 }
 #endif

@@ -21,6 +21,11 @@ struct Vec {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), lane);
   }
   static Vec load_first(const float* p, std::size_t n) { return {_mm256_maskload_ps(p, first(n))}; }
+  /// The first n elements, the other lanes set to `rest`.
+  static Vec load_first_or(const float* p, std::size_t n, Vec rest) {
+    const __m256i mask = first(n);
+    return {_mm256_blendv_ps(rest.lanes, _mm256_maskload_ps(p, mask), _mm256_castsi256_ps(mask))};
+  }
   void store(float* p) const { _mm256_storeu_ps(p, lanes); }
   void store_first(float* p, std::size_t n) const { _mm256_maskstore_ps(p, first(n), lanes); }
   float sum() const {
@@ -28,11 +33,30 @@ struct Vec {
     s = _mm_add_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
   }
+  float largest() const {
+    __m128 m = _mm_max_ps(_mm256_castps256_ps128(lanes), _mm256_extractf128_ps(lanes, 1));
+    m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+    return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+  }
 };
 
 inline Vec operator+(Vec a, Vec b) { return {_mm256_add_ps(a.lanes, b.lanes)}; }
 inline Vec operator-(Vec a, Vec b) { return {_mm256_sub_ps(a.lanes, b.lanes)}; }
 inline Vec operator*(Vec a, Vec b) { return {_mm256_mul_ps(a.lanes, b.lanes)}; }
+inline Vec operator/(Vec a, Vec b) { return {_mm256_div_ps(a.lanes, b.lanes)}; }
+/// The larger of each lane; b where either is NaN.
+inline Vec max(Vec a, Vec b) { return {_mm256_max_ps(a.lanes, b.lanes)}; }
+/// The smaller of each lane; b where either is NaN.
+inline Vec min(Vec a, Vec b) { return {_mm256_min_ps(a.lanes, b.lanes)}; }
+/// |a|
+inline Vec abs(Vec a) { return {_mm256_andnot_ps(_mm256_set1_ps(-0.0F), a.lanes)}; }
+/// To the nearest whole number, ties to even; |a| < 2^22.
+inline Vec round(Vec a) { return {_mm256_round_ps(a.lanes, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
+/// 2^n for whole n in [-126, 127].
+inline Vec power_of_two(Vec n) {
+  const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n.lanes), _mm256_set1_epi32(127));
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23))};
+}
 /// a * b + c
 inline Vec fma(Vec a, Vec b, Vec c) { return {_mm256_fmadd_ps(a.lanes, b.lanes, c.lanes)}; }
 

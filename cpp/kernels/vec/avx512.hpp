@@ -18,14 +18,30 @@ struct Vec {
   static Vec load(const float* p) { return {_mm512_loadu_ps(p)}; }
   static __mmask16 first(std::size_t n) { return static_cast<__mmask16>((1u << n) - 1); }
   static Vec load_first(const float* p, std::size_t n) { return {_mm512_maskz_loadu_ps(first(n), p)}; }
+  /// The first n elements, the other lanes set to `rest`.
+  static Vec load_first_or(const float* p, std::size_t n, Vec rest) {
+    return {_mm512_mask_loadu_ps(rest.lanes, first(n), p)};
+  }
   void store(float* p) const { _mm512_storeu_ps(p, lanes); }
   void store_first(float* p, std::size_t n) const { _mm512_mask_storeu_ps(p, first(n), lanes); }
   float sum() const { return _mm512_reduce_add_ps(lanes); }
+  float largest() const { return _mm512_reduce_max_ps(lanes); }
 };
 
 inline Vec operator+(Vec a, Vec b) { return {_mm512_add_ps(a.lanes, b.lanes)}; }
 inline Vec operator-(Vec a, Vec b) { return {_mm512_sub_ps(a.lanes, b.lanes)}; }
 inline Vec operator*(Vec a, Vec b) { return {_mm512_mul_ps(a.lanes, b.lanes)}; }
+inline Vec operator/(Vec a, Vec b) { return {_mm512_div_ps(a.lanes, b.lanes)}; }
+/// The larger of each lane; b where either is NaN.
+inline Vec max(Vec a, Vec b) { return {_mm512_max_ps(a.lanes, b.lanes)}; }
+/// The smaller of each lane; b where either is NaN.
+inline Vec min(Vec a, Vec b) { return {_mm512_min_ps(a.lanes, b.lanes)}; }
+/// |a|
+inline Vec abs(Vec a) { return {_mm512_abs_ps(a.lanes)}; }
+/// To the nearest whole number, ties to even; |a| < 2^22.
+inline Vec round(Vec a) { return {_mm512_roundscale_ps(a.lanes, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
+/// 2^n for whole n in [-126, 127].
+inline Vec power_of_two(Vec n) { return {_mm512_scalef_ps(_mm512_set1_ps(1.0F), n.lanes)}; }
 /// a * b + c
 inline Vec fma(Vec a, Vec b, Vec c) { return {_mm512_fmadd_ps(a.lanes, b.lanes, c.lanes)}; }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace {
 
@@ -18,6 +19,11 @@ struct Vec {
     for (std::size_t i = 0; i < n; ++i) v.lane[i] = p[i];
     return v;
   }
+  /// The first n elements, the other lanes set to `rest`.
+  static Vec load_first_or(const float* p, std::size_t n, Vec rest) {
+    for (std::size_t i = 0; i < n; ++i) rest.lane[i] = p[i];
+    return rest;
+  }
   void store(float* p) const {
     for (std::size_t i = 0; i < width; ++i) p[i] = lane[i];
   }
@@ -25,6 +31,10 @@ struct Vec {
     for (std::size_t i = 0; i < n; ++i) p[i] = lane[i];
   }
   float sum() const { return (lane[0] + lane[1]) + (lane[2] + lane[3]); }
+  float largest() const {
+    const float a = lane[0] > lane[1] ? lane[0] : lane[1], b = lane[2] > lane[3] ? lane[2] : lane[3];
+    return a > b ? a : b;
+  }
 };
 
 template <class Op>
@@ -41,6 +51,35 @@ inline Vec operator-(Vec a, Vec b) {
 }
 inline Vec operator*(Vec a, Vec b) {
   return lanewise([&](std::size_t i) { return a.lane[i] * b.lane[i]; });
+}
+inline Vec operator/(Vec a, Vec b) {
+  return lanewise([&](std::size_t i) { return a.lane[i] / b.lane[i]; });
+}
+/// The larger of each lane; b where either is NaN.
+inline Vec max(Vec a, Vec b) {
+  return lanewise([&](std::size_t i) { return a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]; });
+}
+/// The smaller of each lane; b where either is NaN.
+inline Vec min(Vec a, Vec b) {
+  return lanewise([&](std::size_t i) { return a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i]; });
+}
+/// |a|
+inline Vec abs(Vec a) {
+  return lanewise([&](std::size_t i) { return __builtin_fabsf(a.lane[i]); });
+}
+/// To the nearest whole number, ties to even; |a| < 2^22.
+inline Vec round(Vec a) {
+  constexpr float shift = 12582912.0F;  // 1.5 * 2^23: the sum has no bits left for a fraction
+  return lanewise([&](std::size_t i) { return (a.lane[i] + shift) - shift; });
+}
+/// 2^n for whole n in [-126, 127].
+inline Vec power_of_two(Vec n) {
+  return lanewise([&](std::size_t i) {
+    // By way of an integer that is in range for every n, NaN included: the conversion is undefined elsewhere.
+    const float whole = n.lane[i] >= -126 && n.lane[i] <= 127 ? n.lane[i] : 0;
+    const std::uint32_t bits = static_cast<std::uint32_t>(static_cast<std::int32_t>(whole) + 127) << 23;
+    return __builtin_bit_cast(float, bits);
+  });
 }
 /// a * b + c
 inline Vec fma(Vec a, Vec b, Vec c) {

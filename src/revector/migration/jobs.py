@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.engine import Connection
 
 from revector.database import Database
@@ -23,6 +23,27 @@ RETRY_SECONDS = 0.5  # before the second attempt, doubled before each further on
 _CHUNK = 500  # values in one IN list; SQLite's limit is far above
 
 _unleased = {"lease_owner": None, "lease_until": None}
+
+
+def _enqueue() -> Insert:
+    statement = insert(jobs)
+    new = statement.excluded
+    reset = {"state": "pending", "attempts": 0, "not_before": 0.0, "error": None, **_unleased}
+    return statement.on_conflict_do_update(
+        set_={"content_hash": new.content_hash, "priority": new.priority, **reset},
+        where=(jobs.c.content_hash != new.content_hash) | (jobs.c.state == "done"),
+    )
+
+
+_one_job = (jobs.c.generation == sa.bindparam("of_generation")) & (jobs.c.document_key == sa.bindparam("key"))
+_ENQUEUE = _enqueue()
+_COMPLETE = (
+    jobs.update()
+    .where(_one_job, jobs.c.content_hash == sa.bindparam("hash"), jobs.c.state != "done")
+    .values(state="done", error=None, **_unleased)
+)
+_SETTLE = jobs.update().where(_one_job).values(content_hash=sa.bindparam("hash"), state="done", error=None, **_unleased)
+_FORGET = jobs.delete().where(_one_job)
 
 
 @dataclass(frozen=True)
@@ -84,15 +105,8 @@ class JobQueue:
         rows = [{"generation": generation, **vars(request)} for request in requests]
         if not rows:
             return
-        statement = insert(jobs)
-        new = statement.excluded
-        reset = {"state": "pending", "attempts": 0, "not_before": 0.0, "error": None, **_unleased}
-        statement = statement.on_conflict_do_update(
-            set_={"content_hash": new.content_hash, "priority": new.priority, **reset},
-            where=(jobs.c.content_hash != new.content_hash) | (jobs.c.state == "done"),
-        )
         with self._database.transaction() as connection:
-            connection.execute(statement, rows)
+            connection.execute(_ENQUEUE, rows)
 
     def claim(self, generation: int, owner: str, limit: int, lease_seconds: float) -> list[Claim]:
         """Lease up to `limit` jobs, in the order of their priority; jobs whose lease ran out are free again."""
@@ -130,15 +144,20 @@ class JobQueue:
         """
         if not hashes:
             return 0
-        done = jobs.update().where(
-            jobs.c.generation == generation,
-            jobs.c.document_key == sa.bindparam("key"),
-            jobs.c.content_hash == sa.bindparam("hash"),
-            jobs.c.state != "done",
-        )
-        done = done.values(state="done", error=None, **_unleased)
+        rows = [{"of_generation": generation, "key": key, "hash": hash_} for key, hash_ in hashes.items()]
         with self._database.transaction() as connection:
-            return connection.execute(done, [{"key": key, "hash": hash_} for key, hash_ in hashes.items()]).rowcount
+            return connection.execute(_COMPLETE, rows).rowcount
+
+    def settle(self, generation: int, hashes: Mapping[int, str]) -> None:
+        """Mark jobs done whatever text they were for: the caller has stored the vector of the present one.
+
+        Call it in the transaction that stored the vectors; `complete` is for everybody else.
+        """
+        if not hashes:
+            return
+        rows = [{"of_generation": generation, "key": key, "hash": hash_} for key, hash_ in hashes.items()]
+        with self._database.transaction() as connection:
+            connection.execute(_SETTLE, rows)
 
     def fail(self, claim: Claim, owner: str, error: str) -> None:
         """Record a failed attempt: the job is tried again later, or has failed for good after `MAX_ATTEMPTS`."""
@@ -176,13 +195,10 @@ class JobQueue:
 
     def forget(self, generations: Sequence[int], keys: Sequence[int]) -> None:
         """Drop the jobs of deleted documents."""
-        statement = jobs.delete().where(
-            jobs.c.generation == sa.bindparam("of_generation"), jobs.c.document_key == sa.bindparam("key")
-        )
         rows = [{"of_generation": generation, "key": key} for generation in generations for key in keys]
         if rows:
             with self._database.transaction() as connection:
-                connection.execute(statement, rows)
+                connection.execute(_FORGET, rows)
 
     def forget_generation(self, generation: int) -> None:
         """Drop all jobs of a generation."""

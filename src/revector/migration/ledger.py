@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 from sqlalchemy.exc import IntegrityError
 
@@ -15,6 +16,11 @@ from revector.migration.jobs import JobQueue
 from revector.migration.schema import METADATA, VERSION, events, migrations
 from revector.migration.state import Phase, require_transition
 from revector.spaces import EmbeddingSpace
+
+_BY_ID = migrations.select().where(migrations.c.id == sa.bindparam("wanted"))
+_ACTIVE = migrations.select().where(
+    migrations.c.alias == sa.bindparam("wanted"), migrations.c.phase != Phase.RETIRED.value
+)
 
 
 @dataclass(frozen=True)
@@ -119,16 +125,15 @@ class Ledger(JobQueue):
     def record(self, migration_id: int) -> MigrationRecord:
         """Return a migration; raise `MigrationError` if it does not exist."""
         with self._database.snapshot() as connection:
-            row = connection.execute(migrations.select().where(migrations.c.id == migration_id)).one_or_none()
+            row = connection.execute(_BY_ID, {"wanted": migration_id}).one_or_none()
         if row is None:
             raise MigrationError(f"migration {migration_id} does not exist in {self._database.path}")
         return _record(row)
 
     def active(self, alias: str) -> MigrationRecord | None:
         """Return the alias's migration that is not retired, or ``None``."""
-        wanted = (migrations.c.alias == alias) & (migrations.c.phase != Phase.RETIRED.value)
         with self._database.snapshot() as connection:
-            row = connection.execute(migrations.select().where(wanted)).one_or_none()
+            row = connection.execute(_ACTIVE, {"wanted": alias}).one_or_none()
         return None if row is None else _record(row)
 
     def advance(

@@ -223,7 +223,13 @@ class Migration:
         encoder = self._encoders.require(target, purpose="verification")
         seq = self._store.last_seq()
         result = (self._verifier or default_verifier())(
-            self._store, record.source_generation, target.id, encoder, sample=sample, seed=seed
+            self._store,
+            record.source_generation,
+            target.id,
+            encoder,
+            sample=sample,
+            seed=seed,
+            known_failures=self._ledger.counts(target.id).failed,
         )
         outcome = {"passed": result.passed, "reasons": list(result.reasons), "seq": seq, "at": time.time()}
         self._ledger.note(self._id, "verify", {**outcome, "details": result.details}, verification=outcome)

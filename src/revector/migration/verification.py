@@ -39,8 +39,9 @@ class Verifier(Protocol):
         *,
         sample: int,
         seed: int,
+        known_failures: int,
     ) -> VerificationResult:
-        """Verify the target generation."""
+        """Verify the target generation; as many documents as are known to have failed may lack a vector."""
         ...
 
 

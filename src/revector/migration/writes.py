@@ -58,13 +58,11 @@ def write_documents(
     """
     with store.transaction():
         documents = store.upsert_documents(ids, texts, metadata)
-        active = ledger.active(alias)
         for generation in live_generations(store, ledger, alias):
             matrix = (vectors or {}).get(generation)
             if matrix is not None:
                 store.put_vectors(generation, _rows(documents, matrix))
-            stale = set(store.stale_keys(generation, [d.key for d in documents]).tolist())
-            _settle(ledger, generation, documents if active else [d for d in documents if d.key in stale], stale)
+            _settle(store, ledger, generation, documents)
     return documents
 
 
@@ -103,7 +101,9 @@ def _rows(documents: Sequence[Document], matrix: NDArray[np.float32]) -> list[Ve
     return [VectorRow(d.key, d.content_hash, vector) for d, vector in zip(documents, matrix, strict=True)]
 
 
-def _settle(ledger: Ledger, generation: int, documents: Sequence[Document], stale: set[int]) -> None:
-    """Ask for the vectors of stale documents; close whatever jobs the others still had, for older texts too."""
-    ledger.enqueue(generation, [JobRequest(d.key, d.content_hash, PRIORITY_UPDATED) for d in documents])
-    ledger.complete(generation, {d.key: d.content_hash for d in documents if d.key not in stale})
+def _settle(store: Store, ledger: Ledger, generation: int, documents: Sequence[Document]) -> None:
+    """Ask for the vectors that are missing; close whatever jobs the other documents still had."""
+    stale = set(store.stale_keys(generation, [d.key for d in documents]).tolist())
+    missing = [JobRequest(d.key, d.content_hash, PRIORITY_UPDATED) for d in documents if d.key in stale]
+    ledger.enqueue(generation, missing)
+    ledger.settle(generation, {d.key: d.content_hash for d in documents if d.key not in stale})

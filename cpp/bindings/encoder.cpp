@@ -1,0 +1,50 @@
+#include "revector/encoder.hpp"
+
+#include "bindings/arrays.hpp"
+#include "bindings/registers.hpp"
+
+namespace {
+
+using revector::Encoder;
+using revector::EncoderInfo;
+
+template <class T>
+std::span<const T> row(const Array<T>& array, const char* name) {
+  if (array.ndim() != 1 || (array.shape(0) > 1 && array.strides(0) != static_cast<py::ssize_t>(sizeof(T))))
+    throw revector::ShapeError(std::string(name) + " is not a contiguous array of one dimension");
+  return {array.data(), static_cast<std::size_t>(array.shape(0))};
+}
+
+Array<float> encode(const Encoder& encoder, const Array<std::int32_t>& ids, const Array<std::int64_t>& offsets,
+                    bool normalize, std::size_t threads) {
+  const auto tokens = row(ids, "ids");
+  const auto bounds = row(offsets, "offsets");
+  auto out = new_matrix<float>(bounds.empty() ? 0 : bounds.size() - 1, encoder.info().dimension);
+  const auto rows = mutable_view(out, "out");
+  const py::gil_scoped_release nogil;
+  encoder.encode(tokens, bounds, rows, {normalize, threads});
+  return out;
+}
+
+template <class T>
+auto field(T EncoderInfo::* member) {
+  return [member](const Encoder& encoder) { return encoder.info().*member; };
+}
+
+}  // namespace
+
+void register_encoder(py::module_& m) {
+  py::class_<Encoder>(m, "Encoder")
+      .def(py::init(&Encoder::load), py::arg("folder"), py::call_guard<py::gil_scoped_release>())
+      .def("encode", &encode, py::arg("ids").noconvert(), py::arg("offsets").noconvert(), py::kw_only(),
+           py::arg("normalize") = true, py::arg("threads") = 0)
+      .def_property_readonly("family", field(&EncoderInfo::family))
+      .def_property_readonly("transformer", field(&EncoderInfo::transformer))
+      .def_property_readonly("weights", field(&EncoderInfo::weights))
+      .def_property_readonly("dimension", field(&EncoderInfo::dimension))
+      .def_property_readonly("vocabulary", field(&EncoderInfo::vocabulary))
+      .def_property_readonly("max_length", field(&EncoderInfo::max_length))
+      .def_property_readonly("pooling",
+                             [](const Encoder& encoder) { return revector::pooling_name(encoder.info().pooling); })
+      .def_property_readonly("normalized", field(&EncoderInfo::normalized));
+}

@@ -1,0 +1,30 @@
+/// @file
+/// Self-attention of one text, head by head.
+#pragma once
+
+#include <cstddef>
+
+#include "core/aligned.hpp"
+#include "revector/matrix.hpp"
+
+namespace revector {
+
+/// softmax(Q K^T / sqrt(d)) V for texts of up to `max_length` tokens. Holds the scratch memory of one thread.
+class Attention {
+ public:
+  /// @param hidden  width of Q, K and V; @param heads  divides hidden
+  Attention(std::size_t hidden, std::size_t heads, std::size_t max_length);
+
+  /// @param qkv      [tokens x 3 hidden]: Q, K and V of every token of one text
+  /// @param context  [tokens x hidden], written
+  void apply(MatrixView<const float> qkv, MatrixView<float> context);
+
+ private:
+  void apply_head(MatrixView<const float> q, MatrixView<const float> k, MatrixView<const float> v,
+                  MatrixView<float> context);
+
+  std::size_t hidden_, head_size_;
+  AlignedFloats keys_, values_, scores_;
+};
+
+}  // namespace revector

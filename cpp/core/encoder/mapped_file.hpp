@@ -1,0 +1,27 @@
+/// @file
+/// A file read through the page cache.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+namespace revector {
+
+/// A whole file, mapped read-only for the life of this object.
+class MappedFile {
+ public:
+  /// @throws EncoderError if the file can not be opened or mapped
+  explicit MappedFile(const std::string& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  const unsigned char* data() const { return data_; }
+  std::size_t size() const { return size_; }
+
+ private:
+  unsigned char* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace revector

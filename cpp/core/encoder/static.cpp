@@ -1,0 +1,91 @@
+// Static models: a table of token vectors and their mean. model2vec may map several tokens to one row ("mapping") and
+// weigh each token ("weights"); the mean still divides by the number of tokens.
+#include <algorithm>
+
+#include "core/encoder/text_model.hpp"
+#include "core/thread_pool.hpp"
+#include "kernels/dispatch.hpp"
+
+namespace revector {
+namespace {
+
+constexpr std::size_t texts_per_piece = 64;
+constexpr std::size_t model2vec_max_length = 512;  // what model2vec takes where config.json does not say
+
+class StaticTable : public TextModel {
+ public:
+  StaticTable(const Fields& config, const SafetensorsFile& file, const std::string& tensor);
+
+  const char* family() const override { return model2vec_ ? "model2vec" : "static"; }
+  std::size_t dimension() const override { return dimension_; }
+  std::size_t vocabulary() const override { return rows_.empty() ? n_rows_ : rows_.size(); }
+  std::size_t max_length() const override { return max_length_; }
+  void encode(const TokenBatch& batch, std::size_t threads, MatrixView<float> out) const override;
+
+ private:
+  void encode_text(std::span<const std::int32_t> ids, float* out) const;
+
+  bool model2vec_;
+  std::size_t n_rows_ = 0, dimension_ = 0, max_length_ = 0;
+  std::vector<float> table_;        // [n_rows x dimension]
+  std::vector<std::int64_t> rows_;  // row of each token; empty: its id
+  std::vector<float> weights_;      // weight of each token; empty: 1
+};
+
+/// @throws EncoderError unless the tensor has `n` extents, none of them 0
+const Shape& require_extents(const SafetensorsFile& file, const std::string& name, std::size_t n) {
+  const Shape& shape = file.at(name).shape;
+  if (shape.size() != n || std::find(shape.begin(), shape.end(), 0U) != shape.end())
+    throw EncoderError(file.path() + ": tensor '" + name + "' has shape " + to_string(shape) + ", expected " +
+                       (n == 2 ? "tokens x dimension" : "one element a token"));
+  return shape;
+}
+
+StaticTable::StaticTable(const Fields& config, const SafetensorsFile& file, const std::string& tensor)
+    : model2vec_(tensor == "embeddings" || config.string_or("model_type", "") == "model2vec") {
+  const Shape& shape = require_extents(file, tensor, 2);
+  n_rows_ = shape[0];
+  dimension_ = shape[1];
+  const bool unsaid = model2vec_ && !config.mentions("max_length");
+  max_length_ = unsaid ? model2vec_max_length : config.size_or("max_length", 0);
+  table_ = file.floats(tensor, shape);
+  if (file.contains("mapping")) rows_ = file.integers("mapping", require_extents(file, "mapping", 1));
+  for (std::int64_t row : rows_)
+    if (row < 0 || static_cast<std::size_t>(row) >= n_rows_)
+      throw EncoderError(file.path() + ": tensor 'mapping' holds " + std::to_string(row) + ", expected 0 to " +
+                         std::to_string(n_rows_ - 1));
+  if (file.contains("weights")) weights_ = file.floats("weights", {vocabulary()});
+}
+
+void StaticTable::encode(const TokenBatch& batch, std::size_t threads, MatrixView<float> out) const {
+  const std::size_t share = batch.n_texts() / threads + 1;
+  parallel_for(batch.n_texts(), std::max(share, texts_per_piece), [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) encode_text(batch.text(i), out.row(i));
+  });
+}
+
+void StaticTable::encode_text(std::span<const std::int32_t> ids, float* out) const {
+  const kernels::RowKernels& rows = kernels::table().rows;
+  std::fill(out, out + dimension_, 0.0F);
+  for (std::int32_t id : ids) {
+    const auto token = static_cast<std::size_t>(id);
+    const std::size_t row = rows_.empty() ? token : static_cast<std::size_t>(rows_[token]);
+    rows.add_scaled(table_.data() + row * dimension_, weights_.empty() ? 1.0F : weights_[token], out, dimension_);
+  }
+  if (!ids.empty()) rows.scale(out, 1.0F / static_cast<float>(ids.size()), out, dimension_);
+}
+
+/// model2vec writes "embeddings", sentence-transformers and WordLlama "embedding.weight"; a config may name another.
+std::string table_name(const Fields& config, const SafetensorsFile& file) {
+  if (config.has("tensor")) return config.string_or("tensor", "");
+  return file.contains("embeddings") ? "embeddings" : "embedding.weight";
+}
+
+}  // namespace
+
+std::unique_ptr<TextModel> load_static(const Fields& config, const SafetensorsFile& file) {
+  if (config.string_or("pooling", "mean") != "mean") config.refuse_unsupported("pooling", "mean");
+  return std::make_unique<StaticTable>(config, file, table_name(config, file));
+}
+
+}  // namespace revector

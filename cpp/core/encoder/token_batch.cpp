@@ -1,0 +1,55 @@
+#include "core/encoder/token_batch.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <string>
+
+#include "revector/errors.hpp"
+
+namespace revector {
+namespace {
+
+void require_offsets(const TokenBatch& batch) {
+  if (batch.offsets.empty()) throw InvalidArgument("offsets are empty, expected one more than there are texts");
+  if (batch.offsets.front() != 0 || batch.offsets.back() != static_cast<std::int64_t>(batch.ids.size()))
+    throw InvalidArgument("offsets run from " + std::to_string(batch.offsets.front()) + " to " +
+                          std::to_string(batch.offsets.back()) + ", expected 0 to the number of ids, " +
+                          std::to_string(batch.ids.size()));
+  const auto fall = std::adjacent_find(batch.offsets.begin(), batch.offsets.end(), std::greater<>());
+  if (fall != batch.offsets.end())
+    throw InvalidArgument("offsets fall at text " + std::to_string(fall - batch.offsets.begin()) +
+                          ", expected ascending ones");
+}
+
+}  // namespace
+
+void TokenBatch::require_valid(std::size_t vocabulary, std::size_t max_length) const {
+  require_offsets(*this);
+  for (std::size_t i = 0; i < n_texts(); ++i) {
+    if (max_length != 0 && length(i) > max_length)
+      throw InvalidArgument("text " + std::to_string(i) + " has " + std::to_string(length(i)) +
+                            " tokens, the model takes " + std::to_string(max_length) + "; truncate it");
+    for (std::int32_t id : text(i))
+      if (id < 0 || static_cast<std::size_t>(id) >= vocabulary)
+        throw InvalidArgument("text " + std::to_string(i) + " holds token id " + std::to_string(id) +
+                              ", expected 0 to " + std::to_string(vocabulary - 1) +
+                              "; does the tokeniser belong to the model?");
+  }
+}
+
+std::vector<Chunk> plan_chunks(const TokenBatch& batch, std::size_t target) {
+  std::vector<std::size_t> order(batch.n_texts());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return batch.length(a) > batch.length(b); });
+  std::vector<Chunk> chunks;
+  for (std::size_t text : order) {
+    const std::size_t length = batch.length(text);
+    if (chunks.empty() || chunks.back().n_tokens + length > target) chunks.emplace_back();
+    chunks.back().texts.push_back(text);
+    chunks.back().n_tokens += length;
+  }
+  return chunks;
+}
+
+}  // namespace revector

@@ -1,0 +1,38 @@
+/// @file
+/// Texts as packed token ids, and how they are dealt out to threads.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace revector {
+
+/// Token ids of texts, one after the other without padding. Does not own them.
+struct TokenBatch {
+  std::span<const std::int32_t> ids;
+  std::span<const std::int64_t> offsets;  ///< n_texts + 1
+
+  std::size_t n_texts() const { return offsets.size() - 1; }
+  std::span<const std::int32_t> text(std::size_t i) const {
+    return ids.subspan(static_cast<std::size_t>(offsets[i]), length(i));
+  }
+  std::size_t length(std::size_t i) const { return static_cast<std::size_t>(offsets[i + 1] - offsets[i]); }
+
+  /// @throws InvalidArgument naming the text unless offsets ascend from 0 to the number of ids, every id is below
+  ///         `vocabulary` and no text has more than `max_length` tokens (0: any number)
+  void require_valid(std::size_t vocabulary, std::size_t max_length) const;
+};
+
+/// Whole texts that one thread carries through the model together.
+struct Chunk {
+  std::vector<std::size_t> texts;
+  std::size_t n_tokens = 0;
+};
+
+/// Deal texts out in chunks of about `target` tokens (a longer text is a chunk of its own), the longest texts first:
+/// then the threads finish at nearly the same time, and texts of one chunk are of like length.
+std::vector<Chunk> plan_chunks(const TokenBatch& batch, std::size_t target);
+
+}  // namespace revector

@@ -1,0 +1,78 @@
+/// @file
+/// Token ids to text embeddings: transformers of the BERT family and static token tables, on the CPU in float32.
+///
+/// Tokenisation is the caller's (in Python: HF tokenizers). Nothing is padded: texts of any length go in one batch, and
+/// the vector of a text does not depend on the texts beside it, to the last bit.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "revector/export.hpp"
+#include "revector/matrix.hpp"
+
+namespace revector {
+
+/// How the states of the tokens become one vector.
+enum class Pooling {
+  mean,  ///< their mean
+  cls,   ///< the state of the first token
+};
+
+/// Name of a pooling, as sentence-transformers writes it.
+REVECTOR_API const char* pooling_name(Pooling pooling);
+
+/// What a folder holds.
+struct EncoderInfo {
+  std::string family;          ///< "bert", "static", or "model2vec" (static, with its own rules for tokens)
+  std::string transformer;     ///< folder of config.json, weights and tokenizer.json
+  std::string weights;         ///< path of the file with the weights
+  std::size_t dimension = 0;   ///< length of a vector
+  std::size_t vocabulary = 0;  ///< token ids are below this
+  std::size_t max_length = 0;  ///< tokens of a text, special ones included; 0 where any number will do
+  Pooling pooling = Pooling::mean;
+  bool normalized = false;  ///< whether the model itself ends in unit rows
+};
+
+/// How to encode.
+struct EncodeOptions {
+  bool normalize = true;    ///< unit rows, whether or not the model asks for them
+  std::size_t threads = 0;  ///< at most this many of the pool; 0: all
+};
+
+/// A model. Immutable once loaded, so safe to share between threads.
+class REVECTOR_API Encoder {
+ public:
+  /// Read a model folder as sentence-transformers lays it out (modules.json, config.json, a pooling folder,
+  /// model.safetensors), or a static model as model2vec or WordLlama do (config.json, model.safetensors).
+  /// Weights in float32, float16 or bfloat16 become float32.
+  /// @throws EncoderError naming file and field if something is missing, malformed, inconsistent, or not supported.
+  /// Cost: one pass over the weights; memory about four bytes a parameter.
+  static Encoder load(const std::string& folder);
+  ~Encoder();
+  Encoder(Encoder&&) noexcept;
+  Encoder& operator=(Encoder&&) noexcept;
+
+  const EncoderInfo& info() const;
+
+  /// Encode texts given as token ids.
+  /// @param ids      the tokens of all texts, one text after the other, special tokens included
+  /// @param offsets  n + 1 positions in ids: text i is ids[offsets[i] .. offsets[i + 1])
+  /// @param out      [n x dimension], owned by the caller: row i is text i. A text without tokens becomes a zero row.
+  /// @throws InvalidArgument naming the text if offsets are not ascending from 0 to the number of ids, an id is not in
+  ///         the vocabulary, or a text is longer than max_length; ShapeError (out); EncoderError if a vector comes out
+  ///         as NaN or infinity (the weights are broken). Rows of out are then unspecified.
+  /// Thread-safe. Runs on the pool. Scratch memory: a few MB a thread, whatever n is.
+  void encode(std::span<const std::int32_t> ids, std::span<const std::int64_t> offsets, MatrixView<float> out,
+              const EncodeOptions& options = {}) const;
+
+ private:
+  struct Impl;
+  explicit Encoder(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace revector

@@ -1,0 +1,8 @@
+#include "kernels/vec/avx2.hpp"
+// after the vector type
+#include "kernels/nn/nn.inl"
+#include "kernels/table.hpp"
+
+namespace revector::kernels {
+extern const NnKernels nn_avx2 = {softmax, gelu, gelu_tanh, relu, add_and_normalize};
+}  // namespace revector::kernels
