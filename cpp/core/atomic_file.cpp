@@ -15,7 +15,7 @@
 namespace revector {
 namespace {
 
-constexpr std::size_t buffer_bytes = std::size_t{1} << 20;
+constexpr std::size_t buffer_bytes = std::size_t{1} << 20U;
 
 /// A name in the directory of `path` that no other writer uses, in this process or another.
 std::string temporary_beside(const std::string& path) {

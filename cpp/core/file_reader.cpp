@@ -14,7 +14,7 @@
 namespace revector {
 namespace {
 
-constexpr std::size_t buffer_bytes = std::size_t{1} << 20;
+constexpr std::size_t buffer_bytes = std::size_t{1} << 20U;
 
 /// Closes the file if the constructor does not come to its end.
 class Closing {

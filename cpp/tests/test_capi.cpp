@@ -1,3 +1,6 @@
+#include <unistd.h>
+
+#include <cstdio>
 #include <cstring>
 #include <limits>
 #include <string>
@@ -45,6 +48,33 @@ TEST(a_map_is_fitted_described_and_applied) {
   for (int i = 0; i < 4; ++i) CHECK_NEAR(out[i], back[i], 1e-5);
   revector_map_free(map);
   revector_accumulator_free(pairs);
+}
+
+TEST(a_graph_is_built_searched_saved_and_loaded) {
+  Rows x(50, 4, 1);
+  int64_t labels[50];
+  for (int i = 0; i < 50; ++i) labels[i] = 100 + i;
+  revector_hnsw *index = nullptr, *loaded = nullptr;
+  CHECK(revector_hnsw_new(4, REVECTOR_COSINE, 1, 50, 100, &index) == REVECTOR_INVALID_ARGUMENT);
+  CHECK(revector_hnsw_new(4, REVECTOR_COSINE, 8, 50, 100, &index) == REVECTOR_OK);
+  CHECK(revector_hnsw_add(index, x.values.data(), labels, 50) == REVECTOR_OK);
+  CHECK(revector_hnsw_mark_deleted(index, labels, 2) == REVECTOR_OK);
+  CHECK(revector_hnsw_unmark_deleted(index, labels, 1) == REVECTOR_OK);
+  const std::string path = "capi_" + std::to_string(getpid()) + ".hnsw";
+  CHECK(revector_hnsw_save(index, path.c_str()) == REVECTOR_OK);
+  CHECK(revector_hnsw_load("nowhere", 4, REVECTOR_COSINE, 100, &loaded) == REVECTOR_IO_ERROR);
+  CHECK(revector_hnsw_load(path.c_str(), 4, REVECTOR_COSINE, 100, &loaded) == REVECTOR_OK);
+  std::remove(path.c_str());
+  size_t size = 0;
+  CHECK(revector_hnsw_size(loaded, &size) == REVECTOR_OK && size == 49);
+  float score = 0, vector[4];
+  int64_t label = 0;
+  CHECK(revector_hnsw_search(loaded, x.row(7), 1, 1, 50, &score, &label) == REVECTOR_OK);
+  CHECK(label == 107);
+  CHECK_NEAR(score, 1, 1e-6);
+  CHECK(revector_hnsw_get_vectors(loaded, &label, 1, vector) == REVECTOR_OK);
+  revector_hnsw_free(loaded);
+  revector_hnsw_free(index);
 }
 
 TEST(null_handles_are_refused) {

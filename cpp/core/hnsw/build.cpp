@@ -37,7 +37,7 @@ class Builder::LockedLinks {
  public:
   LockedLinks(Builder& builder, std::vector<NodeId>& copy) : builder_(builder), copy_(copy) {}
   std::span<const NodeId> operator()(NodeId id, std::size_t level) const {
-    const std::lock_guard lock(builder_.locks_.of(id));
+    const std::scoped_lock lock(builder_.locks_.of(id));
     const auto links = builder_.graph_.links(id, level);
     copy_.assign(links.begin(), links.end());
     return copy_;
@@ -52,12 +52,12 @@ Builder::Builder(Graph& graph, NodeLocks& locks, ScratchPool& scratches)
     : graph_(graph), locks_(locks), scratches_(scratches) {}
 
 Entry Builder::read_entry() {
-  const std::lock_guard lock(entry_mutex_);
+  const std::scoped_lock lock(entry_mutex_);
   return graph_.entry;
 }
 
 void Builder::raise_entry(NodeId id) {
-  const std::lock_guard lock(entry_mutex_);
+  const std::scoped_lock lock(entry_mutex_);
   if (graph_.level(id) > graph_.entry.level) graph_.entry = {id, graph_.level(id)};
 }
 
@@ -96,14 +96,14 @@ std::vector<std::vector<Neighbor>> Builder::choose_links(NodeId id, Entry entry,
 void Builder::connect(NodeId id, std::size_t level, std::span<const Neighbor> chosen) {
   const std::vector<NodeId> ids = ids_of(chosen);
   {
-    const std::lock_guard lock(locks_.of(id));
+    const std::scoped_lock lock(locks_.of(id));
     graph_.set_links(id, level, ids);
   }
   for (const Neighbor& neighbor : chosen) link_back(neighbor.id, level, {neighbor.distance, id});
 }
 
 void Builder::link_back(NodeId from, std::size_t level, Neighbor to) {
-  const std::lock_guard lock(locks_.of(from));
+  const std::scoped_lock lock(locks_.of(from));
   const auto links = graph_.links(from, level);
   if (contains(links, to.id)) return;
   if (links.size() < graph_.capacity(level)) return graph_.push_link(from, level, to.id);
@@ -138,7 +138,7 @@ void Builder::rechoose_neighbors(NodeId id, std::size_t level) {
     std::partial_sort(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(kept), candidates.end(),
                       closer);
     const auto chosen = select_diverse(graph_, std::span(candidates).first(kept), graph_.capacity(level));
-    const std::lock_guard lock(locks_.of(neighbor));
+    const std::scoped_lock lock(locks_.of(neighbor));
     graph_.set_links(neighbor, level, ids_of(chosen));
   }
 }

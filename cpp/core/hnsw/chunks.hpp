@@ -2,6 +2,7 @@
 /// A table of rows that grows without moving what it holds.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <memory>
@@ -15,11 +16,12 @@ namespace revector::hnsw {
 template <class T>
 class Chunks {
  public:
-  static constexpr std::size_t chunk_bytes = std::size_t{2} << 20;
+  static constexpr std::size_t chunk_bytes = std::size_t{2} << 20U;
 
   Chunks(std::size_t width, std::size_t alignment_bytes)
       : stride_((width * sizeof(T) + alignment_bytes - 1) / alignment_bytes * alignment_bytes / sizeof(T)),
-        shift_(std::bit_width(chunk_bytes / (stride_ * sizeof(T)) | 1) - 1) {}
+        shift_(
+            static_cast<unsigned>(std::bit_width(std::max(chunk_bytes / (stride_ * sizeof(T)), std::size_t{1})) - 1)) {}
 
   T* row(std::size_t i) { return chunks_[i >> shift_].get() + (i & mask()) * stride_; }
   const T* row(std::size_t i) const { return chunks_[i >> shift_].get() + (i & mask()) * stride_; }
@@ -41,7 +43,7 @@ class Chunks {
   std::size_t mask() const { return (std::size_t{1} << shift_) - 1; }
 
   std::size_t stride_;
-  int shift_;
+  unsigned shift_;
   std::vector<std::unique_ptr<T[], Free>> chunks_;
 };
 

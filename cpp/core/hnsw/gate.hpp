@@ -12,11 +12,11 @@ namespace revector::hnsw {
 class Gate {
  public:
   std::shared_lock<std::shared_mutex> read() {
-    const std::lock_guard turn(turnstile_);
+    const std::scoped_lock turn(turnstile_);
     return std::shared_lock(mutex_);
   }
   std::unique_lock<std::shared_mutex> write() {
-    const std::lock_guard turn(turnstile_);
+    const std::scoped_lock turn(turnstile_);
     return std::unique_lock(mutex_);
   }
 

@@ -13,9 +13,9 @@ constexpr std::size_t vector_alignment_bytes = 64;  // a row of 384 floats then 
 /// SplitMix64's finaliser (Steele, Lea & Flood 2014): every bit of x moves every bit of the result.
 std::uint64_t mix(std::uint64_t x) {
   x += 0x9e3779b97f4a7c15U;
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9U;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebU;
-  return x ^ (x >> 31);
+  x = (x ^ (x >> 30U)) * 0xbf58476d1ce4e5b9U;
+  x = (x ^ (x >> 27U)) * 0x94d049bb133111ebU;
+  return x ^ (x >> 31U);
 }
 
 }  // namespace
@@ -108,7 +108,7 @@ void Graph::truncate(std::size_t n) {
 
 std::size_t Graph::draw_level(NodeId id) const {
   // Uniform in (0, 1]; the smallest, 2^-53, bounds the level by 53.
-  const double u = (static_cast<double>(mix(mix(options_.seed) ^ id) >> 11) + 1) * 0x1p-53;
+  const double u = (static_cast<double>(mix(mix(options_.seed) ^ id) >> 11U) + 1) * 0x1p-53;
   return static_cast<std::size_t>(-std::log(u) / std::log(static_cast<double>(options_.m)));
 }
 

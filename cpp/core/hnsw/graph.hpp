@@ -55,6 +55,7 @@ struct Entry {
 
 class Graph {
  public:
+  static constexpr std::size_t max_dim = std::size_t{1} << 20U, max_m = 10000;  // max_m is hnswlib's
   static constexpr NodeId max_nodes = UINT32_MAX;  // UINT32_MAX itself is hnswlib's "no node"
 
   Graph(std::size_t dim, Metric metric, HnswOptions options);

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "core/checks.hpp"
@@ -20,9 +21,6 @@ using hnsw::NodeId;
 
 namespace {
 
-constexpr std::size_t max_dim = std::size_t{1} << 20;
-constexpr std::size_t max_m = 10000;  // hnswlib's
-
 constexpr std::size_t serial_nodes = 256;      // threads that start in an empty graph would not see each other's nodes
 constexpr std::size_t insert_grain = 8;        // rows; one takes about 0.1 to 1 ms
 constexpr std::size_t search_grain = 4;        // queries; one takes about 0.1 ms
@@ -35,8 +33,8 @@ void require_between(const char* name, std::size_t value, std::size_t least, std
 }
 
 HnswOptions checked(std::size_t dim, HnswOptions options) {
-  require_between("dim", dim, 1, max_dim);
-  require_between("m", options.m, 2, max_m);
+  require_between("dim", dim, 1, Graph::max_dim);
+  require_between("m", options.m, 2, Graph::max_m);
   require_between("ef_construction", options.ef_construction, 1, Graph::max_nodes);
   options.ef_construction = std::max(options.ef_construction, options.m);
   return options;
@@ -80,19 +78,23 @@ struct HnswIndex::Impl {
       std::copy_n(vector, graph.dim(), target);
   }
 
+  /// @throws InvalidArgument
+  NodeId node_of(std::int64_t label) const {
+    if (const auto node = graph.find(label)) return *node;
+    throw InvalidArgument(described(label) + " is not in the index; labels() lists what is");
+  }
   /// The node of a label that may be shown. @throws InvalidArgument
   NodeId live_node(std::int64_t label) const {
-    const auto node = graph.find(label);
-    if (!node) throw InvalidArgument(described(label) + " is not in the index; see labels()");
-    if (graph.is_deleted(*node)) throw InvalidArgument(described(label) + " is deleted; see unmark_deleted()");
-    return *node;
+    const NodeId node = node_of(label);
+    if (graph.is_deleted(node)) throw InvalidArgument(described(label) + " is deleted; unmark_deleted() or add() it");
+    return node;
   }
 
   void mark(std::span<const std::int64_t> labels, bool deleted) {
     const auto lock = gate.write();
-    for (std::int64_t label : labels)
-      if (!graph.find(label)) throw InvalidArgument(described(label) + " is not in the index; nothing was changed");
-    for (std::int64_t label : labels) graph.set_deleted(*graph.find(label), deleted);
+    std::vector<NodeId> nodes;
+    for (std::int64_t label : labels) nodes.push_back(node_of(label));
+    for (NodeId node : nodes) graph.set_deleted(node, deleted);
   }
 
   /// Append nodes for the labels that are new and list which rows replace the vectors of others.
@@ -142,8 +144,8 @@ namespace {
 
 /// Of several rows for one node, the last; in the order of rows.
 std::vector<Placement> last_for_each_node(std::vector<Placement> placements) {
-  std::stable_sort(placements.begin(), placements.end(),
-                   [](const Placement& a, const Placement& b) { return a.node < b.node; });
+  std::sort(placements.begin(), placements.end(),
+            [](const Placement& a, const Placement& b) { return std::tie(a.node, a.row) < std::tie(b.node, b.row); });
   std::vector<Placement> last;
   for (std::size_t i = 0; i < placements.size(); ++i)
     if (i + 1 == placements.size() || placements[i + 1].node != placements[i].node) last.push_back(placements[i]);
@@ -251,7 +253,7 @@ void HnswIndex::save(const std::string& path) const {
 }
 
 HnswIndex HnswIndex::load(const std::string& path, std::size_t dim, Metric metric, std::uint64_t seed) {
-  require_between("dim", dim, 1, max_dim);
+  require_between("dim", dim, 1, Graph::max_dim);
   return HnswIndex(std::make_unique<Impl>(hnsw::load(path, dim, metric, seed)));
 }
 

@@ -62,11 +62,11 @@ class Loader {
 
 /// A sound header of another dimension is a mistake of the caller, not of the file.
 void Loader::check_dimension() const {
-  constexpr std::uint64_t most = std::uint64_t{1} << 20;
-  if (header_.m < 2 || header_.m > 10000)
-    fail(offsetof(FileHeader, m), "M is " + std::to_string(header_.m) + ", expected 2 to 10000");
+  if (header_.m < 2 || header_.m > Graph::max_m)
+    fail(offsetof(FileHeader, m),
+         "M is " + std::to_string(header_.m) + ", expected 2 to " + std::to_string(Graph::max_m));
   const std::uint64_t dim = (header_.label_offset - header_.vector_offset) / sizeof(float);
-  if (dim == 0 || dim > most || dim == dim_) return;
+  if (dim == 0 || dim > Graph::max_dim || dim == dim_) return;
   const FileHeader expected = header_of(dim, header_.m, 0);
   if (header_.record_bytes == expected.record_bytes && header_.label_offset == expected.label_offset)
     throw ShapeError("the index file holds vectors of " + std::to_string(dim) + " dimensions, expected " +

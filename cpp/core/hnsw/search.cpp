@@ -7,7 +7,7 @@
 namespace revector::hnsw {
 
 std::unique_ptr<Scratch> ScratchPool::take() {
-  const std::lock_guard lock(mutex_);
+  const std::scoped_lock lock(mutex_);
   if (idle_.empty()) {
     idle_.reserve(made_ + 1);
     auto scratch = std::make_unique<Scratch>();
@@ -20,7 +20,7 @@ std::unique_ptr<Scratch> ScratchPool::take() {
 }
 
 void ScratchPool::put(std::unique_ptr<Scratch> scratch) noexcept {
-  const std::lock_guard lock(mutex_);
+  const std::scoped_lock lock(mutex_);
   idle_.push_back(std::move(scratch));  // never allocates: take() made the room
 }
 
