@@ -76,7 +76,7 @@ def emit(value: Any, shown: RenderableType, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(value, default=_jsonable, ensure_ascii=False))
     else:
-        Console().print(shown, crop=False)  # long commands stay whole, so that they can be copied
+        Console(highlight=False).print(shown, crop=False)  # long commands stay whole, so that they can be copied
 
 
 def fields(rows: Mapping[str, str]) -> Table:
