@@ -42,7 +42,7 @@ def minilm_folder() -> Path:
 @pytest.fixture(scope="session")
 def docstring_corpus() -> Corpus:
     """A small judged collection of real text: what is documented in this Python."""
-    return python_corpus(n_documents=400, n_queries=120)
+    return python_corpus(n_documents=300, n_queries=100)
 
 
 @pytest.fixture

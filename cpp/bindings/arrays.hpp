@@ -25,7 +25,7 @@ revector::MatrixView<const T> view(const Array<T>& array, const char* name) {
                                " dimension(s), expected 2");
   const auto rows = static_cast<std::size_t>(array.shape(0)), cols = static_cast<std::size_t>(array.shape(1));
   const auto item = static_cast<py::ssize_t>(sizeof(T));
-  const bool contiguous_rows = cols <= 1 || array.strides(1) == item;
+  const bool contiguous_rows = rows == 0 || cols <= 1 || array.strides(1) == item;
   const bool whole_stride = rows <= 1 || (array.strides(0) % item == 0 && array.strides(0) >= array.shape(1) * item);
   if (!contiguous_rows || !whole_stride)
     throw revector::ShapeError(std::string(name) +

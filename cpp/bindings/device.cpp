@@ -10,6 +10,7 @@ void register_device(py::module_& m) {
     for (revector::Isa isa : revector::available_isas()) names.append(revector::isa_name(isa));
     return names;
   });
+  m.def("cuda_available", &revector::cuda_available, py::call_guard<py::gil_scoped_release>());
   m.def("num_threads", &revector::num_threads);
   m.def("set_num_threads", &revector::set_num_threads, py::arg("n"), py::call_guard<py::gil_scoped_release>());
 }

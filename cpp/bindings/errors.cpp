@@ -1,5 +1,7 @@
 #include "revector/errors.hpp"
 
+#include <cerrno>
+
 #include "bindings/registers.hpp"
 
 namespace {
@@ -24,6 +26,9 @@ void translate(std::exception_ptr failure) {
     raise("DeviceUnavailableError", error.what());
   } catch (const revector::EncoderError& error) {
     raise("EncoderError", error.what());
+  } catch (const revector::IoError& error) {
+    errno = error.code();  // the subclass of OSError (FileNotFoundError, ...) follows from it
+    PyErr_SetFromErrnoWithFilename(PyExc_OSError, error.path().c_str());
   }
 }
 

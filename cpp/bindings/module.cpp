@@ -6,5 +6,6 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   register_device(m);
   register_similarity(m);
   register_procrustes(m);
+  register_hnsw(m);
   register_encoder(m);
 }

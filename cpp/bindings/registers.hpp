@@ -10,4 +10,5 @@ void register_errors();
 void register_device(py::module_& m);
 void register_similarity(py::module_& m);
 void register_procrustes(py::module_& m);
+void register_hnsw(py::module_& m);
 void register_encoder(py::module_& m);

@@ -35,6 +35,8 @@ revector_status status_of_current_exception() noexcept {
     return fail(REVECTOR_DEVICE_UNAVAILABLE, error.what());
   } catch (const EncoderError& error) {
     return fail(REVECTOR_ENCODER_ERROR, error.what());
+  } catch (const IoError& error) {
+    return fail(REVECTOR_IO_ERROR, error.what());
   } catch (const std::bad_alloc&) {
     return fail(REVECTOR_OUT_OF_MEMORY, "out of memory");
   } catch (const std::exception& error) {

@@ -26,7 +26,7 @@ revector_status guard(Body&& body) noexcept {
   }
 }
 
-/// @throws InvalidArgument naming the argument that is null
+/// @throws InvalidArgument naming the argument that is null. Check a place for a result before making the result.
 template <class T>
 T& require(T* pointer, const char* name) {
   if (pointer == nullptr) throw InvalidArgument(std::string(name) + " is NULL, expected a pointer");

@@ -15,7 +15,8 @@ struct revector_map {
 
 revector_status revector_accumulator_new(size_t d_old, size_t d_new, revector_accumulator** out) {
   return guard([&] {
-    require(out, "out") = new revector_accumulator{d_old, d_new, revector::ProcrustesAccumulator(d_old, d_new)};
+    revector_accumulator*& result = require(out, "out");
+    result = new revector_accumulator{d_old, d_new, revector::ProcrustesAccumulator(d_old, d_new)};
   });
 }
 
@@ -32,7 +33,8 @@ revector_status revector_accumulator_add(revector_accumulator* accumulator, cons
 revector_status revector_accumulator_solve(const revector_accumulator* accumulator, int center, int scale,
                                            revector_map** out) {
   return guard([&] {
-    require(out, "out") = new revector_map{require(accumulator, "accumulator").value.solve(center != 0, scale != 0)};
+    revector_map*& result = require(out, "out");
+    result = new revector_map{require(accumulator, "accumulator").value.solve(center != 0, scale != 0)};
   });
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/checks.hpp"
+#include "core/cuda_plugin.hpp"
 #include "core/thread_pool.hpp"
 #include "core/topk.hpp"
 #include "core/unit_rows.hpp"
@@ -64,7 +65,7 @@ void topk_of_block(MatrixView<const float> unit_queries, MatrixView<const float>
     std::vector<TopK> local(unit_queries.rows(), TopK(k));
     for (std::size_t i = begin; i < end; i += document_block)
       search_block(unit_queries, documents, i, std::min(i + document_block, end), local);
-    const std::lock_guard lock(merging);
+    const std::scoped_lock lock(merging);
     for (std::size_t q = 0; q < local.size(); ++q)
       for (const Scored& entry : local[q].take()) best[q].push(entry);
   });
@@ -77,19 +78,39 @@ void topk_of_block(MatrixView<const float> unit_queries, MatrixView<const float>
   }
 }
 
+/// All rows scaled to unit length, without gaps.
+std::vector<float> unit_copy(const char* name, MatrixView<const float> x) {
+  std::vector<float> unit(x.rows() * x.cols());
+  const MatrixView<float> out(unit.data(), x.rows(), x.cols());
+  parallel_for(x.rows(), 1024,
+               [&](std::size_t begin, std::size_t end) { normalize_range(name, x, out, begin, end, begin); });
+  return unit;
+}
+
+void topk_on_gpu(MatrixView<const float> queries, MatrixView<const float> documents, std::size_t k,
+                 MatrixView<float> scores, MatrixView<std::int64_t> indices) {
+  const cuda::PluginTable& plugin = cuda_plugin();
+  require_equal(scores.stride(), k, "stride of scores");
+  require_equal(indices.stride(), k, "stride of indices");
+  const std::vector<float> unit_queries = unit_copy("queries", queries), unit_rows = unit_copy("documents", documents);
+  require_ok(plugin.topk(unit_queries.data(), queries.rows(), unit_rows.data(), documents.rows(), documents.cols(), k,
+                         scores.data(), indices.data()));
+}
+
 }  // namespace
 
 void normalize(MatrixView<const float> x, MatrixView<float> out) { normalize_rows(x, out); }
 void normalize(MatrixView<const double> x, MatrixView<float> out) { normalize_rows(x, out); }
 
 void cosine_topk(MatrixView<const float> queries, MatrixView<const float> documents, std::size_t k,
-                 MatrixView<float> scores, MatrixView<std::int64_t> indices) {
+                 MatrixView<float> scores, MatrixView<std::int64_t> indices, Device device) {
   require_equal(documents.cols(), queries.cols(), "columns of documents");
   if (k == 0 || k > documents.rows())
     throw InvalidArgument("k is " + std::to_string(k) + ", expected 1 to the number of documents, " +
                           std::to_string(documents.rows()));
   require_shape(scores, queries.rows(), k, "scores");
   require_shape(indices, queries.rows(), k, "indices");
+  if (device == Device::cuda) return topk_on_gpu(queries, documents, k, scores, indices);
   std::vector<float> unit(std::min(queries.rows(), query_block) * queries.cols());
   for (std::size_t q = 0; q < queries.rows(); q += query_block) {
     const std::size_t end = std::min(q + query_block, queries.rows());

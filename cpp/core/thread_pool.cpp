@@ -59,7 +59,7 @@ class Pool {
   }
   ~Pool() {
     {
-      const std::lock_guard lock(mutex_);
+      const std::scoped_lock lock(mutex_);
       stopping_ = true;
     }
     wake_.notify_all();
@@ -72,7 +72,7 @@ class Pool {
 
   void run(Job& job) {
     {
-      const std::lock_guard lock(mutex_);
+      const std::scoped_lock lock(mutex_);
       jobs_.push_back(&job);
     }
     wake_.notify_all();
@@ -139,7 +139,7 @@ void forget_pool_in_child() {
 std::shared_ptr<Pool> current_pool() {
   static const int registered = pthread_atfork(nullptr, nullptr, forget_pool_in_child);
   (void)registered;
-  const std::lock_guard lock(pool_mutex);
+  const std::scoped_lock lock(pool_mutex);
   if (!pool) pool = std::make_shared<Pool>(default_threads());
   return pool;
 }
@@ -152,7 +152,7 @@ void set_num_threads(std::size_t n) {
   if (n == 0 || n > max_threads)
     throw InvalidArgument("number of threads is " + std::to_string(n) + ", expected 1 to 1024");
   auto replacement = std::make_shared<Pool>(n);
-  const std::lock_guard lock(pool_mutex);
+  const std::scoped_lock lock(pool_mutex);
   pool.swap(replacement);
 }
 

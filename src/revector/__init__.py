@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from revector import errors
 from revector._core import __version__
+from revector.index import HnswIndex
 from revector.mapping import Procrustes
 from revector.similarity import cosine_topk, normalize
 
@@ -38,6 +39,7 @@ __all__ = [
     "EmbeddingSpace",
     "Encoder",
     "Hit",
+    "HnswIndex",
     "Migration",
     "Procrustes",
     "Verdict",

@@ -32,13 +32,13 @@ def as_matrix(x: Any, name: str) -> NDArray[np.float32] | NDArray[np.float64]:
     """
     array = _as_array(x, name)
     if array.ndim != 2:
-        raise ShapeError(f"{name} has {array.ndim} dimension(s), expected 2; a single vector is written as {name}[None]")
+        raise ShapeError(f"{name} has {array.ndim} dimension(s), expected 2; write a single vector as {name}[None]")
     if array.dtype not in (np.float32, np.float64):
         if array.dtype.kind not in "fV" or array.dtype.names is not None:
-            raise InvalidArgumentError(f"{name} has dtype {array.dtype}, expected floats; convert with .astype('float32')")
+            raise InvalidArgumentError(f"{name} has dtype {array.dtype}, expected floats; use .astype('float32')")
         array = array.astype(np.float32)
     item = array.itemsize
-    rows_fit = array.shape[1] <= 1 or array.strides[1] == item
+    rows_fit = array.size == 0 or array.shape[1] <= 1 or array.strides[1] == item
     stride_fits = array.shape[0] <= 1 or (array.strides[0] % item == 0 and array.strides[0] >= array.shape[1] * item)
     return array if rows_fit and stride_fits else np.ascontiguousarray(array)
 
@@ -46,6 +46,33 @@ def as_matrix(x: Any, name: str) -> NDArray[np.float32] | NDArray[np.float64]:
 def as_float32(x: Any, name: str) -> NDArray[np.float32]:
     """Like `as_matrix`, but always float32."""
     return as_matrix(x, name).astype(np.float32, copy=False)
+
+
+def as_labels(ids: Any, name: str) -> NDArray[np.int64]:
+    """View `ids` as a contiguous vector of int64.
+
+    Parameters
+    ----------
+    ids : array_like of int, shape (n,)
+        Any integer type; empty sequences of any type.
+    name : str
+        What to call it in an error.
+
+    Raises
+    ------
+    ShapeError
+        `ids` is not one-dimensional.
+    InvalidArgumentError
+        `ids` does not hold integers, or holds some above 2**63 - 1.
+    """
+    array = _as_array(ids, name)
+    if array.ndim != 1:
+        raise ShapeError(f"{name} has {array.ndim} dimension(s), expected 1; a single id is written as [{name}]")
+    if array.size and array.dtype.kind not in "iu":
+        raise InvalidArgumentError(f"{name} has dtype {array.dtype}, expected integers")
+    if array.size and array.dtype == np.uint64 and array.max() > np.iinfo(np.int64).max:
+        raise InvalidArgumentError(f"{name} holds {array.max()}, expected at most 2**63 - 1")
+    return np.ascontiguousarray(array, dtype=np.int64)
 
 
 def _as_array(x: Any, name: str) -> NDArray[Any]:

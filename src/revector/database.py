@@ -100,7 +100,7 @@ class Database:
         elif not self._local.writable:
             raise StoreError("a write inside a snapshot; end the snapshot first, its view can be out of date by now")
         else:
-            with self._named_errors(), ambient.begin_nested():
+            with self._named_errors(), _savepoint(ambient):
                 yield ambient
 
     @contextmanager
@@ -145,8 +145,11 @@ class Database:
 
     def check(self) -> list[str]:
         """Run SQLite's integrity check over the whole file; return what it found wrong (empty: nothing)."""
-        with self.snapshot() as connection:
-            found = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA quick_check")]
+        try:
+            with self.snapshot() as connection:
+                found = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA quick_check")]
+        except StoreError as error:  # too damaged for the check itself
+            return [str(error)]
         return [] if found == ["ok"] else found
 
     def close(self) -> None:
@@ -191,6 +194,29 @@ class Database:
         _kept_of_parent.append(self._engine.pool)
         self._engine.dispose(close=False)
         self._local = threading.local()
+
+
+@contextmanager
+def _savepoint(connection: Connection) -> Iterator[None]:
+    connection.exec_driver_sql("SAVEPOINT joined")
+    try:
+        yield
+    except BaseException:
+        if _is_alive(connection):
+            connection.exec_driver_sql("ROLLBACK TO joined")
+            connection.exec_driver_sql("RELEASE joined")
+        raise
+    connection.exec_driver_sql("RELEASE joined")
+
+
+def _is_alive(connection: Connection) -> bool:
+    """Tell whether the transaction goes on.
+
+    SQLite rolls it back when the disk is full; SQLAlchemy gives the connection up when a statement was interrupted.
+    """
+    if connection.invalidated:
+        return False
+    return bool(getattr(connection.connection.driver_connection, "in_transaction", False))
 
 
 def _file_of(path: str | os.PathLike[str]) -> Path:

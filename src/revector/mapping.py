@@ -117,7 +117,9 @@ class Procrustes:
         self._pairs, self._map = pairs, None
         return self
 
-    def transform(self, x: Any, *, space: EmbeddingSpace | None = None, renormalize: bool = True) -> NDArray[np.float32]:
+    def transform(
+        self, x: Any, *, space: EmbeddingSpace | None = None, renormalize: bool = True
+    ) -> NDArray[np.float32]:
         """Map rows of the old space into the new one.
 
         Parameters
@@ -153,9 +155,7 @@ class Procrustes:
     def diagnostics(self) -> ProcrustesDiagnostics:
         """How many pairs were seen and how well they fit."""
         found = self._fitted().diagnostics
-        return ProcrustesDiagnostics(
-            found.n_pairs, found.residual, found.effective_rank, found.condition, found.rank
-        )
+        return ProcrustesDiagnostics(found.n_pairs, found.residual, found.effective_rank, found.condition, found.rank)
 
     @property
     def rotation(self) -> NDArray[np.float32]:
@@ -167,7 +167,12 @@ class Procrustes:
         from safetensors.numpy import save
 
         parameters = self._fitted().parameters()
-        scale = np.array([parameters.pop("scale")], np.float32)
+        tensors = {
+            "rotation": parameters["rotation"],
+            "mean_old": parameters["mean_old"],
+            "mean_new": parameters["mean_new"],
+            "scale": np.array([parameters["scale"]], np.float32),
+        }
         description = {
             "format": _FORMAT,
             "center": self.center,
@@ -176,7 +181,7 @@ class Procrustes:
             "target": self.target and self.target.to_json(),
             "diagnostics": vars(self.diagnostics),
         }
-        return save({**parameters, "scale": scale}, metadata={"revector": json.dumps(description)})
+        return save(tensors, metadata={"revector": json.dumps(description)})
 
     @classmethod
     def from_bytes(cls, blob: bytes) -> Procrustes:

@@ -46,7 +46,12 @@ def normalize(x: Any, *, out: NDArray[np.float32] | None = None) -> NDArray[np.f
 
 
 def cosine_topk(
-    queries: Any, documents: Any, k: int, *, precision: Literal["float32"] = "float32"
+    queries: Any,
+    documents: Any,
+    k: int,
+    *,
+    precision: Literal["float32"] = "float32",
+    device: Literal["cpu", "cuda"] = "cpu",
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Find the `k` documents of highest cosine similarity for every query, exactly.
 
@@ -59,6 +64,8 @@ def cosine_topk(
         Results a query; at most `n` are returned.
     precision : {"float32"}
         Arithmetic of the products.
+    device : {"cpu", "cuda"}
+        Where to compute.
 
     Returns
     -------
@@ -72,12 +79,16 @@ def cosine_topk(
     ShapeError
         The dimensions differ, or an input is not a matrix.
     InvalidArgumentError
-        `k` is below 1 or the precision is unknown.
+        `k` is below 1, or the precision or the device is unknown.
     NumericalError
         A row holds NaN or infinity.
+    DeviceUnavailableError
+        There is no CUDA plugin or no GPU.
     """
     if precision != "float32":
         raise InvalidArgumentError(f"precision is {precision!r}, expected 'float32'")
+    if device not in ("cpu", "cuda"):
+        raise InvalidArgumentError(f"device is {device!r}, expected 'cpu' or 'cuda'")
     if k < 1:
         raise InvalidArgumentError(f"k is {k}, expected at least 1")
     q, n = as_float32(queries, "queries"), as_float32(documents, "documents")
@@ -86,4 +97,4 @@ def cosine_topk(
     k = min(k, n.shape[0])
     if k == 0:
         return np.empty((q.shape[0], 0), np.float32), np.empty((q.shape[0], 0), np.int64)
-    return _core.cosine_topk(q, n, k)
+    return _core.cosine_topk(q, n, k, device)

@@ -87,6 +87,7 @@ def test_a_lift_that_is_the_threshold_is_settled_by_no_number_of_queries() -> No
         ([0.1, 0.2], [0.2], {}, ShapeError),
         ([0.1, np.nan], [0.2, 0.3], {}, NumericalError),
         ([0.0, 0.0], [0.2, 0.3], {"relative": True}, NumericalError),
+        ([0.0] * 19 + [0.1], [0.2] * 20, {"relative": True}, NumericalError),
         ([0.1, 0.2], [0.2, 0.3], {"confidence": 1.0}, InvalidArgumentError),
     ],
 )

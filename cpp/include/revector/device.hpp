@@ -23,6 +23,12 @@ REVECTOR_API std::vector<Isa> available_isas();
 /// @throws DeviceUnavailable if REVECTOR_ISA is unknown or not available here
 REVECTOR_API Isa active_isa();
 
+/// Where a function computes.
+enum class Device { cpu, cuda };
+
+/// Whether the CUDA plugin is installed and finds a GPU. Never throws for want of one.
+REVECTOR_API bool cuda_available();
+
 /// Threads of the process-wide pool, the calling thread included. By default REVECTOR_NUM_THREADS, else the number of
 /// CPUs this process may run on.
 REVECTOR_API std::size_t num_threads();

@@ -4,6 +4,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "revector/export.hpp"
 
@@ -49,6 +50,20 @@ class REVECTOR_API DeviceUnavailable : public Error {
 class REVECTOR_API EncoderError : public Error {
  public:
   using Error::Error;
+};
+
+/// The operating system refused to open, read or write a file.
+class REVECTOR_API IoError : public Error {
+ public:
+  /// @param code  errno of the failure
+  IoError(const std::string& message, int code, std::string path)
+      : Error(message), code_(code), path_(std::move(path)) {}
+  int code() const { return code_; }
+  const std::string& path() const { return path_; }
+
+ private:
+  int code_;
+  std::string path_;
 };
 
 }  // namespace revector

@@ -28,7 +28,8 @@ typedef enum revector_status {
   REVECTOR_DEVICE_UNAVAILABLE = 5,
   REVECTOR_ENCODER_ERROR = 6,
   REVECTOR_OUT_OF_MEMORY = 7,
-  REVECTOR_INTERNAL_ERROR = 8
+  REVECTOR_INTERNAL_ERROR = 8,
+  REVECTOR_IO_ERROR = 9
 } revector_status;
 
 /** Message of the calling thread's last failure; "" if there was none. Valid until the thread's next call. */
@@ -73,6 +74,35 @@ REVECTOR_C_API revector_status revector_map_transform(const revector_map* map, c
 /** y n x d_new -> out n x d_old, unit rows. */
 REVECTOR_C_API revector_status revector_map_inverse_transform(const revector_map* map, const float* y, size_t n,
                                                               float* out);
+
+/* ---- HNSW ---------------------------------------------------------------------------------------------------- */
+
+typedef struct revector_hnsw revector_hnsw;
+
+typedef enum revector_metric { REVECTOR_COSINE = 0, REVECTOR_INNER_PRODUCT = 1, REVECTOR_L2 = 2 } revector_metric;
+
+/** An empty index; see HnswIndex in hnsw.hpp for the options. Its functions may be called from several threads. */
+REVECTOR_C_API revector_status revector_hnsw_new(size_t dim, revector_metric metric, size_t m, size_t ef_construction,
+                                                 uint64_t seed, revector_hnsw** out);
+/** Open a file in hnswlib's format; neither metric nor seed is in it. */
+REVECTOR_C_API revector_status revector_hnsw_load(const char* path, size_t dim, revector_metric metric, uint64_t seed,
+                                                  revector_hnsw** out);
+REVECTOR_C_API revector_status revector_hnsw_save(const revector_hnsw* index, const char* path);
+REVECTOR_C_API void revector_hnsw_free(revector_hnsw* index);
+/** Insert or replace: vectors n x dim, labels n. */
+REVECTOR_C_API revector_status revector_hnsw_add(revector_hnsw* index, const float* vectors, const int64_t* labels,
+                                                 size_t n);
+/** Hide labels from results, or show them again. */
+REVECTOR_C_API revector_status revector_hnsw_mark_deleted(revector_hnsw* index, const int64_t* labels, size_t n);
+REVECTOR_C_API revector_status revector_hnsw_unmark_deleted(revector_hnsw* index, const int64_t* labels, size_t n);
+/** queries q x dim -> scores and labels q x k, best first; label -1 and score -infinity where fewer were found. */
+REVECTOR_C_API revector_status revector_hnsw_search(const revector_hnsw* index, const float* queries, size_t q,
+                                                    size_t k, size_t ef, float* scores, int64_t* labels);
+/** out n x dim */
+REVECTOR_C_API revector_status revector_hnsw_get_vectors(const revector_hnsw* index, const int64_t* labels, size_t n,
+                                                         float* out);
+/** Number of live labels. */
+REVECTOR_C_API revector_status revector_hnsw_size(const revector_hnsw* index, size_t* out);
 
 /* ---- encoder ------------------------------------------------------------------------------------------------- */
 

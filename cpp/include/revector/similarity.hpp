@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "revector/device.hpp"
 #include "revector/export.hpp"
 #include "revector/matrix.hpp"
 
@@ -26,9 +27,11 @@ REVECTOR_API void normalize(MatrixView<const double> x, MatrixView<float> out);
 /// @param k          1 <= k <= n
 /// @param scores     [q x k] owned by the caller
 /// @param indices    [q x k] owned by the caller: row numbers of documents
-/// @throws ShapeError, InvalidArgument (k), NumericalError (NaN or infinity in either). Thread-safe.
+/// @param device     Device::cuda computes on the GPU: unit rows are made here, products and selection there
+/// @throws ShapeError, InvalidArgument (k), NumericalError (NaN or infinity in either), DeviceUnavailable. Thread-safe.
 ///         Cost: q*n*d FMA, n*d reads for every 4,096 queries.
 REVECTOR_API void cosine_topk(MatrixView<const float> queries, MatrixView<const float> documents, std::size_t k,
-                              MatrixView<float> scores, MatrixView<std::int64_t> indices);
+                              MatrixView<float> scores, MatrixView<std::int64_t> indices,
+                              Device device = Device::cpu);
 
 }  // namespace revector

@@ -21,7 +21,7 @@ def assess(
     collection: CollectionUrl,
     model: ModelName,
     judged: Annotated[Path, typer.Option(help="Folder with queries.jsonl and qrels.tsv (or qrels/test.tsv).")],
-    min_lift: Annotated[float, typer.Option(help="Least lift on nDCG@10 that is worth a migration.")] = 0.02,
+    min_lift: Annotated[float, typer.Option(help="Least lift on nDCG@10 that is worth a migration.")] = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """Compare the serving model with a new one on judged queries; exit with 3 unless the verdict is to migrate."""

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from revector.cli.common import AsJson, CollectionUrl, ModelName, emit, exists, open_encoder, opened, plain
+from revector.cli.common import AsJson, CollectionUrl, ModelName, emit, exists, open_encoder, opened
 from revector.collection import Collection
 from revector.demo.corpus import parse_json_object, read_json_lines, text_of_row
 from revector.errors import InvalidArgumentError
@@ -73,7 +73,7 @@ def search(
         table.add_column(column, style="dim" if column == "score" else None, overflow="fold")
     for hit in hits:
         table.add_row(f"{hit.score:.3f}", hit.id, _snippet(hit.text))
-    emit({"query": query, "hits": plain(hits)}, table if hits else "no documents", as_json=as_json)
+    emit({"query": query, "hits": hits}, table if hits else "no documents", as_json=as_json)
 
 
 def _snippet(text: str) -> str:

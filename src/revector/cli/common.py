@@ -6,7 +6,6 @@ import dataclasses
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +13,7 @@ import numpy as np
 import typer
 from rich.console import Console, RenderableType
 from rich.table import Table
+from rich.text import Text
 from typer.core import TyperGroup
 
 from revector.collection import Collection
@@ -74,42 +74,26 @@ def open_encoder(name: str) -> TextEncoder:
 def emit(value: Any, shown: RenderableType, *, as_json: bool) -> None:
     """Print a result: as JSON, or as it is shown to people."""
     if as_json:
-        typer.echo(json.dumps(plain(value), ensure_ascii=False))
+        typer.echo(json.dumps(value, default=_jsonable, ensure_ascii=False))
     else:
-        Console().print(shown)
+        Console(highlight=False).print(shown, crop=False)  # long commands stay whole, so that they can be copied
 
 
-def plain(value: Any) -> Any:
-    """Turn dataclasses, enums, arrays and paths into plain JSON types."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {item.name: plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, (np.ndarray, np.generic)):
-        return value.tolist()
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
-
-
-def fields_table(value: Any, *, title: str | None = None) -> Table:
-    """Show the fields of a dataclass or mapping, those without a value left out."""
-    table = Table(title=title, show_header=False, box=None, title_justify="left", title_style="bold")
-    for name, item in plain(value).items():
-        if item not in (None, [], {}):
-            table.add_row(f"[dim]{name.replace('_', ' ')}[/dim]", _cell(item))
+def fields(rows: Mapping[str, str]) -> Table:
+    """Show names and values in two columns; values are printed as they are."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="dim")
+    for name, value in rows.items():
+        table.add_row(name, Text(value, overflow="fold"))
     return table
 
 
-def _cell(item: Any) -> str:
-    if isinstance(item, bool):
-        return "yes" if item else "no"
-    if isinstance(item, float):
-        return f"{item:,.4g}" if abs(item) < 1e4 else f"{item:,.0f}"
-    if isinstance(item, dict):
-        return ", ".join(f"{key} {_cell(part)}" for key, part in item.items())
-    if isinstance(item, list):
-        return "\n".join(_cell(part) for part in item)
-    return f"{item:,}" if isinstance(item, int) else str(item)
+def _jsonable(value: Any) -> Any:
+    """Turn what `json` does not know into what it does."""
+    if hasattr(value, "to_json"):
+        return value.to_json()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} has no JSON form")

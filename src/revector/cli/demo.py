@@ -46,7 +46,7 @@ def demo(
     from revector.demo.docstrings import python_corpus
     from revector.demo.run import run_demo
 
-    console = Console(stderr=as_json)
+    console = Console(stderr=as_json, highlight=False)
     with StoryDisplay(console) if not as_json else SilentListener() as listener:
         listener.step("Fetch two models and read the text")
         old, new = open_encoder(old_model), open_encoder(new_model)

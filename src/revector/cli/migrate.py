@@ -13,13 +13,14 @@ from revector.cli.common import (
     AsJson,
     CollectionUrl,
     emit,
-    fields_table,
+    fields,
     open_encoder,
     opened,
 )
 from revector.cli.progress import show_progress
+from revector.cli.status import show_status
 from revector.collection import Collection
-from revector.errors import InvalidArgumentError
+from revector.errors import GateRefusedError, InvalidArgumentError
 from revector.migration.migration import Migration
 
 SECONDS_A_DAY = 86_400.0
@@ -47,9 +48,15 @@ def start(
         _emit_status(collection, migration, as_json)
 
 
-def run(collection: CollectionUrl, as_json: AsJson = False) -> None:
+def run(
+    collection: CollectionUrl,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try documents that failed again.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Re-embed what is left. It can be interrupted, and run again."""
     with _migrating(collection) as migration:
+        if retry_failed:
+            migration.retry_failed()
         with show_progress() as on_progress:
             migration.run(on_progress=on_progress)
         _emit_status(collection, migration, as_json)
@@ -69,7 +76,9 @@ def verify(collection: CollectionUrl, as_json: AsJson = False) -> None:
     """Check the new vectors: counts, a sample embedded again, search, index; exit with 3 if something is wrong."""
     with _migrating(collection) as migration:
         verification = migration.verify()
-    emit(verification, fields_table(verification, title="verification"), as_json=as_json)
+    found = {name.replace("_", " "): f"{figure:,.4g}" for name, figure in verification.details.items()}
+    outcome = "; ".join(verification.reasons) or "passed"
+    emit(verification, fields({**found, "outcome": outcome}), as_json=as_json)
     if not verification.passed:
         raise typer.Exit(EXIT_REFUSED)
 
@@ -100,7 +109,9 @@ def retire(
 ) -> None:
     """Drop the vectors that do not serve, and end the migration."""
     with _migrating(collection) as migration:
-        migration.retire(confirm=yes, force=force)
+        if not yes:
+            raise GateRefusedError("retire", ("the vectors that do not serve are deleted for good; say --yes",))
+        migration.retire(confirm=True, force=force)
         _emit_status(collection, migration, as_json)
 
 
@@ -129,5 +140,5 @@ def _migrating(url: str) -> Iterator[Migration]:
 
 
 def _emit_status(url: str, migration: Migration, as_json: bool) -> None:
-    current = migration.status()
-    emit(current, fields_table(current, title=url), as_json=as_json)
+    current, failures = migration.status(), migration.failures()
+    emit({**current.to_json(), "failures": failures}, show_status(url, current, failures), as_json=as_json)

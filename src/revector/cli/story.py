@@ -112,12 +112,12 @@ def _difference(sample: Sample) -> str:
 
 
 def _samples_table(report: DemoReport) -> Table:
-    title = f"{report.documents:,} documents from {report.old_model} to {report.new_model}"
+    title = f"{report.documents:,} documents from {report.old_model} to {report.new_model}, {report.queries:,} queries"
     table = Table(
         title=title, title_style="bold", title_justify="left", caption=_caption(report), caption_justify="left"
     )
     table.add_column("state")
-    for column in ("migrated", "nDCG@10", "to the old model (95 % interval)"):
+    for column in ("migrated", "nDCG@10", "beyond the old model, 95 % interval"):
         table.add_column(column, justify="right")
     table.add_row("old model alone", "0%", f"{report.old_ndcg:.4f}", "")
     for sample in report.samples:
@@ -127,12 +127,8 @@ def _samples_table(report: DemoReport) -> Table:
 
 
 def _caption(report: DemoReport) -> str:
-    traffic = report.traffic
-    return (
-        f"re-embedded at {report.documents_per_second:,.0f} documents/s while {traffic.answered:,} searches were "
-        f"answered (median {traffic.median_milliseconds:.0f} ms, slowest {traffic.slowest_milliseconds:.0f} ms); "
-        f"{show_seconds(report.seconds)} in all"
-    )
+    speed = f"re-embedded {report.documents_per_second:,.0f} documents/s while it answered searches"
+    return f"{speed}; {show_seconds(report.seconds)} in all"
 
 
 def _example(report: DemoReport) -> Text:
@@ -153,4 +149,7 @@ def _next(report: DemoReport, kept: bool) -> list[Text]:
         "revector assess mine.db --model minilm --judged FOLDER",
         "revector start mine.db --model minilm && revector run mine.db",
     ]
-    return [Text("Next:", style="bold"), *(Text(f"  {command}", no_wrap=True) for command in on_this * kept + on_yours)]
+    return [
+        Text("Next:", style="bold"),
+        *(Text(f"  {command}", no_wrap=True, overflow="ignore") for command in on_this * kept + on_yours),
+    ]

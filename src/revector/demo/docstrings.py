@@ -30,7 +30,8 @@ SKIPPED_FOLDERS = frozenset(
 SIGNATURE = re.compile(r"[\w.]+\(.*\)(\s*->.*)?")
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z`'\"*(\[])|:{1,2}(?=\s|$)")
 MIN_DOCUMENT_CHARACTERS = 120
-MAX_DOCUMENT_CHARACTERS = 1_000
+MAX_DOCUMENT_CHARACTERS = 500
+"""The beginning of a text says what it is about, and two cores embed twice as many of this length."""
 MIN_QUERY_WORDS = 4
 MAX_QUERY_CHARACTERS = 200
 
@@ -152,7 +153,7 @@ def _split(name: str, docstring: str | None) -> Docstring | None:
 
 
 def _shorten(text: str) -> str:
-    """Keep whole words up to `MAX_DOCUMENT_CHARACTERS`: about what the demo's models read of a text."""
+    """Keep whole words up to `MAX_DOCUMENT_CHARACTERS`."""
     if len(text) <= MAX_DOCUMENT_CHARACTERS:
         return text
     return text[: MAX_DOCUMENT_CHARACTERS + 1].rsplit(" ", 1)[0]

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from revector.evaluation.significance import Interval
 from revector.evaluation.verdict import Verdict
-from revector.evaluation.verify import Verification
 from revector.migration.progress import Progress
+from revector.migration.verification import VerificationResult
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class DemoReport:
     direct_ndcg: float
     documents_per_second: float
     traffic: Traffic
-    verification: Verification
+    verification: VerificationResult
     example: Example
     checks: tuple[Check, ...]
     seconds: float

@@ -21,12 +21,16 @@ from revector.demo.sampling import LiveTraffic, QualitySampler
 from revector.encoders.base import TextEncoder
 from revector.errors import InvalidArgumentError
 from revector.evaluation.verdict import Verdict
-from revector.evaluation.verify import Verification
 from revector.migration.migration import Migration
+from revector.migration.strategies.background import Background
+from revector.migration.verification import VerificationResult
 
 SHARES = (0.10, 0.25, 0.50, 0.75, 0.90, 1.0)
+STARTED, MOVING = "started", "re-embedding"
 TOLERANCE = 0.002
 ROWS_A_BATCH = 256
+BATCHES = 40
+"""At least so many batches in a migration, so that it can be held near the shares."""
 SECONDS_BETWEEN_SEARCHES = 0.1
 """Searches re-score documents on the cores that the worker uses, so the live ones come at a modest rate."""
 
@@ -91,8 +95,8 @@ class _Story:
             corpus=self.corpus.name,
             documents=len(self.corpus.documents),
             queries=len(self.corpus.queries),
-            old_model=str(self.old.space),
-            new_model=str(self.new.space),
+            old_model=self.old.space.model,
+            new_model=self.new.space.model,
             verdict=verdict,
             samples=tuple(self.sampler.samples),
             old_ndcg=float(self.sampler.old_scores.mean()),
@@ -122,9 +126,11 @@ class _Story:
 
     def start(self) -> Migration:
         self.listener.step("Start the migration: an empty generation, searches use both")
-        migration = self.docs.migrate(self.new, retention_seconds=0)  # so that this can retire the old one at its end
+        batch = min(64, max(1, len(self.corpus.documents) // BATCHES))  # small beside the shares
+        # without retention, so that the story can retire the old generation at its end
+        migration = self.docs.migrate(self.new, strategy=Background(batch=batch), retention_seconds=0)
         migration.start()
-        self.sample("started", 0.0)
+        self.sample(STARTED, 0.0)
         return migration
 
     def re_embed(self, migration: Migration) -> float:
@@ -134,23 +140,22 @@ class _Story:
             while not run.finished:
                 held = run.held(timeout_seconds=SECONDS_BETWEEN_SEARCHES)
                 if held is not None:
-                    self.sample("re-embedding", held.done / held.total)
+                    self.sample(MOVING, held.done / held.total)
                     run.go_on()
                 else:
                     self.traffic.search_once()
                 if run.latest is not None:
                     self.listener.progress(run.latest, self.traffic.summary())
-        traffic = self.traffic.summary()
-        errors = "".join(f"; {error}" for error in self.traffic.errors[:1])
-        figures = f"{traffic.answered:,} answered, {traffic.failed:,} failed{errors}"
-        self.check("every search was answered meanwhile", traffic.answered > 0 and not traffic.failed, figures)
+        self.check_traffic()
         return len(self.corpus.documents) / run.seconds
 
-    def verify(self, migration: Migration) -> Verification:
+    def verify(self, migration: Migration) -> VerificationResult:
         self.listener.step("Verify the new vectors before anything depends on them")
         verification = migration.verify()
-        figures = "; ".join(verification.reasons) or f"{verification.details['sample']:,} vectors embedded again"
-        self.check("the new generation is what it claims to be", verification.passed, figures)
+        details = verification.details
+        figures = f"{details['sample']:,} vectors embedded again, the lowest cosine is {details['lowest_cosine']:.4f}"
+        self.listener.found("; ".join(verification.reasons) or figures)
+        self.check("the new vectors are verified", verification.passed, "; ".join(verification.reasons) or figures)
         return verification
 
     def cut_over(self, migration: Migration) -> Example:
@@ -164,8 +169,10 @@ class _Story:
         migration.rollback()
         self.sample("rolled back", 1.0)
         same = self.sampler.unchanged()
-        figures = f"{same:,} of {len(self.corpus.queries):,} queries rank the same documents"
-        self.check("after the rollback searches find what they found before", same == len(self.corpus.queries), figures)
+        figures = f"{same:,} of {len(self.corpus.queries):,} queries"
+        self.check(
+            "after the rollback searches find what they found at first", same == len(self.corpus.queries), figures
+        )
 
     def move_again(self, migration: Migration) -> None:
         self.listener.step("Cut over again: the new vectors were kept, so there is nothing to re-embed")
@@ -185,15 +192,23 @@ class _Story:
 
     def check(self, claim: str, held: bool, figures: str) -> None:
         self.checks.append(Check(claim, held, figures))
-        self.listener.found(f"{claim}: {figures}")
+
+    def check_traffic(self) -> None:
+        traffic = self.traffic.summary()
+        speed = f"median {traffic.median_milliseconds:.0f} ms, slowest {traffic.slowest_milliseconds:.0f} ms"
+        errors = "".join(f"; {error}" for error in self.traffic.errors[:1])
+        figures = f"{traffic.answered:,} answered ({speed}), {traffic.failed:,} failed{errors}"
+        self.listener.found(f"searches meanwhile: {figures}")
+        self.check("every search was answered meanwhile", traffic.answered > 0 and not traffic.failed, figures)
 
     def check_quality(self, direct: NDArray[np.float64]) -> None:
         """Compare the samples with both pure states: the old model alone, and the new one without the store."""
         expected = float(direct.mean())
         gain = min(0.0, expected - float(self.sampler.old_scores.mean()))  # below zero if the new model is worse
-        worst = min(self.sampler.samples, key=lambda sample: sample.difference.high)
-        figures = f"lowest interval of the difference to the old model: {worst.difference} ({worst.state})"
-        self.check("no state is below the old model by more than the noise", worst.difference.high >= gain, figures)
+        moving = [sample for sample in self.sampler.samples if sample.state in (STARTED, MOVING)]
+        worst = min(moving, key=lambda sample: sample.difference.high)
+        figures = f"lowest difference {worst.difference} at {worst.migrated:.0%}"
+        self.check("no share is below the old model by more than the noise", worst.difference.high >= gain, figures)
         final = self.sampler.samples[-1].ndcg
         figures = f"{METRIC} {final:.4f}, embedded directly {expected:.4f}"
         claim = "the end is what embedding everything with the new model gives"

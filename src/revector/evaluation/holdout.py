@@ -79,8 +79,8 @@ def draw(
         grades, notes = _known(queries, qrels, set(every))
         documents = store.documents(_choose(every, grades, max_documents, seed))
         keys, vectors = store.get_vectors(generation, [document.key for document in documents])
-        current = store.stale_keys(generation)
-    fresh = ~np.isin(keys, current)
+        stale = store.stale_keys(generation, keys)
+    fresh = ~np.isin(keys, stale)
     by_key = {document.key: document for document in documents}
     kept = [by_key[key] for key in keys[fresh].tolist()]
     if len(kept) < len(documents):

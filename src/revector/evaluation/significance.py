@@ -29,6 +29,7 @@ MIN_QUERIES = 2
 """A deviation needs so many."""
 ENOUGH_QUERIES = 20
 """With fewer queries an interval covers less than it says."""
+_RARELY = 1e-3
 POWER = 0.8
 """Probability with which `queries_to_settle` wants the interval to leave the threshold out."""
 
@@ -99,16 +100,14 @@ def paired_lift(
     Raises
     ------
     NumericalError
-        A relative lift over an old model that scores 0 everywhere.
+        A relative lift over an old model that scores 0 (almost) everywhere.
     """
     if old.shape != new.shape:
         raise ShapeError(f"old has shape {old.shape}, new has {new.shape}, expected the same queries in both")
     _check(old, confidence)
     _check(new, confidence)
-    if relative and old.mean() <= 0:
-        raise NumericalError(
-            "the old model scores 0 on every query: a relative lift is not defined, use an absolute one"
-        )
+    if relative:
+        _check_ratio(old)
     statistic = _relative_lift if relative else _absolute_lift
     value = float(statistic(old, new))
     low, high = _bootstrap((old, new), statistic, confidence, seed)
@@ -147,9 +146,7 @@ def _absolute_lift(old: Values, new: Values, axis: int = -1) -> Values:
 
 
 def _relative_lift(old: Values, new: Values, axis: int = -1) -> Values:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.asarray(np.mean(new, axis=axis) / np.mean(old, axis=axis))
-    return np.asarray(np.nan_to_num(ratio, nan=1.0, posinf=np.inf) - 1.0)  # a resample where both score 0 shows no lift
+    return np.asarray(np.mean(new, axis=axis) / np.mean(old, axis=axis) - 1.0)
 
 
 def _bootstrap(
@@ -187,3 +184,13 @@ def _check(values: Values, confidence: float) -> None:
         raise NumericalError("a query's metric is not finite")
     if not 0 < confidence < 1:
         raise InvalidArgumentError(f"confidence is {confidence}, expected between 0 and 1")
+
+
+def _check_ratio(old: Values) -> None:
+    """Raise if a resample could well consist of queries that the old model scores 0 on."""
+    share = float(np.mean(old > 0))
+    if (1 - share) ** len(old) * RESAMPLES > _RARELY:
+        raise NumericalError(
+            f"the old model scores above 0 on {share:.0%} of {len(old)} queries: a relative lift is not defined; "
+            "use an absolute one"
+        )

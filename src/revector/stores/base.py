@@ -264,8 +264,8 @@ class Store(Protocol):
         """Count the vectors written after point `since` (stale ones included)."""
         ...
 
-    def stale_keys(self, generation: int) -> NDArray[np.int64]:
-        """Return the keys of documents that have no vector of their present text."""
+    def stale_keys(self, generation: int, keys: Keys | None = None) -> NDArray[np.int64]:
+        """Return the keys of documents, all or those of `keys`, that have no vector of their present text."""
         ...
 
     def paired_keys(self, source: int, target: int) -> NDArray[np.int64]:

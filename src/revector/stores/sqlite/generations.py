@@ -15,6 +15,14 @@ from revector.spaces import EmbeddingSpace
 from revector.stores.base import Alias, Generation
 from revector.stores.sqlite.schema import aliases, generations
 
+_GENERATION = generations.select().where(generations.c.id == sa.bindparam("wanted"))
+_ALIAS = aliases.select().where(aliases.c.name == sa.bindparam("wanted"))
+
+
+def missing_generation(generation: int) -> StoreError:
+    """Return the error of a generation that does not exist."""
+    return StoreError(f"generation {generation} does not exist; it may have been retired")
+
 
 class GenerationTables:
     """The methods of `Store` on generations and aliases."""
@@ -31,9 +39,9 @@ class GenerationTables:
     def generation(self, generation: int) -> Generation:
         """Return a generation."""
         with self._database.snapshot() as connection:
-            row = connection.execute(generations.select().where(generations.c.id == generation)).one_or_none()
+            row = connection.execute(_GENERATION, {"wanted": generation}).one_or_none()
         if row is None:
-            raise StoreError(f"generation {generation} does not exist; it may have been retired")
+            raise missing_generation(generation)
         return _generation(row)
 
     def generations(self) -> list[Generation]:
@@ -53,7 +61,7 @@ class GenerationTables:
     def alias(self, name: str) -> Alias | None:
         """Return an alias, or ``None``."""
         with self._database.snapshot() as connection:
-            row = connection.execute(aliases.select().where(aliases.c.name == name)).one_or_none()
+            row = connection.execute(_ALIAS, {"wanted": name}).one_or_none()
         return None if row is None else Alias(row.name, row.generation, row.version)
 
     def create_alias(self, name: str, generation: int) -> Alias:

@@ -12,11 +12,12 @@ from sqlalchemy.dialects.sqlite import insert
 from revector.database import Database
 from revector.stores.base import Capabilities
 from revector.stores.sqlite.documents import DocumentTables
+from revector.stores.sqlite.generations import GenerationTables
 from revector.stores.sqlite.schema import METADATA, VERSION, maps
 from revector.stores.sqlite.vectors import VectorTables
 
 
-class SqliteStore(DocumentTables, VectorTables):
+class SqliteStore(DocumentTables, GenerationTables, VectorTables):
     """The embedded store; see `revector.stores.base.Store` for what each method promises.
 
     Parameters

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.engine import Connection
 
+from revector.database import Database
 from revector.errors import NumericalError, ShapeError, UnknownDocumentError
 from revector.stores.base import Keys, VectorChanges, VectorInfo, VectorRow
 from revector.stores.sqlite.documents import as_json, next_seq
-from revector.stores.sqlite.generations import GenerationTables
+from revector.stores.sqlite.generations import missing_generation
 
 _F32 = np.dtype("<f4")
 
@@ -40,6 +41,11 @@ SELECT key FROM documents
 LEFT JOIN vectors ON document_key = key AND generation = :generation
 WHERE vectors.content_hash IS NOT documents.content_hash ORDER BY key
 """
+_STALE_AMONG = """
+SELECT key FROM documents
+LEFT JOIN vectors ON document_key = key AND generation = :generation
+WHERE key IN (SELECT value FROM json_each(:keys)) AND vectors.content_hash IS NOT documents.content_hash ORDER BY key
+"""
 _PAIRED = """
 SELECT old.document_key FROM vectors AS old
 JOIN vectors AS new ON new.document_key = old.document_key AND new.generation = :target
@@ -58,18 +64,21 @@ _INFO = """
 SELECT info.id, model, revision, dimension, embedded_at, content_hash, generation
 FROM json_each(:ids) AS wanted CROSS JOIN vector_metadata AS info ON info.id = wanted.value AND generation = :generation
 """
+_DIMENSION = "SELECT json_extract(space, '$.dimension') FROM generations WHERE id = ?"
 _UNKNOWN = "SELECT value FROM json_each(:ids) WHERE value NOT IN (SELECT id FROM documents)"
 _WRITTEN = "SELECT document_key, vector FROM vectors WHERE generation = :generation AND seq > :since ORDER BY seq"
 _DELETED = "SELECT document_key FROM tombstones WHERE generation = :generation AND seq > :since ORDER BY seq"
 
 
-class VectorTables(GenerationTables):
+class VectorTables:
     """The vector methods of `Store`."""
+
+    _database: Database
 
     def put_vectors(self, generation: int, rows: Sequence[VectorRow]) -> int:
         """Store vectors by compare-and-set; return how many landed."""
         with self._database.transaction() as connection:
-            matrix = _checked(rows, self.generation(generation).space.dimension)
+            matrix = _checked(rows, _dimension(connection, generation))
             if not len(rows):
                 return 0
             seq, now = next_seq(connection), time.time()
@@ -82,7 +91,7 @@ class VectorTables(GenerationTables):
     def get_vectors(self, generation: int, keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the keys that have a vector, in the order of `keys`, and the vectors."""
         with self._database.snapshot() as connection:
-            dimension = self.generation(generation).space.dimension
+            dimension = _dimension(connection, generation)
             found = connection.exec_driver_sql(_GET, {"keys": as_json(keys), "generation": generation})
             return _arrays(found, dimension)
 
@@ -90,11 +99,11 @@ class VectorTables(GenerationTables):
         self, generation: int, batch: int = 4096
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """Yield keys and vectors in the order of the keys."""
-        dimension = self.generation(generation).space.dimension
         after = 0
         while True:
             parameters = {"after": after, "generation": generation, "batch": batch}
             with self._database.snapshot() as connection:
+                dimension = _dimension(connection, generation)
                 keys, matrix = _arrays(connection.exec_driver_sql(_SCAN, parameters), dimension)
             if not len(keys):
                 return
@@ -104,14 +113,16 @@ class VectorTables(GenerationTables):
     def count_vectors(self, generation: int, *, since: int = 0) -> int:
         """Count the vectors written after point `since`."""
         with self._database.snapshot() as connection:
-            self.generation(generation)
+            _dimension(connection, generation)
             return int(connection.exec_driver_sql(_COUNT, {"generation": generation, "since": since}).scalar_one())
 
-    def stale_keys(self, generation: int) -> NDArray[np.int64]:
-        """Return the keys of documents that have no vector of their present text."""
+    def stale_keys(self, generation: int, keys: Keys | None = None) -> NDArray[np.int64]:
+        """Return the keys of documents, all or those of `keys`, that have no vector of their present text."""
         with self._database.snapshot() as connection:
-            self.generation(generation)
-            return _keys(connection, _STALE, generation=generation)
+            _dimension(connection, generation)
+            if keys is None:
+                return _keys(connection, _STALE, generation=generation)
+            return _keys(connection, _STALE_AMONG, generation=generation, keys=as_json(keys))
 
     def paired_keys(self, source: int, target: int) -> NDArray[np.int64]:
         """Return the keys whose vectors in both generations come from the same text."""
@@ -142,11 +153,19 @@ class VectorTables(GenerationTables):
     def changes_since(self, generation: int, seq: int) -> VectorChanges:
         """Return what happened to a generation after point `seq`."""
         with self._database.snapshot() as connection:
-            dimension = self.generation(generation).space.dimension
+            dimension = _dimension(connection, generation)
             parameters = {"generation": generation, "since": seq}
             keys, matrix = _arrays(connection.exec_driver_sql(_WRITTEN, parameters), dimension)
             deleted = _keys(connection, _DELETED, **parameters)
             return VectorChanges(self.last_seq(), keys, matrix, deleted)
+
+
+def _dimension(connection: Connection, generation: int) -> int:
+    """Return the dimension of a generation's space; raise `StoreError` if the generation does not exist."""
+    dimension = connection.exec_driver_sql(_DIMENSION, (generation,)).scalar()
+    if dimension is None:
+        raise missing_generation(generation)
+    return int(dimension)
 
 
 def _checked(rows: Sequence[VectorRow], dimension: int) -> NDArray[np.float32]:
@@ -179,5 +198,5 @@ def _arrays(rows: Iterable[Any], dimension: int) -> tuple[NDArray[np.int64], NDA
     return keys, stored.reshape(len(found), dimension).astype(np.float32, copy=False)
 
 
-def _keys(connection: Connection, statement: str, **parameters: int) -> NDArray[np.int64]:
+def _keys(connection: Connection, statement: str, **parameters: int | str) -> NDArray[np.int64]:
     return np.fromiter(connection.exec_driver_sql(statement, parameters).scalars(), dtype=np.int64)

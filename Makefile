@@ -1,0 +1,85 @@
+# Two commands for a newcomer: `make demo` and `make test`. Each sets up what it needs in .venv.
+# The rest is for developers; see CONTRIBUTING.md.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := .make
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+SOURCES := $(shell find src cpp cmake -type f -not -name '*.pyc') CMakeLists.txt pyproject.toml
+CPP_FILES = $(shell git ls-files 'cpp/*.cpp' 'cpp/*.hpp' 'cpp/*.h' 'cpp/*.inl')
+PRESET_BUILD = PATH="$(CURDIR)/$(BIN):$$PATH" sh -c 'cmake --preset $(1) -DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" >/dev/null && cmake --build --preset $(1)'
+PRESET_TEST = PATH="$(CURDIR)/$(BIN):$$PATH" ctest --preset $(1)
+
+.PHONY: demo test test-python test-cpp test-peers lint format develop asan tsan coverage bench bench-smoke wheel clean
+
+demo: $(STAMPS)/demo  ## build, fetch two models, migrate a live collection of real text
+	$(BIN)/revector demo
+
+test: $(STAMPS)/test test-cpp test-python  ## the whole suite: C++ tests, pytest, consumer builds
+
+test-cpp: $(STAMPS)/test
+	$(call PRESET_BUILD,release)
+	$(call PRESET_TEST,release)
+
+test-python: $(STAMPS)/test
+	$(BIN)/python -m pytest -q -m "not peers"
+
+test-peers: $(STAMPS)/peers  ## live comparison with sentence-transformers, scipy, hnswlib …
+	$(BIN)/python -m pytest -q -m peers
+
+lint: $(STAMPS)/lint  ## ruff, mypy --strict, clang-format, clang-tidy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror $(CPP_FILES)
+	$(call PRESET_BUILD,release)
+	PATH="$(CURDIR)/$(BIN):$$PATH" run-clang-tidy.py -quiet -p build/release '$(CURDIR)/cpp/(core|capi|kernels)/[^.]*\.cpp' >build/clang-tidy.log 2>&1 \
+	  || { grep -E 'warning:|error:' build/clang-tidy.log; exit 1; }
+
+format: $(STAMPS)/lint  ## rewrite what `make lint` would refuse
+	$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format -q .
+	$(BIN)/clang-format -i $(CPP_FILES)
+
+develop: $(STAMPS)/lint $(STAMPS)/test  ## editable install; run it again after a change in cpp/ or *.pyx
+	-$(PIP) uninstall -y revector
+	$(PIP) install --no-build-isolation --no-deps -e .
+
+asan tsan: $(STAMPS)/test  ## C++ tests under sanitizers
+	$(call PRESET_BUILD,$@)
+	$(call PRESET_TEST,$@)
+
+coverage: $(STAMPS)/test
+	$(PIP) install gcovr
+	$(call PRESET_BUILD,coverage)
+	$(call PRESET_TEST,coverage)
+	$(BIN)/gcovr -r . build/coverage --filter cpp/core --filter cpp/capi --print-summary
+
+bench-smoke: $(STAMPS)/test  ## benchmarks with small inputs: answers asserted, times meaningless
+	for subject in similarity procrustes encoder hnsw migration import; do $(BIN)/python benchmarks/bench_$$subject.py --smoke || exit 1; done
+
+bench: $(STAMPS)/bench  ## benchmarks beside their peers; writes benchmarks/results/
+	for subject in similarity procrustes encoder hnsw migration import; do \
+	  $(BIN)/python benchmarks/bench_$$subject.py --json benchmarks/results/$$subject.json || exit 1; done
+
+wheel: $(STAMPS)/venv  ## wheel and sdist into dist/
+	$(PIP) install build
+	$(BIN)/python -m build --outdir dist
+
+clean:
+	rm -rf build dist $(STAMPS) $(VENV)
+
+$(STAMPS)/venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "revector needs Python 3.10 or newer; set PYTHON=…"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@mkdir -p $(STAMPS) && touch $@
+
+# An extra's stamp is renewed when the sources change, so tests never run against an old build.
+$(STAMPS)/demo $(STAMPS)/test $(STAMPS)/peers $(STAMPS)/bench: $(STAMPS)/%: $(STAMPS)/venv $(SOURCES)
+	@if test "$(@F)" = peers -o "$(@F)" = bench; then $(PIP) install torch==2.13.0; fi
+	$(PIP) install '.[$(@F)]'
+	@touch $@
+
+$(STAMPS)/lint: $(STAMPS)/test
+	$(PIP) install '.[lint]'
+	@touch $@

@@ -1,0 +1,78 @@
+"""Fitting and applying an orthogonal map, beside scipy, numpy and torch."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common import OURS, Report, peer
+from revector import Procrustes
+
+Rows = NDArray[np.float32]
+
+
+def pairs(n: int, d: int) -> tuple[Rows, Rows]:
+    """Rows of one space and their noisy rotation in another."""
+    rng = np.random.default_rng(d)
+    old = rng.standard_normal((n, d), dtype=np.float32)
+    turn = np.linalg.qr(rng.standard_normal((d, d)))[0].astype(np.float32)
+    return old, old @ turn + 0.3 * rng.standard_normal((n, d), dtype=np.float32)
+
+
+def fit_ours(old: Rows, new: Rows) -> Rows:
+    """Fit without centring, as the peers do."""
+    return Procrustes(center=False).fit(old, new).rotation
+
+
+def bench_fit(report: Report, n: int, d: int) -> None:
+    """Everybody reaches the same objective; then the time counts."""
+    old, new = pairs(n, d)
+    contestants = {OURS: lambda: fit_ours(old, new)}
+    if linalg := peer("scipy.linalg"):
+        contestants["scipy"] = lambda: linalg.orthogonal_procrustes(old, new)[0]
+    if torch := peer("torch"):
+        x, y = torch.from_numpy(old), torch.from_numpy(new)
+
+        def torch_fit() -> Rows:
+            u, _, vt = torch.linalg.svd(x.T @ y, full_matrices=False)
+            return (u @ vt).numpy()
+
+        contestants["torch"] = torch_fit
+    errors = {
+        name: np.linalg.norm(old.astype(np.float64) @ np.float64(fit()) - new) for name, fit in contestants.items()
+    }
+    for name, error in errors.items():
+        assert abs(error / errors[OURS] - 1) < 1e-6, f"{name}: objective {error}, ours {errors[OURS]}"
+    report.contest(f"fit {n} pairs, d = {d}", contestants)
+
+
+def bench_apply(report: Report, n: int, d: int) -> None:
+    """Rotate and renormalise."""
+    old, new = pairs(n, d)
+    fitted = Procrustes(center=False).fit(old, new)
+    w = fitted.rotation
+
+    def apply_numpy() -> Rows:
+        mapped = old @ w
+        return mapped / np.linalg.norm(mapped, axis=1, keepdims=True)
+
+    np.testing.assert_allclose(fitted.transform(old), apply_numpy(), atol=1e-5)
+    contestants = {OURS: lambda: fitted.transform(old), "numpy": apply_numpy}
+    if torch := peer("torch"):
+        x, rotation = torch.from_numpy(old), torch.from_numpy(w)
+        contestants["torch float32"] = lambda: torch.nn.functional.normalize(x @ rotation)
+    report.contest(f"apply to {n} x {d} and renormalise", contestants, work=2.0 * n * d * d, unit="FLOP")
+
+
+def main() -> None:
+    """Run all contests."""
+    report = Report.from_arguments("procrustes", rounds=5)
+    n = 2_000 if report.smoke else 20_000
+    for d in (64,) if report.smoke else (384, 768):
+        bench_fit(report, n, d)
+    bench_apply(report, n if report.smoke else 100_000, 64 if report.smoke else 384)
+    report.finish()
+
+
+if __name__ == "__main__":
+    main()

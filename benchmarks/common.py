@@ -1,0 +1,150 @@
+"""What every benchmark shares: the command line, interleaved timing, ratios, and the record of the machine.
+
+A benchmark asserts its answers first; then ours and the peers' take turns, so that a change of the machine's mood
+hits all of them. Medians of wall and CPU seconds are reported, and the ratio peer / revector of the CPU seconds
+(above 1: revector is cheaper).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from revector import _core
+
+OURS = "revector"
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Medians over the rounds, in seconds."""
+
+    wall_seconds: float
+    cpu_seconds: float
+    rounds: int
+
+
+@dataclass
+class Report:
+    """Collects the contests of one benchmark, prints them, and writes them as JSON on request."""
+
+    subject: str
+    smoke: bool
+    json_path: Path | None
+    rounds: int
+    contests: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def from_arguments(cls, subject: str, *, rounds: int = 7) -> Report:
+        """Read ``--smoke`` (small inputs, one round), ``--json PATH`` and ``--rounds N``."""
+        parser = argparse.ArgumentParser(description=f"Benchmark of {subject}, beside the peers that are installed.")
+        parser.add_argument("--smoke", action="store_true", help="small inputs, one round: only the answers count")
+        parser.add_argument("--json", type=Path, help="write the figures to this file")
+        parser.add_argument("--rounds", type=int, default=rounds)
+        given = parser.parse_args()
+        return cls(subject, given.smoke, given.json, 1 if given.smoke else given.rounds)
+
+    def contest(
+        self, title: str, contestants: Mapping[str, Callable[[], Any]], *, work: float | None = None, unit: str = ""
+    ) -> dict[str, Timing]:
+        """Time the contestants in turn and print medians and ratios.
+
+        Parameters
+        ----------
+        title : str
+            What is measured, with its sizes.
+        contestants : mapping of str to callable
+            ``"revector"`` and its peers; each call does the whole work once.
+        work, unit : float, str
+            Work of one call, printed per wall second (``2e9, "FLOP"``).
+        """
+        timings = interleaved(contestants, self.rounds)
+        ours = timings[OURS]
+        print(f"\n{title}")
+        for name, timing in timings.items():
+            rate = f"{work / timing.wall_seconds:12.4g} {unit}/s" if work else ""
+            ratio = timing.cpu_seconds / ours.cpu_seconds if ours.cpu_seconds else float("nan")
+            print(
+                f"  {name:28}{timing.wall_seconds * 1e3:11.2f} ms{timing.cpu_seconds * 1e3:11.2f} CPU-ms"
+                f"{ratio:8.2f} x{rate}"
+            )
+        self.contests.append({"title": title, "timings": {name: asdict(timing) for name, timing in timings.items()}})
+        return timings
+
+    def note(self, title: str, **figures: Any) -> None:
+        """Print and record figures that are no timings."""
+        print(f"\n{title}\n  " + "  ".join(f"{name}={_show(value)}" for name, value in figures.items()))
+        self.contests.append({"title": title, "figures": figures})
+
+    def finish(self) -> None:
+        """Print the machine; write the JSON file if one was asked for."""
+        where = machine()
+        print("\n" + "  ".join(f"{name}={value}" for name, value in where.items()))
+        if self.json_path is not None:
+            record = {"subject": self.subject, "machine": where, "smoke": self.smoke, "contests": self.contests}
+            self.json_path.parent.mkdir(parents=True, exist_ok=True)
+            self.json_path.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def interleaved(contestants: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, Timing]:
+    """Run everybody once to warm up, then in turn; return medians."""
+    for run in contestants.values():
+        run()
+    seen: dict[str, list[tuple[float, float]]] = {name: [] for name in contestants}
+    for _ in range(rounds):
+        for name, run in contestants.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            run()
+            seen[name].append((time.perf_counter() - wall, time.process_time() - cpu))
+    return {
+        name: Timing(*(statistics.median(column) for column in zip(*times, strict=True)), len(times))
+        for name, times in seen.items()
+    }
+
+
+def peer(name: str) -> ModuleType | None:
+    """Import a peer, or say that it is not installed and return ``None``."""
+    if find_spec(name.partition(".")[0]) is None:
+        print(f"({name} is not installed: `make bench` installs the peers)")
+        return None
+    return import_module(name)
+
+
+def machine() -> dict[str, str | int]:
+    """Describe where the figures come from."""
+    return {
+        "cpu": _cpu_name(),
+        "isa": _core.active_isa(),
+        "threads": _core.num_threads(),
+        "python": platform.python_version(),
+        "commit": _commit(),
+        "date": datetime.now(timezone.utc).date().isoformat(),
+    }
+
+
+def _cpu_name() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def _commit() -> str:
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def _show(value: Any) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,26 @@
+# The CUDA plugin. AUTO builds it where nvcc is found, ON fails without nvcc.
+# Device code is made for CMAKE_CUDA_ARCHITECTURES: 90 by default; releases give the list.
+if(REVECTOR_CUDA STREQUAL "OFF")
+  return()
+endif()
+if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+  set(CMAKE_CUDA_ARCHITECTURES 90)
+endif()
+include(CheckLanguage)
+check_language(CUDA)
+if(NOT CMAKE_CUDA_COMPILER)
+  if(REVECTOR_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "REVECTOR_CUDA is ON, but no nvcc was found; install the CUDA toolkit or set REVECTOR_CUDA=OFF")
+  endif()
+  message(STATUS "CUDA: no nvcc, the plugin is left out")
+  return()
+endif()
+enable_language(CUDA)
+set(CMAKE_CUDA_STANDARD 20)
+set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
+
+add_library(revector_cuda MODULE cpp/cuda/plugin.cu cpp/cuda/similarity.cu)
+target_include_directories(revector_cuda PRIVATE cpp cpp/include)
+set_target_properties(revector_cuda PROPERTIES
+  CUDA_VISIBILITY_PRESET hidden LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/cpp)
+install(TARGETS revector_cuda LIBRARY DESTINATION ${REVECTOR_INSTALL_LIBDIR})

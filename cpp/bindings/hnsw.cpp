@@ -1,0 +1,91 @@
+#include "revector/hnsw.hpp"
+
+#include <pybind11/native_enum.h>
+
+#include "bindings/arrays.hpp"
+#include "bindings/registers.hpp"
+
+namespace {
+
+using revector::HnswIndex;
+using revector::Metric;
+using Labels = Array<std::int64_t>;
+
+std::span<const std::int64_t> view_labels(const Labels& labels) {
+  if (labels.ndim() != 1 || (labels.size() > 1 && labels.strides(0) != sizeof(std::int64_t)))
+    throw revector::ShapeError("labels are not a contiguous vector");
+  return {labels.data(), static_cast<std::size_t>(labels.size())};
+}
+
+void add(HnswIndex& index, const Array<float>& vectors, const Labels& labels) {
+  const auto rows = view(vectors, "vectors");
+  const auto row_labels = view_labels(labels);
+  const py::gil_scoped_release nogil;
+  index.add(rows, row_labels);
+}
+
+void mark(HnswIndex& index, const Labels& labels, bool deleted) {
+  const auto marked = view_labels(labels);
+  const py::gil_scoped_release nogil;
+  deleted ? index.mark_deleted(marked) : index.unmark_deleted(marked);
+}
+
+py::tuple search(const HnswIndex& index, const Array<float>& queries, std::size_t k, std::size_t ef) {
+  const auto rows = view(queries, "queries");
+  auto scores = new_matrix<float>(rows.rows(), k);
+  auto labels = new_matrix<std::int64_t>(rows.rows(), k);
+  const auto best_scores = mutable_view(scores, "scores");
+  const auto best_labels = mutable_view(labels, "labels");
+  {
+    const py::gil_scoped_release nogil;
+    index.search(rows, k, ef, best_scores, best_labels);
+  }
+  return py::make_tuple(scores, labels);
+}
+
+Array<float> get_vectors(const HnswIndex& index, const Labels& labels) {
+  const auto wanted = view_labels(labels);
+  auto out = new_matrix<float>(wanted.size(), index.dim());
+  const auto rows = mutable_view(out, "out");
+  const py::gil_scoped_release nogil;
+  index.get_vectors(wanted, rows);
+  return out;
+}
+
+Labels live_labels(const HnswIndex& index) {
+  std::vector<std::int64_t> labels;
+  {
+    const py::gil_scoped_release nogil;
+    labels = index.labels();
+  }
+  return Labels(static_cast<py::ssize_t>(labels.size()), labels.data());
+}
+
+}  // namespace
+
+void register_hnsw(py::module_& m) {
+  const auto nogil = py::call_guard<py::gil_scoped_release>();
+  py::native_enum<Metric>(m, "Metric", "enum.Enum")
+      .value("cosine", Metric::cosine)
+      .value("inner_product", Metric::inner_product)
+      .value("l2", Metric::l2)
+      .finalize();
+  py::class_<HnswIndex>(m, "HnswIndex", py::release_gil_before_calling_cpp_dtor())
+      .def(py::init([](std::size_t dim, Metric metric, std::size_t links, std::size_t ef, std::uint64_t seed) {
+             return HnswIndex(dim, metric, {links, ef, seed});
+           }),
+           py::arg("dim"), py::arg("metric"), py::arg("m"), py::arg("ef_construction"), py::arg("seed"))
+      .def("add", &add, py::arg("vectors").noconvert(), py::arg("labels").noconvert())
+      .def("mark", &mark, py::arg("labels").noconvert(), py::arg("deleted"))
+      .def("search", &search, py::arg("queries").noconvert(), py::arg("k"), py::arg("ef"))
+      .def("get_vectors", &get_vectors, py::arg("labels").noconvert())
+      .def("labels", &live_labels)
+      .def("contains", &HnswIndex::contains, py::arg("label"), nogil)
+      .def("size", &HnswIndex::size, nogil)
+      .def("save", &HnswIndex::save, py::arg("path"), nogil)
+      .def_static("load", &HnswIndex::load, py::arg("path"), py::arg("dim"), py::arg("metric"), py::arg("seed"), nogil)
+      .def_property_readonly("dim", &HnswIndex::dim)
+      .def_property_readonly("metric", &HnswIndex::metric)
+      .def_property_readonly("m", [](const HnswIndex& index) { return index.options().m; })
+      .def_property_readonly("ef_construction", [](const HnswIndex& index) { return index.options().ef_construction; });
+}

@@ -1,0 +1,124 @@
+/// @file
+/// The graph itself: vectors, links, labels. It knows nothing of searching, building or threads.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "core/hnsw/chunks.hpp"
+#include "kernels/table.hpp"
+#include "revector/hnsw.hpp"
+
+namespace revector::hnsw {
+
+/// Number of a node: dense, in order of arrival.
+using NodeId = std::uint32_t;
+
+/// A node at a distance from something.
+struct Neighbor {
+  float distance;
+  NodeId id;
+};
+
+/// Total order, so that nothing depends on the order in which equals arrive.
+inline bool closer(const Neighbor& a, const Neighbor& b) {
+  return a.distance < b.distance || (a.distance == b.distance && a.id < b.id);
+}
+
+/// Smaller is closer, and score = -distance for each metric: -dot for cosine and inner product (hnswlib's 1 - dot has
+/// the same order and fewer digits), the squared distance for l2. Never NaN for rows that passed is_measurable().
+class Distance {
+ public:
+  Distance(Metric metric, std::size_t dim);
+  float operator()(const float* a, const float* b) const { return sign_ * kernel_(a, b, dim_); }
+
+ private:
+  float (*kernel_)(const float*, const float*, std::size_t);
+  float sign_;
+  std::size_t dim_;
+};
+
+/// Whether the squared length is finite in float32. By Cauchy-Schwarz no product of two such rows, nor a part of it,
+/// overflows both ways, so distances are never NaN.
+bool is_measurable(const float* row, std::size_t dim);
+
+/// Where searches start: a node of the highest level.
+struct Entry {
+  NodeId id = 0;
+  std::size_t level = 0;
+};
+
+class Graph {
+ public:
+  static constexpr std::size_t max_dim = std::size_t{1} << 20U, max_m = 10000;  // max_m is hnswlib's
+  static constexpr NodeId max_nodes = UINT32_MAX;  // UINT32_MAX itself is hnswlib's "no node"
+
+  Graph(std::size_t dim, Metric metric, HnswOptions options);
+
+  std::size_t dim() const { return dim_; }
+  Metric metric() const { return metric_; }
+  const HnswOptions& options() const { return options_; }
+  const Distance& distance() const { return distance_; }
+
+  std::size_t size() const { return labels_.size(); }  ///< deleted nodes included
+  std::size_t n_deleted() const { return n_deleted_; }
+
+  const float* vector(NodeId id) const { return vectors_.row(id); }
+  float* vector(NodeId id) { return vectors_.row(id); }
+  std::int64_t label(NodeId id) const { return labels_[id]; }
+  std::optional<NodeId> find(std::int64_t label) const;
+  bool is_deleted(NodeId id) const { return deleted_[id] != 0; }
+  void set_deleted(NodeId id, bool deleted);
+
+  std::size_t level(NodeId id) const { return levels_[id]; }
+  /// Links a list of that level may hold.
+  std::size_t capacity(std::size_t level) const { return level == 0 ? 2 * options_.m : options_.m; }
+  std::span<const NodeId> links(NodeId id, std::size_t level) const {
+    const NodeId* list = list_of(id, level);
+    return {list + 1, *list};
+  }
+  /// @param links  at most capacity(level); not a view of the list itself
+  void set_links(NodeId id, std::size_t level, std::span<const NodeId> links);
+  /// The list must not be full.
+  void push_link(NodeId id, std::size_t level, NodeId link);
+
+  Entry entry;  ///< meaningless while size() is 0
+
+  /// Make room, so that append() up to n nodes allocates no more than the links of upper levels.
+  void reserve(std::size_t n);
+  /// A node without links; its vector is not initialised. The label must be new.
+  NodeId append(std::int64_t label, std::size_t level);
+  /// Raise a node of level 0; its new lists are empty.
+  void set_level(NodeId id, std::size_t level);
+  /// Drop the nodes from `n` on, and every link to them.
+  void truncate(std::size_t n);
+  /// The level that a new node has: geometric with ratio 1/m, drawn by hashing (seed, id).
+  std::size_t draw_level(NodeId id) const;
+
+ private:
+  const NodeId* list_of(NodeId id, std::size_t level) const {
+    return level == 0 ? base_.row(id) : upper_[id].get() + (level - 1) * (options_.m + 1);
+  }
+  NodeId* list_of(NodeId id, std::size_t level) {
+    return level == 0 ? base_.row(id) : upper_[id].get() + (level - 1) * (options_.m + 1);
+  }
+
+  std::size_t dim_;
+  Metric metric_;
+  HnswOptions options_;
+  Distance distance_;
+  Chunks<float> vectors_;
+  Chunks<NodeId> base_;                           // a list: number of links, then the links
+  std::vector<std::unique_ptr<NodeId[]>> upper_;  // lists of levels 1, 2, ...; null at level 0
+  std::vector<std::uint8_t> levels_, deleted_;
+  std::vector<std::int64_t> labels_;
+  std::unordered_map<std::int64_t, NodeId> ids_;
+  std::size_t n_deleted_ = 0;
+};
+
+}  // namespace revector::hnsw

@@ -1,0 +1,108 @@
+/// @file
+/// Approximate nearest neighbours in a navigable small-world graph (HNSW; Malkov & Yashunin, arXiv:1603.09320), in the
+/// file format of hnswlib 0.8.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "revector/export.hpp"
+#include "revector/matrix.hpp"
+
+namespace revector {
+
+/// What "near" means. Scores are always "higher is better".
+enum class Metric {
+  cosine,         ///< score = cosine similarity; vectors and queries are scaled to unit length, zero rows stay zero
+  inner_product,  ///< score = dot product (hnswlib: distance 1 - score)
+  l2              ///< score = -squared Euclidean distance (hnswlib: distance -score)
+};
+
+/// Shape of a graph.
+struct HnswOptions {
+  std::size_t m = 16;                 ///< links a node chooses; 2 m at level 0 at most. 2 to 10,000
+  std::size_t ef_construction = 200;  ///< candidates looked at to choose them, at least m
+  std::uint64_t seed = 100;           ///< of the levels: level of node i = f(seed, i), so it survives save and load
+};
+
+/// A graph of labelled vectors. Labels are chosen by the caller: unique, not negative.
+///
+/// Threads: any number of searches and other const calls run side by side; add, mark_deleted and unmark_deleted wait
+/// for them to end and exclude everything else. A waiting writer goes before readers that come later, so neither
+/// starves. Every call locks for itself: the object may be shared without further care (but for move and destruction).
+///
+/// With one thread (set_num_threads(1)) the graph depends on the options and the sequence of calls alone.
+class REVECTOR_API HnswIndex {
+ public:
+  /// An empty index.
+  /// @param dim  elements of a vector, 1 to 1,048,576
+  /// @throws InvalidArgument if dim or an option is out of range
+  HnswIndex(std::size_t dim, Metric metric, HnswOptions options = {});
+  ~HnswIndex();
+  HnswIndex(HnswIndex&&) noexcept;
+  HnswIndex& operator=(HnswIndex&&) noexcept;
+
+  /// Insert vectors, or replace those whose label exists (a deleted one lives again). On the pool's threads.
+  /// A replaced vector keeps its node: the neighbours it had choose anew among each other, then it chooses its own, as
+  /// hnswlib's updatePoint does. If a label occurs twice, its last row counts.
+  /// @param vectors  [n x dim]; copied
+  /// @param labels   n of them
+  /// @throws ShapeError, InvalidArgument (negative label), NumericalError (NaN, infinity, or a length whose square
+  ///         overflows float32): nothing has changed then. std::bad_alloc: no new label was added, existing ones may
+  ///         already hold their new vectors, and the graph is valid.
+  ///         Cost: about ef_construction * m * log(size) distances a row, n * dim floats and m links a row of memory.
+  void add(MatrixView<const float> vectors, std::span<const std::int64_t> labels);
+
+  /// Hide labels from every result; their nodes still lead searches onwards. Marking twice is the same as once.
+  /// @throws InvalidArgument naming a label that was never added; nothing has changed then. Cost: O(labels).
+  void mark_deleted(std::span<const std::int64_t> labels);
+  /// Show marked labels again. Errors and cost as for mark_deleted.
+  void unmark_deleted(std::span<const std::int64_t> labels);
+
+  /// The k nearest live vectors of every query, approximately. Best first; ties by lower label. On the pool's threads.
+  /// @param queries  [q x dim]
+  /// @param ef       candidates kept while searching, the dial between recall and time; max(ef, k) is used
+  /// @param scores   [q x k] owned by the caller; -infinity where fewer than k were found
+  /// @param labels   [q x k] owned by the caller; -1 where fewer than k were found
+  /// @throws ShapeError, InvalidArgument (k is 0), NumericalError (as for add).
+  ///         Cost: about ef * m distances a query; scratch of 2 bytes a node and thread, kept for the next search.
+  void search(MatrixView<const float> queries, std::size_t k, std::size_t ef, MatrixView<float> scores,
+              MatrixView<std::int64_t> labels) const;
+
+  /// Copy out vectors, as they are stored (unit rows for cosine).
+  /// @param out  [labels x dim] owned by the caller
+  /// @throws ShapeError; InvalidArgument naming a label that is unknown or deleted
+  void get_vectors(std::span<const std::int64_t> labels, MatrixView<float> out) const;
+
+  /// Live labels, in the order in which they were first added.
+  std::vector<std::int64_t> labels() const;
+  /// Whether the label is there and not deleted.
+  bool contains(std::int64_t label) const;
+  /// Number of live labels.
+  std::size_t size() const;
+
+  std::size_t dim() const;
+  Metric metric() const;
+  HnswOptions options() const;
+
+  /// Write hnswlib's format. The file appears whole or not at all: it is written beside `path`, synced, then renamed.
+  /// @throws IoError. Searches may go on meanwhile.
+  void save(const std::string& path) const;
+
+  /// Read hnswlib's format, whoever wrote it. Neither metric nor seed is in the file.
+  /// Everything is checked before it is believed: a damaged file never gives more than an exception, and no more memory
+  /// is taken than the size of the file explains.
+  /// @throws CorruptIndex naming offset and reason; ShapeError if the file holds vectors of another dimension; IoError
+  static HnswIndex load(const std::string& path, std::size_t dim, Metric metric, std::uint64_t seed = 100);
+
+ private:
+  struct Impl;
+  explicit HnswIndex(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace revector

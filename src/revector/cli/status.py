@@ -1,0 +1,57 @@
+"""Where a migration stands, in words."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Sequence
+
+from rich.console import RenderableType
+
+from revector.cli.common import fields
+from revector.migration.state import Phase
+from revector.migration.status import FailedDocument, MigrationStatus
+
+FAILURES_SHOWN = 5
+
+MEANING = {
+    Phase.PLANNED: "nothing is written yet",
+    Phase.FILLING: "documents move; searches use what has moved",
+    Phase.PROVING: "all documents have moved; the old model serves until the cut-over",
+    Phase.SERVING: "the new model serves; the old vectors are kept up to date",
+    Phase.ROLLED_BACK: "the old model serves; the new vectors are kept",
+    Phase.RETIRED: "the migration is over",
+}
+NEXT = {
+    Phase.PLANNED: ("start",),
+    Phase.FILLING: ("run",),
+    Phase.PROVING: ("verify", "cutover"),
+    Phase.SERVING: ("rollback", "retire"),
+    Phase.ROLLED_BACK: ("start", "retire"),
+    Phase.RETIRED: (),
+}
+
+
+def show_status(url: str, status: MigrationStatus, failures: Sequence[FailedDocument]) -> RenderableType:
+    """Show phase, share, outcome of the verification, failures, and the verbs that come next."""
+    rows = {
+        "phase": f"{status.phase}: {'paused; ' if status.paused else ''}{MEANING[status.phase]}",
+        "moving to": str(status.target_space),
+        "documents": f"{status.documents:,}",
+        "moved": f"{status.target_jobs.done:,} ({status.share:.0%})",
+    }
+    if status.verification is not None:
+        rows["verified"] = "; ".join(status.verification["reasons"]) or "passed"
+    if status.retention_ends is not None:
+        rows["old kept until"] = time.strftime("%Y-%m-%d %H:%M", time.localtime(status.retention_ends))
+    if failures:
+        rows["failed"] = "\n".join(_failures(failures))
+    if NEXT[status.phase]:
+        rows["next"] = " or ".join(f"revector {verb} {shlex.quote(url)}" for verb in NEXT[status.phase])
+    return fields(rows)
+
+
+def _failures(failures: Sequence[FailedDocument]) -> list[str]:
+    shown = [f"{failure.id}: {failure.error}" for failure in failures[:FAILURES_SHOWN]]
+    more = len(failures) - len(shown)
+    return [*shown, f"and {more:,} more"] if more else shown

@@ -1,0 +1,375 @@
+"""`Collection`: documents, their vectors, and the migration between models, as one object."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from revector.database import Database
+from revector.embedding import embed_documents
+from revector.encoders.base import TextEncoder
+from revector.errors import InvalidArgumentError
+from revector.evaluation.metrics import Qrels
+from revector.evaluation.verdict import Verdict
+from revector.evaluation.verify import Verification, verify
+from revector.migration.encoders import EncoderSet
+from revector.migration.ledger import Ledger
+from revector.migration.migration import RETENTION_SECONDS, Migration
+from revector.migration.strategies.background import Background
+from revector.migration.writes import delete_documents, live_generations, write_documents
+from revector.search import RESCORE, Hit, Searcher
+from revector.spaces import EmbeddingSpace
+from revector.stores.base import Document, Store, VectorInfo, content_hash
+from revector.stores.index_cache import IndexCache
+from revector.stores.sqlite import SqliteStore
+
+__all__ = ["Collection", "Hit"]
+
+ALIAS = "live"
+"""The name under which readers find the serving generation."""
+
+
+class Collection:
+    """A live collection of texts. Open one with `open`; safe to share between threads.
+
+    Parameters
+    ----------
+    store, ledger : Store, Ledger
+        Where documents, vectors and the truth about migrations are.
+    encoders : EncoderSet
+        The models at hand.
+    indexes : IndexCache
+        The indexes of the store.
+    """
+
+    def __init__(self, store: Store, ledger: Ledger, encoders: EncoderSet, indexes: IndexCache) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._encoders = encoders
+        self._indexes = indexes
+        self._searcher = Searcher(store, ledger, encoders, indexes, ALIAS)
+
+    @classmethod
+    def open(
+        cls, path: str | os.PathLike[str], encoder: TextEncoder | None = None, *, encoders: Iterable[TextEncoder] = ()
+    ) -> Collection:
+        """Open a collection, or create it.
+
+        Parameters
+        ----------
+        path : str or Path
+            The database file.
+        encoder : TextEncoder, optional
+            The collection's model. A new collection needs one; an existing one loads its own from where it came,
+            if that is a path or a hub id.
+        encoders : iterable of TextEncoder
+            Further models at hand, such as that of a migration's other side.
+
+        Raises
+        ------
+        InvalidArgumentError
+            The collection is new, and there is no encoder.
+        SpaceMismatchError
+            The encoder is not a model of this collection; the message names the one that is needed.
+        StoreError
+            The file is no database of revector, is damaged, or can not be opened.
+        """
+        given = ([] if encoder is None else [encoder]) + list(encoders)
+        database = _open_database(path, encoder)
+        try:
+            store, ledger = SqliteStore(database), Ledger(database)
+            _require_alias(store, ledger, encoder)
+        except BaseException:
+            database.close()
+            raise
+        indexes = IndexCache(store, Path(f"{database.path}.index"))
+        return cls(store, ledger, EncoderSet(given), indexes)
+
+    # Documents
+
+    def upsert(
+        self, ids: Sequence[str], texts: Sequence[str], metadata: Sequence[Mapping[str, Any] | None] | None = None
+    ) -> list[Document]:
+        """Insert documents, or change those whose ids exist.
+
+        The texts are embedded, each once, by every model at hand whose vectors are live, and written with them. A model
+        of a migration that is not at hand gets its vectors later, by the migration's `run`.
+
+        Raises
+        ------
+        EncoderError
+            No model at hand would let searches find the documents, or one failed; nothing is written.
+        InvalidArgumentError
+            Lengths differ, an id comes twice, or metadata is no JSON object.
+        """
+        route = self._searcher.route()
+        if not route.blended:
+            self._encoders.require(route.serving, purpose="writing to this collection")
+        vectors = self._embed(texts)
+        return write_documents(self._store, self._ledger, ALIAS, ids, texts, metadata, vectors)
+
+    def _embed(self, texts: Sequence[str]) -> dict[int, NDArray[np.float32]]:
+        """Embed documents by every model at hand; return matrices by generation."""
+        hashes = [content_hash(text) for text in texts]
+        matrices: dict[int, NDArray[np.float32]] = {}
+        for live in live_generations(self._store, self._ledger, ALIAS):
+            model = self._encoders.find(self._store.generation(live))
+            if model is not None and hashes:
+                found = embed_documents(self._store, live, model, dict(zip(hashes, texts, strict=True)))
+                matrices[live] = np.stack([found[hash_] for hash_ in hashes])
+        return matrices
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Delete documents, with their vectors of every generation.
+
+        Raises
+        ------
+        UnknownDocumentError
+            Some ids do not exist; then nothing is deleted.
+        """
+        delete_documents(self._store, self._ledger, ids)
+
+    def documents(self, ids: Sequence[str]) -> list[Document]:
+        """Return documents in the order of `ids`; raise `UnknownDocumentError` if one does not exist."""
+        return self._store.documents(ids)
+
+    def info(self, ids: Sequence[str]) -> list[VectorInfo]:
+        """Return what is known of the documents' serving vectors: model, revision, dimension, time, text, generation.
+
+        Raises
+        ------
+        UnknownDocumentError
+            Some ids do not exist.
+        """
+        with self._store.snapshot():
+            return self._store.vector_info(self._searcher.route().serving.id, ids)
+
+    def ids(self) -> list[str]:
+        """Return the ids of all documents, the oldest first."""
+        return self._store.document_ids()
+
+    def __len__(self) -> int:
+        return self._store.count_documents()
+
+    # Searches
+
+    @overload
+    def search(self, query: str, k: int = 10, *, rescore: int = RESCORE, write_through: bool = True) -> list[Hit]: ...
+
+    @overload
+    def search(
+        self, query: list[str] | tuple[str, ...], k: int = 10, *, rescore: int = RESCORE, write_through: bool = True
+    ) -> list[list[Hit]]: ...
+
+    def search(
+        self,
+        query: str | list[str] | tuple[str, ...],
+        k: int = 10,
+        *,
+        rescore: int = RESCORE,
+        write_through: bool = True,
+    ) -> list[Hit] | list[list[Hit]]:
+        """Find the documents nearest to a query, right in every phase of a migration.
+
+        Parameters
+        ----------
+        query : str, or list or tuple of str
+            One text, or several.
+        k : int
+            Hits a query.
+        rescore : int
+            While documents move: how many of the best hits that have not moved are embedded with the new model. 0
+            answers without, from the scores of both models.
+        write_through : bool
+            Store those vectors, so that each is paid for once.
+
+        Returns
+        -------
+        list of Hit, or list of list of Hit
+            Best first; a list for each query where there are several.
+
+        Raises
+        ------
+        EncoderError
+            The collection's model is not at hand, nor another one with a map to its space; the message names it.
+        """
+        if isinstance(query, str):
+            return self._searcher.search([query], k, rescore=rescore, write_through=write_through)[0]
+        return self._searcher.search(query, k, rescore=rescore, write_through=write_through)
+
+    def search_vector(self, vector: NDArray[np.float32], space: EmbeddingSpace, k: int = 10) -> list[Hit]:
+        """Find the documents nearest to a vector.
+
+        Parameters
+        ----------
+        vector : ndarray of float, shape (dimension,)
+            A query, embedded by the caller.
+        space : EmbeddingSpace
+            Where it comes from (`encoder.space`).
+        k : int
+            Hits.
+
+        Raises
+        ------
+        SpaceMismatchError
+            The vector is not of the serving space, or not of its dimension.
+        NumericalError
+            It holds NaN or infinity.
+        """
+        return self._searcher.search_vectors(np.asarray(vector)[None], space, k)[0]
+
+    @property
+    def serving_space(self) -> EmbeddingSpace:
+        """The space that queries are answered in now."""
+        return self._searcher.route().serving.space
+
+    # Changing the model
+
+    def assess(
+        self,
+        new_encoder: TextEncoder,
+        queries: Mapping[str, str],
+        qrels: Qrels,
+        *,
+        min_lift: float = 0.0,
+        relative: bool = False,
+        metric: str = "nDCG@10",
+        max_documents: int = 20_000,
+        seed: int = 0,
+    ) -> Verdict:
+        """Measure whether another model is worth a migration, on judged queries.
+
+        Parameters
+        ----------
+        new_encoder : TextEncoder
+            The candidate.
+        queries : mapping of str to str
+            Query id to text.
+        qrels : mapping of str to mapping of str to int
+            Query id to document id to grade; above 0 is relevant.
+        min_lift : float
+            The lift above which a migration is worth it.
+        relative : bool
+            Whether `min_lift` is a share of the present quality.
+        metric : str
+            ``"nDCG@k"``, ``"MRR"``, ``"MRR@k"``, ``"recall@k"`` or ``"precision@k"``.
+        max_documents : int
+            How many documents are embedded for the comparison, if no more are judged.
+        seed : int
+            Of everything drawn at random.
+
+        Raises
+        ------
+        EncoderError
+            The present model is not at hand.
+        InvalidArgumentError
+            Fewer than two queries can be used, or the metric is unknown.
+        """
+        from revector.evaluation.assess import Question, assess
+
+        serving = self._searcher.route().serving
+        present = self._encoders.require(serving, purpose="an assessment")
+        question = Question(metric, min_lift, relative, max_documents, seed)
+        return assess(self._store, serving, present, new_encoder, queries, qrels, question)
+
+    def migrate(
+        self,
+        new_encoder: TextEncoder,
+        *,
+        strategy: Background | None = None,
+        retention_seconds: float = RETENTION_SECONDS,
+    ) -> Migration:
+        """Plan the migration to another model; nothing changes before its `start`.
+
+        Parameters
+        ----------
+        new_encoder : TextEncoder
+            The model to move to.
+        strategy : Background, optional
+            How to get there.
+        retention_seconds : float
+            How long the old generation is kept after the cut-over.
+
+        Raises
+        ------
+        LedgerConflictError
+            The collection has a migration that is not retired.
+        MigrationError
+            The collection is in that space already.
+        """
+        return Migration.plan(
+            self._store,
+            self._ledger,
+            ALIAS,
+            new_encoder,
+            strategy,
+            retention_seconds,
+            encoders=self._encoders,
+            verifier=self._verify,
+        )
+
+    @property
+    def migration(self) -> Migration | None:
+        """The migration that is not retired, or ``None``."""
+        return Migration.active(self._store, self._ledger, ALIAS, self._encoders, verifier=self._verify)
+
+    def _verify(
+        self,
+        store: Store,
+        source: int,
+        target: int,
+        encoder: TextEncoder,
+        *,
+        sample: int,
+        seed: int,
+        known_failures: int,
+    ) -> Verification:
+        """Verify a generation together with the index that will serve it."""
+        index = self._indexes.index(store.generation(target))
+        return verify(
+            store, source, target, encoder, sample=sample, seed=seed, index=index, known_failures=known_failures
+        )
+
+    # Life
+
+    def close(self) -> None:
+        """Write the counts of accesses, save the indexes, close the database."""
+        try:
+            self._searcher.accesses.flush()
+            self._indexes.close()
+        finally:
+            self._store.close()
+
+    def __enter__(self) -> Collection:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _open_database(path: str | os.PathLike[str], encoder: TextEncoder | None) -> Database:
+    if encoder is None and not Path(str(path).removeprefix("sqlite:///")).exists():
+        raise InvalidArgumentError(f"{os.fspath(path)!r} does not exist, and a new collection needs an encoder")
+    return Database(path)
+
+
+def _require_alias(store: Store, ledger: Ledger, encoder: TextEncoder | None) -> None:
+    """Create the first generation of a new collection; hold an encoder against the spaces of an existing one."""
+    with store.transaction():
+        alias = store.alias(ALIAS)
+        if alias is None and encoder is None:
+            raise InvalidArgumentError(f"{store.url} holds no collection yet, and a new one needs an encoder")
+        if alias is None and encoder is not None:
+            store.create_alias(ALIAS, store.create_generation(encoder.space, encoder.source).id)
+        elif encoder is not None:
+            spaces = [store.generation(live).space for live in live_generations(store, ledger, ALIAS)]
+            if encoder.space.fingerprint not in {space.fingerprint for space in spaces}:
+                spaces[0].require(encoder.space, purpose="the encoder of this collection")

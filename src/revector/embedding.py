@@ -1,0 +1,114 @@
+"""Texts in the space of a generation.
+
+Documents are embedded once for each text; queries by the generation's own model, or by another one and the map between
+the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from revector.encoders.base import TextEncoder
+from revector.mapping import Procrustes
+from revector.migration.encoders import EncoderSet
+from revector.migration.isolation import encode_checked
+from revector.spaces import EmbeddingSpace
+from revector.stores.base import Generation, Store
+
+Matrix = NDArray[np.float32]
+
+
+def embed_documents(
+    store: Store, generation: int, encoder: TextEncoder, texts: Mapping[str, str]
+) -> dict[str, NDArray[np.float32]]:
+    """Embed texts, each once, and those that the generation holds already not at all.
+
+    Parameters
+    ----------
+    store : Store
+        Holds the generation.
+    generation : int
+        Whose vectors may be taken over.
+    encoder : TextEncoder
+        Of its space.
+    texts : mapping of str to str
+        Content hash to text.
+
+    Returns
+    -------
+    dict of str to ndarray of float32, shape (dimension,)
+        Content hash to vector.
+
+    Raises
+    ------
+    EncoderError
+        The model failed, or gave vectors of another shape, with NaN or infinity.
+    """
+    vectors = store.vectors_with_hashes(generation, list(texts))
+    missing = [hash_ for hash_ in texts if hash_ not in vectors]
+    if missing:
+        vectors.update(zip(missing, encode_checked(encoder, [texts[hash_] for hash_ in missing]), strict=True))
+    return vectors
+
+
+class QueryEncoder:
+    """Encodes queries for any generation of a store.
+
+    Parameters
+    ----------
+    store : Store
+        Holds the maps between spaces.
+    encoders : EncoderSet
+        The models at hand.
+    """
+
+    def __init__(self, store: Store, encoders: EncoderSet) -> None:
+        self._store = store
+        self._encoders = encoders
+
+    def encode(self, texts: Sequence[str], generation: Generation, other: Generation | None) -> Matrix:
+        """Encode queries for a generation.
+
+        Parameters
+        ----------
+        texts : sequence of str
+        generation : Generation
+            Whose space is wanted.
+        other : Generation or None
+            Whose model may stand in, its queries mapped, if the wanted one is not at hand.
+
+        Returns
+        -------
+        ndarray of float32, shape (len(texts), dimension)
+
+        Raises
+        ------
+        EncoderError
+            Neither the model nor another one with a map is at hand; the message names the model.
+        """
+        encoder = self._encoders.find(generation)
+        if encoder is None and other is not None:
+            substitute = self._encoders.find(other)
+            mapped = None if substitute is None else self._mapped(texts, substitute, generation.space)
+            if mapped is not None:
+                return mapped
+        return self._encoders.require(generation, purpose="a query of this collection").encode(texts, kind="query")
+
+    def _mapped(self, texts: Sequence[str], encoder: TextEncoder, wanted: EmbeddingSpace) -> Matrix | None:
+        """Map the queries of another model; ``None`` if there is no map yet."""
+        there = self._store.load_map(encoder.space.fingerprint, wanted.fingerprint)
+        if there is not None:
+            return _restore(there).transform(encoder.encode(texts, kind="query"), space=encoder.space)
+        back = self._store.load_map(wanted.fingerprint, encoder.space.fingerprint)
+        if back is not None:
+            return _restore(back).inverse_transform(encoder.encode(texts, kind="query"), space=encoder.space)
+        return None
+
+
+@lru_cache(maxsize=8)
+def _restore(blob: bytes) -> Procrustes:
+    return Procrustes.from_bytes(blob)

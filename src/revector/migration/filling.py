@@ -1,0 +1,111 @@
+"""Bringing the two generations of a migration up to date: the new one while it fills, the old one before a rollback."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from revector.errors import MigrationError
+from revector.migration.bridge import BridgeKeeper, Fit
+from revector.migration.encoders import EncoderSet
+from revector.migration.ledger import Ledger, MigrationRecord
+from revector.migration.progress import Progress
+from revector.migration.state import Phase
+from revector.migration.strategies.background import Background
+from revector.migration.worker import Worker, WorkerReport
+from revector.migration.writes import reconcile
+from revector.stores.base import Generation, Store
+
+RUNS_IN = (Phase.FILLING, Phase.PROVING, Phase.SERVING)
+
+OnProgress = Callable[[Progress], None]
+
+
+def target_of(store: Store, record: MigrationRecord) -> Generation:
+    """Return the new generation; raise `MigrationError` if the migration has none yet."""
+    if record.target_generation is None:
+        raise MigrationError(f"the migration is {record.phase} and has no new generation yet; start() it first")
+    return store.generation(record.target_generation)
+
+
+class Filling:
+    """Runs workers on the generations of one migration.
+
+    Parameters
+    ----------
+    store, ledger, encoders
+        As for `Migration`.
+    migration_id : int
+        Which migration.
+    strategy : Background
+        How the workers work.
+    fit : callable
+        Fits the map between the spaces.
+    """
+
+    def __init__(
+        self, store: Store, ledger: Ledger, migration_id: int, encoders: EncoderSet, strategy: Background, fit: Fit
+    ) -> None:
+        self._store, self._ledger, self._id = store, ledger, migration_id
+        self._encoders, self._strategy, self._fit = encoders, strategy, fit
+
+    def fill_target(self, on_progress: OnProgress | None, stop: threading.Event) -> WorkerReport:
+        """Work until the new generation is full, then go on to PROVING."""
+        record = self._ledger.record(self._id)
+        target = target_of(self._store, record)
+        encoder = self._encoders.require(target, purpose="filling the new generation")
+        keeper = BridgeKeeper(self._store, record.source_generation, target.id, self._fit)
+        worker = Worker(
+            self._store,
+            self._ledger,
+            encoder,
+            target.id,
+            batch=self._strategy.batch,
+            lease_seconds=self._strategy.lease_seconds,
+            on_progress=on_progress,
+            may_run=self._may_run,
+            after_batch=keeper.landed,
+        )
+        report = worker.run(stop=stop)
+        while not stop.is_set() and self._may_run() and not self._is_filled(target.id):
+            report += worker.run(stop=stop)
+        if self._prove(target.id):
+            keeper.filled()
+        return report
+
+    def catch_up_source(self, stop: threading.Event) -> WorkerReport:
+        """Embed what was written without the old model, if that model is at hand."""
+        source = self._store.generation(self._ledger.record(self._id).source_generation)
+        if not self._ledger.counts(source.id).outstanding or (encoder := self._encoders.find(source)) is None:
+            return WorkerReport(0, 0, 0, 0.0)
+        worker = Worker(
+            self._store, self._ledger, encoder, source.id, batch=self._strategy.batch, may_run=self._may_run
+        )
+        return worker.run(stop=stop)
+
+    def complete_source(self) -> None:
+        """Embed everything that was written without the old model; raise `EncoderError` if it is not at hand."""
+        source = self._store.generation(self._ledger.record(self._id).source_generation)
+        if self._is_filled(source.id):
+            return
+        waiting = self._ledger.counts(source.id).outstanding
+        encoder = self._encoders.require(source, purpose=f"rollback: {waiting} documents were written without it, and")
+        Worker(self._store, self._ledger, encoder, source.id, batch=self._strategy.batch).run()
+
+    def _may_run(self) -> bool:
+        record = self._ledger.record(self._id)
+        return record.phase in RUNS_IN and not record.paused
+
+    def _is_filled(self, generation: int) -> bool:
+        """Look for documents that nobody asked a vector for; tell whether there is nothing left to do."""
+        reconcile(self._store, self._ledger, generation)
+        return not self._ledger.counts(generation).outstanding
+
+    def _prove(self, target: int) -> bool:
+        """Go on to PROVING if the generation is full; tell whether this call did."""
+        with self._store.transaction():
+            if self._ledger.record(self._id).phase is not Phase.FILLING or not self._is_filled(target):
+                return False
+            failed = self._ledger.counts(target).failed
+            self._ledger.advance(self._id, Phase.PROVING, "filled", {"failed": failed})
+            return True

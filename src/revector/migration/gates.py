@@ -1,0 +1,73 @@
+"""Gates: what has to hold before a step that readers see, or that can not be undone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from revector.errors import GateRefusedError
+from revector.migration.ledger import Ledger, MigrationRecord
+from revector.migration.state import Phase
+from revector.stores.base import Store
+
+STALE_VERIFICATION_SHARE = 0.05
+STALE_VERIFICATION_VECTORS = 1000
+"""A verification no longer speaks for the generation when more vectors than both of these were written since."""
+
+
+def pass_gates(step: str, reasons: Sequence[str]) -> None:
+    """Raise `GateRefusedError` if there are reasons against the step."""
+    if reasons:
+        raise GateRefusedError(step, tuple(reasons))
+
+
+def completeness(store: Store, ledger: Ledger, generation: int, *, accept_failed: bool) -> list[str]:
+    """Return what keeps a generation from standing alone: documents without a vector of their present text."""
+    counts, stale = ledger.counts(generation), len(store.stale_keys(generation))
+    reasons = []
+    if counts.failed and not accept_failed:
+        reasons.append(
+            f"{counts.failed} documents could not be embedded; see failures(), then retry_failed() and run(), or go on "
+            "without them by accept_failed=True"
+        )
+    if (waiting := stale - counts.failed) > 0:
+        reasons.append(f"{waiting} documents wait for their new vector; run() the migration")
+    return reasons
+
+
+def cutover_reasons(store: Store, ledger: Ledger, record: MigrationRecord, *, accept_failed: bool) -> list[str]:
+    """Return what speaks against moving the alias to the target generation."""
+    assert record.target_generation is not None  # the phase has one, by a constraint of the ledger
+    reasons = completeness(store, ledger, record.target_generation, accept_failed=accept_failed)
+    return reasons + _verification_reasons(store, record, record.target_generation)
+
+
+def retire_reasons(record: MigrationRecord, *, confirm: bool, force: bool) -> list[str]:
+    """Return what speaks against dropping the generation that does not serve."""
+    reasons = []
+    if not confirm:
+        reasons.append("the generation that does not serve is deleted for good; say confirm=True")
+    ends = retention_ends(record)
+    if ends is not None and ends > time.time() and not force:
+        days = (ends - time.time()) / 86400
+        reasons.append(f"the retention period runs for another {days:.1f} days; wait, or say force=True")
+    return reasons
+
+
+def retention_ends(record: MigrationRecord) -> float | None:
+    """Return when the old generation may be retired, or ``None`` while the migration does not serve."""
+    if record.phase is not Phase.SERVING or record.cutover_at is None:
+        return None
+    return record.cutover_at + record.retention_seconds
+
+
+def _verification_reasons(store: Store, record: MigrationRecord, target: int) -> list[str]:
+    verification = record.verification
+    if verification is None:
+        return ["the new generation was not verified; call verify()"]
+    if not verification["passed"]:
+        return ["the last verification failed: " + ", ".join(verification["reasons"])]
+    written, vectors = store.count_vectors(target, since=verification["seq"]), store.count_vectors(target)
+    if written > max(STALE_VERIFICATION_VECTORS, STALE_VERIFICATION_SHARE * vectors):
+        return [f"{written} of {vectors} vectors were written since the last verification; call verify() again"]
+    return []

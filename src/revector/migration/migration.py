@@ -1,0 +1,351 @@
+"""A migration as its user holds it: the verbs, each a short transaction over store and ledger."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from revector.encoders.base import TextEncoder
+from revector.errors import MigrationError, StaleAliasError, StoreError
+from revector.migration.bridge import Fit, fit_bridge
+from revector.migration.encoders import EncoderSet
+from revector.migration.filling import RUNS_IN, Filling, OnProgress, target_of
+from revector.migration.gates import completeness, cutover_reasons, pass_gates, retire_reasons
+from revector.migration.ledger import Ledger, MigrationRecord
+from revector.migration.state import Phase, require_transition
+from revector.migration.status import FailedDocument, MigrationStatus, failed_documents, status_of
+from revector.migration.strategies.background import Background
+from revector.migration.verification import VerificationResult, Verifier, default_verifier
+from revector.migration.worker import WorkerReport
+from revector.migration.writes import reconcile
+from revector.stores.base import Alias, Store
+
+RETENTION_SECONDS = 7 * 86400.0
+_VERIFIES_IN = (Phase.PROVING, Phase.SERVING)
+_DRAINS = 10  # attempts to catch up with writers before a rollback gives up
+
+
+class Migration:
+    """The move of one collection from the space it has to another. Get one by `plan` or `active`.
+
+    Parameters
+    ----------
+    store, ledger : Store, Ledger
+        Where the collection and the truth about its migrations are.
+    migration_id : int
+        Which migration.
+    encoders : EncoderSet
+        Encoders at hand.
+    strategy : Background, optional
+        With a priority rule that the ledger can not keep; by default what the ledger kept.
+    verifier : callable, optional
+        Default: `revector.evaluation.verify.verify`.
+    fit : callable
+        Fits the map between the spaces.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        ledger: Ledger,
+        migration_id: int,
+        encoders: EncoderSet,
+        *,
+        strategy: Background | None = None,
+        verifier: Verifier | None = None,
+        fit: Fit = fit_bridge,
+    ) -> None:
+        self._store, self._ledger, self._id, self._encoders = store, ledger, migration_id, encoders
+        self._verifier = verifier
+        self._strategy = strategy or Background.from_json(self.record.strategy)
+        self._filling = Filling(store, ledger, migration_id, encoders, self._strategy, fit)
+
+    @classmethod
+    def plan(
+        cls,
+        store: Store,
+        ledger: Ledger,
+        alias: str,
+        new_encoder: TextEncoder,
+        strategy: Background | None = None,
+        retention_seconds: float = RETENTION_SECONDS,
+        *,
+        encoders: EncoderSet | None = None,
+        **options: Any,
+    ) -> Migration:
+        """Accept a migration; nothing else is written.
+
+        Parameters
+        ----------
+        store, ledger, alias
+            The collection.
+        new_encoder : TextEncoder
+            Of the space to move to.
+        strategy : Background, optional
+            How to get there.
+        retention_seconds : float
+            How long the old generation is kept after the cut-over.
+        encoders : EncoderSet, optional
+            Other encoders at hand, the present one's above all.
+        **options
+            Passed on to the constructor.
+
+        Raises
+        ------
+        LedgerConflictError
+            The collection has a migration that is not retired.
+        MigrationError
+            The collection is in that space already.
+        """
+        strategy, encoders = strategy or Background(), encoders or EncoderSet()
+        encoders.add(new_encoder)
+        with store.transaction():
+            present = _require_alias(store, alias)
+            source = store.generation(present.generation)
+            if source.space.fingerprint == new_encoder.space.fingerprint:
+                raise MigrationError(f"{alias!r} is in the space {source.space} already; there is nothing to migrate")
+            record = ledger.plan(
+                alias=alias,
+                alias_version=present.version,
+                source_generation=source.id,
+                target_space=new_encoder.space,
+                target_encoder_source=new_encoder.source,
+                strategy=strategy.to_json(),
+                retention_seconds=retention_seconds,
+            )
+        return cls(store, ledger, record.id, encoders, strategy=strategy, **options)
+
+    @classmethod
+    def active(cls, store: Store, ledger: Ledger, alias: str, encoders: EncoderSet, **options: Any) -> Migration | None:
+        """Return the collection's migration that is not retired, or ``None``."""
+        record = ledger.active(alias)
+        return None if record is None else cls(store, ledger, record.id, encoders, **options)
+
+    @property
+    def record(self) -> MigrationRecord:
+        """The migration as the ledger holds it now."""
+        return self._ledger.record(self._id)
+
+    @property
+    def phase(self) -> Phase:
+        """Where the migration stands now."""
+        return self.record.phase
+
+    def status(self) -> MigrationStatus:
+        """Return where the migration stands, in figures."""
+        return status_of(self._store, self._ledger, self.record)
+
+    def failures(self) -> list[FailedDocument]:
+        """List the documents that could not be embedded with the new model."""
+        return failed_documents(self._store, self._ledger, self.record.target_generation)
+
+    def retry_failed(self) -> int:
+        """Let `run` try all failed documents of both generations again; return how many there are."""
+        record = self.record
+        generations = (record.source_generation, record.target_generation)
+        return sum(self._ledger.retry_failed(generation) for generation in generations if generation is not None)
+
+    # The verbs
+
+    def start(self) -> None:
+        """Create the new generation, ask for all its vectors, and let writes go to both from now on.
+
+        After a rollback, fill the generation that was kept.
+
+        Raises
+        ------
+        IllegalTransitionError
+            The migration was started already.
+        StaleAliasError
+            Somebody else moved the alias since the plan.
+        """
+        record = self.record
+        require_transition(record.phase, Phase.FILLING)
+        source = self._store.generation(record.source_generation)
+        larger = max(source.space.dimension, record.target_space.dimension)
+        priorities = self._strategy.priorities(self._store, dimension=larger)
+        with self._store.transaction():
+            record = self.record
+            _require_version(self._store, record)
+            target = (
+                record.target_generation
+                or self._store.create_generation(record.target_space, record.target_encoder_source).id
+            )
+            self._ledger.advance(self._id, Phase.FILLING, "start", target_generation=target, verification=None)
+            reconcile(self._store, self._ledger, target, priorities)
+
+    def run(self, on_progress: OnProgress | None = None, stop: threading.Event | None = None) -> WorkerReport:
+        """Re-embed until nothing is left to do; when the new generation is full, go on to PROVING.
+
+        May run in several processes at once. In later phases it catches up with writes that lacked an encoder.
+
+        Parameters
+        ----------
+        on_progress : callable, optional
+            Called with `Progress` after each batch.
+        stop : threading.Event, optional
+            Ends the run after the batch in hand. So do pause() and rollback(), from any process.
+
+        Raises
+        ------
+        MigrationError
+            The migration is paused, or in a phase without work.
+        EncoderError
+            The new model is not at hand, or refuses to go on.
+        """
+        record = self.record
+        if record.phase not in RUNS_IN or record.paused:
+            remedy = "resume() it" if record.paused else "start() it"
+            raise MigrationError(f"the migration is {'paused' if record.paused else record.phase}; {remedy} first")
+        stop = stop or threading.Event()
+        return self._filling.fill_target(on_progress, stop) + self._filling.catch_up_source(stop)
+
+    def verify(self, *, sample: int = 200, seed: int = 0) -> VerificationResult:
+        """Compare the new generation with what its model gives now; `cutover` wants this to have passed.
+
+        Parameters
+        ----------
+        sample : int
+            Documents to embed again.
+        seed : int
+            Of the sample.
+
+        Raises
+        ------
+        MigrationError
+            The new generation is not filled.
+        """
+        record = self.record
+        if record.phase not in _VERIFIES_IN:
+            raise MigrationError(f"the migration is {record.phase}; it can be verified once run() has filled it")
+        target = target_of(self._store, record)
+        encoder = self._encoders.require(target, purpose="verification")
+        seq = self._store.last_seq()
+        result = (self._verifier or default_verifier())(
+            self._store,
+            record.source_generation,
+            target.id,
+            encoder,
+            sample=sample,
+            seed=seed,
+            known_failures=self._ledger.counts(target.id).failed,
+        )
+        outcome = {"passed": result.passed, "reasons": list(result.reasons), "seq": seq, "at": time.time()}
+        self._ledger.note(self._id, "verify", {**outcome, "details": result.details}, verification=outcome)
+        return result
+
+    def cutover(self, *, accept_failed: bool = False) -> None:
+        """Let readers see the new generation, from one moment to the next.
+
+        Parameters
+        ----------
+        accept_failed : bool
+            Go on without the documents that could not be embedded.
+
+        Raises
+        ------
+        GateRefusedError
+            Documents without a new vector, no verification that passed, or one that is out of date.
+        StaleAliasError
+            Somebody else moved the alias.
+        """
+        with self._store.transaction():
+            record = self.record
+            require_transition(record.phase, Phase.SERVING)
+            target = target_of(self._store, record).id
+            pass_gates("cut-over", cutover_reasons(self._store, self._ledger, record, accept_failed=accept_failed))
+            moved = self._store.swap_alias(record.alias, target, record.alias_version)
+            fields = {"alias_version": moved.version, "cutover_at": time.time()}
+            self._ledger.advance(self._id, Phase.SERVING, "cutover", {"generation": target}, **fields)
+
+    def rollback(self, *, accept_failed: bool = False) -> None:
+        """Let readers see the old generation again; the new one is kept until `retire`, and can be filled on.
+
+        Writes since the cut-over went to both generations, so nothing is lost. Those that lacked the old model are
+        embedded first.
+
+        Parameters
+        ----------
+        accept_failed : bool
+            Go on without the documents that could not be embedded with the old model.
+
+        Raises
+        ------
+        EncoderError
+            Documents wait for the old model, and it is not at hand.
+        GateRefusedError
+            Documents failed, or writers without the old model are faster than the rollback.
+        StaleAliasError
+            Somebody else moved the alias.
+        """
+        require_transition(self.phase, Phase.ROLLED_BACK)
+        for _ in range(_DRAINS):
+            if self.phase is Phase.SERVING:
+                self._filling.complete_source()
+            with self._store.transaction():
+                record = self.record
+                reasons = self._rollback_reasons(record, accept_failed)
+                if not reasons:
+                    self._swap_back(record)
+                    return
+        pass_gates("rollback", reasons)
+
+    def retire(self, *, confirm: bool = False, force: bool = False) -> None:
+        """Delete the generation that does not serve. This is final.
+
+        Parameters
+        ----------
+        confirm : bool
+            Must be said.
+        force : bool
+            Do not wait for the end of the retention period.
+
+        Raises
+        ------
+        GateRefusedError
+            Not confirmed, or inside the retention period.
+        """
+        with self._store.transaction():
+            record = self.record
+            require_transition(record.phase, Phase.RETIRED)
+            pass_gates("retire", retire_reasons(record, confirm=confirm, force=force))
+            served_new = record.phase is Phase.SERVING
+            doomed = record.source_generation if served_new else record.target_generation
+            self._ledger.advance(self._id, Phase.RETIRED, "retire", {"dropped": doomed, "forced": force})
+            if doomed is not None:
+                self._ledger.forget_generation(doomed)
+                self._store.drop_generation(doomed)
+
+    def pause(self) -> None:
+        """Let all workers stop after the batch in hand. Reads and writes go on."""
+        self._ledger.note(self._id, "pause", paused=True)
+
+    def resume(self) -> None:
+        """Allow `run` again."""
+        self._ledger.note(self._id, "resume", paused=False)
+
+    def _rollback_reasons(self, record: MigrationRecord, accept_failed: bool) -> list[str]:
+        if record.phase is not Phase.SERVING:
+            return []
+        return completeness(self._store, self._ledger, record.source_generation, accept_failed=accept_failed)
+
+    def _swap_back(self, record: MigrationRecord) -> None:
+        version = record.alias_version
+        if record.phase is Phase.SERVING:
+            version = self._store.swap_alias(record.alias, record.source_generation, version).version
+        self._ledger.advance(self._id, Phase.ROLLED_BACK, "rollback", alias_version=version, cutover_at=None)
+
+
+def _require_alias(store: Store, name: str) -> Alias:
+    alias = store.alias(name)
+    if alias is None:
+        raise StoreError(f"the alias {name!r} does not exist; create it with create_alias")
+    return alias
+
+
+def _require_version(store: Store, record: MigrationRecord) -> None:
+    """Raise `StaleAliasError` if somebody else moved the alias."""
+    found = _require_alias(store, record.alias).version
+    if found != record.alias_version:
+        raise StaleAliasError(alias=record.alias, expected=record.alias_version, found=found)

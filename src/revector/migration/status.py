@@ -1,0 +1,92 @@
+"""Where a migration stands, for people and programs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from revector.migration.gates import retention_ends
+from revector.migration.jobs import JobCounts
+from revector.migration.ledger import Ledger, MigrationRecord
+from revector.migration.state import Phase
+from revector.spaces import EmbeddingSpace
+from revector.stores.base import Store
+
+
+@dataclass(frozen=True)
+class MigrationStatus:
+    """A migration at one moment.
+
+    Attributes
+    ----------
+    documents : int
+        In the collection.
+    target_jobs, source_jobs : JobCounts
+        Work on the new and on the old generation. The old one has jobs for writes that lacked its model.
+    verification : dict or None
+        Outcome of the last one.
+    retention_ends : float or None
+        When the old generation may be retired, in seconds since the epoch.
+    """
+
+    id: int
+    alias: str
+    phase: Phase
+    paused: bool
+    source_generation: int
+    target_generation: int | None
+    serving_generation: int
+    target_space: EmbeddingSpace
+    documents: int
+    target_jobs: JobCounts
+    source_jobs: JobCounts
+    verification: dict[str, Any] | None
+    retention_ends: float | None
+
+    @property
+    def share(self) -> float:
+        """Part of the documents that the new generation holds; 0 before the start, 1 of an empty collection."""
+        if self.target_generation is None:
+            return 0.0
+        return self.target_jobs.done / self.target_jobs.total if self.target_jobs.total else 1.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields, and the share, as plain JSON types."""
+        return {**asdict(self), "phase": self.phase.value, "share": self.share}
+
+
+@dataclass(frozen=True)
+class FailedDocument:
+    """A document that could not be embedded, and why."""
+
+    id: str
+    attempts: int
+    error: str
+
+
+def status_of(store: Store, ledger: Ledger, record: MigrationRecord) -> MigrationStatus:
+    """Return where a migration stands."""
+    target = record.target_generation
+    with store.snapshot():
+        return MigrationStatus(
+            id=record.id,
+            alias=record.alias,
+            phase=record.phase,
+            paused=record.paused,
+            source_generation=record.source_generation,
+            target_generation=target,
+            serving_generation=record.serving_generation,
+            target_space=record.target_space,
+            documents=store.count_documents(),
+            target_jobs=JobCounts() if target is None else ledger.counts(target),
+            source_jobs=ledger.counts(record.source_generation),
+            verification=record.verification,
+            retention_ends=retention_ends(record),
+        )
+
+
+def failed_documents(store: Store, ledger: Ledger, generation: int | None) -> list[FailedDocument]:
+    """List the documents of a generation that could not be embedded."""
+    failures = {} if generation is None else {job.document_key: job for job in ledger.failures(generation)}
+    documents = store.documents_by_key(list(failures))
+    return [FailedDocument(d.id, failures[d.key].attempts, failures[d.key].error) for d in documents]

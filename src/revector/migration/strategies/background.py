@@ -1,0 +1,59 @@
+"""Background: every document is re-embedded, in the order of its priority, while the old generation serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from revector.errors import InvalidArgumentError
+from revector.migration.priorities import PriorityRule, prioritise
+from revector.stores.base import Store
+
+
+@dataclass(frozen=True)
+class Background:
+    """Re-embed everything behind the serving generation.
+
+    Parameters
+    ----------
+    batch : int
+        Documents encoded at a time.
+    priority : callable, optional
+        Takes `DocumentFacts`, returns a priority of at least 1, lowest first; replaces the default rule.
+    lease_seconds : float
+        How long a worker may hold a document without a sign of life.
+    seed : int
+        Of the random sample that goes first, for the map between the spaces.
+    """
+
+    batch: int = 64
+    priority: PriorityRule | None = None
+    lease_seconds: float = 60.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise InvalidArgumentError(f"batch is {self.batch}, expected at least 1")
+        if self.lease_seconds <= 0:
+            raise InvalidArgumentError(f"lease_seconds is {self.lease_seconds}, expected more than 0")
+
+    def priorities(self, store: Store, *, dimension: int) -> dict[int, int]:
+        """Return the priority of every document by key; `dimension` is the larger one of the two spaces."""
+        return prioritise(store.facts(), dimension=dimension, rule=self.priority, seed=self.seed)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the ledger keeps. A priority rule is not kept: it has done its work once `start` has run."""
+        return {
+            "name": "background",
+            "batch": self.batch,
+            "lease_seconds": self.lease_seconds,
+            "seed": self.seed,
+            "priority": "default" if self.priority is None else "custom",
+        }
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> Background:
+        """Build the strategy from what `to_json` returned."""
+        if fields.get("name") != "background":
+            raise InvalidArgumentError(f"{fields.get('name')!r} is not a strategy that this revector knows")
+        return cls(batch=fields["batch"], lease_seconds=fields["lease_seconds"], seed=fields["seed"])

@@ -1,0 +1,259 @@
+"""Search that is right in every phase of a migration: which generations to read, and how to rank what they hold."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from revector.access_log import AccessLog
+from revector.blend import Blend
+from revector.embedding import QueryEncoder
+from revector.errors import EncoderError, InvalidArgumentError, StoreError
+from revector.migration.encoders import EncoderSet
+from revector.migration.ledger import Ledger
+from revector.migration.state import Phase
+from revector.ranking import Ranking
+from revector.spaces import EmbeddingSpace
+from revector.stores.base import Alias, Document, Generation, Store
+from revector.stores.index_cache import IndexCache
+
+RESCORE = 10
+"""Hits that a search embeds with the new model, at most: the ten best are what it takes to remove the dip."""
+CANDIDATES = 50
+"""Hits of each generation that compete for a blended ranking, at least."""
+
+Matrix = NDArray[np.float32]
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A document that was found.
+
+    Parameters
+    ----------
+    id : str
+    score : float
+        Higher is better. Comparable within one search, not between phases of a migration.
+    text : str
+    metadata : dict
+    generation : int
+        The generation whose space the ranking is in.
+    """
+
+    id: str
+    score: float
+    text: str
+    metadata: dict[str, Any]
+    generation: int
+
+
+@dataclass(frozen=True)
+class Route:
+    """Which generations a search reads.
+
+    Parameters
+    ----------
+    alias : Alias
+        As it was when the route was chosen.
+    phase : Phase or None
+        Phase of the migration, if there is one.
+    serving : Generation
+        The generation that the alias points at.
+    other : Generation or None
+        The migration's other generation.
+    blended : bool
+        Whether the hits of both are ranked together: documents move, and the new model is at hand.
+    """
+
+    alias: Alias
+    phase: Phase | None
+    serving: Generation
+    other: Generation | None
+    blended: bool
+
+
+class Searcher:
+    """Searches one alias of a store. Safe to share between threads.
+
+    A search chooses its route, encodes and searches without holding a transaction, and makes sure, when it reads the
+    documents it has found, that the route still holds; otherwise it starts again. Documents deleted in between are
+    left out.
+
+    Parameters
+    ----------
+    store, ledger : Store, Ledger
+        What to read.
+    encoders : EncoderSet
+        Encoders of the queries.
+    indexes : IndexCache
+        Indexes of the generations.
+    alias : str
+        Name of the collection.
+    """
+
+    def __init__(self, store: Store, ledger: Ledger, encoders: EncoderSet, indexes: IndexCache, alias: str) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._encoders = encoders
+        self._indexes = indexes
+        self._alias = alias
+        self._queries = QueryEncoder(store, encoders)
+        self._generations: dict[int, Generation] = {}
+        self.accesses = AccessLog(store)
+
+    def route(self) -> Route:
+        """Choose the generations that a search reads now."""
+        with self._store.snapshot():
+            alias, record = self._store.alias(self._alias), self._ledger.active(self._alias)
+            if alias is None:
+                raise StoreError(f"the alias {self._alias!r} does not exist in {self._store.url}")
+            serving = self._generation(alias.generation)
+            pair = () if record is None else (record.source_generation, record.target_generation)
+            others = [generation for generation in pair if generation not in (None, serving.id)]
+            other = self._generation(others[0]) if others else None
+        phase = None if record is None else record.phase
+        return Route(alias, phase, serving, other, self._blends(phase, serving, other))
+
+    def search(
+        self, queries: Sequence[str], k: int, *, rescore: int = RESCORE, write_through: bool = True
+    ) -> list[list[Hit]]:
+        """Search texts.
+
+        Parameters
+        ----------
+        queries : sequence of str
+        k : int
+            Hits a query.
+        rescore : int
+            How many of the best hits that have not moved are embedded with the new model, while documents move.
+        write_through : bool
+            Store those vectors, so that each is paid for once.
+
+        Returns
+        -------
+        list of list of Hit
+            For each query, best first.
+
+        Raises
+        ------
+        EncoderError
+            The model of the serving generation is not at hand, nor another one with a map to its space.
+        """
+        _check_k(k)
+        if not queries:
+            return []
+        return self._steadily(lambda route: self._search(route, queries, k, rescore, write_through))
+
+    def search_vectors(self, vectors: Matrix, space: EmbeddingSpace, k: int) -> list[list[Hit]]:
+        """Search vectors of the serving space, shape (q, d).
+
+        Raises
+        ------
+        SpaceMismatchError
+            They come from another space; the message names the model that is needed.
+        ShapeError, NumericalError
+            They have another dimension, or hold NaN or infinity.
+        """
+        _check_k(k)
+
+        def attempt(route: Route) -> list[list[Hit]] | None:
+            route.serving.space.require(space, purpose="query vectors of this collection")
+            return self._search_alone(route, vectors, k)
+
+        return self._steadily(attempt)
+
+    def _steadily(self, attempt: Callable[[Route], list[list[Hit]] | None]) -> list[list[Hit]]:
+        """Try until the route that an attempt started with held to its end."""
+        while True:
+            route = self.route()
+            try:
+                found = attempt(route)
+            except StoreError:
+                if self.route() == route:
+                    raise
+                continue  # its generation was dropped
+            if found is not None:
+                return found
+
+    def _generation(self, generation: int) -> Generation:
+        """Return a generation; it never changes, and its number is never used again."""
+        found = self._generations.get(generation)
+        if found is None:
+            found = self._generations[generation] = self._store.generation(generation)
+        return found
+
+    def _blends(self, phase: Phase | None, serving: Generation, other: Generation | None) -> bool:
+        """Tell whether both generations are read.
+
+        While documents move, both are. Once all have, the old generation serves, alone and complete, until the
+        cut-over; but without its model, mapped queries would be worse than before, so that the blend goes on.
+        """
+        if other is None or self._encoders.find(other) is None:
+            return False
+        return phase is Phase.FILLING or (phase is Phase.PROVING and self._encoders.find(serving) is None)
+
+    def _search(
+        self, route: Route, queries: Sequence[str], k: int, rescore: int, write_through: bool
+    ) -> list[list[Hit]] | None:
+        """Search by a route; ``None`` if it no longer holds."""
+        vectors = self._queries.encode(queries, route.serving, route.other)
+        if not route.blended or route.other is None:
+            return self._search_alone(route, vectors, k)
+        new_vectors = self._queries.encode(queries, route.other, None)
+        blend = Blend(self._store, route.serving, route.other, vectors, new_vectors)
+        blend.recall(self._indexes, max(k, rescore, CANDIDATES))
+        with self._store.snapshot():
+            if self.route() != route:
+                return None
+            blend.read()
+        if rescore > 0:
+            self._rescore(blend, route.other, rescore, write_through)
+        rankings = blend.rank(k)
+        return [self._hits(ranked, blend.documents, blend.generation_of) for ranked in rankings]
+
+    def _search_alone(self, route: Route, vectors: Matrix, k: int) -> list[list[Hit]] | None:
+        """Search the serving generation; ``None`` if it no longer serves."""
+        scores, keys = self._indexes.index(route.serving).search(vectors, k)
+        with self._store.snapshot():
+            if self.route() != route:
+                return None
+            found = self._store.documents_by_key(np.unique(keys[keys >= 0]))
+        documents = {document.key: document for document in found}
+        rankings = zip(keys, scores.astype(np.float64), strict=True)
+        return [self._hits(ranked, documents, lambda _: route.serving.id) for ranked in rankings]
+
+    def _rescore(self, blend: Blend, target: Generation, budget: int, write_through: bool) -> None:
+        """Rescore the best hits that have not moved; the answer does not depend on it."""
+        encoder = self._encoders.require(target, purpose="re-scoring")
+        try:
+            rows = blend.rescore(encoder, budget)
+            if write_through and rows:
+                with self._store.transaction():
+                    self._store.put_vectors(target.id, rows)
+                    self._ledger.complete(target.id, {row.key: row.content_hash for row in rows})
+        except (EncoderError, StoreError) as error:
+            _log.warning("a search went on without re-scoring or writing its vectors through: %s", error)
+
+    def _hits(
+        self, ranked: Ranking, documents: Mapping[int, Document], generation_of: Callable[[int], int]
+    ) -> list[Hit]:
+        """Turn keys into hits, without documents that are gone, and count the access."""
+        pairs = [
+            (key, score) for key, score in zip(*(part.tolist() for part in ranked), strict=True) if key in documents
+        ]
+        self.accesses.add([key for key, _ in pairs])
+        return [
+            Hit(documents[key].id, score, documents[key].text, documents[key].metadata, generation_of(key))
+            for key, score in pairs
+        ]
+
+
+def _check_k(k: int) -> None:
+    if k < 1:
+        raise InvalidArgumentError(f"k is {k}, expected at least 1")

@@ -1,0 +1,129 @@
+"""A crash at every single write: before each SQL statement that writes, and before each commit, of each verb."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import sqlalchemy as sa
+
+from revector.migration.state import Phase
+from revector.migration.strategies.background import Background
+from worlds import World
+
+
+class Crash(BaseException):
+    """Stands for the end of the process: nothing catches it by accident."""
+
+
+class CrashingWrites:
+    """Raises `Crash` in place of the n-th write of a database."""
+
+    def __init__(self, world, after):
+        self.left = after
+        engine = world.store.database._engine
+        sa.event.listen(engine, "before_cursor_execute", self._statement)
+        sa.event.listen(engine, "commit", self._commit)
+
+    def _statement(self, connection, cursor, statement, parameters, context, executemany):
+        if statement.lstrip().split(None, 1)[0] in ("INSERT", "UPDATE", "DELETE"):
+            self._count()
+
+    def _commit(self, connection):
+        self._count()
+
+    def _count(self):
+        self.left -= 1
+        if self.left == 0:
+            raise Crash
+
+
+def _prepared(path, phase):
+    world = World.create(path, 6)
+    reach = {
+        Phase.PLANNED: World.plan,
+        Phase.FILLING: World.started,
+        Phase.PROVING: World.proving,
+        Phase.SERVING: World.serving,
+    }
+    migration = reach[phase](world, strategy=Background(batch=3), retention_seconds=0)
+    if phase is Phase.PROVING:
+        migration.verify()
+    world.close()
+
+
+def _write(world):
+    world.write({"d1": "changed", "more": "text"})
+
+
+def _write_later(world):
+    world.write({"d1": "changed", "more": "text"}, encoders=[])
+
+
+STEPS = {
+    "start": (Phase.PLANNED, lambda world: world.active().start()),
+    "run": (Phase.FILLING, lambda world: world.active().run()),
+    "write while filling": (Phase.FILLING, _write),
+    "write without models": (Phase.SERVING, _write_later),
+    "delete": (Phase.SERVING, lambda world: world.delete("d1", "d2")),
+    "verify": (Phase.PROVING, lambda world: world.active().verify()),
+    "cutover": (Phase.PROVING, lambda world: world.active().cutover()),
+    "rollback": (Phase.SERVING, lambda world: world.active().rollback()),
+    "retire": (Phase.SERVING, lambda world: world.active().retire(confirm=True)),
+}
+
+
+def _facts(world):
+    """What must change together: phase, alias, documents, generations."""
+    record = world.ledger.active("live")
+    alias = world.store.alias("live")
+    return (
+        record and (record.phase, record.alias_version, record.target_generation),
+        alias,
+        world.store.document_ids(),
+        [generation.id for generation in world.store.generations()],
+        len(world.ledger.events(1)),
+    )
+
+
+def _assert_sound(world):
+    """The served generation is complete, alias and phase agree, events and phase agree."""
+    record = world.ledger.record(1)
+    assert world.served == record.serving_generation
+    assert world.ledger.events(1)[-1].to_phase is record.phase
+    waiting = world.ledger.counts(world.served).outstanding
+    assert len(world.store.stale_keys(world.served)) == waiting
+    for generation in world.store.generations():
+        found = world.store.stale_keys(generation.id)
+        asked = world.ledger.counts(generation.id).outstanding
+        assert len(found) == asked, "a document without a vector has no job"
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_crash_at_any_write_leaves_a_sound_collection_and_the_step_can_be_repeated(tmp_path, step):
+    phase, act = STEPS[step]
+    _prepared(tmp_path / "before.db", phase)
+    for after in range(1, 200):
+        path = tmp_path / f"{after}.db"
+        shutil.copy(tmp_path / "before.db", path)
+        world = World.open(path)
+        before = _facts(world)
+        crashing = CrashingWrites(world, after)
+        try:
+            act(world)
+        except Crash:
+            world.close()
+        else:
+            world.close()
+            assert after > 1
+            break
+        world = World.open(path)
+        _assert_sound(world)
+        if step != "run":  # which is many transactions; every other step is one
+            assert _facts(world) == before
+        act(world)
+        _assert_sound(world)
+        world.close()
+    else:
+        pytest.fail("the step never ended")
+    assert crashing.left > 0

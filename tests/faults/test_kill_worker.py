@@ -1,0 +1,88 @@
+"""kill -9 of a worker at a random moment, twenty times in a row, then resume."""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+import signal
+import time
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from revector.migration.strategies.background import Background
+from revector.stores.base import content_hash
+from revector.testing import RecordingEncoder
+from worlds import ALIAS, NEW, OLD, World
+
+DOCUMENTS, BATCH, KILLS = 2000, 8, 20
+
+
+class Slow:
+    """The new encoder, at a pace that leaves time to be killed."""
+
+    space, source = NEW.space, None
+
+    def encode(self, texts, *, kind="document"):
+        time.sleep(0.002)
+        return NEW.encode(texts, kind=kind)
+
+
+def _work(path, record):
+    world = World.open(path)
+    world.encoders.add(RecordingEncoder(Slow(), record))
+    world.active().run()
+
+
+@pytest.fixture
+def processes():
+    """Processes of a fork server: born in milliseconds, without this process's threads and connections."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["revector.migration.migration", "revector.stores.sqlite", "worlds"])
+    return context
+
+
+def _served_as_before(path, expected):
+    world = World.open(path)
+    found = world.vectors(world.store.alias(ALIAS).generation)
+    world.close()
+    assert found.keys() == expected.keys()
+    np.testing.assert_array_equal(np.array([found[id_] for id_ in expected]), np.array(list(expected.values())))
+
+
+def _kill_at_a_random_moment(processes, path, record, rng):
+    worker = processes.Process(target=_work, args=(path, record))
+    done = len(record.read_bytes())
+    worker.start()
+    while worker.is_alive() and len(record.read_bytes()) == done:  # until it has embedded something
+        time.sleep(0.001)
+    time.sleep(rng.uniform(0, 0.1))
+    worker.kill()
+    worker.join()
+    assert worker.exitcode in (-signal.SIGKILL, 0)
+    return worker.exitcode != 0
+
+
+def test_resume_after_twenty_kills_embeds_nothing_twice_but_the_batch_in_flight(tmp_path, processes):
+    path, record, rng = tmp_path / "world.db", tmp_path / "record", random.Random(7)
+    record.touch()
+    world = World.create(path, DOCUMENTS)
+    world.started(strategy=Background(batch=BATCH))
+    world.close()
+    expected = {f"d{place}": OLD.encode([f"text number {place}"])[0] for place in range(DOCUMENTS)}
+
+    kills = 0
+    for _ in range(KILLS):
+        kills += _kill_at_a_random_moment(processes, path, record, rng)
+        _served_as_before(path, expected)
+    _work(path, record)
+
+    world = World.open(path)
+    world.assert_exact(world.active().record.target_generation, NEW)
+    counts = Counter(record.read_text().split())
+    assert counts.keys() == {content_hash(f"text number {place}") for place in range(DOCUMENTS)}
+    assert sum(counts.values()) - DOCUMENTS <= kills * BATCH
+    assert kills == KILLS, "the worker was done too early for the test to mean anything"
+    assert world.store.database.check() == []
+    world.close()

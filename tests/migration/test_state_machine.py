@@ -1,0 +1,189 @@
+"""Any order of verbs, writes and interruptions: the invariants hold after each step."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from revector.errors import GateRefusedError, IllegalTransitionError, LedgerConflictError, MigrationError
+from revector.migration.state import TRANSITIONS, Phase
+from revector.migration.strategies.background import Background
+from worlds import NEW, OLD, World
+
+IDS = st.sampled_from([f"d{place}" for place in range(8)])
+TEXTS = st.sampled_from(["", "one", "two words", "three of them"])
+ENCODERS = st.sampled_from([(OLD, NEW), (OLD,), (NEW,), ()])
+
+
+class MigrationMachine(RuleBasedStateMachine):
+    """A collection, a model of its texts, and whichever migration it has."""
+
+    def __init__(self):
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.texts = {}
+
+    @initialize()
+    def create(self):
+        self.world = World.create(self.folder / "world.db")
+        self.migration = None
+
+    @property
+    def phase(self):
+        return self.migration.phase if self.migration else None
+
+    @rule(id_=IDS, text=TEXTS, encoders=ENCODERS)
+    def write(self, id_, text, encoders):
+        self.world.write({id_: text}, encoders=encoders)
+        self.texts[id_] = text
+
+    @precondition(lambda self: self.texts)
+    @rule(data=st.data())
+    def delete(self, data):
+        id_ = data.draw(st.sampled_from(sorted(self.texts)))
+        self.world.delete(id_)
+        del self.texts[id_]
+
+    @rule()
+    def plan(self):
+        serving = self.world.store.generation(self.world.served).space
+        encoder = OLD if serving == NEW.space else NEW
+        try:
+            self.migration = self.world.plan(encoder, strategy=Background(batch=2), retention_seconds=0)
+        except LedgerConflictError:
+            assert self.phase not in (None, Phase.RETIRED)
+        else:
+            assert self.phase is Phase.PLANNED
+
+    def _attempt(self, wanted, verb):
+        """Do a verb: it leads to the phase, or is refused and changes none."""
+        before = self.phase
+        try:
+            verb()
+        except IllegalTransitionError:
+            assert wanted not in TRANSITIONS[before]
+        except GateRefusedError:
+            pass
+        else:
+            assert self.phase is wanted
+            return
+        assert self.phase is before
+
+    @precondition(lambda self: self.migration)
+    @rule()
+    def start(self):
+        self._attempt(Phase.FILLING, self.migration.start)
+
+    @precondition(lambda self: self.migration)
+    @rule(batches=st.integers(1, 4) | st.none())
+    def run(self, batches):
+        stop, left = threading.Event(), batches
+
+        def count(progress):
+            nonlocal left
+            left = left and left - 1
+            if left == 0:
+                stop.set()
+
+        try:
+            self.migration.run(on_progress=count, stop=stop)
+        except MigrationError:
+            assert self.migration.record.paused or self.phase in (Phase.PLANNED, Phase.ROLLED_BACK, Phase.RETIRED)
+
+    @precondition(lambda self: self.phase is Phase.PROVING)
+    @rule()
+    def verify(self):
+        self.migration.verify()
+
+    @precondition(lambda self: self.migration)
+    @rule()
+    def cutover(self):
+        self._attempt(Phase.SERVING, self.migration.cutover)
+
+    @precondition(lambda self: self.phase in (Phase.FILLING, Phase.PROVING))
+    @rule()
+    def finish(self):
+        self.migration.resume()
+        self.migration.run()
+        self.migration.verify()
+        self.migration.cutover()
+        assert self.phase is Phase.SERVING
+
+    @precondition(lambda self: self.migration)
+    @rule()
+    def rollback(self):
+        self._attempt(Phase.ROLLED_BACK, self.migration.rollback)
+
+    @precondition(lambda self: self.migration)
+    @rule(confirm=st.booleans())
+    def retire(self, confirm):
+        self._attempt(Phase.RETIRED, lambda: self.migration.retire(confirm=confirm))
+
+    @precondition(lambda self: self.migration)
+    @rule()
+    def pause(self):
+        self.migration.pause()
+
+    @precondition(lambda self: self.migration)
+    @rule()
+    def resume(self):
+        self.migration.resume()
+
+    @rule()
+    def reopen(self):
+        """Close the process, open the collection in another."""
+        self.world.close()
+        self.world = World.open(self.folder / "world.db")
+        self.migration = self.world.active() if self.phase_is_open else None
+
+    @property
+    def phase_is_open(self):
+        return self.world.ledger.active("live") is not None
+
+    @invariant()
+    def documents_are_the_texts_written(self):
+        assert {d.id: d.text for batch in self.world.store.scan_documents() for d in batch} == self.texts
+
+    @invariant()
+    def alias_and_phase_agree(self):
+        if self.migration:
+            assert self.world.served == self.migration.record.serving_generation
+
+    @invariant()
+    def whatever_has_no_vector_has_a_job(self):
+        store = self.world.store
+        for generation in store.generations():
+            stale = len(store.stale_keys(generation.id))
+            assert stale == self.world.ledger.counts(generation.id).outstanding
+
+    @invariant()
+    def every_other_vector_is_that_of_its_text(self):
+        store = self.world.store
+        for generation in store.generations():
+            encoder = OLD if generation.space == OLD.space else NEW
+            stale = set(store.stale_keys(generation.id).tolist())
+            for keys, vectors in store.scan_vectors(generation.id):
+                for document, vector in zip(store.documents_by_key(keys), vectors, strict=True):
+                    assert document.key in stale or (vector == encoder.encode([document.text])[0]).all()
+
+    @invariant()
+    def no_generation_is_forgotten(self):
+        live = 1 + (self.phase is not None and self.migration.record.target_generation is not None)
+        assert len(self.world.store.generations()) == (1 if self.phase in (None, Phase.RETIRED) else live)
+
+    def teardown(self):
+        if hasattr(self, "world"):
+            self.world.close()
+        shutil.rmtree(self.folder)
+
+
+MigrationMachine.TestCase.settings = settings(
+    max_examples=20, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+)
+TestMigrationMachine = MigrationMachine.TestCase

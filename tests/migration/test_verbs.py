@@ -1,0 +1,439 @@
+from __future__ import annotations
+
+import json
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from revector.errors import (
+    EncoderError,
+    GateRefusedError,
+    IllegalTransitionError,
+    LedgerConflictError,
+    MigrationError,
+    ShapeError,
+    SpaceMismatchError,
+    StaleAliasError,
+    StoreError,
+)
+from revector.migration.encoders import EncoderSet
+from revector.migration.migration import Migration
+from revector.migration.state import Phase
+from revector.migration.strategies.background import Background
+from revector.migration.writes import write_documents
+from revector.stores.base import VectorRow
+from revector.testing import HashEncoder
+from worlds import ALIAS, NEW, OLD, World
+
+OTHER = HashEncoder(10, seed=3, name="other")
+
+
+class BadTexts:
+    """The new encoder, refusing texts with the word bad."""
+
+    space, source = NEW.space, None
+
+    def encode(self, texts, *, kind="document"):
+        if any("bad" in text for text in texts):
+            raise EncoderError("a bad text")
+        return NEW.encode(texts, kind=kind)
+
+
+@pytest.fixture(autouse=True)
+def _no_wait(monkeypatch):
+    monkeypatch.setattr("revector.migration.jobs.RETRY_SECONDS", 0.0)
+
+
+def test_a_collection_moves_to_the_new_space_and_the_old_one_goes(world):
+    migration = world.serving()
+    world.assert_exact(world.served, NEW)
+    migration.retire(confirm=True, force=True)
+    assert [generation.space for generation in world.store.generations()] == [NEW.space]
+    assert world.active() is None
+    names = [event.name for event in world.ledger.events(migration.record.id)]
+    assert names == ["plan", "start", "filled", "verify", "cutover", "retire"]
+
+
+def test_a_plan_writes_no_generation(world):
+    migration = world.plan()
+    assert len(world.store.generations()) == 1
+    status = migration.status()
+    assert (status.phase, status.share, status.target_generation) == (Phase.PLANNED, 0.0, None)
+
+
+def test_an_empty_collection_moves_too(empty_world):
+    migration = empty_world.serving()
+    assert migration.status().share == 1.0
+    empty_world.write({"first": "text"})
+    empty_world.assert_exact(empty_world.served, NEW)
+    migration.rollback()
+    empty_world.assert_exact(empty_world.served, OLD)
+
+
+def test_the_present_space_is_no_target(world):
+    with pytest.raises(MigrationError, match="already"):
+        world.plan(HashEncoder(8, seed=1, name="renamed"))
+
+
+def test_a_collection_must_exist(world):
+    with pytest.raises(StoreError, match="ghost"):
+        Migration.plan(world.store, world.ledger, "ghost", NEW)
+
+
+@pytest.mark.parametrize("reach", [World.plan, World.started, World.proving, World.serving])
+def test_a_second_migration_is_refused_while_the_first_lasts(world, reach):
+    reach(world)
+    with pytest.raises(LedgerConflictError, match="retire"):
+        world.plan(OTHER)
+
+
+def test_the_next_migration_follows_a_retired_one(world):
+    world.serving().retire(confirm=True, force=True)
+    world.encoders.add(OTHER)
+    second = world.plan(OTHER)
+    second.start()
+    second.run()
+    second.verify()
+    second.cutover()
+    world.assert_exact(world.served, OTHER)
+
+
+@pytest.mark.parametrize("verb", ["start", "cutover", "rollback", "retire"])
+def test_verbs_out_of_turn_are_refused_and_change_nothing(world, verb):
+    migration = world.serving() if verb == "start" else world.plan()
+    if verb == "rollback":
+        migration.rollback()
+    before = migration.record
+    with pytest.raises(IllegalTransitionError):
+        getattr(migration, verb)()
+    assert migration.record == before
+
+
+@pytest.mark.parametrize("verb", ["run", "verify"])
+def test_work_before_the_start_is_refused(world, verb):
+    with pytest.raises(MigrationError, match="planned"):
+        getattr(world.plan(), verb)()
+
+
+def test_verification_before_the_generation_is_full_is_refused(world):
+    with pytest.raises(MigrationError, match="filling"):
+        world.started().verify()
+
+
+def test_another_process_goes_on_with_a_migration(world):
+    world.started(strategy=Background(batch=7))
+    elsewhere = World.open(world.store.database.path)
+    migration = elsewhere.active()
+    migration.run()
+    assert migration.phase is Phase.PROVING
+    elsewhere.close()
+
+
+def test_status_is_json(world):
+    text = json.dumps(world.serving().status().to_json())
+    assert json.loads(text)["phase"] == "serving"
+
+
+# Cut-over
+
+
+def test_cutover_waits_for_every_document(world):
+    migration = world.proving()
+    migration.verify()
+    world.write({"late": "written without the new model"}, encoders=[OLD])
+    with pytest.raises(GateRefusedError, match="1 documents wait"):
+        migration.cutover()
+    migration.run()
+    migration.cutover()
+    world.assert_exact(world.served, NEW)
+
+
+def test_cutover_wants_a_verification(world):
+    migration = world.proving()
+    with pytest.raises(GateRefusedError, match="not verified"):
+        migration.cutover()
+    assert migration.phase is Phase.PROVING
+
+
+def test_cutover_wants_a_verification_that_passed(world):
+    def doubt(*args, **options):
+        return SimpleNamespace(passed=False, reasons=("it looks wrong",), details={})
+
+    migration = world.proving(verifier=doubt)
+    migration.verify()
+    with pytest.raises(GateRefusedError, match="it looks wrong"):
+        migration.cutover()
+
+
+def test_cutover_wants_a_verification_of_what_is_there_now(world, monkeypatch):
+    monkeypatch.setattr("revector.migration.gates.STALE_VERIFICATION_VECTORS", 5)
+    migration = world.proving()
+    migration.verify()
+    world.write({f"late{place}": f"late text {place}" for place in range(10)})
+    with pytest.raises(GateRefusedError, match="since the last verification"):
+        migration.cutover()
+    migration.verify()
+    migration.cutover()
+
+
+def test_a_few_writes_do_not_outdate_a_verification(world):
+    migration = world.proving()
+    migration.verify()
+    world.write({"late": "late text"})
+    migration.cutover()
+    world.assert_exact(world.served, NEW)
+
+
+def test_documents_that_failed_stop_the_cutover_until_they_are_accepted(world):
+    world.write({"bad one": "a bad text"})
+    world.encoders.add(BadTexts())
+    migration = world.started(encoder=BadTexts(), verifier=None)
+    migration.run()
+    assert migration.phase is Phase.PROVING
+    (failure,) = migration.failures()
+    assert (failure.id, failure.error) == ("bad one", "a bad text")
+    migration.verify()
+    with pytest.raises(GateRefusedError, match="1 documents could not be embedded"):
+        migration.cutover()
+    migration.cutover(accept_failed=True)
+    assert len(world.vectors(world.served)) == 40
+
+
+def test_documents_that_failed_can_be_tried_again(world):
+    world.write({"bad one": "a bad text"})
+    migration = world.started(encoder=BadTexts())
+    migration.run()
+    world.encoders.add(NEW)
+    assert migration.retry_failed() == 1
+    migration.run()
+    migration.verify()
+    migration.cutover()
+    world.assert_exact(world.served, NEW)
+
+
+def test_the_real_verifier_finds_vectors_that_are_not_what_the_model_gives(world):
+    migration = world.proving(verifier=None)
+    target = migration.record.target_generation
+    (document,) = world.store.documents(["d1"])
+    rows = [VectorRow(document.key, document.content_hash, NEW.encode(["something else"])[0])]
+    world.store.put_vectors(target, rows)
+    assert not migration.verify().passed
+    with pytest.raises(GateRefusedError, match="the last verification failed"):
+        migration.cutover()
+
+
+def _move_alias(world):
+    alias = world.store.alias(ALIAS)
+    world.store.swap_alias(ALIAS, alias.generation, alias.version)
+
+
+def test_start_notices_that_somebody_moved_the_alias(world):
+    migration = world.plan()
+    _move_alias(world)
+    with pytest.raises(StaleAliasError):
+        migration.start()
+    assert len(world.store.generations()) == 1
+
+
+def test_cutover_and_rollback_notice_that_somebody_moved_the_alias(world):
+    migration = world.proving()
+    migration.verify()
+    before = world.store.alias(ALIAS)
+    _move_alias(world)
+    with pytest.raises(StaleAliasError) as caught:
+        migration.cutover()
+    assert (caught.value.expected, caught.value.found) == (before.version, before.version + 1)
+    assert migration.phase is Phase.PROVING
+
+
+def test_rollback_notices_that_somebody_moved_the_alias(world):
+    migration = world.serving()
+    _move_alias(world)
+    with pytest.raises(StaleAliasError):
+        migration.rollback()
+    assert migration.phase is Phase.SERVING
+
+
+def test_one_of_two_cutovers_wins(world):
+    migration = world.proving()
+    migration.verify()
+    outcomes = []
+
+    def cut():
+        try:
+            migration.cutover()
+        except IllegalTransitionError as error:
+            outcomes.append(error)
+
+    threads = [threading.Thread(target=cut) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(outcomes) == 1
+    assert world.store.alias(ALIAS).version == 2
+
+
+# Rollback
+
+
+@pytest.mark.parametrize("reach", [World.plan, World.started, World.proving, World.serving])
+def test_rollback_leads_back_to_the_old_generation_from_every_phase(world, reach):
+    before = world.store.alias(ALIAS).generation
+    reach(world).rollback()
+    assert world.served == before
+    world.assert_exact(before, OLD)
+
+
+@pytest.mark.parametrize("reach", [World.plan, World.started, World.proving, World.serving])
+def test_a_migration_starts_again_after_a_rollback(world, reach):
+    migration = reach(world)
+    migration.rollback()
+    world.write({"d1": "changed while rolled back", "more": "text"})
+    world.delete("d2")
+    migration.start()
+    migration.run()
+    with pytest.raises(GateRefusedError, match="not verified"):
+        migration.cutover()
+    migration.verify()
+    migration.cutover()
+    world.assert_exact(world.served, NEW)
+    world.assert_exact(migration.record.source_generation, OLD)
+
+
+def test_rollback_embeds_first_what_was_written_without_the_old_model(world):
+    migration = world.serving()
+    world.write({"late": "text", "d1": "changed"}, encoders=[NEW])
+    migration.rollback()
+    world.assert_exact(world.served, OLD)
+
+
+def test_rollback_without_the_old_model_names_it(world):
+    world.serving()
+    world.write({"late": "text"}, encoders=[NEW])
+    migration = world.active(EncoderSet([NEW]))
+    with pytest.raises(EncoderError, match="old"):
+        migration.rollback()
+    assert migration.phase is Phase.SERVING
+
+
+def test_rollback_needs_no_model_when_nothing_waits_for_it(world):
+    world.serving()
+    world.active(EncoderSet()).rollback()
+    world.assert_exact(world.served, OLD)
+
+
+def test_run_catches_up_with_writes_that_lacked_a_model(world):
+    migration = world.serving()
+    world.write({"late": "text"}, encoders=[])
+    migration.run()
+    world.assert_exact(migration.record.source_generation, OLD)
+    world.assert_exact(world.served, NEW)
+
+
+def test_run_after_cutover_needs_no_new_model_that_is_idle(world):
+    migration = world.serving()
+    migration.run()
+    assert migration.phase is Phase.SERVING
+
+
+# Retire
+
+
+def test_retire_must_be_confirmed_and_waits_for_the_retention_period(world):
+    migration = world.serving(retention_seconds=60)
+    with pytest.raises(GateRefusedError, match="confirm=True") as caught:
+        migration.retire()
+    assert len(caught.value.reasons) == 2
+    with pytest.raises(GateRefusedError, match="retention"):
+        migration.retire(confirm=True)
+    assert len(world.store.generations()) == 2
+    assert migration.status().retention_ends == pytest.approx(time.time() + 60, abs=10)
+
+
+def test_retire_after_the_retention_period(world):
+    migration = world.serving(retention_seconds=0)
+    migration.retire(confirm=True)
+    assert migration.status().to_json()["serving_generation"] == world.served
+    world.assert_exact(world.served, NEW)
+    assert world.ledger.counts(migration.record.source_generation).total == 0
+
+
+@pytest.mark.parametrize("reach", [World.plan, World.started, World.serving])
+def test_retire_after_a_rollback_drops_the_new_generation(world, reach):
+    migration = reach(world)
+    migration.rollback()
+    migration.retire(confirm=True)
+    assert [generation.space for generation in world.store.generations()] == [OLD.space]
+    assert migration.status().serving_generation == world.served
+    world.assert_exact(world.served, OLD)
+
+
+# Pause
+
+
+def test_a_paused_migration_does_not_run(world):
+    migration = world.started()
+    migration.pause()
+    with pytest.raises(MigrationError, match="resume"):
+        migration.run()
+    migration.resume()
+    migration.run()
+    assert migration.phase is Phase.PROVING
+
+
+@pytest.mark.parametrize("verb", ["pause", "rollback"])
+def test_a_running_worker_stops_when_somebody_else_says_so(world, verb):
+    migration = world.started(strategy=Background(batch=4))
+    elsewhere = World.open(world.store.database.path)
+    verbs = iter([getattr(elsewhere.active(), verb)])
+    migration.run(on_progress=lambda progress: progress.done == 8 and next(verbs, bool)())
+    assert migration.status().target_jobs.done == 8
+    assert migration.phase is (Phase.FILLING if verb == "pause" else Phase.ROLLED_BACK)
+    elsewhere.close()
+
+
+# Writes
+
+
+@pytest.mark.parametrize("reach", [World.started, World.proving, World.serving])
+def test_writes_reach_both_generations(world, reach):
+    migration = reach(world)
+    world.write({"d1": "changed", "more": "text"})
+    world.delete("d2")
+    migration.run()
+    world.assert_exact(migration.record.source_generation, OLD)
+    world.assert_exact(migration.record.target_generation, NEW)
+
+
+def test_writes_after_retirement_make_new_vectors_only(world):
+    world.serving(retention_seconds=0).retire(confirm=True)
+    world.write({"more": "text"})
+    assert [info.model for info in world.store.vector_info(world.served, ["more"])] == ["new"]
+    assert len(world.store.generations()) == 1
+
+
+def test_a_write_with_vectors_of_a_generation_that_has_gone_is_no_error(world):
+    migration = world.serving(retention_seconds=0)
+    source = migration.record.source_generation
+    rows = {source: OLD.encode(["text"]), world.served: NEW.encode(["text"])}
+    migration.retire(confirm=True)
+    write_documents(world.store, world.ledger, ALIAS, ["more"], ["text"], vectors=rows)
+    world.assert_exact(world.served, NEW)
+
+
+def test_a_write_with_another_number_of_vectors_writes_nothing(world):
+    with pytest.raises(ShapeError, match="1 vectors for 2 documents"):
+        write_documents(
+            world.store, world.ledger, ALIAS, ["x", "y"], ["1", "2"], vectors={world.served: OLD.encode(["1"])}
+        )
+    assert world.store.count_documents() == 40
+
+
+def test_the_wrong_encoder_can_not_fill(world):
+    migration = world.started()
+    world.encoders._by_space[NEW.space.fingerprint] = OTHER
+    with pytest.raises(SpaceMismatchError):
+        migration.run()

@@ -1,0 +1,82 @@
+"""The architecture, held to by tests: what may import what, and what an import costs."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[2] / "src" / "revector"
+
+# Rooms, lowest first; a room may import those of lower levels and its own.
+LEVELS = [
+    {"_core"},
+    {"errors", "_arrays", "spaces", "similarity", "mapping", "index", "fusion", "ranking"},
+    {"encoders", "database", "testing"},
+    {"stores"},
+    {"migration", "evaluation"},
+    {"access_log", "blend", "collection", "embedding", "search"},
+    {"demo", "cli", "__main__"},
+]
+FACES = {"__init__", "similarity", "mapping", "index", "encoders"}
+
+
+def modules():
+    return sorted(p for p in SOURCE.rglob("*.py") if "__pycache__" not in p.parts)
+
+
+def room(path):
+    first = path.relative_to(SOURCE).parts[0]
+    return first.removesuffix(".py")
+
+
+def level(name):
+    return next(i for i, rooms in enumerate(LEVELS) if name in rooms)
+
+
+def imported_rooms(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = (
+                [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "revector" else [node.module]
+            )
+        else:
+            continue
+        yield from (name.split(".")[1] for name in names if name and name.startswith("revector."))
+
+
+def test_every_module_has_a_room():
+    for path in modules():
+        if room(path) != "__init__":
+            level(room(path))
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(SOURCE)))
+def test_imports_lead_downwards(path):
+    own = room(path)
+    if own == "__init__":
+        return
+    above = {
+        name
+        for name in imported_rooms(path)
+        if name != "errors" and not name.startswith("__") and level(name) > level(own)
+    }
+    assert not above, f"{own} imports {above} from above itself"
+
+
+def test_only_the_faces_touch_the_core():
+    users = {room(path) for path in modules() if "_core" in set(imported_rooms(path))}
+    assert users <= FACES
+
+
+def test_importing_the_package_loads_numpy_and_the_core_alone():
+    code = (
+        "import sys, numpy; before = set(sys.modules); import revector; "
+        "print(*sorted({m.split('.')[0] for m in set(sys.modules) - before}))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    third_party = set(run.stdout.split()) - set(sys.stdlib_module_names) - {"numpy", "revector"}
+    assert not third_party
