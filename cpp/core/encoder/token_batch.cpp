@@ -40,8 +40,9 @@ void TokenBatch::require_valid(std::size_t vocabulary, std::size_t max_length) c
 std::vector<Chunk> plan_chunks(const TokenBatch& batch, std::size_t target) {
   std::vector<std::size_t> order(batch.n_texts());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return batch.length(a) > batch.length(b); });
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return batch.length(a) != batch.length(b) ? batch.length(a) > batch.length(b) : a < b;
+  });
   std::vector<Chunk> chunks;
   for (std::size_t text : order) {
     const std::size_t length = batch.length(text);
