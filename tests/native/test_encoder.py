@@ -131,7 +131,7 @@ def test_one_thread_gives_the_same_rows(minilm_folder, minilm, texts):
     np.testing.assert_array_equal(alone.encode(texts[40:72]), minilm.encode(texts[40:72]))
 
 
-@pytest.mark.parametrize("texts", ["a text", b"bytes", [b"bytes"], ["fine", None], ["fine", 3]])
+@pytest.mark.parametrize("texts", ["a text", b"bytes", [b"bytes"], ["fine", None], ["fine", 3], None, 7])
 def test_what_is_not_text_is_refused(tiny, texts):
     with pytest.raises(InvalidArgumentError, match="expected"):
         tiny.encode(texts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -129,11 +129,10 @@ class Encoder:
         """
         if kind not in self._prefixes:
             raise InvalidArgumentError(f"kind is {kind!r}, expected 'document' or 'query'")
-        _require_texts(texts)
-        prefix = self._prefixes[kind]
-        out = np.empty((len(texts), self._space.dimension), np.float32)
-        for begin, end in _slices(texts):
-            out[begin:end] = self._encode_slice([prefix + text for text in texts[begin:end]], begin)
+        prefix, listed = self._prefixes[kind], _checked(texts)
+        out = np.empty((len(listed), self._space.dimension), np.float32)
+        for begin, end in _slices(listed):
+            out[begin:end] = self._encode_slice([prefix + text for text in listed[begin:end]], begin)
         return out
 
     def _encode_slice(self, texts: list[str], begin: int) -> NDArray[np.float32]:
@@ -146,15 +145,18 @@ class Encoder:
             raise EncoderError(f"of the texts from number {begin} on, {error}") from error
 
 
-def _require_texts(texts: Sequence[str]) -> None:
-    if isinstance(texts, str):
-        raise InvalidArgumentError("texts is a str, expected a sequence of them; a single text is written as [text]")
-    for i, text in enumerate(texts):
+def _checked(texts: Sequence[str]) -> list[str]:
+    if isinstance(texts, str) or not isinstance(texts, Iterable):
+        kind = type(texts).__name__
+        raise InvalidArgumentError(f"texts is {kind}, expected a sequence of str; a single text is written as [text]")
+    listed = list(texts)
+    for i, text in enumerate(listed):
         if not isinstance(text, str):
             raise InvalidArgumentError(f"texts[{i}] is {type(text).__name__}, expected str")
+    return listed
 
 
-def _slices(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
+def _slices(texts: list[str]) -> Iterator[tuple[int, int]]:
     """Ranges of texts that are tokenised together."""
     begin = characters = 0
     for i, text in enumerate(texts):
