@@ -1,6 +1,6 @@
 # The C ABI of librevector for Cython: `from revector cimport revector_normalize`.
 # Link with the flags of `python -m revector --libs`. Nothing here raises; check the returned status.
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 
 
 cdef extern from "revector/revector.h" nogil:
@@ -66,3 +66,17 @@ cdef extern from "revector/revector.h" nogil:
                                          size_t ef, float* scores, int64_t* labels)
     revector_status revector_hnsw_get_vectors(const revector_hnsw* index, const int64_t* labels, size_t n, float* out)
     revector_status revector_hnsw_size(const revector_hnsw* index, size_t* out)
+
+    ctypedef struct revector_encoder:
+        pass
+    ctypedef struct revector_encoder_info:
+        size_t dimension
+        size_t vocabulary
+        size_t max_length
+        int normalized
+
+    revector_status revector_encoder_load(const char* folder, revector_encoder** out)
+    void revector_encoder_free(revector_encoder* encoder)
+    revector_status revector_encoder_describe(const revector_encoder* encoder, revector_encoder_info* out)
+    revector_status revector_encoder_encode(const revector_encoder* encoder, const int32_t* ids, const int64_t* offsets,
+                                            size_t n, float* out)
