@@ -10,8 +10,10 @@ struct revector_encoder {
 };
 
 revector_status revector_encoder_load(const char* folder, revector_encoder** out) {
-  return guard(
-      [&] { require(out, "out") = new revector_encoder{revector::Encoder::load(&require(folder, "folder"))}; });
+  return guard([&] {
+    revector_encoder*& result = require(out, "out");
+    result = new revector_encoder{revector::Encoder::load(&require(folder, "folder"))};
+  });
 }
 
 void revector_encoder_free(revector_encoder* encoder) { delete encoder; }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "check.hpp"
+#include "model_folder.hpp"
 #include "random_rows.hpp"
 #include "revector/revector.h"
 
@@ -77,8 +78,34 @@ TEST(a_graph_is_built_searched_saved_and_loaded) {
   revector_hnsw_free(index);
 }
 
+TEST(an_encoder_is_loaded_described_and_run) {
+  const TemporaryFolder folder;
+  revector_encoder* encoder = nullptr;
+  CHECK(revector_encoder_load(folder.path().c_str(), &encoder) == REVECTOR_ENCODER_ERROR);
+  CHECK(std::strstr(revector_last_error(), "model.safetensors is missing") != nullptr);
+  folder.write("model.safetensors", safetensors_of({{"embedding.weight", random_tensor({9, 5}, 1)}}));
+  CHECK(revector_encoder_load(folder.path().c_str(), &encoder) == REVECTOR_OK);
+  revector_encoder_info info{};
+  CHECK(revector_encoder_describe(encoder, &info) == REVECTOR_OK);
+  CHECK(info.dimension == 5 && info.vocabulary == 9 && info.max_length == 0 && info.normalized == 0);
+  const int32_t ids[] = {3, 8, 0};
+  const int64_t offsets[] = {0, 1, 3}, wrong[] = {0, 1, -3};
+  float out[10];
+  CHECK(revector_encoder_encode(encoder, ids, offsets, 2, out) == REVECTOR_OK);
+  for (int i = 0; i < 2; ++i) {
+    double squares = 0;
+    for (int j = 0; j < 5; ++j) squares += static_cast<double>(out[i * 5 + j]) * out[i * 5 + j];
+    CHECK_NEAR(squares, 1, 1e-6);
+  }
+  CHECK(revector_encoder_encode(encoder, ids, wrong, 2, out) == REVECTOR_INVALID_ARGUMENT);
+  revector_encoder_free(encoder);
+}
+
 TEST(null_handles_are_refused) {
   CHECK(revector_accumulator_new(4, 4, nullptr) == REVECTOR_INVALID_ARGUMENT);
+  CHECK(revector_encoder_load("/", nullptr) == REVECTOR_INVALID_ARGUMENT);
+  CHECK(revector_encoder_load(nullptr, nullptr) == REVECTOR_INVALID_ARGUMENT);
+  CHECK(revector_encoder_encode(nullptr, nullptr, nullptr, 0, nullptr) == REVECTOR_INVALID_ARGUMENT);
   CHECK(revector_map_transform(nullptr, nullptr, 0, nullptr) == REVECTOR_INVALID_ARGUMENT);
   CHECK(std::strstr(revector_last_error(), "map is NULL") != nullptr);
 }

@@ -17,9 +17,9 @@ namespace {
   throw EncoderError(path + " can not be read: " + reason);
 }
 
-/// Closes the descriptor on every way out; the mapping outlives it.
+/// Closes the descriptor on every way out; the mapping outlives it. Opening a pipe must not hold us up.
 struct Descriptor {
-  explicit Descriptor(const std::string& path) : value(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
+  explicit Descriptor(const std::string& path) : value(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {}
   ~Descriptor() {
     if (value >= 0) close(value);
   }

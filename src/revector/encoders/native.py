@@ -57,7 +57,7 @@ class Encoder:
         path_or_id: str | os.PathLike[str],
         *,
         precision: Literal["auto", "float32"] = "auto",
-        device: Literal["auto", "cpu"] = "auto",
+        device: Literal["auto", "cpu", "cuda"] = "auto",
         threads: int | None = None,
     ) -> Encoder:
         """Load a model.
@@ -69,8 +69,8 @@ class Encoder:
             (needs ``huggingface_hub``).
         precision : {"auto", "float32"}
             Arithmetic.
-        device : {"auto", "cpu"}
-            Where to compute.
+        device : {"auto", "cpu", "cuda"}
+            Where to compute; "cuda" is refused until the core can.
         threads : int, optional
             At most this many of the core's threads; all by default.
 

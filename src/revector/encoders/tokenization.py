@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Encoding, Tokenizer, normalizers
 
 from revector.encoders.folders import read_config
 from revector.errors import EncoderError
@@ -44,6 +44,8 @@ class PackedTokenizer:
         self._add_special = family == "bert" or bool(
             read_config(folder / "config.json").get("add_special_tokens", False)
         )
+        if self.lower_case:
+            _lower_case(self._tokenizer)
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self._characters: int | None = None
@@ -74,8 +76,7 @@ class PackedTokenizer:
         return np.fromiter(itertools.chain.from_iterable(ids), np.int32, int(offsets[-1])), offsets
 
     def _prepare(self, text: str) -> str:
-        cut = text if self._characters is None else text[: self._characters]
-        return cut.lower() if self.lower_case else cut
+        return text if self._characters is None else text[: self._characters]
 
     def _kept(self, encoding: Encoding) -> list[int]:
         ids: list[int] = encoding.ids
@@ -89,6 +90,15 @@ def _load(path: Path) -> Tokenizer:
         return Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises nothing narrower
         raise EncoderError(f"{path} is not a tokeniser of HF tokenizers: {error}") from error
+
+
+def _lower_case(tokenizer: Tokenizer) -> None:
+    """Lower-case texts first, unless that is done already; special tokens written in a text stay what they are."""
+    present = tokenizer.normalizer
+    if present is None:
+        tokenizer.normalizer = normalizers.Lowercase()
+    elif present.normalize_str("A") != "a":
+        tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), present])
 
 
 def _unknown_token(tokenizer: Tokenizer) -> int | None:
