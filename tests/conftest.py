@@ -16,6 +16,7 @@ from revector.demo.corpus import Corpus
 from revector.demo.docstrings import python_corpus
 from revector.demo.models import fetch_model
 from revector.errors import EncoderError
+from worlds import World
 
 StaticModelMaker = Callable[..., Path]
 
@@ -64,3 +65,19 @@ def static_model(tmp_path: Path) -> StaticModelMaker:
         return folder
 
     return make
+
+
+@pytest.fixture
+def world(tmp_path):
+    """Return a collection of 40 documents that is served in the old space."""
+    world = World.create(tmp_path / "world.db", documents=40)
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def empty_world(tmp_path):
+    """Return a collection without documents."""
+    world = World.create(tmp_path / "empty.db")
+    yield world
+    world.close()

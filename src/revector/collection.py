@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector.database import Database
-from revector.embedding import embed_documents
 from revector.encoders.base import TextEncoder
 from revector.errors import InvalidArgumentError
 from revector.evaluation.metrics import Qrels
@@ -23,7 +22,8 @@ from revector.migration.ledger import Ledger
 from revector.migration.migration import RETENTION_SECONDS, Migration
 from revector.migration.strategies.background import Background
 from revector.migration.writes import delete_documents, live_generations, write_documents
-from revector.search import RESCORE, Hit, Searcher
+from revector.search.embedding import embed_documents
+from revector.search.searcher import RESCORE, Hit, Searcher
 from revector.spaces import EmbeddingSpace
 from revector.stores.base import Document, Store, VectorInfo, content_hash
 from revector.stores.index_cache import IndexCache

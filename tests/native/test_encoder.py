@@ -162,6 +162,15 @@ def test_an_unknown_kind_is_refused(tiny):
         tiny.encode(["a"], kind="passage")
 
 
+def test_a_model_saved_again_keeps_its_space(tiny, tiny_folder):
+    config = tiny_folder / "config.json"
+    fields = json.loads(config.read_text())
+    config.write_text(json.dumps({**fields, "_name_or_path": "someone/else", "transformers_version": "9"}, indent=4))
+    tokenizer = tiny_folder / "tokenizer.json"
+    tokenizer.write_text(json.dumps({**json.loads(tokenizer.read_text()), "truncation": None, "padding": None}))
+    assert Encoder.from_pretrained(tiny_folder).space.fingerprint == tiny.space.fingerprint
+
+
 def test_the_space_is_the_content_of_the_folder_not_its_name(tiny, tiny_folder):
     assert Encoder.from_pretrained(tiny_folder).space.fingerprint == tiny.space.fingerprint
     weights = tiny_folder / "model.safetensors"

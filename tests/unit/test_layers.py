@@ -12,11 +12,11 @@ SOURCE = Path(__file__).parents[2] / "src" / "revector"
 # Rooms, lowest first; a room may import those of lower levels and its own.
 LEVELS = [
     {"_core"},
-    {"errors", "_arrays", "spaces", "similarity", "mapping", "index", "fusion", "ranking"},
+    {"errors", "_arrays", "_files", "spaces", "similarity", "mapping", "index", "fusion"},
     {"encoders", "database", "testing"},
     {"stores"},
     {"migration", "evaluation"},
-    {"access_log", "blend", "collection", "embedding", "search"},
+    {"collection", "search"},
     {"demo", "cli", "__main__"},
 ]
 FACES = {"__init__", "similarity", "mapping", "index", "encoders"}

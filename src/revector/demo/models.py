@@ -8,7 +8,6 @@ renamed into it, so that several processes can fetch at once.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 import os
@@ -22,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from revector._files import sha256_of
 from revector.errors import EncoderError, InvalidArgumentError
 
 WEIGHTS = "model.safetensors"
@@ -219,20 +219,12 @@ def _rename(staged: Path, folder: Path) -> None:
 
 
 def _require_digest(path: Path, expected: str, remedy: str) -> None:
-    found = _sha256(path)
-    if found != expected:
-        raise EncoderError(f"{path} has the SHA-256 {found[:16]}…, expected {expected[:16]}…; {remedy}")
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+        found = sha256_of(path)
     except OSError as error:
         raise EncoderError(f"{path} can not be read: {error}") from error
-    return digest.hexdigest()
+    if found != expected:
+        raise EncoderError(f"{path} has the SHA-256 {found[:16]}…, expected {expected[:16]}…; {remedy}")
 
 
 def _by_hand(model: PinnedModel) -> str:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from revector._files import sha256_of
 from revector.errors import EncoderError
 
-__all__ = ["digest_of", "locate", "prefix_for", "read_config"]
+__all__ = ["identity_of", "locate", "prefix_for", "read_config"]
 
 # What a model needs here; hubs also keep the same weights for other frameworks.
 _PATTERNS = ["*.json", "*/config.json", "model.safetensors", "*/model.safetensors", "*/tokenizer.json"]
+_DESCRIPTIVE = frozenset({"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version"})
+_SET_ASIDE = frozenset({"truncation", "padding"})
 _NAMES = {"query": ("query",), "document": ("document", "passage", "corpus")}
 
 
@@ -97,29 +99,33 @@ def prefix_for(folder: Path, kind: str) -> str:
     return prompt
 
 
-def digest_of(files: Iterable[Path], remarks: Sequence[str] = ()) -> str:
-    """Return the SHA-256 over files and over remarks on how they are used; files that do not exist are left out.
+def identity_of(weights: Path, folder: Path, *, lower_case: bool) -> str:
+    """Return the SHA-256 over what decides the numbers: weights, tokeniser, configuration.
+
+    What a file merely says about the model (its name, the library that wrote it) does not count, nor do truncation and
+    padding of tokenizer.json, which the encoder sets aside: a model that is renamed or saved again keeps its space.
+
+    Parameters
+    ----------
+    weights : Path
+        The file with the weights.
+    folder : Path
+        Where ``config.json`` and ``tokenizer.json`` lie.
+    lower_case : bool
+        Whether texts are lower-cased before they are tokenised.
 
     Raises
     ------
     EncoderError
         A file can not be read.
     """
-    digest = hashlib.sha256()
-    for path in files:
-        if path.exists():
-            digest.update(f"{path.name}={_sha256(path)}\n".encode())
-    for remark in remarks:
-        digest.update(f"{remark}\n".encode())
-    return digest.hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+        digest = hashlib.sha256(sha256_of(weights).encode())
     except OSError as error:
-        raise EncoderError(f"{path} can not be read: {error}") from error
+        raise EncoderError(f"{weights} can not be read: {error}") from error
+    for name, ignored in (("config.json", _DESCRIPTIVE), ("tokenizer.json", _SET_ASIDE)):
+        fields = read_config(folder / name)
+        kept = {key: value for key, value in fields.items() if key not in ignored}
+        digest.update(json.dumps(kept, sort_keys=True).encode())
+    digest.update(str(lower_case).encode())
     return digest.hexdigest()

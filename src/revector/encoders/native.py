@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from revector import _core
 from revector.encoders.base import Kind
-from revector.encoders.folders import digest_of, locate, prefix_for
+from revector.encoders.folders import identity_of, locate, prefix_for
 from revector.encoders.tokenization import PackedTokenizer
 from revector.errors import DeviceUnavailableError, EncoderError, InvalidArgumentError
 from revector.spaces import EmbeddingSpace
@@ -39,11 +39,10 @@ class Encoder:
         max_length = self._model.max_length or None
         self._tokenize = PackedTokenizer(transformer, self._model.family, max_length)
         self._prefixes = {"query": prefix_for(folder, "query"), "document": prefix_for(folder, "document")}
-        files = [Path(self._model.weights), transformer / "tokenizer.json", transformer / "config.json"]
         self._space = EmbeddingSpace(
             model=Path(source).name if Path(source).is_absolute() else source,
             dimension=self._model.dimension,
-            revision=digest_of(files, ["lower case"] if self._tokenize.lower_case else []),
+            revision=identity_of(Path(self._model.weights), transformer, lower_case=self._tokenize.lower_case),
             pooling=self._model.pooling,
             max_length=max_length,
             query_prefix=self._prefixes["query"],

@@ -21,6 +21,11 @@ RUNS_IN = (Phase.FILLING, Phase.PROVING, Phase.SERVING)
 OnProgress = Callable[[Progress], None]
 
 
+def source_of(store: Store, record: MigrationRecord) -> Generation:
+    """Return the old generation."""
+    return store.generation(record.source_generation)
+
+
 def target_of(store: Store, record: MigrationRecord) -> Generation:
     """Return the new generation; raise `MigrationError` if the migration has none yet."""
     if record.target_generation is None:
@@ -73,19 +78,19 @@ class Filling:
             keeper.filled()
         return report
 
-    def catch_up_source(self, stop: threading.Event) -> WorkerReport:
-        """Embed what was written without the old model, if that model is at hand."""
-        source = self._store.generation(self._ledger.record(self._id).source_generation)
-        if not self._ledger.counts(source.id).outstanding or (encoder := self._encoders.find(source)) is None:
+    def catch_up(self, generation: Generation, stop: threading.Event | None = None) -> WorkerReport:
+        """Embed what was written without a generation's model, if that model is at hand."""
+        waits = self._ledger.counts(generation.id).outstanding
+        if not waits or (encoder := self._encoders.find(generation)) is None:
             return WorkerReport(0, 0, 0, 0.0)
-        worker = Worker(
-            self._store, self._ledger, encoder, source.id, batch=self._strategy.batch, may_run=self._may_run
+        batch = self._strategy.batch
+        return Worker(self._store, self._ledger, encoder, generation.id, batch=batch, may_run=self._may_run).run(
+            stop=stop
         )
-        return worker.run(stop=stop)
 
     def complete_source(self) -> None:
         """Embed everything that was written without the old model; raise `EncoderError` if it is not at hand."""
-        source = self._store.generation(self._ledger.record(self._id).source_generation)
+        source = source_of(self._store, self._ledger.record(self._id))
         if self._is_filled(source.id):
             return
         waiting = self._ledger.counts(source.id).outstanding

@@ -10,7 +10,7 @@ from revector.encoders.base import TextEncoder
 from revector.errors import MigrationError, StaleAliasError, StoreError
 from revector.migration.bridge import Fit, fit_bridge
 from revector.migration.encoders import EncoderSet
-from revector.migration.filling import RUNS_IN, Filling, OnProgress, target_of
+from revector.migration.filling import RUNS_IN, Filling, OnProgress, source_of, target_of
 from revector.migration.gates import completeness, cutover_reasons, pass_gates, retire_reasons
 from revector.migration.ledger import Ledger, MigrationRecord
 from revector.migration.state import Phase, require_transition
@@ -162,7 +162,7 @@ class Migration:
         """
         record = self.record
         require_transition(record.phase, Phase.FILLING)
-        source = self._store.generation(record.source_generation)
+        source = source_of(self._store, record)
         larger = max(source.space.dimension, record.target_space.dimension)
         priorities = self._strategy.priorities(self._store, dimension=larger)
         with self._store.transaction():
@@ -199,7 +199,9 @@ class Migration:
             remedy = "resume() it" if record.paused else "start() it"
             raise MigrationError(f"the migration is {'paused' if record.paused else record.phase}; {remedy} first")
         stop = stop or threading.Event()
-        return self._filling.fill_target(on_progress, stop) + self._filling.catch_up_source(stop)
+        return self._filling.fill_target(on_progress, stop) + self._filling.catch_up(
+            source_of(self._store, record), stop
+        )
 
     def verify(self, *, sample: int = 200, seed: int = 0) -> VerificationResult:
         """Compare the new generation with what its model gives now; `cutover` wants this to have passed.
@@ -238,6 +240,8 @@ class Migration:
     def cutover(self, *, accept_failed: bool = False) -> None:
         """Let readers see the new generation, from one moment to the next.
 
+        Writes of the last moments that lack their new vector are embedded first, if the new model is at hand.
+
         Parameters
         ----------
         accept_failed : bool
@@ -250,6 +254,9 @@ class Migration:
         StaleAliasError
             Somebody else moved the alias.
         """
+        record = self.record
+        require_transition(record.phase, Phase.SERVING)
+        self._filling.catch_up(target_of(self._store, record))
         with self._store.transaction():
             record = self.record
             require_transition(record.phase, Phase.SERVING)

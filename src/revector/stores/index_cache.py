@@ -7,7 +7,6 @@ store, with a warning.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -18,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from revector._files import sha256_of
 from revector.errors import CorruptIndexError
 from revector.index import HnswIndex, MetricName
 from revector.spaces import EmbeddingSpace
@@ -230,7 +230,7 @@ class _IndexFile:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         graph.save(self.path)
         space, created_at = self._generation.space, self._generation.created_at
-        sidecar = _Sidecar(seq, space.fingerprint, created_at, len(graph), _digest(self.path))
+        sidecar = _Sidecar(seq, space.fingerprint, created_at, len(graph), sha256_of(self.path))
         temporary = self._sidecar.with_name(f"{self._sidecar.name}.{os.getpid()}.part")
         temporary.write_text(json.dumps(asdict(sidecar)), encoding="utf-8")
         temporary.replace(self._sidecar)
@@ -251,17 +251,9 @@ class _IndexFile:
             raise CorruptIndexError(f"{self.path} belongs to another generation")
         if sidecar.seq > last_seq:
             raise CorruptIndexError(f"{self.path} is at point {sidecar.seq}, the store only at {last_seq}")
-        if _digest(self.path) != sidecar.sha256:
+        if sha256_of(self.path) != sidecar.sha256:
             raise CorruptIndexError(f"{self.path} is not the file that was saved (SHA-256 differs)")
 
 
 def _new_graph(space: EmbeddingSpace) -> HnswIndex:
     return HnswIndex(space.dimension, metric=_METRICS[space.metric])
-
-
-def _digest(path: Path) -> str:
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            found.update(block)
-    return found.hexdigest()

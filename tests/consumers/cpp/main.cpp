@@ -1,9 +1,10 @@
-// A program that links librevector as an indexing job would: exact search, and a map between two spaces.
+// A program that links librevector as an indexing job would: exact search, a map between two spaces, and an index.
 #include <cstdio>
 #include <vector>
 
 #include "revector/device.hpp"
 #include "revector/errors.hpp"
+#include "revector/hnsw.hpp"
 #include "revector/procrustes.hpp"
 #include "revector/similarity.hpp"
 
@@ -18,6 +19,12 @@ int main() {
   pairs.add({documents.data(), 3, 2}, {turned.data(), 3, 2});
   const revector::ProcrustesMap map = pairs.solve(false);
   if (map.diagnostics().residual > 1e-3) return 2;
+
+  revector::HnswIndex index(2, revector::Metric::cosine);
+  const std::vector<std::int64_t> labels = {7, 8, 9};
+  index.add({documents.data(), 3, 2}, labels);
+  index.search({query.data(), 1, 2}, 2, 10, {scores.data(), 1, 2}, {indices.data(), 1, 2});
+  if (indices[0] != 9 || indices[1] != 8) return 4;
 
   try {
     revector::cosine_topk({query.data(), 1, 2}, {documents.data(), 3, 2}, 9, {scores.data(), 1, 9}, {indices.data(), 1, 9});

@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from revector import ranking
-from revector.embedding import embed_documents
 from revector.encoders.base import TextEncoder
-from revector.ranking import Candidates, Ranking
+from revector.search import ranking
+from revector.search.embedding import embed_documents
+from revector.search.ranking import Candidates, Ranking
 from revector.similarity import normalize
 from revector.spaces import EmbeddingSpace
 from revector.stores.base import Document, Generation, Store, VectorRow

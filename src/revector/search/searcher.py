@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from revector.access_log import AccessLog
-from revector.blend import Blend
-from revector.embedding import QueryEncoder
 from revector.errors import EncoderError, InvalidArgumentError, StoreError
 from revector.migration.encoders import EncoderSet
 from revector.migration.ledger import Ledger
 from revector.migration.state import Phase
-from revector.ranking import Ranking
+from revector.search.access_log import AccessLog
+from revector.search.blend import Blend
+from revector.search.embedding import QueryEncoder
+from revector.search.ranking import Ranking
 from revector.spaces import EmbeddingSpace
 from revector.stores.base import Alias, Document, Generation, Store
 from revector.stores.index_cache import IndexCache
