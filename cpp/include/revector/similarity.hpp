@@ -31,7 +31,6 @@ REVECTOR_API void normalize(MatrixView<const double> x, MatrixView<float> out);
 /// @throws ShapeError, InvalidArgument (k), NumericalError (NaN or infinity in either), DeviceUnavailable. Thread-safe.
 ///         Cost: q*n*d FMA, n*d reads for every 4,096 queries.
 REVECTOR_API void cosine_topk(MatrixView<const float> queries, MatrixView<const float> documents, std::size_t k,
-                              MatrixView<float> scores, MatrixView<std::int64_t> indices,
-                              Device device = Device::cpu);
+                              MatrixView<float> scores, MatrixView<std::int64_t> indices, Device device = Device::cpu);
 
 }  // namespace revector

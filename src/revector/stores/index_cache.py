@@ -23,8 +23,11 @@ from revector.index import HnswIndex, MetricName
 from revector.spaces import EmbeddingSpace
 from revector.stores.base import Generation, Store
 
-SEARCH_BREADTH = 128
-"""Candidates a search keeps (``ef``)."""
+SEARCH_BREADTH = 512
+"""Candidates a search keeps (``ef``).
+
+On 40,000 WordNet definitions and queries unlike them, nDCG@10 with 512 is that of exact search (.1689; with 128 .1674),
+for half a millisecond a query: a tenth of what encoding the query takes."""
 SAVE_AFTER_CHANGES = 20_000
 """Changes after which a graph is saved before its collection is closed; a quarter of the graph where that is more."""
 
