@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +24,12 @@ def numpy_topk(queries: Rows, documents: Rows, k: int) -> NDArray[np.int64]:
 def normalize_numpy(x: Rows) -> Rows:
     """Divide by the norms."""
     return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+def usearch_search(usearch: ModuleType, queries: Rows, documents: Rows, k: int) -> NDArray[np.int64]:
+    """Search exactly; a single query comes back without its axis."""
+    found = usearch.search(documents, queries, k, usearch.MetricKind.Cos, exact=True)
+    return np.asarray(found.keys).reshape(len(queries), -1)
 
 
 def searchers(queries: Rows, documents: Rows, k: int) -> dict[str, object]:
@@ -45,7 +53,7 @@ def searchers(queries: Rows, documents: Rows, k: int) -> dict[str, object]:
 
         found["faiss"] = faiss_search
     if usearch := peer("usearch.index"):
-        found["usearch"] = lambda: usearch.search(documents, queries, k, usearch.MetricKind.Cos, exact=True).keys
+        found["usearch"] = lambda: usearch_search(usearch, queries, documents, k)
     return found
 
 
