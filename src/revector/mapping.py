@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from revector import _core
 from revector._arrays import as_float32
+from revector._files import write_whole
 from revector.errors import InvalidArgumentError, ShapeError, SpaceMismatchError
 from revector.spaces import EmbeddingSpace
 
@@ -225,10 +226,7 @@ class Procrustes:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the map to a safetensors file, whole or not at all."""
-        target = Path(path)
-        temporary = target.with_name(target.name + ".part")
-        temporary.write_bytes(self.to_bytes())
-        temporary.replace(target)
+        write_whole(Path(path), self.to_bytes())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Procrustes:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from revector._files import sha256_of
+from revector._files import sha256_of, write_whole
 from revector.errors import CorruptIndexError
 from revector.index import HnswIndex, MetricName
 from revector.spaces import EmbeddingSpace
@@ -234,9 +233,7 @@ class _IndexFile:
         graph.save(self.path)
         space, created_at = self._generation.space, self._generation.created_at
         sidecar = _Sidecar(seq, space.fingerprint, created_at, len(graph), sha256_of(self.path))
-        temporary = self._sidecar.with_name(f"{self._sidecar.name}.{os.getpid()}.part")
-        temporary.write_text(json.dumps(asdict(sidecar)), encoding="utf-8")
-        temporary.replace(self._sidecar)
+        write_whole(self._sidecar, json.dumps(asdict(sidecar)).encode())
 
     def _read_sidecar(self) -> _Sidecar:
         try:
