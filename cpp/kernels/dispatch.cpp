@@ -81,16 +81,8 @@ Isa active_isa() {
 
 namespace kernels {
 
-const KernelTable& table_for(Isa isa) {
-  const KernelTable* found = built_table(isa);
-  if (found == nullptr || !cpu_supports(isa))
-    throw DeviceUnavailable(std::string("the kernels for ") + isa_name(isa) +
-                            " are not available here; there are: " + names_of(available_isas()));
-  return *found;
-}
-
 const KernelTable& table() {
-  static const KernelTable& active = table_for(active_isa());
+  static const KernelTable& active = *built_table(active_isa());  // which is one of available_isas()
   return active;
 }
 

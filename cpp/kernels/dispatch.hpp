@@ -7,11 +7,8 @@
 
 namespace revector::kernels {
 
-/// The table of one instruction set.
-/// @throws DeviceUnavailable if this build or this CPU lacks it
-const KernelTable& table_for(Isa isa);
-
 /// The table of active_isa().
+/// @throws DeviceUnavailable as active_isa() does
 const KernelTable& table();
 
 }  // namespace revector::kernels
