@@ -34,7 +34,7 @@ struct Workspace {
         qkv(n * 3 * config.hidden),
         context(n * config.hidden),
         intermediate(std::min(n, feed_forward_block) * config.intermediate),
-        attention(config.hidden, config.heads, longest_text) {}
+        attention(config.hidden, config.heads, longest_text, Precision::float32) {}
 
   AlignedFloats states, qkv, context, intermediate;
   Attention attention;
