@@ -15,17 +15,29 @@ Operand::Operand(Precision precision, std::size_t max_rows, std::size_t max_widt
   memory_.resize(rounded_up(max_rows, kernel.row_block) * kernel.row_bytes(max_width));
 }
 
-void Operand::assign(MatrixView<const float> x) {
+void Operand::reserve_rows(MatrixView<const float> x) {
   rows_ = x.rows();
-  if (precision_ == Precision::float32) {
-    data_ = x.data();
-    stride_ = x.stride() * sizeof(float);
-    return;
+  const bool in_place = precision_ == Precision::float32;
+  data_ = in_place ? static_cast<const void*>(x.data()) : memory_.data();
+  stride_ = in_place ? x.stride() * sizeof(float) : kernels::matmul(precision_).row_bytes(x.cols());
+}
+
+void Operand::convert_row(MatrixView<const float> x, std::size_t i) {
+  if (precision_ == Precision::float32) return;
+  kernels::matmul(precision_).convert(x.row(i), x.cols(), memory_.data() + i * stride_);
+}
+
+void Operand::assign(MatrixView<const float> x) {
+  reserve_rows(x);
+  for (std::size_t i = 0; i < rows_; ++i) convert_row(x, i);
+}
+
+void Operand::assign(MatrixView<float> x, void (*function)(float* row, std::size_t n)) {
+  reserve_rows(x);
+  for (std::size_t i = 0; i < rows_; ++i) {
+    function(x.row(i), x.cols());
+    convert_row(x, i);
   }
-  const kernels::MatmulKernels& kernel = kernels::matmul(precision_);
-  data_ = memory_.data();
-  stride_ = kernel.row_bytes(x.cols());
-  for (std::size_t i = 0; i < rows_; ++i) kernel.convert(x.row(i), x.cols(), memory_.data() + i * stride_);
 }
 
 PackedMatrix::PackedMatrix(std::size_t rows, std::size_t cols, Precision precision)

@@ -19,6 +19,8 @@ class Operand {
 
   /// Be these rows. In float32 they must outlive the products.
   void assign(MatrixView<const float> x);
+  /// Be these rows behind a function that works in place, row by row while each is in the first cache.
+  void assign(MatrixView<float> x, void (*function)(float* row, std::size_t n));
 
   const void* data() const { return data_; }
   std::size_t stride() const { return stride_; }  ///< in bytes
@@ -26,6 +28,9 @@ class Operand {
   Precision precision() const { return precision_; }
 
  private:
+  void reserve_rows(MatrixView<const float> x);
+  void convert_row(MatrixView<const float> x, std::size_t i);
+
   Precision precision_;
   AlignedBytes memory_;  // empty in float32
   const void* data_ = nullptr;

@@ -47,10 +47,14 @@ struct MatmulKernels {
 
 /// What a transformer needs between its products, row by row. A NaN in the input reaches the output.
 struct NnKernels {
-  /// x = softmax(scale * x) in place; n >= 1, scale > 0. Relative error of an element <= (n/16 + 8) * eps.
-  void (*softmax)(float* x, std::size_t n, float scale);
+  /// x = exp(scale * (x - max x)) in place; returns their sum, by which the caller divides to have the softmax
+  /// (attention does after its second product, on fewer numbers). n >= 1, scale > 0. Relative error of x / sum <= (n/16
+  /// + 8) * eps.
+  float (*exponentials)(float* x, std::size_t n, float scale);
   /// x = x Phi(x) in place (the "gelu" of BERT). Error <= 2 * eps * |x|.
   void (*gelu)(float* x, std::size_t n);
+  /// The same with an error <= 1e-4 + 4 * eps * |x|, at half the price.
+  void (*gelu_coarse)(float* x, std::size_t n);
   /// x = x / 2 (1 + tanh(sqrt(2/pi) (x + .044715 x^3))) in place ("gelu_new"). Error <= 4 * eps * |x|.
   void (*gelu_tanh)(float* x, std::size_t n);
   /// x = max(x, 0) in place

@@ -19,6 +19,7 @@ Attention::Attention(std::size_t hidden, std::size_t heads, std::size_t max_leng
       keys_(products_.packed_bytes(head_size_, max_length)),
       values_(products_.packed_bytes(max_length, head_size_)),
       scores_(query_block * max_length),
+      sums_(query_block),
       queries_(precision, query_block, head_size_),
       weights_(precision, query_block, max_length) {}
 
@@ -41,10 +42,12 @@ void Attention::apply_head(MatrixView<const float> q, MatrixView<const float> k,
     const MatrixView<float> scores(scores_.data(), rows, n);
     queries_.assign(q.slice(begin, end));
     products_.multiply(queries_.data(), queries_.stride(), rows, keys_.data(), d, n, nullptr, scores.data(), n);
-    for (std::size_t i = 0; i < rows; ++i) kernels::table().nn.softmax(scores.row(i), n, scale);
+    for (std::size_t i = 0; i < rows; ++i) sums_[i] = kernels::table().nn.exponentials(scores.row(i), n, scale);
     weights_.assign(scores);
     products_.multiply(weights_.data(), weights_.stride(), rows, values_.data(), n, d, nullptr, context.row(begin),
                        context.stride());
+    for (std::size_t i = begin; i < end; ++i)
+      kernels::table().rows.scale(context.row(i), 1.0F / sums_[i - begin], context.row(i), d);
   }
 }
 

@@ -30,7 +30,7 @@ class Attention {
   std::size_t hidden_, head_size_;
   const kernels::MatmulKernels& products_;
   AlignedBytes keys_, values_;
-  AlignedFloats scores_;
+  AlignedFloats scores_, sums_;
   Operand queries_, weights_;
 };
 

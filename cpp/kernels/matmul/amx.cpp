@@ -16,6 +16,7 @@ constexpr std::size_t pair_k_unit = 32;
 #include "kernels/matmul/panels.inl"
 // after the panels
 #include "kernels/matmul/avx512_integers.inl"
+#include "kernels/matmul/avx512_packing.inl"
 #include "kernels/matmul/float_formats.inl"
 // after the formats and lanes above
 #include "kernels/matmul/bfloat16_pairs.inl"
@@ -110,19 +111,19 @@ void multiply(const void* a, std::size_t a_stride, std::size_t m, const void* pa
     }
 }
 
-template <class Format>
+template <class Format, class Packing>
 constexpr revector::kernels::MatmulKernels kernels_of = {panel_width,
                                                          rows_of_tile,
                                                          Panels<Format>::row_bytes,
                                                          Panels<Format>::packed_bytes,
                                                          Format::convert,
-                                                         Panels<Format>::pack_transposed,
-                                                         Panels<Format>::pack,
+                                                         Packing::pack_transposed,
+                                                         Packing::pack,
                                                          multiply<Format>};
 
 }  // namespace
 
 namespace revector::kernels {
-extern const MatmulKernels bfloat16_amx = kernels_of<Bfloat16Tiles>;
-extern const MatmulKernels int8_amx = kernels_of<Int8Tiles>;
+extern const MatmulKernels bfloat16_amx = kernels_of<Bfloat16Tiles, LanePacking<Bfloat16Tiles>>;
+extern const MatmulKernels int8_amx = kernels_of<Int8Tiles, Panels<Int8Tiles>>;
 }  // namespace revector::kernels

@@ -45,7 +45,7 @@ struct IntegerLanes {
 #include "kernels/matmul/int8_format.inl"
 
 namespace revector::kernels {
-extern const MatmulKernels float32_avx2 = REVECTOR_MATMUL(Float32);
-extern const MatmulKernels bfloat16_avx2 = REVECTOR_MATMUL(RoundedBfloat16);
-extern const MatmulKernels int8_avx2 = REVECTOR_MATMUL(Int8);
+extern const MatmulKernels float32_avx2 = REVECTOR_MATMUL(Float32, Panels);
+extern const MatmulKernels bfloat16_avx2 = REVECTOR_MATMUL(RoundedBfloat16, Panels);
+extern const MatmulKernels int8_avx2 = REVECTOR_MATMUL(Int8, Panels);
 }  // namespace revector::kernels

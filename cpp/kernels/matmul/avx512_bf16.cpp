@@ -9,11 +9,12 @@ constexpr std::size_t pair_k_unit = 2;
 // after the vector type and the tile's shape
 #include "kernels/matmul/panels.inl"
 // after the panels
+#include "kernels/matmul/avx512_packing.inl"
 #include "kernels/matmul/float_formats.inl"
 // after the formats of floats
 #include "kernels/matmul/bfloat16_pairs.inl"
 #include "kernels/table.hpp"
 
 namespace revector::kernels {
-extern const MatmulKernels bfloat16_avx512_bf16 = REVECTOR_MATMUL(Bfloat16Pairs);
+extern const MatmulKernels bfloat16_avx512_bf16 = REVECTOR_MATMUL(Bfloat16Pairs, LanePacking);
 }  // namespace revector::kernels

@@ -29,6 +29,16 @@ struct Bfloat16Pairs {
     return {_mm512_dpbf16_ps(sum.lanes, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b))};
   }
 
+  static __m512i along_k(const float* row, std::size_t count) {
+    const std::size_t low = count < Vec::width ? count : Vec::width;
+    return pairs(Vec::load_first(row, low), Vec::load_first(row + low, count - low));
+  }
+  static __m512i across_k(const float* rows, std::size_t stride, std::size_t n, std::size_t count) {
+    const __m512i even = widened(n > 0 ? Vec::load_first(rows, count) : Vec::zero());
+    const __m512i odd = widened(n > 1 ? Vec::load_first(rows + stride, count) : Vec::zero());
+    return _mm512_or_si512(even, _mm512_slli_epi32(odd, 16));
+  }
+
   static void convert(const float* x, std::size_t k, void* row) {
     auto* out = static_cast<Element*>(row);
     std::size_t i = 0;
@@ -38,6 +48,14 @@ struct Bfloat16Pairs {
   }
 
  private:
+  /// low and high, one behind the other
+  static __m512i pairs(Vec low, Vec high) {
+    return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high.lanes, low.lanes));
+  }
+  /// In the low half of every lane.
+  static __m512i widened(Vec v) {
+    return _mm512_cvtepu16_epi32(reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(v.lanes)));
+  }
   static void store(Vec v, std::size_t n, Element* out) {
     const auto bits = reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(v.lanes));
     _mm256_mask_storeu_epi16(out, Vec::first(n), bits);

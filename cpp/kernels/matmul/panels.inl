@@ -135,15 +135,15 @@ struct Panels {
   }
 };
 
-/// The kernels of a format, for a table.
-#define REVECTOR_MATMUL(Format)     \
-  {panel_width,                     \
-   1,                               \
-   Panels<Format>::row_bytes,       \
-   Panels<Format>::packed_bytes,    \
-   Format::convert,                 \
-   Panels<Format>::pack_transposed, \
-   Panels<Format>::pack,            \
+/// The kernels of a format, for a table; packed as Packing does.
+#define REVECTOR_MATMUL(Format, Packing) \
+  {panel_width,                          \
+   1,                                    \
+   Panels<Format>::row_bytes,            \
+   Panels<Format>::packed_bytes,         \
+   Format::convert,                      \
+   Packing<Format>::pack_transposed,     \
+   Packing<Format>::pack,                \
    Panels<Format>::multiply}
 
 }  // namespace
