@@ -22,16 +22,16 @@ Attention::Attention(std::size_t hidden, std::size_t heads, std::size_t max_leng
   scores_.resize(query_block * max_length);
 }
 
-void Attention::apply(MatrixView<const float> qkv, MatrixView<float> context) {
+void Attention::apply(MatrixView<const float> qkv, MatrixView<float> context, const RelativeBias* bias) {
   const std::size_t n = qkv.rows(), d = head_size_;
   const auto part = [&](std::size_t first) { return MatrixView<const float>(qkv.data() + first, n, d, qkv.stride()); };
   for (std::size_t first = 0; first < hidden_; first += d)
     apply_head(part(first), part(hidden_ + first), part(2 * hidden_ + first),
-               {context.data() + first, n, d, context.stride()});
+               {context.data() + first, n, d, context.stride()}, {bias, first / d});
 }
 
 void Attention::apply_head(MatrixView<const float> q, MatrixView<const float> k, MatrixView<const float> v,
-                           MatrixView<float> context) {
+                           MatrixView<float> context, HeadBias bias) {
   const kernels::KernelTable& table = kernels::table();
   const std::size_t n = q.rows(), d = head_size_;
   const float scale = 1.0F / std::sqrt(static_cast<float>(d));
@@ -40,7 +40,12 @@ void Attention::apply_head(MatrixView<const float> q, MatrixView<const float> k,
   for (std::size_t begin = 0; begin < n; begin += query_block) {
     const std::size_t rows = std::min(query_block, n - begin);
     table.matmul.multiply(q.row(begin), q.stride(), rows, keys_.data(), d, n, nullptr, scores_.data(), n);
-    for (std::size_t i = 0; i < rows; ++i) table.nn.softmax(scores_.data() + i * n, n, scale);
+    for (std::size_t i = 0; i < rows; ++i) {
+      float* scores = scores_.data() + i * n;
+      if (bias.all != nullptr)  // softmax scales what it is given, so the bias goes in enlarged
+        table.rows.add_scaled(bias.all->row(bias.head, begin + i), 1.0F / scale, scores, n);
+      table.nn.softmax(scores, n, scale);
+    }
     table.matmul.multiply(scores_.data(), n, rows, values_.data(), n, d, nullptr, context.row(begin), context.stride());
   }
 }

@@ -1,14 +1,16 @@
 /// @file
-/// What the families of models have in common.
+/// What the kinds of models have in common.
 #pragma once
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 
+#include "core/encoder/checkpoint.hpp"
 #include "core/encoder/fields.hpp"
 #include "core/encoder/modules.hpp"
-#include "core/encoder/safetensors.hpp"
 #include "core/encoder/token_batch.hpp"
+#include "core/encoder/transformer.hpp"
 #include "revector/matrix.hpp"
 
 namespace revector {
@@ -28,11 +30,15 @@ class TextModel {
   virtual void encode(const TokenBatch& batch, std::size_t threads, MatrixView<float> out) const = 0;
 };
 
-/// BERT and what is built like it. @throws EncoderError
-std::unique_ptr<TextModel> load_bert(const Fields& config, const SafetensorsFile& file, const Modules& modules);
+/// The transformer of a folder, of whatever family config.json names.
+/// @throws EncoderError
+Transformer load_transformer(const Fields& config, const Checkpoint& checkpoint);
+
+/// A transformer and its pooling. @throws EncoderError
+std::unique_ptr<TextModel> load_pooled(const Fields& config, const Checkpoint& checkpoint, const Modules& modules);
 
 /// A table of token vectors under mean pooling; `config` is the model's config.json, empty where it has none.
 /// @throws EncoderError
-std::unique_ptr<TextModel> load_static(const Fields& config, const SafetensorsFile& file);
+std::unique_ptr<TextModel> load_static(const Fields& config, const Checkpoint& checkpoint);
 
 }  // namespace revector

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "core/encoder/safetensors.hpp"
+#include "core/encoder/checkpoint.hpp"
 #include "core/packed_matrix.hpp"
 
 namespace revector {
@@ -13,9 +13,11 @@ namespace revector {
 /// y = x W^T + b
 struct Linear {
   PackedMatrix weight;
-  std::vector<float> bias;
+  std::vector<float> bias;  ///< empty: none
 
-  void apply(MatrixView<const float> x, MatrixView<float> y) const { weight.multiply(x, bias.data(), y); }
+  void apply(MatrixView<const float> x, MatrixView<float> y) const {
+    weight.multiply(x, bias.empty() ? nullptr : bias.data(), y);
+  }
 };
 
 struct LayerNorm {
@@ -23,24 +25,27 @@ struct LayerNorm {
   float epsilon;
 };
 
+enum class Bias { present, absent };
+
 /// Tensors of a checkpoint under a prefix ("bert." or none).
 class Weights {
  public:
-  Weights(const SafetensorsFile& file, std::string prefix) : file_(file), prefix_(std::move(prefix)) {}
+  Weights(const Checkpoint& checkpoint, std::string prefix) : checkpoint_(checkpoint), prefix_(std::move(prefix)) {}
 
   /// The tensors of a part: at("encoder.layer.0") knows "encoder.layer.0.output.dense.weight" as "output.dense.weight".
-  Weights at(const std::string& part) const { return {file_, prefix_ + part + "."}; }
+  Weights at(const std::string& part) const { return {checkpoint_, prefix_ + part + "."}; }
 
   std::vector<float> matrix(const std::string& name, std::size_t rows, std::size_t cols) const {
-    return file_.floats(prefix_ + name, {rows, cols});
+    return checkpoint_.floats(prefix_ + name, {rows, cols});
   }
   /// The layers called `names`, of out x in each, beside one another as one product.
-  Linear linear(const std::vector<std::string>& names, std::size_t out, std::size_t in) const;
+  Linear linear(const std::vector<std::string>& names, std::size_t out, std::size_t in,
+                Bias bias = Bias::present) const;
   /// Also under the names that TensorFlow gave its parameters (gamma and beta).
   LayerNorm layer_norm(const std::string& name, std::size_t n, float epsilon) const;
 
  private:
-  const SafetensorsFile& file_;
+  const Checkpoint& checkpoint_;
   std::string prefix_;
 };
 
