@@ -1,5 +1,7 @@
 #include "revector/encoder.hpp"
 
+#include <pybind11/stl.h>
+
 #include "bindings/arrays.hpp"
 #include "bindings/registers.hpp"
 
@@ -41,6 +43,7 @@ void register_encoder(py::module_& m) {
       .def_property_readonly("family", field(&EncoderInfo::family))
       .def_property_readonly("transformer", field(&EncoderInfo::transformer))
       .def_property_readonly("weights", field(&EncoderInfo::weights))
+      .def_property_readonly("files", field(&EncoderInfo::files))
       .def_property_readonly("dimension", field(&EncoderInfo::dimension))
       .def_property_readonly("vocabulary", field(&EncoderInfo::vocabulary))
       .def_property_readonly("max_length", field(&EncoderInfo::max_length))

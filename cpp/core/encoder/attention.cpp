@@ -23,16 +23,17 @@ Attention::Attention(std::size_t hidden, std::size_t heads, std::size_t max_leng
       queries_(precision, query_block, head_size_),
       weights_(precision, query_block, max_length) {}
 
-void Attention::apply(MatrixView<const float> qkv, MatrixView<float> context) {
+void Attention::apply(MatrixView<const float> qkv, MatrixView<float> context, const RelativeBias* bias) {
   const std::size_t n = qkv.rows(), d = head_size_;
   const auto part = [&](std::size_t first) { return MatrixView<const float>(qkv.data() + first, n, d, qkv.stride()); };
   for (std::size_t first = 0; first < hidden_; first += d)
     apply_head(part(first), part(hidden_ + first), part(2 * hidden_ + first),
-               {context.data() + first, n, d, context.stride()});
+               {context.data() + first, n, d, context.stride()}, {bias, first / d});
 }
 
 void Attention::apply_head(MatrixView<const float> q, MatrixView<const float> k, MatrixView<const float> v,
-                           MatrixView<float> context) {
+                           MatrixView<float> context, HeadBias bias) {
+  const kernels::KernelTable& table = kernels::table();
   const std::size_t n = q.rows(), d = head_size_;
   const float scale = 1.0F / std::sqrt(static_cast<float>(d));
   products_.pack_transposed(k.data(), k.stride(), n, d, keys_.data());
@@ -42,12 +43,16 @@ void Attention::apply_head(MatrixView<const float> q, MatrixView<const float> k,
     const MatrixView<float> scores(scores_.data(), rows, n);
     queries_.assign(q.slice(begin, end));
     products_.multiply(queries_.data(), queries_.stride(), rows, keys_.data(), d, n, nullptr, scores.data(), n);
-    for (std::size_t i = 0; i < rows; ++i) sums_[i] = kernels::table().nn.exponentials(scores.row(i), n, scale);
+    for (std::size_t i = 0; i < rows; ++i) {
+      if (bias.all != nullptr)  // the exponential scales what it is given, so the bias goes in enlarged
+        table.rows.add_scaled(bias.all->row(bias.head, begin + i), 1.0F / scale, scores.row(i), n);
+      sums_[i] = table.nn.exponentials(scores.row(i), n, scale);
+    }
     weights_.assign(scores);
     products_.multiply(weights_.data(), weights_.stride(), rows, values_.data(), n, d, nullptr, context.row(begin),
                        context.stride());
     for (std::size_t i = begin; i < end; ++i)
-      kernels::table().rows.scale(context.row(i), 1.0F / sums_[i - begin], context.row(i), d);
+      table.rows.scale(context.row(i), 1.0F / sums_[i - begin], context.row(i), d);
   }
 }
 

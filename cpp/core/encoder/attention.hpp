@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "core/aligned.hpp"
+#include "core/encoder/relative_bias.hpp"
 #include "core/packed_matrix.hpp"
 #include "kernels/table.hpp"
 #include "revector/matrix.hpp"
@@ -12,7 +13,7 @@
 
 namespace revector {
 
-/// softmax(Q K^T / sqrt(d)) V for texts of up to `max_length` tokens. Holds the scratch memory of one thread.
+/// softmax(Q K^T / sqrt(d) + bias) V for texts of up to `max_length` tokens. Holds the scratch memory of one thread.
 class Attention {
  public:
   /// @param hidden  width of Q, K and V; @param heads  divides hidden
@@ -21,11 +22,17 @@ class Attention {
 
   /// @param qkv      [tokens x 3 hidden]: Q, K and V of every token of one text
   /// @param context  [tokens x hidden], written
-  void apply(MatrixView<const float> qkv, MatrixView<float> context);
+  /// @param bias     what the distance of two tokens adds to their score; null: nothing
+  void apply(MatrixView<const float> qkv, MatrixView<float> context, const RelativeBias* bias);
 
  private:
+  /// The bias of one head; `all` may be null.
+  struct HeadBias {
+    const RelativeBias* all;
+    std::size_t head;
+  };
   void apply_head(MatrixView<const float> q, MatrixView<const float> k, MatrixView<const float> v,
-                  MatrixView<float> context);
+                  MatrixView<float> context, HeadBias bias);
 
   std::size_t hidden_, head_size_;
   const kernels::MatmulKernels& products_;

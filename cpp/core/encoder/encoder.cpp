@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/checks.hpp"
+#include "core/encoder/projection.hpp"
 #include "core/encoder/text_model.hpp"
 #include "core/thread_pool.hpp"
 #include "core/unit_rows.hpp"
@@ -13,32 +14,33 @@ namespace revector {
 
 struct Encoder::Impl {
   std::unique_ptr<TextModel> model;
+  Projection projection;
   EncoderInfo info;
 };
 
 namespace {
 
 /// A static model may come without a config.json (WordLlama) or with one that names no type (model2vec).
-bool is_static(const std::string& model_type, const SafetensorsFile& file) {
+bool is_static(const std::string& model_type, const Checkpoint& checkpoint) {
   if (model_type == "static" || model_type == "model2vec") return true;
-  return model_type.empty() && (file.contains("embeddings") || file.contains("embedding.weight"));
+  return model_type.empty() && (checkpoint.contains("embeddings") || checkpoint.contains("embedding.weight"));
 }
 
-std::unique_ptr<TextModel> load_model(const Fields& config, const SafetensorsFile& file, const Modules& modules) {
-  const std::string type = config.string_or("model_type", "");
-  if (is_static(type, file)) return load_static(config, file);
-  if (type == "bert") return load_bert(config, file, modules);
-  config.refuse_unsupported("model_type", "bert, model2vec or static");
+std::unique_ptr<TextModel> load_model(const Fields& config, const Checkpoint& checkpoint, const Modules& modules,
+                                      Precision precision) {
+  if (is_static(config.string_or("model_type", ""), checkpoint)) return load_static(config, checkpoint);
+  if (!modules.pools)
+    throw EncoderError(modules.transformer +
+                       " has no Pooling in its modules.json, expected one behind the Transformer" + way_out);
+  return load_pooled(config, checkpoint, modules, precision);
 }
 
-std::string weights_path(const std::string& folder) {
-  std::string path = folder + "/model.safetensors";
-  if (file_exists(path)) return path;
-  for (const char* other : {"model.safetensors.index.json", "pytorch_model.bin", "onnx/model.onnx"})
-    if (file_exists(folder + "/" + other))
-      throw EncoderError(folder + " has its weights in " + other + ", which is not supported (model.safetensors is)" +
-                         way_out);
-  throw EncoderError(path + " is missing; " + folder + " is not the folder of a model, or not all of it");
+/// The order of modules counts where there is more than a pooling, of which the info tells by itself.
+std::vector<std::string> files_of(const Checkpoint& checkpoint, const Projection& projection, const Modules& modules) {
+  std::vector<std::string> files = checkpoint.files();
+  for (std::string& file : projection.files()) files.push_back(std::move(file));
+  if (!projection.empty()) files.push_back(modules.path);
+  return files;
 }
 
 /// @throws EncoderError naming the first text whose row is not finite
@@ -57,18 +59,25 @@ void finish_rows(MatrixView<float> rows, bool normalize) {
 
 }  // namespace
 
-Encoder Encoder::load(const std::string& folder) {
+Encoder Encoder::load(const std::string& folder, std::optional<Precision> precision) {
   const Modules modules = read_modules(folder);
   const std::string path = modules.transformer + "/config.json";
   const Fields config = Fields::read_if_there(path).value_or(Fields(path, nlohmann::json::object()));
-  const SafetensorsFile file(weights_path(modules.transformer));
+  const Checkpoint checkpoint(modules.transformer);
   auto impl = std::make_unique<Impl>();
-  impl->model = load_model(config, file, modules);
+  impl->model = load_model(config, checkpoint, modules, precision.value_or(fastest_precision()));
   const TextModel& model = *impl->model;
-  impl->info = {model.family(),     modules.transformer,
-                file.path(),        model.dimension(),
-                model.vocabulary(), model.max_length(),
-                modules.pooling,    modules.normalized || config.flag_or("normalize", false)};
+  impl->projection = Projection(modules.steps, model.dimension());
+  impl->info = {.family = model.family(),
+                .transformer = modules.transformer,
+                .weights = checkpoint.path(),
+                .files = files_of(checkpoint, impl->projection, modules),
+                .dimension = impl->projection.empty() ? model.dimension() : impl->projection.width(),
+                .vocabulary = model.vocabulary(),
+                .max_length = model.max_length(),
+                .precision = model.precision(),
+                .pooling = modules.pooling,
+                .normalized = modules.normalized() || config.flag_or("normalize", false)};
   return Encoder(std::move(impl));
 }
 
@@ -81,12 +90,20 @@ const EncoderInfo& Encoder::info() const { return impl_->info; }
 
 void Encoder::encode(std::span<const std::int32_t> ids, std::span<const std::int64_t> offsets, MatrixView<float> out,
                      const EncodeOptions& options) const {
-  const TokenBatch batch{ids, offsets};
+  const TokenBatch batch{ids, offsets, {}};
   batch.require_valid(impl_->info.vocabulary, impl_->info.max_length);
   require_shape(out, batch.n_texts(), impl_->info.dimension, "out");
   if (batch.n_texts() == 0) return;
-  const std::size_t available = num_threads();
-  impl_->model->encode(batch, options.threads ? std::min(options.threads, available) : available, out);
+  const std::size_t threads = options.threads ? std::min(options.threads, num_threads()) : num_threads();
+  const TextModel& model = *impl_->model;
+  if (impl_->projection.empty()) {
+    model.encode(batch, threads, out);
+  } else {
+    std::vector<float> memory(batch.n_texts() * model.dimension());
+    const MatrixView<float> pooled(memory.data(), batch.n_texts(), model.dimension());
+    model.encode(batch, threads, pooled);
+    impl_->projection.apply(pooled, out);
+  }
   finish_rows(out, options.normalize || impl_->info.normalized);
 }
 

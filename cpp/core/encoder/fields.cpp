@@ -21,6 +21,12 @@ json read_json(const std::string& path) {
   return value;
 }
 
+std::string shown_json(const json& value) {
+  constexpr std::size_t longest = 200;
+  std::string text = value.dump(-1, ' ', false, json::error_handler_t::replace);
+  return text.size() <= longest ? text : text.substr(0, longest) + "…";
+}
+
 Fields::Fields(std::string where, json object) : where_(std::move(where)), object_(std::move(object)) {
   if (!object_.is_object()) throw EncoderError(where_ + " is not a JSON object");
 }
@@ -39,7 +45,7 @@ const json* Fields::find(const char* name) const {
 
 std::string Fields::shown(const char* name) const {
   const json* value = find(name);
-  return value ? value->dump(-1, ' ', false, json::error_handler_t::replace) : "absent";
+  return value ? shown_json(*value) : "absent";
 }
 
 void Fields::refuse(const char* name, const std::string& expected) const {
@@ -80,6 +86,23 @@ std::string Fields::string_or(const char* name, const std::string& otherwise) co
   if (value == nullptr) return otherwise;
   if (!value->is_string()) refuse(name, "a string");
   return value->get<std::string>();
+}
+
+std::vector<std::string> Fields::strings(const char* name) const {
+  const json* value = find(name);
+  const bool list = value != nullptr && value->is_array();
+  std::vector<std::string> found;
+  for (const json& item : list ? *value : json::array({value == nullptr ? json() : *value})) {
+    if (!item.is_string()) refuse(name, "a string or a list of strings");
+    found.push_back(item.get<std::string>());
+  }
+  return found;
+}
+
+json Fields::object(const char* name) const {
+  const json* value = find(name);
+  if (value == nullptr || !value->is_object()) refuse(name, "a JSON object");
+  return *value;
 }
 
 }  // namespace revector

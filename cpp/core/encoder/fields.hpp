@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "revector/errors.hpp"
 
@@ -31,6 +32,10 @@ class Fields {
   double number_or(const char* name, double otherwise) const;
   bool flag_or(const char* name, bool otherwise) const;
   std::string string_or(const char* name, const std::string& otherwise) const;
+  /// A list of strings, or one string as a list.
+  std::vector<std::string> strings(const char* name) const;
+  /// A JSON object.
+  nlohmann::json object(const char* name) const;
 
   /// The field as JSON text, for messages.
   std::string shown(const char* name) const;
@@ -45,6 +50,9 @@ class Fields {
   std::string where_;
   nlohmann::json object_;
 };
+
+/// JSON as text for messages, cut where it is long.
+std::string shown_json(const nlohmann::json& value);
 
 /// A file as JSON. @throws EncoderError if it can not be read or parsed
 nlohmann::json read_json(const std::string& path);

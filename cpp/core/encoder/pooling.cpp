@@ -1,17 +1,70 @@
 #include "core/encoder/pooling.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace revector {
+namespace {
 
-const char* pooling_name(Pooling pooling) { return pooling == Pooling::cls ? "cls" : "mean"; }
+/// out = factor * sum of weight(i) * states[i]
+template <class Weight>
+void add_up(const kernels::RowKernels& rows, MatrixView<const float> states, Weight weight, double factor, float* out) {
+  for (std::size_t i = 0; i < states.rows(); ++i) rows.add_scaled(states.row(i), weight(i), out, states.cols());
+  rows.scale(out, static_cast<float>(factor), out, states.cols());
+}
+
+void largest(MatrixView<const float> states, float* out) {
+  std::copy(states.row(0), states.row(0) + states.cols(), out);
+  for (std::size_t i = 1; i < states.rows(); ++i)
+    for (std::size_t j = 0; j < states.cols(); ++j) out[j] = std::max(states.row(i)[j], out[j]);  // NaN passes
+}
+
+}  // namespace
+
+const char* pooling_name(Pooling pooling) {
+  switch (pooling) {
+    case Pooling::mean:
+      return "mean";
+    case Pooling::cls:
+      return "cls";
+    case Pooling::max:
+      return "max";
+    case Pooling::mean_sqrt_len_tokens:
+      return "mean_sqrt_len_tokens";
+    case Pooling::weightedmean:
+      return "weightedmean";
+    case Pooling::lasttoken:
+      return "lasttoken";
+  }
+  return "unknown";
+}
+
+std::string pooling_name(const std::vector<Pooling>& pooling) {
+  std::string names;
+  for (Pooling part : pooling) names.append(names.empty() ? "" : "+").append(pooling_name(part));
+  return names;
+}
 
 void pool(const kernels::RowKernels& rows, Pooling pooling, MatrixView<const float> states, float* out) {
-  std::fill(out, out + states.cols(), 0.0F);
+  const std::size_t d = states.cols();
+  std::fill(out, out + d, 0.0F);
   if (states.rows() == 0) return;
-  const std::size_t used = pooling == Pooling::cls ? 1 : states.rows();
-  for (std::size_t i = 0; i < used; ++i) rows.add_scaled(states.row(i), 1.0F, out, states.cols());
-  rows.scale(out, 1.0F / static_cast<float>(used), out, states.cols());
+  const auto n = static_cast<double>(states.rows());
+  const auto one = [](std::size_t) { return 1.0F; };
+  switch (pooling) {
+    case Pooling::mean:
+      return add_up(rows, states, one, 1 / n, out);
+    case Pooling::mean_sqrt_len_tokens:
+      return add_up(rows, states, one, 1 / std::sqrt(n), out);
+    case Pooling::weightedmean:
+      return add_up(rows, states, [](std::size_t i) { return static_cast<float>(i + 1); }, 2 / (n * (n + 1)), out);
+    case Pooling::cls:
+      return void(std::copy(states.row(0), states.row(0) + d, out));
+    case Pooling::lasttoken:
+      return void(std::copy(states.row(states.rows() - 1), states.row(states.rows() - 1) + d, out));
+    case Pooling::max:
+      return largest(states, out);
+  }
 }
 
 }  // namespace revector

@@ -14,12 +14,13 @@ constexpr std::size_t model2vec_max_length = 512;  // what model2vec takes where
 
 class StaticTable : public TextModel {
  public:
-  StaticTable(const Fields& config, const SafetensorsFile& file, const std::string& tensor);
+  StaticTable(const Fields& config, const Checkpoint& file, const std::string& tensor);
 
   const char* family() const override { return model2vec_ ? "model2vec" : "static"; }
   std::size_t dimension() const override { return dimension_; }
   std::size_t vocabulary() const override { return rows_.empty() ? n_rows_ : rows_.size(); }
   std::size_t max_length() const override { return max_length_; }
+  Precision precision() const override { return Precision::float32; }
   void encode(const TokenBatch& batch, std::size_t threads, MatrixView<float> out) const override;
 
  private:
@@ -33,7 +34,7 @@ class StaticTable : public TextModel {
 };
 
 /// @throws EncoderError unless the tensor has `n` extents, none of them 0
-const Shape& require_extents(const SafetensorsFile& file, const std::string& name, std::size_t n) {
+const Shape& require_extents(const Checkpoint& file, const std::string& name, std::size_t n) {
   const Shape& shape = file.at(name).shape;
   if (shape.size() != n || std::find(shape.begin(), shape.end(), 0U) != shape.end())
     throw EncoderError(file.path() + ": tensor '" + name + "' has shape " + to_string(shape) + ", expected " +
@@ -41,7 +42,7 @@ const Shape& require_extents(const SafetensorsFile& file, const std::string& nam
   return shape;
 }
 
-StaticTable::StaticTable(const Fields& config, const SafetensorsFile& file, const std::string& tensor)
+StaticTable::StaticTable(const Fields& config, const Checkpoint& file, const std::string& tensor)
     : model2vec_(tensor == "embeddings" || config.string_or("model_type", "") == "model2vec") {
   const Shape& shape = require_extents(file, tensor, 2);
   n_rows_ = shape[0];
@@ -76,14 +77,14 @@ void StaticTable::encode_text(std::span<const std::int32_t> ids, float* out) con
 }
 
 /// model2vec writes "embeddings", sentence-transformers and WordLlama "embedding.weight"; a config may name another.
-std::string table_name(const Fields& config, const SafetensorsFile& file) {
+std::string table_name(const Fields& config, const Checkpoint& file) {
   if (config.has("tensor")) return config.string_or("tensor", "");
   return file.contains("embeddings") ? "embeddings" : "embedding.weight";
 }
 
 }  // namespace
 
-std::unique_ptr<TextModel> load_static(const Fields& config, const SafetensorsFile& file) {
+std::unique_ptr<TextModel> load_static(const Fields& config, const Checkpoint& file) {
   if (config.string_or("pooling", "mean") != "mean") config.refuse_unsupported("pooling", "mean");
   return std::make_unique<StaticTable>(config, file, table_name(config, file));
 }

@@ -1,14 +1,16 @@
 /// @file
-/// What the families of models have in common.
+/// What the kinds of models have in common.
 #pragma once
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 
+#include "core/encoder/checkpoint.hpp"
 #include "core/encoder/fields.hpp"
 #include "core/encoder/modules.hpp"
-#include "core/encoder/safetensors.hpp"
 #include "core/encoder/token_batch.hpp"
+#include "core/encoder/transformer.hpp"
 #include "revector/matrix.hpp"
 
 namespace revector {
@@ -24,15 +26,24 @@ class TextModel {
   /// Tokens a text may have; 0: any number.
   virtual std::size_t max_length() const = 0;
 
+  /// Of the products; float32 in a model without any.
+  virtual Precision precision() const = 0;
+
   /// Pooled rows, not normalised, on at most `threads` threads of the pool. The batch has been checked.
   virtual void encode(const TokenBatch& batch, std::size_t threads, MatrixView<float> out) const = 0;
 };
 
-/// BERT and what is built like it. @throws EncoderError
-std::unique_ptr<TextModel> load_bert(const Fields& config, const SafetensorsFile& file, const Modules& modules);
+/// The transformer of a folder, of whatever family config.json names, with its products in a precision.
+/// @throws EncoderError
+Transformer load_transformer(const Fields& config, const Checkpoint& checkpoint,
+                             Precision precision = Precision::float32);
+
+/// A transformer and its pooling. @throws EncoderError
+std::unique_ptr<TextModel> load_pooled(const Fields& config, const Checkpoint& checkpoint, const Modules& modules,
+                                       Precision precision);
 
 /// A table of token vectors under mean pooling; `config` is the model's config.json, empty where it has none.
 /// @throws EncoderError
-std::unique_ptr<TextModel> load_static(const Fields& config, const SafetensorsFile& file);
+std::unique_ptr<TextModel> load_static(const Fields& config, const Checkpoint& checkpoint);
 
 }  // namespace revector

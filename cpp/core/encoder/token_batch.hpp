@@ -13,10 +13,14 @@ namespace revector {
 struct TokenBatch {
   std::span<const std::int32_t> ids;
   std::span<const std::int64_t> offsets;  ///< n_texts + 1
+  std::span<const std::int32_t> types;    ///< one for each id; empty: all of type 0
 
   std::size_t n_texts() const { return offsets.size() - 1; }
   std::span<const std::int32_t> text(std::size_t i) const {
     return ids.subspan(static_cast<std::size_t>(offsets[i]), length(i));
+  }
+  std::size_t type(std::size_t text, std::size_t token) const {
+    return types.empty() ? 0 : static_cast<std::size_t>(types[static_cast<std::size_t>(offsets[text]) + token]);
   }
   std::size_t length(std::size_t i) const { return static_cast<std::size_t>(offsets[i + 1] - offsets[i]); }
 

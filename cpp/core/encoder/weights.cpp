@@ -7,19 +7,19 @@ void append(std::vector<float>& to, const std::vector<float>& from) { to.insert(
 
 }  // namespace
 
-Linear Weights::linear(const std::vector<std::string>& names, std::size_t out, std::size_t in) const {
+Linear Weights::linear(const std::vector<std::string>& names, std::size_t out, std::size_t in, Bias bias_is) const {
   std::vector<float> weight, bias;
   for (const std::string& name : names) {
     append(weight, matrix(name + ".weight", out, in));
-    append(bias, file_.floats(prefix_ + name + ".bias", {out}));
+    if (bias_is == Bias::present) append(bias, checkpoint_.floats(prefix_ + name + ".bias", {out}));
   }
-  return {PackedMatrix::from_transposed({weight.data(), names.size() * out, in}), std::move(bias)};
+  return {PackedMatrix::from_transposed({weight.data(), names.size() * out, in}, precision_), std::move(bias)};
 }
 
 LayerNorm Weights::layer_norm(const std::string& name, std::size_t n, float epsilon) const {
-  const bool old_names = file_.contains(prefix_ + name + ".gamma");
-  return {file_.floats(prefix_ + name + (old_names ? ".gamma" : ".weight"), {n}),
-          file_.floats(prefix_ + name + (old_names ? ".beta" : ".bias"), {n}), epsilon};
+  const bool old_names = checkpoint_.contains(prefix_ + name + ".gamma");
+  return {checkpoint_.floats(prefix_ + name + (old_names ? ".gamma" : ".weight"), {n}),
+          checkpoint_.floats(prefix_ + name + (old_names ? ".beta" : ".bias"), {n}), epsilon};
 }
 
 }  // namespace revector

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from revector.errors import EncoderError
 __all__ = ["identity_of", "locate", "prefix_for", "read_config"]
 
 # What a model needs here; hubs also keep the same weights for other frameworks.
-_PATTERNS = ["*.json", "*/config.json", "model.safetensors", "*/model.safetensors", "*/tokenizer.json"]
+_PATTERNS = ["*.json", "*/*.json", "model*.safetensors", "*/model*.safetensors"]
 _DESCRIPTIVE = frozenset({"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version"})
 _SET_ASIDE = frozenset({"truncation", "padding"})
 _NAMES = {"query": ("query",), "document": ("document", "passage", "corpus")}
@@ -99,7 +100,7 @@ def prefix_for(folder: Path, kind: str) -> str:
     return prompt
 
 
-def identity_of(weights: Path, folder: Path, *, lower_case: bool) -> str:
+def identity_of(files: Sequence[str], folder: Path, *, lower_case: bool) -> str:
     """Return the SHA-256 over what decides the numbers: weights, tokeniser, configuration.
 
     What a file merely says about the model (its name, the library that wrote it) does not count, nor do truncation and
@@ -107,8 +108,8 @@ def identity_of(weights: Path, folder: Path, *, lower_case: bool) -> str:
 
     Parameters
     ----------
-    weights : Path
-        The file with the weights.
+    files : sequence of str
+        The files with weights, and what else the core names.
     folder : Path
         Where ``config.json`` and ``tokenizer.json`` lie.
     lower_case : bool
@@ -119,13 +120,22 @@ def identity_of(weights: Path, folder: Path, *, lower_case: bool) -> str:
     EncoderError
         A file can not be read.
     """
-    try:
-        digest = hashlib.sha256(sha256_of(weights).encode())
-    except OSError as error:
-        raise EncoderError(f"{weights} can not be read: {error}") from error
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(_digest_of(Path(file)))
     for name, ignored in (("config.json", _DESCRIPTIVE), ("tokenizer.json", _SET_ASIDE)):
         fields = read_config(folder / name)
         kept = {key: value for key, value in fields.items() if key not in ignored}
         digest.update(json.dumps(kept, sort_keys=True).encode())
     digest.update(str(lower_case).encode())
     return digest.hexdigest()
+
+
+def _digest_of(path: Path) -> bytes:
+    """Return the digest of a file; what a JSON file looks like does not count."""
+    try:
+        if path.suffix == ".json":
+            return json.dumps(json.loads(path.read_text(encoding="utf-8")), sort_keys=True).encode()
+        return sha256_of(path).encode()
+    except (OSError, ValueError) as error:
+        raise EncoderError(f"{path} can not be read: {error}") from error

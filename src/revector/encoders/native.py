@@ -1,4 +1,4 @@
-"""The native encoder: models of the BERT family and static token tables, on the kernels of the core."""
+"""The native encoder: transformers and static token tables, on the kernels of the core."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Encoder:
         self._space = EmbeddingSpace(
             model=Path(source).name if Path(source).is_absolute() else source,
             dimension=self._model.dimension,
-            revision=identity_of(Path(self._model.weights), transformer, lower_case=self._tokenize.lower_case),
+            revision=identity_of(self._model.files, transformer, lower_case=self._tokenize.lower_case),
             pooling=self._model.pooling,
             max_length=max_length,
             query_prefix=self._prefixes["query"],

@@ -28,7 +28,7 @@ class PackedTokenizer:
     folder : Path
         Where tokenizer.json lies.
     family : str
-        ``"bert"``, ``"static"`` or ``"model2vec"``, as the core names it.
+        As the core names it; ``"static"`` and ``"model2vec"`` have rules of their own.
     max_length : int or None
         Tokens kept of a text, special tokens included.
 
@@ -41,7 +41,7 @@ class PackedTokenizer:
     def __init__(self, folder: Path, family: str, max_length: int | None) -> None:
         self._tokenizer = _load(folder / "tokenizer.json")
         self.lower_case = bool(read_config(folder / "sentence_bert_config.json").get("do_lower_case", False))
-        self._add_special = family == "bert" or bool(
+        self._add_special = family not in ("static", "model2vec") or bool(
             read_config(folder / "config.json").get("add_special_tokens", False)
         )
         if self.lower_case:
