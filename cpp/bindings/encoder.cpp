@@ -1,5 +1,10 @@
 #include "revector/encoder.hpp"
 
+#include <pybind11/stl.h>
+
+#include <atomic>
+#include <optional>
+
 #include "bindings/arrays.hpp"
 #include "bindings/registers.hpp"
 
@@ -7,6 +12,11 @@ namespace {
 
 using revector::Encoder;
 using revector::EncoderInfo;
+
+/// Set by one Python thread to stop the core's work for another.
+struct CancelFlag {
+  std::atomic<bool> raised{false};
+};
 
 template <class T>
 std::span<const T> row(const Array<T>& array, const char* name) {
@@ -16,13 +26,13 @@ std::span<const T> row(const Array<T>& array, const char* name) {
 }
 
 Array<float> encode(const Encoder& encoder, const Array<std::int32_t>& ids, const Array<std::int64_t>& offsets,
-                    bool normalize, std::size_t threads) {
+                    std::optional<Array<float>> given, bool normalize, std::size_t threads, const CancelFlag* cancel) {
   const auto tokens = row(ids, "ids");
   const auto bounds = row(offsets, "offsets");
-  auto out = new_matrix<float>(bounds.empty() ? 0 : bounds.size() - 1, encoder.info().dimension);
+  auto out = given ? *given : new_matrix<float>(bounds.empty() ? 0 : bounds.size() - 1, encoder.info().dimension);
   const auto rows = mutable_view(out, "out");
   const py::gil_scoped_release nogil;
-  encoder.encode(tokens, bounds, rows, {normalize, threads});
+  encoder.encode(tokens, bounds, rows, {normalize, threads, cancel == nullptr ? nullptr : &cancel->raised});
   return out;
 }
 
@@ -34,10 +44,12 @@ auto field(T EncoderInfo::* member) {
 }  // namespace
 
 void register_encoder(py::module_& m) {
+  py::class_<CancelFlag>(m, "CancelFlag").def(py::init<>()).def("set", [](CancelFlag& flag) { flag.raised = true; });
   py::class_<Encoder>(m, "Encoder")
       .def(py::init(&Encoder::load), py::arg("folder"), py::call_guard<py::gil_scoped_release>())
       .def("encode", &encode, py::arg("ids").noconvert(), py::arg("offsets").noconvert(), py::kw_only(),
-           py::arg("normalize") = true, py::arg("threads") = 0)
+           py::arg("out").noconvert() = py::none(), py::arg("normalize") = true, py::arg("threads") = 0,
+           py::arg("cancel") = py::none())
       .def_property_readonly("family", field(&EncoderInfo::family))
       .def_property_readonly("transformer", field(&EncoderInfo::transformer))
       .def_property_readonly("weights", field(&EncoderInfo::weights))

@@ -86,10 +86,21 @@ class HnswIndex:
     @property
     def ef_construction(self) -> int: ...
 
+class CancelFlag:
+    def __init__(self) -> None: ...
+    def set(self) -> None: ...
+
 class Encoder:
     def __init__(self, folder: str) -> None: ...
     def encode(
-        self, ids: NDArray[np.int32], offsets: NDArray[np.int64], *, normalize: bool = True, threads: int = 0
+        self,
+        ids: NDArray[np.int32],
+        offsets: NDArray[np.int64],
+        *,
+        out: NDArray[np.float32] | None = None,
+        normalize: bool = True,
+        threads: int = 0,
+        cancel: CancelFlag | None = None,
     ) -> NDArray[np.float32]: ...
     @property
     def family(self) -> str: ...

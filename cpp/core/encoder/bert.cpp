@@ -112,6 +112,7 @@ void Bert::encode_chunk(const TokenBatch& batch, const Chunk& chunk, Workspace& 
   const MatrixView<float> states = rows_of(work.states, chunk.n_tokens, config_.hidden);
   embed(batch, chunk, states);
   for (const Layer& layer : layers_) {
+    batch.stop_if_cancelled();
     attend(batch, chunk, layer, work);
     feed_forward(layer, chunk.n_tokens, work);
   }

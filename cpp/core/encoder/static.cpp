@@ -60,6 +60,7 @@ StaticTable::StaticTable(const Fields& config, const SafetensorsFile& file, cons
 void StaticTable::encode(const TokenBatch& batch, std::size_t threads, MatrixView<float> out) const {
   const std::size_t share = batch.n_texts() / threads + 1;
   parallel_for(batch.n_texts(), std::max(share, texts_per_piece), [&](std::size_t begin, std::size_t end) {
+    batch.stop_if_cancelled();
     for (std::size_t i = begin; i < end; ++i) encode_text(batch.text(i), out.row(i));
   });
 }
