@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from revector import Encoder, _core
-from revector.encoders import native
+from revector.encoders import engine
 from revector.encoders.base import TextEncoder
 from revector.errors import DeviceUnavailableError, EncoderError, InvalidArgumentError
 
@@ -99,8 +99,8 @@ def test_an_encoder_follows_the_protocol(tiny):
 def test_order_and_slices_do_not_matter(minilm, texts, monkeypatch):
     some = texts[:40]
     whole = minilm.encode(some)
-    monkeypatch.setattr(native, "_SLICE_TEXTS", 7)
-    monkeypatch.setattr(native, "_SLICE_CHARACTERS", 500)
+    monkeypatch.setattr(engine, "_SLICE_TEXTS", 7)
+    monkeypatch.setattr(engine, "_SLICE_CHARACTERS", 500)
     np.testing.assert_array_equal(minilm.encode(some[::-1])[::-1], whole)
 
 
@@ -138,8 +138,8 @@ def test_what_is_not_text_is_refused(tiny, texts):
 
 
 def test_half_a_surrogate_pair_is_reported_with_its_position(tiny, monkeypatch):
-    monkeypatch.setattr(native, "_SLICE_TEXTS", 2)
-    with pytest.raises(EncoderError, match="from number 2 on, text 1 is not valid Unicode"):
+    monkeypatch.setattr(engine, "_SLICE_TEXTS", 2)
+    with pytest.raises(EncoderError, match="text 3 is not valid Unicode"):
         tiny.encode(["a", "b", "c", "\ud83d"])
 
 
