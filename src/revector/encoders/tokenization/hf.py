@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer, normalizers
@@ -13,7 +15,9 @@ from tokenizers import Tokenizer, normalizers
 from revector.encoders.tokenization.packed import Affixes, Tokens
 from revector.errors import EncoderError
 
-__all__ = ["HfTokenizer"]
+__all__ = ["HfTokenizer", "invalid_text"]
+
+_LLAMA_STEPS = ["Prepend", "Replace"]
 
 
 class HfTokenizer:
@@ -37,29 +41,19 @@ class HfTokenizer:
     name = "hf"
 
     def __init__(self, path: Path, *, add_special: bool, lower_case: bool = False) -> None:
-        self.path = path
         self.add_special = add_special
         self._tokenizer = _load(path)
-        self.as_in_file = not (lower_case and _lower_case(self._tokenizer))
+        self.path = path
+        self.definition: dict[str, Any] = json.loads(path.read_bytes())
+        changed = lower_case and _lower_case(self._tokenizer)
+        self.kind = "other" if changed else _kind(self.definition)
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
 
-    def __call__(self, texts: Sequence[str], first: int = 0) -> Tokens:
-        """Tokenise texts whole.
-
-        Parameters
-        ----------
-        texts : sequence of str
-        first : int
-            Number of the first one, for errors.
-
-        Raises
-        ------
-        EncoderError
-            A text is no valid Unicode (it holds half of a surrogate pair).
-        """
+    def __call__(self, texts: Sequence[str], first: int = 0, *, bare: bool = False) -> Tokens:
+        """Tokenise texts whole; see `Tokenizer`."""
         try:
-            encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=self.add_special)
+            encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=self.add_special and not bare)
         except (TypeError, UnicodeEncodeError) as error:
             raise invalid_text(texts, first) from error
         ids = [encoding.ids for encoding in encodings]
@@ -106,6 +100,17 @@ def _load(path: Path) -> Tokenizer:
         return Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises nothing narrower
         raise EncoderError(f"{path} is not a tokeniser of HF tokenizers: {error}") from error
+
+
+def _kind(definition: dict[str, Any]) -> str:
+    """Return the kind of a tokenizer.json, of those that were reviewed: ``"bert"``, ``"llama"`` or ``"other"``."""
+    parts = [(definition.get(part) or {}).get("type") for part in ("model", "normalizer", "pre_tokenizer")]
+    if parts == ["WordPiece", "BertNormalizer", "BertPreTokenizer"]:
+        return "bert"
+    steps = [step.get("type") for step in (definition.get("normalizer") or {}).get("normalizers", [])]
+    if parts == ["BPE", "Sequence", None] and definition["model"].get("byte_fallback") and steps == _LLAMA_STEPS:
+        return "llama"
+    return "other"
 
 
 def _lower_case(tokenizer: Tokenizer) -> bool:

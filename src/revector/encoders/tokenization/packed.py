@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from revector.similarity import normalize
 
-__all__ = ["Affixes", "Tokens", "Windows", "truncated"]
+__all__ = ["Affixes", "Tokens", "Windows", "truncated", "woven"]
 
 
 class Tokens(NamedTuple):
@@ -38,9 +38,35 @@ class Tokens(NamedTuple):
 
     def kept(self, keep: NDArray[np.bool_]) -> Tokens:
         """Return the tokens where `keep`, shape (number of ids,), is true."""
+        if keep.all():
+            return self
         counted = np.zeros(len(keep) + 1, np.int64)
         np.cumsum(keep, out=counted[1:])
         return Tokens(self.ids[keep], counted[self.offsets])
+
+    def between(self, head: NDArray[np.int32], tail: NDArray[np.int32]) -> Tokens:
+        """Return the texts with `head` before and `tail` behind each."""
+        if not len(head) + len(tail):
+            return self
+        around = Tokens.of(np.empty(0, np.int32), self.lengths + len(head) + len(tail))
+        ids = np.empty(around.offsets[-1], np.int32)
+        own = np.ones(len(ids), np.bool_)
+        for i, token in enumerate(head):
+            ids[around.offsets[:-1] + i], own[around.offsets[:-1] + i] = token, False
+        for i, token in enumerate(reversed(tail), 1):
+            ids[around.offsets[1:] - i], own[around.offsets[1:] - i] = token, False
+        ids[own] = self.ids
+        return Tokens(ids, around.offsets)
+
+
+def woven(a: Tokens, b: Tokens, from_b: NDArray[np.bool_]) -> Tokens:
+    """Put the texts of `b` where `from_b`, shape (number of texts of both,), is true, those of `a` elsewhere."""
+    lengths = np.empty(len(from_b), np.int64)
+    lengths[from_b], lengths[~from_b] = b.lengths, a.lengths
+    of_b = np.repeat(from_b, lengths)
+    ids = np.empty(len(of_b), np.int32)
+    ids[of_b], ids[~of_b] = b.ids, a.ids
+    return Tokens.of(ids, lengths)
 
 
 class Affixes(NamedTuple):

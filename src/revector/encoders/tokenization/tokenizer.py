@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 from revector.encoders.folders import read_config
 from revector.encoders.tokenization.hf import HfTokenizer
+from revector.encoders.tokenization.memo import WordMemory, is_word_local
 from revector.encoders.tokenization.packed import Affixes, Tokens, Windows, truncated
+from revector.encoders.tokenization.protocol import Tokenizer
 from revector.encoders.tokenization.tokie import tokie_if_identical
 
-__all__ = ["TextTokenizer", "Tokenizer"]
-
-
-class Tokenizer(Protocol):
-    """Texts to packed ids: whole texts, with the model's special tokens. Safe to call from several threads."""
-
-    @property
-    def name(self) -> str:
-        """Which library does it."""
-        ...
-
-    def __call__(self, texts: Sequence[str], first: int = 0) -> Tokens:
-        """Tokenise; an `EncoderError` names the text that is no valid Unicode, counted from `first`."""
-        ...
+__all__ = ["TextTokenizer"]
 
 
 class TextTokenizer:
@@ -55,7 +44,7 @@ class TextTokenizer:
         )
         hf = HfTokenizer(folder / "tokenizer.json", add_special=special, lower_case=self.lower_case)
         self.max_length = max_length
-        self._whole: Tokenizer = tokie_if_identical(hf) or hf
+        self._whole = _fastest(hf)
         self._affixes = hf.affixes()
         self._dropped = hf.unknown_token() if family == "model2vec" else None
         cuts_text = family == "model2vec" and max_length is not None
@@ -111,3 +100,13 @@ def _count_cut(texts: Sequence[str], cut: Sequence[str], whole: Tokens, tokens: 
         return 0
     lost = whole.lengths > tokens.lengths
     return int(sum(lost[i] or len(cut[i]) < len(text) for i, text in enumerate(texts)))
+
+
+def _fastest(hf: HfTokenizer) -> Tokenizer:
+    """Return the fastest way to the ids of `hf`; ``REVECTOR_TOKENIZER=hf`` in the environment keeps to `hf` itself."""
+    if os.environ.get("REVECTOR_TOKENIZER") == "hf":
+        return hf
+    tokie = tokie_if_identical(hf)
+    if tokie is not None and hf.kind == "bert":
+        return tokie  # on several threads, at the speed of the memory
+    return WordMemory(hf, tokie or hf) if is_word_local(hf) else tokie or hf

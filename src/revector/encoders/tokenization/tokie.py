@@ -14,8 +14,7 @@ All other texts go to HF. Proofs are kept for the life of the process.
 from __future__ import annotations
 
 import hashlib
-import json
-import os
+import itertools
 import threading
 from collections.abc import Sequence
 from importlib import import_module
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 
 from revector.encoders.tokenization.hf import HfTokenizer, invalid_text
 from revector.encoders.tokenization.hostile import HOSTILE, around
-from revector.encoders.tokenization.packed import Tokens
+from revector.encoders.tokenization.packed import Tokens, woven
 
 __all__ = ["TokieTokenizer", "tokie_if_identical"]
 
@@ -43,16 +42,10 @@ _proofs_lock = threading.Lock()
 
 
 def tokie_if_identical(hf: HfTokenizer) -> TokieTokenizer | None:
-    """Return tokie for what `hf` tokenises; ``None`` if it is not installed, not wanted, or not the same.
-
-    ``REVECTOR_TOKENIZER=hf`` in the environment keeps to HF tokenizers.
-    """
-    if os.environ.get("REVECTOR_TOKENIZER") == "hf" or not hf.as_in_file:
+    """Return tokie for what `hf` tokenises; ``None`` if it is not installed or not the same."""
+    if hf.kind == "other":
         return None
-    content = hf.path.read_bytes()
-    if not _reviewed(json.loads(content)):
-        return None
-    key = (hashlib.sha256(content).hexdigest(), hf.add_special)
+    key = (hashlib.sha256(hf.path.read_bytes()).hexdigest(), hf.add_special)
     with _proofs_lock:
         if key not in _proofs:
             _proofs[key] = _proven(hf)
@@ -75,20 +68,19 @@ class TokieTokenizer:
         self._library = library
         self._characters = _Characters()
 
-    def __call__(self, texts: Sequence[str], first: int = 0) -> Tokens:
-        """Tokenise texts whole; see `HfTokenizer`."""
+    def __call__(self, texts: Sequence[str], first: int = 0, *, bare: bool = False) -> Tokens:
+        """Tokenise texts whole; see `Tokenizer`."""
         doubtful = self.doubtful(texts, first)
         if not len(doubtful):
-            return self.fast(texts)
-        if len(doubtful) == len(texts):
-            return self.hf(texts, first)
-        doubted = set(doubtful.tolist())
-        sound = [text for i, text in enumerate(texts) if i not in doubted]
-        return _woven(self.fast(sound), self.hf([texts[i] for i in doubtful], first), doubtful)
+            return self.fast(texts, bare=bare)
+        for_hf = np.zeros(len(texts), np.bool_)
+        for_hf[doubtful] = True
+        fast = self.fast(list(itertools.compress(texts, ~for_hf)), bare=bare)
+        return woven(fast, self.hf(list(itertools.compress(texts, for_hf)), first, bare=bare), for_hf)
 
-    def fast(self, texts: Sequence[str]) -> Tokens:
+    def fast(self, texts: Sequence[str], *, bare: bool = False) -> Tokens:
         """Tokenise by tokie alone."""
-        ids, lengths = self._library.encode_batch_flat(texts, self.hf.add_special)
+        ids, lengths = self._library.encode_batch_flat(texts, self.hf.add_special and not bare)
         return Tokens.of(ids.view(np.int32), lengths.view(np.int64))
 
     def doubtful(self, texts: Sequence[str], first: int) -> NDArray[np.int64]:
@@ -143,16 +135,6 @@ class _Characters:
             self._known[block] = True
 
 
-def _reviewed(definition: dict[str, Any]) -> bool:
-    """Return whether the tokenizer.json is of a kind whose treatment in tokie was read and fuzzed."""
-    kinds = [(definition.get(part) or {}).get("type") for part in ("model", "normalizer", "pre_tokenizer")]
-    if kinds == ["WordPiece", "BertNormalizer", "BertPreTokenizer"]:
-        return True
-    steps = [step.get("type") for step in (definition.get("normalizer") or {}).get("normalizers", [])]
-    byte_fallback = bool((definition.get("model") or {}).get("byte_fallback"))
-    return kinds == ["BPE", "Sequence", None] and byte_fallback and steps == ["Prepend", "Replace"]
-
-
 def _load(hf: HfTokenizer) -> Any:
     try:
         tokie = import_module("tokie")
@@ -185,16 +167,3 @@ def _differ(a: Tokens, b: Tokens) -> NDArray[np.bool_]:
     """Return for each text whether the ids differ."""
     bounds = zip(a.offsets[:-1], a.offsets[1:], b.offsets[:-1], b.offsets[1:], strict=True)
     return np.array([not np.array_equal(a.ids[i:j], b.ids[k:m]) for i, j, k, m in bounds], np.bool_)
-
-
-def _woven(fast: Tokens, slow: Tokens, at: NDArray[np.int64]) -> Tokens:
-    """Put the texts of `slow` at the positions `at` among those of `fast`."""
-    n = fast.n_texts + slow.n_texts
-    from_slow = np.zeros(n, np.bool_)
-    from_slow[at] = True
-    lengths = np.empty(n, np.int64)
-    lengths[from_slow], lengths[~from_slow] = slow.lengths, fast.lengths
-    of_slow = np.repeat(from_slow, lengths)
-    ids = np.empty(len(of_slow), np.int32)
-    ids[of_slow], ids[~of_slow] = slow.ids, fast.ids
-    return Tokens.of(ids, lengths)
