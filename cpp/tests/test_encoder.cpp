@@ -1,5 +1,6 @@
 #include "revector/encoder.hpp"
 
+#include <atomic>
 #include <limits>
 #include <thread>
 
@@ -42,6 +43,19 @@ TEST(several_threads_may_encode_at_once) {
   for (auto& out : found) threads.emplace_back([&] { out = encode(encoder, texts); });
   for (std::thread& thread : threads) thread.join();
   for (const auto& out : found) CHECK(out == expected);
+}
+
+TEST(work_that_is_called_off_ends) {
+  const TemporaryFolder transformer, table;
+  write_model(transformer, bert_config({}), bert_tensors({}));
+  table.write("model.safetensors", safetensors_of({{"embedding.weight", random_tensor({50, 39}, 1)}}));
+  const std::atomic<bool> never{false}, already{true};
+  for (const TemporaryFolder* folder : {&transformer, &table}) {
+    const Encoder encoder = Encoder::load(folder->path());
+    const Texts texts({5, 12, 0, 3}, 50);
+    CHECK(encode(encoder, texts, {.cancelled = &never}) == encode(encoder, texts));
+    CHECK_THROWS(revector::Cancelled, encode(encoder, texts, {.cancelled = &already}));
+  }
 }
 
 TEST(bad_tokens_are_refused) {

@@ -207,7 +207,7 @@ TEST(a_nan_or_infinity_in_either_factor_reaches_the_product) {
       for (bool in_a : {true, false}) {
         const MatmulKernels& kernels = tested.kernels;
         Product p(kernels, 3, 40, 50);
-        (in_a ? p.a[60] : p.b[5 * 50 + 49]) = bad;
+        (in_a ? p.a[60] : p.b[5 * 50 + 20]) = bad;
         p.pack(true);
         std::vector<float> c(3 * 40);
         kernels.multiply(p.rows.data(), kernels.row_bytes(50), 3, p.packed.data(), 50, 40, nullptr, c.data(), 40);

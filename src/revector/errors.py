@@ -91,6 +91,10 @@ class SpendCapError(EncoderError):
     """The next request would cost more than the budget still holds."""
 
 
+class CancelledError(RevectorError):
+    """The caller has called the work off."""
+
+
 class MigrationError(RevectorError):
     """A migration can not do what was asked of it."""
 

@@ -37,6 +37,11 @@ void TokenBatch::require_valid(std::size_t vocabulary, std::size_t max_length) c
   }
 }
 
+void TokenBatch::stop_if_cancelled() const {
+  if (cancelled != nullptr && cancelled->load(std::memory_order_relaxed))
+    throw Cancelled("encoding was called off by its caller");
+}
+
 std::vector<Chunk> plan_chunks(const TokenBatch& batch, std::size_t target) {
   std::vector<std::size_t> order(batch.n_texts());
   std::iota(order.begin(), order.end(), std::size_t{0});

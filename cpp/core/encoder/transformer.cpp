@@ -70,6 +70,7 @@ void Transformer::run_chunk(const TokenBatch& batch, const Chunk& chunk, Workspa
                             const Consumer& consume) const {
   embed(batch, chunk, work);
   for (const TransformerLayer& layer : parts_.layers) {
+    batch.stop_if_cancelled();
     attend(batch, chunk, layer, work);
     feed_forward(layer, chunk.n_tokens, work);
   }

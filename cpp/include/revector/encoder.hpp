@@ -5,6 +5,7 @@
 /// the vector of a text does not depend on the texts beside it, to the last bit.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -52,6 +53,8 @@ struct EncoderInfo {
 struct EncodeOptions {
   bool normalize = true;    ///< unit rows, whether or not the model asks for them
   std::size_t threads = 0;  ///< at most this many of the pool; 0: all
+  /// Another thread may set it, at any time, to call the work off; null: nobody will.
+  const std::atomic<bool>* cancelled = nullptr;
 };
 
 /// A model. Immutable once loaded, so safe to share between threads.
@@ -79,7 +82,8 @@ class REVECTOR_API Encoder {
   /// @param out      [n x dimension], owned by the caller: row i is text i. A text without tokens becomes a zero row.
   /// @throws InvalidArgument naming the text if offsets are not ascending from 0 to the number of ids, an id is not in
   ///         the vocabulary, or a text is longer than max_length; ShapeError (out); EncoderError if a vector comes out
-  ///         as NaN or infinity (the weights are broken). Rows of out are then unspecified.
+  ///         as NaN or infinity (the weights are broken); Cancelled, a layer of a chunk (256 tokens, or one longer
+  ///         text) after options.cancelled is set. Rows of out are then unspecified.
   /// Thread-safe. Runs on the pool. Scratch memory: a few MB a thread, whatever n is.
   void encode(std::span<const std::int32_t> ids, std::span<const std::int64_t> offsets, MatrixView<float> out,
               const EncodeOptions& options = {}) const;

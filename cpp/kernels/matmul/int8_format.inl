@@ -50,7 +50,7 @@ struct Int8 : IntegerLanes {
       float largest = 0;
       for (std::size_t l = 0; l < k; ++l) {
         const float size = __builtin_fabsf(at(l));
-        if (!(size <= largest)) largest = size;  // a NaN stays
+        if (size > largest || size != size) largest = size;  // nothing is greater than a NaN, so it stays
       }
       scale[column] = largest / 127;
     }

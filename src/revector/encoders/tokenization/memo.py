@@ -1,0 +1,136 @@
+"""A memory for words: most words of a text were tokenised before.
+
+Where the tokens of a text are the tokens of its words, one after the other (words end at U+0020), looking words up is
+several times as fast as tokenising them, and exact whatever the tokeniser behind it is. That holds, of the kinds of
+tokenizer.json reviewed here, for
+
+- BERT's: normalisation works character by character (canonical reordering stops at a space), words are split at
+  whitespace, and a space is no token;
+- byte-fallback BPE that writes a space as "▁", without pre-tokeniser (Llama's): where no token has a "▁" behind
+  another character, no merge reaches over the border of two words. Runs of spaces and a "▁" in the text are borders of
+  another kind; texts with them are tokenised whole, as are those with a special token written in them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from revector.encoders.tokenization.hf import HfTokenizer, invalid_text
+from revector.encoders.tokenization.packed import Tokens, woven
+from revector.encoders.tokenization.protocol import Tokenizer
+from revector.errors import EncoderError
+
+__all__ = ["WordMemory", "is_word_local"]
+
+_MOST_WORDS = 1 << 18  # some 50 MB
+_LONGEST_WORD = 64
+_MOST_ADDED_TOKENS = 16
+# Text with longer words on the average has no words in this sense (Chinese, base64).
+_MEAN_WORD = 20
+
+
+class WordMemory:
+    """A tokeniser that asks another one only for words it has not met. Safe to call from several threads.
+
+    Parameters
+    ----------
+    hf : HfTokenizer
+        Of a kind for which `is_word_local`.
+    behind : Tokenizer
+        Who tokenises what is new; gives the ids of `hf`.
+    """
+
+    def __init__(self, hf: HfTokenizer, behind: Tokenizer) -> None:
+        self.name = behind.name
+        self._behind = behind
+        self._words: dict[str, bytes] = {}
+        self._added = hf.added_tokens()
+        self._spaces_matter = hf.definition["model"]["type"] == "BPE"
+        affixes = hf.affixes()
+        special = hf(["a"]).ids
+        self._head, self._tail = special[: affixes.head], special[len(special) - affixes.tail :]
+
+    def __call__(self, texts: Sequence[str], first: int = 0, *, bare: bool = False) -> Tokens:
+        """Tokenise texts whole; see `Tokenizer`."""
+        joined = " ".join(texts)
+        words = joined.split(" ")
+        if not texts or len(joined) > _MEAN_WORD * len(words):
+            return self._behind(texts, first, bare=bare)
+        if not self._is_regular(joined):
+            return self._apart(texts, first, bare=bare)
+        try:
+            parts = self._parts(words)
+        except EncoderError as error:
+            raise invalid_text(texts, first) from error
+        tokens = _gathered(texts, parts)
+        return tokens if bare else tokens.between(self._head, self._tail)
+
+    def _is_regular(self, text: str) -> bool:
+        """Return whether the words of a text, or of many joined by spaces, can be tokenised apart."""
+        if any(token[0] in text and token in text for token in self._added):  # looking for one character is cheap
+            return False
+        if not self._spaces_matter:
+            return True
+        return bool(text) and "  " not in text and " " not in (text[0], text[-1]) and "▁" not in text
+
+    def _apart(self, texts: Sequence[str], first: int, *, bare: bool) -> Tokens:
+        """Tokenise irregular texts whole, the others by words."""
+        irregular = np.fromiter((not self._is_regular(text) for text in texts), np.bool_, len(texts))
+        if irregular.all():
+            return self._behind(texts, first, bare=bare)
+        try:
+            whole = self._behind(list(itertools.compress(texts, irregular)), bare=bare)
+            by_words = self(list(itertools.compress(texts, ~irregular)), bare=bare)
+        except EncoderError as error:
+            raise invalid_text(texts, first) from error
+        return woven(by_words, whole, irregular)
+
+    def _parts(self, words: list[str]) -> list[bytes]:
+        """Return the ids of each word, as the bytes of int32."""
+        parts = list(map(self._words.get, words))
+        if None in parts:
+            learnt = self._learn({word for word, part in zip(words, parts, strict=True) if part is None})
+            return [learnt[word] if part is None else part for word, part in zip(words, parts, strict=True)]
+        return parts  # type: ignore[return-value]
+
+    def _learn(self, words: set[str]) -> dict[str, bytes]:
+        listed = list(words)
+        tokens = self._behind(listed, bare=True)
+        data, bounds = tokens.ids.tobytes(), (tokens.offsets * tokens.ids.itemsize).tolist()
+        learnt = {word: data[bounds[i] : bounds[i + 1]] for i, word in enumerate(listed)}
+        kept = {word: ids for word, ids in learnt.items() if len(word) <= _LONGEST_WORD}
+        if len(self._words) + len(kept) > _MOST_WORDS:
+            self._words = {}  # what is frequent comes back at once
+        self._words.update(kept)
+        return learnt
+
+
+def _gathered(texts: Sequence[str], parts: list[bytes]) -> Tokens:
+    ids = np.frombuffer(b"".join(parts), np.int32)
+    bounds = np.zeros(len(parts) + 1, np.int64)
+    np.cumsum(list(map(len, parts)), out=bounds[1:])
+    bounds //= ids.itemsize
+    words = np.zeros(len(texts) + 1, np.int64)
+    np.cumsum(np.fromiter((text.count(" ") + 1 for text in texts), np.int64, len(texts)), out=words[1:])
+    return Tokens(ids, bounds[words])
+
+
+def is_word_local(hf: HfTokenizer) -> bool:
+    """Return whether the tokens of a text are those of its words (but for what `WordMemory` tokenises whole)."""
+    added = hf.added_tokens()
+    if len(added) > _MOST_ADDED_TOKENS or any(" " in token or not token for token in added):
+        return False
+    return hf.kind == "bert" or (hf.kind == "llama" and _words_stay_apart(hf.definition["model"]))
+
+
+def _words_stay_apart(model: dict[str, Any]) -> bool:
+    """Return whether no merge of a BPE model reaches from one word into the next, nor anything else does."""
+    vocabulary = model["vocab"]
+    if any("▁" in token.lstrip("▁") for token in vocabulary):
+        return False
+    every_byte = all(f"<0x{byte:02X}>" in vocabulary for byte in range(256))  # so nothing is unknown, nothing fused
+    return every_byte and not model.get("dropout") and not model.get("ignore_merges")
