@@ -18,6 +18,7 @@ from revector.similarity import cosine_topk, normalize
 if TYPE_CHECKING:
     from revector.collection import Collection, Hit
     from revector.encoders.native import Encoder
+    from revector.encoders.openai import OpenAIEncoder
     from revector.evaluation.verdict import Verdict
     from revector.migration.migration import Migration
     from revector.migration.strategies.background import Background
@@ -30,6 +31,7 @@ _LAZY = {
     "Encoder": "revector.encoders.native",
     "Hit": "revector.collection",
     "Migration": "revector.migration.migration",
+    "OpenAIEncoder": "revector.encoders.openai",
     "Verdict": "revector.evaluation.verdict",
 }
 
@@ -41,6 +43,7 @@ __all__ = [
     "Hit",
     "HnswIndex",
     "Migration",
+    "OpenAIEncoder",
     "Procrustes",
     "Verdict",
     "__version__",
