@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from revector.collection import Collection, Hit
     from revector.encoders.native import Encoder
     from revector.encoders.openai import OpenAIEncoder
+    from revector.encoders.sentence_transformers import SentenceTransformersEncoder
     from revector.evaluation.verdict import Verdict
     from revector.migration.migration import Migration
     from revector.migration.strategies.background import Background
@@ -32,6 +33,7 @@ _LAZY = {
     "Hit": "revector.collection",
     "Migration": "revector.migration.migration",
     "OpenAIEncoder": "revector.encoders.openai",
+    "SentenceTransformersEncoder": "revector.encoders.sentence_transformers",
     "Verdict": "revector.evaluation.verdict",
 }
 
@@ -45,6 +47,7 @@ __all__ = [
     "Migration",
     "OpenAIEncoder",
     "Procrustes",
+    "SentenceTransformersEncoder",
     "Verdict",
     "__version__",
     "cosine_topk",

@@ -23,7 +23,10 @@ from revector.errors import GateRefusedError, InvalidArgumentError, RevectorErro
 EXIT_ERROR = 1
 EXIT_REFUSED = 3
 
-MODEL_HELP = "A model folder, a hub id, openai:NAME for a service, or the demo's wordllama and minilm."
+MODEL_HELP = (
+    "A model folder, a hub id, sentence-transformers:FOLDER-OR-ID to run it with torch, openai:NAME for a service, "
+    "or the demo's wordllama and minilm."
+)
 
 CollectionUrl = Annotated[str, typer.Argument(metavar="COLLECTION", help="The collection's database file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]

@@ -38,6 +38,10 @@ def load_encoder(source: str) -> TextEncoder:
         from revector.encoders.openai import OpenAIEncoder
 
         return OpenAIEncoder.from_source(source)
+    if source.startswith(SENTENCE_TRANSFORMERS):
+        from revector.encoders.sentence_transformers import SentenceTransformersEncoder
+
+        return SentenceTransformersEncoder.from_source(source)
     from revector.encoders.native import Encoder
 
     native: TextEncoder = Encoder.from_pretrained(source)
