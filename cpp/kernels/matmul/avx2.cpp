@@ -22,7 +22,7 @@ struct IntegerLanes {
 
   static Sum zero() { return _mm256_setzero_si256(); }
   static Lanes broadcast(const Element* a) {
-    std::int32_t lane;
+    std::int32_t lane = 0;
     __builtin_memcpy(&lane, a, sizeof(lane));
     return _mm256_set1_epi32(lane);
   }

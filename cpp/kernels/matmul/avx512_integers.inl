@@ -12,7 +12,7 @@ struct IntegerLanes {
 
   static Sum zero() { return _mm512_setzero_si512(); }
   static Lanes broadcast(const Element* a) {
-    std::int32_t lane;
+    std::int32_t lane = 0;
     __builtin_memcpy(&lane, a, sizeof(lane));
     return _mm512_set1_epi32(lane);
   }

@@ -20,7 +20,7 @@ struct Bfloat16Pairs {
 
   static Sum zero() { return Vec::zero(); }
   static Lanes broadcast(const Element* a) {
-    std::int32_t lane;
+    std::int32_t lane = 0;
     __builtin_memcpy(&lane, a, sizeof(lane));
     return _mm512_set1_epi32(lane);
   }
