@@ -27,6 +27,8 @@ struct TokenBatch {
   /// @throws InvalidArgument naming the text unless offsets ascend from 0 to the number of ids, every id is below
   ///         `vocabulary` and no text has more than `max_length` tokens (0: any number)
   void require_valid(std::size_t vocabulary, std::size_t max_length) const;
+  /// @throws InvalidArgument unless there are no types, or one below `n_types` for each id
+  void require_types(std::size_t n_types) const;
 };
 
 /// Whole texts that one thread carries through the model together.
