@@ -7,6 +7,7 @@
 
 #include <pybind11/numpy.h>
 
+#include <span>
 #include <string>
 
 #include "revector/errors.hpp"
@@ -31,6 +32,14 @@ revector::MatrixView<const T> view(const Array<T>& array, const char* name) {
     throw revector::ShapeError(std::string(name) +
                                " has rows that are not contiguous; pass numpy.ascontiguousarray(…)");
   return {array.data(), rows, cols, rows <= 1 ? cols : static_cast<std::size_t>(array.strides(0) / item)};
+}
+
+/// @throws ShapeError unless the array is contiguous and of one dimension
+template <class T>
+std::span<const T> elements(const Array<T>& array, const char* name) {
+  if (array.ndim() != 1 || (array.shape(0) > 1 && array.strides(0) != static_cast<py::ssize_t>(sizeof(T))))
+    throw revector::ShapeError(std::string(name) + " is not a contiguous array of one dimension");
+  return {array.data(), static_cast<std::size_t>(array.shape(0))};
 }
 
 template <class T>

@@ -8,4 +8,5 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   register_procrustes(m);
   register_hnsw(m);
   register_encoder(m);
+  register_cross_encoder(m);
 }

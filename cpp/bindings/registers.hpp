@@ -12,3 +12,4 @@ void register_similarity(py::module_& m);
 void register_procrustes(py::module_& m);
 void register_hnsw(py::module_& m);
 void register_encoder(py::module_& m);
+void register_cross_encoder(py::module_& m);

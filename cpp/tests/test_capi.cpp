@@ -101,7 +101,33 @@ TEST(an_encoder_is_loaded_described_and_run) {
   revector_encoder_free(encoder);
 }
 
+TEST(a_cross_encoder_is_loaded_described_and_run) {
+  const TemporaryFolder folder;
+  revector_cross_encoder* encoder = nullptr;
+  CHECK(revector_cross_encoder_load(folder.path().c_str(), &encoder) == REVECTOR_ENCODER_ERROR);
+  Tensors tensors = bert_tensors({}, "bert.");
+  tensors["bert.pooler.dense.weight"] = random_tensor({39, 39}, 1);
+  tensors["bert.pooler.dense.bias"] = random_tensor({39}, 2);
+  tensors["classifier.weight"] = random_tensor({2, 39}, 3);
+  tensors["classifier.bias"] = random_tensor({2}, 4);
+  write_model(folder, bert_config({}), tensors);
+  CHECK(revector_cross_encoder_load(folder.path().c_str(), &encoder) == REVECTOR_OK);
+  revector_cross_encoder_info info{};
+  CHECK(revector_cross_encoder_describe(encoder, &info) == REVECTOR_OK);
+  CHECK(info.labels == 2 && info.vocabulary == 50 && info.types == 2 && info.max_length == 40);
+  const int32_t ids[] = {3, 8, 3, 8}, types[] = {0, 0, 0, 1};
+  const int64_t offsets[] = {0, 2, 4}, wrong[] = {0, 1, -3};
+  float out[4], untyped[4];
+  CHECK(revector_cross_encoder_score(encoder, ids, offsets, types, 2, out) == REVECTOR_OK);
+  CHECK(revector_cross_encoder_score(encoder, ids, offsets, nullptr, 2, untyped) == REVECTOR_OK);
+  CHECK(out[0] == untyped[0] && out[1] == untyped[1] && untyped[2] == untyped[0] && out[2] != untyped[2]);
+  CHECK(revector_cross_encoder_score(encoder, ids, wrong, types, 2, out) == REVECTOR_INVALID_ARGUMENT);
+  revector_cross_encoder_free(encoder);
+}
+
 TEST(null_handles_are_refused) {
+  CHECK(revector_cross_encoder_load("/", nullptr) == REVECTOR_INVALID_ARGUMENT);
+  CHECK(revector_cross_encoder_score(nullptr, nullptr, nullptr, nullptr, 0, nullptr) == REVECTOR_INVALID_ARGUMENT);
   CHECK(revector_accumulator_new(4, 4, nullptr) == REVECTOR_INVALID_ARGUMENT);
   revector_encoder* nothing = nullptr;
   CHECK(revector_encoder_load("/", static_cast<revector_precision>(9), &nothing) == REVECTOR_INVALID_ARGUMENT);

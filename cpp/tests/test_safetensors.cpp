@@ -58,10 +58,10 @@ TEST(every_dtype_is_converted_whatever_its_alignment) {
           "f64": {"dtype": "F64", "shape": [1], "data_offsets": [9, 17]},
           "i32": {"dtype": "I32", "shape": [1], "data_offsets": [17, 21]},
           "i64": {"dtype": "I64", "shape": [], "data_offsets": [21, 29]},
-          "odd": {"dtype": "F8_E4M3", "shape": [1], "data_offsets": [0, 1]}})";
+          "odd": {"dtype": "F8_E4M3", "shape": [1], "data_offsets": [29, 30]}})";
   const std::string data = raw<std::uint8_t>({1}) + raw<std::uint16_t>({0x3C00, 0xC100}) +
                            raw<std::uint16_t>({0x3F80, 0xC020}) + raw<double>({0.25}) + raw<std::int32_t>({-7}) +
-                           raw<std::int64_t>({1LL << 40});
+                           raw<std::int64_t>({1LL << 40}) + "x";
   folder.write("x.safetensors", safetensors_bytes(header, data));
   const SafetensorsFile file(folder.path("x.safetensors"));
   CHECK(file.floats("f16", {2}) == std::vector<float>({1.0F, -2.5F}));
@@ -122,6 +122,18 @@ TEST(offsets_that_do_not_fit_are_refused) {
                 "has 4 bytes"));
   CHECK(refuses(R"({"a": {"dtype": "F32", "shape": [4294967296, 4294967296], "data_offsets": [0, 0]}})", "",
                 "has 0 bytes"));
+}
+
+TEST(tensors_that_share_bytes_are_refused) {
+  const std::string a = R"({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}, )";
+  CHECK(
+      refuses(a + R"("b": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}})", "12345678", "'a' and 'b' share"));
+  CHECK(
+      refuses(a + R"("b": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}})", "12345678", "'a' and 'b' share"));
+  CHECK(refuses(a + R"("b": {"dtype": "odd", "shape": [1], "data_offsets": [7, 9]}})", "123456789", "share bytes"));
+  const std::string apart = R"("b": {"dtype": "F32", "shape": [1], "data_offsets": [8, 12]},
+                               "c": {"dtype": "F32", "shape": [0], "data_offsets": [4, 4]}})";
+  CHECK(refusal(safetensors_bytes(a + apart, "123456781234")).empty());
 }
 
 TEST(what_is_no_file_is_refused) {

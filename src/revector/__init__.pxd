@@ -86,3 +86,17 @@ cdef extern from "revector/revector.h" nogil:
     revector_status revector_encoder_describe(const revector_encoder* encoder, revector_encoder_info* out)
     revector_status revector_encoder_encode(const revector_encoder* encoder, const int32_t* ids, const int64_t* offsets,
                                             size_t n, float* out)
+
+    ctypedef struct revector_cross_encoder:
+        pass
+    ctypedef struct revector_cross_encoder_info:
+        size_t labels
+        size_t vocabulary
+        size_t types
+        size_t max_length
+    revector_status revector_cross_encoder_load(const char* folder, revector_cross_encoder** out)
+    void revector_cross_encoder_free(revector_cross_encoder* encoder)
+    revector_status revector_cross_encoder_describe(const revector_cross_encoder* encoder,
+                                                    revector_cross_encoder_info* out)
+    revector_status revector_cross_encoder_score(const revector_cross_encoder* encoder, const int32_t* ids,
+                                                 const int64_t* offsets, const int32_t* types, size_t n, float* out)

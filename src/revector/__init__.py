@@ -17,6 +17,7 @@ from revector.similarity import cosine_topk, normalize
 
 if TYPE_CHECKING:
     from revector.collection import Collection, Hit
+    from revector.encoders.cross import CrossEncoder
     from revector.encoders.native import Encoder
     from revector.encoders.openai import OpenAIEncoder
     from revector.encoders.sentence_transformers import SentenceTransformersEncoder
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _LAZY = {
     "Background": "revector.migration.strategies.background",
     "Collection": "revector.collection",
+    "CrossEncoder": "revector.encoders.cross",
     "EmbeddingSpace": "revector.spaces",
     "Encoder": "revector.encoders.native",
     "Hit": "revector.collection",
@@ -40,6 +42,7 @@ _LAZY = {
 __all__ = [
     "Background",
     "Collection",
+    "CrossEncoder",
     "EmbeddingSpace",
     "Encoder",
     "Hit",

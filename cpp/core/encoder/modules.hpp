@@ -2,6 +2,7 @@
 /// The pipeline of a sentence-transformers folder: which modules follow one another.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <vector>
@@ -25,6 +26,8 @@ struct Modules {
   std::vector<Step> steps;
   std::size_t max_length = 0;  ///< as sentence-transformers and the tokeniser want it; 0 if they say nothing
 
+  /// The longest text of a model that itself takes `longest` tokens.
+  std::size_t limit(std::size_t longest) const { return max_length ? std::min(max_length, longest) : longest; }
   /// Whether the rows leave the last module as unit rows.
   bool normalized() const { return !steps.empty() && steps.back().kind == Step::Kind::normalize; }
 };

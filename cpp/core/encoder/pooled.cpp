@@ -15,8 +15,7 @@ class Pooled : public TextModel {
       : family_(std::move(family)),
         transformer_(std::move(transformer)),
         pooling_(modules.pooling),
-        max_length_(modules.max_length ? std::min(modules.max_length, transformer_.max_length())
-                                       : transformer_.max_length()) {}
+        max_length_(modules.limit(transformer_.max_length())) {}
 
   const char* family() const override { return family_.c_str(); }
   std::size_t dimension() const override { return transformer_.sizes().hidden * pooling_.size(); }
@@ -40,29 +39,12 @@ class Pooled : public TextModel {
   std::size_t max_length_;
 };
 
-struct Loader {
-  const char* model_type;
-  TransformerParts (*load)(const Fields& config, const Checkpoint& checkpoint, Precision precision);
-};
-constexpr Loader loaders[] = {{"bert", load_bert},         {"roberta", load_roberta}, {"xlm-roberta", load_roberta},
-                              {"camembert", load_roberta}, {"mpnet", load_mpnet},     {"distilbert", load_distilbert}};
-
 }  // namespace
-
-Transformer load_transformer(const Fields& config, const Checkpoint& checkpoint, Precision precision) {
-  const std::string type = config.string_or("model_type", "");
-  std::string supported;
-  for (const Loader& loader : loaders) {
-    if (type == loader.model_type) return Transformer(loader.load(config, checkpoint, precision));
-    supported.append(loader.model_type).append(", ");
-  }
-  config.refuse_unsupported("model_type", supported + "model2vec or static");
-}
 
 std::unique_ptr<TextModel> load_pooled(const Fields& config, const Checkpoint& checkpoint, const Modules& modules,
                                        Precision precision) {
-  return std::make_unique<Pooled>(config.string_or("model_type", ""), load_transformer(config, checkpoint, precision),
-                                  modules);
+  const KnownModel& model = known_model(config);
+  return std::make_unique<Pooled>(model.model_type, Transformer(model.load(config, checkpoint, precision)), modules);
 }
 
 }  // namespace revector

@@ -1,6 +1,8 @@
 #include "core/encoder/safetensors.hpp"
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -96,7 +98,21 @@ TensorEntry read_entry(const std::string& path, const std::string& name, const j
   if (row != nullptr && bytes_of(shape, row->bytes) != offsets[1] - offsets[0])
     throw_malformed(path, "tensor '" + name + "' of shape " + to_string(shape) + " and dtype " + dtype + " has " +
                               std::to_string(offsets[1] - offsets[0]) + " bytes");
-  return {row ? row->dtype : Dtype::other, dtype, shape, file.data() + data_begin + offsets[0]};
+  return {row ? row->dtype : Dtype::other, dtype, shape, file.data() + data_begin + offsets[0],
+          offsets[1] - offsets[0]};
+}
+
+/// Tensors that share bytes would let a small file ask for any amount of memory.
+void require_disjoint(const std::string& path, const std::map<std::string, TensorEntry>& tensors) {
+  std::vector<const std::pair<const std::string, TensorEntry>*> filled;
+  for (const auto& tensor : tensors)
+    if (tensor.second.n_bytes != 0) filled.push_back(&tensor);
+  std::sort(filled.begin(), filled.end(), [](auto* a, auto* b) { return a->second.bytes < b->second.bytes; });
+  const auto shared = std::adjacent_find(filled.begin(), filled.end(), [](auto* a, auto* b) {
+    return a->second.bytes + a->second.n_bytes > b->second.bytes;
+  });
+  if (shared != filled.end())
+    throw_malformed(path, "tensors '" + (*shared)->first + "' and '" + (*std::next(shared))->first + "' share bytes");
 }
 
 /// Elements of type Stored, read without assuming alignment and converted one by one.
@@ -134,6 +150,7 @@ SafetensorsFile::SafetensorsFile(const std::string& path) : path_(path), file_(p
   const json header = parse_header(path, file_, data_begin);
   for (const auto& [name, entry] : header.items())
     if (name != "__metadata__") tensors_.emplace(name, read_entry(path, name, entry, file_, data_begin));
+  require_disjoint(path, tensors_);
 }
 
 const TensorEntry& SafetensorsFile::at(const std::string& name) const {

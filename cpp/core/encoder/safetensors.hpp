@@ -22,6 +22,7 @@ struct TensorEntry {
   std::string dtype_name;  ///< as the file spells it
   std::vector<std::size_t> shape;
   const unsigned char* bytes;  ///< inside the mapped file, not aligned
+  std::size_t n_bytes;
 };
 
 using Shape = std::vector<std::size_t>;
@@ -30,7 +31,7 @@ using Shape = std::vector<std::size_t>;
 class SafetensorsFile {
  public:
   /// @throws EncoderError naming the file and what is wrong with it: unreadable, truncated, a header that is longer
-  ///         than the file, no JSON, or offsets that do not fit shape, dtype or file
+  ///         than the file, no JSON, offsets that do not fit shape, dtype or file, or tensors that share bytes
   explicit SafetensorsFile(const std::string& path);
 
   const std::string& path() const { return path_; }

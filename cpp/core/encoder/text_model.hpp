@@ -4,13 +4,11 @@
 
 #include <cstddef>
 #include <memory>
-#include <optional>
 
 #include "core/encoder/checkpoint.hpp"
 #include "core/encoder/fields.hpp"
 #include "core/encoder/modules.hpp"
 #include "core/encoder/token_batch.hpp"
-#include "core/encoder/transformer.hpp"
 #include "revector/matrix.hpp"
 
 namespace revector {
@@ -32,11 +30,6 @@ class TextModel {
   /// Pooled rows, not normalised, on at most `threads` threads of the pool. The batch has been checked.
   virtual void encode(const TokenBatch& batch, std::size_t threads, MatrixView<float> out) const = 0;
 };
-
-/// The transformer of a folder, of whatever family config.json names, with its products in a precision.
-/// @throws EncoderError
-Transformer load_transformer(const Fields& config, const Checkpoint& checkpoint,
-                             Precision precision = Precision::float32);
 
 /// A transformer and its pooling. @throws EncoderError
 std::unique_ptr<TextModel> load_pooled(const Fields& config, const Checkpoint& checkpoint, const Modules& modules,

@@ -42,6 +42,17 @@ void TokenBatch::stop_if_cancelled() const {
     throw Cancelled("encoding was called off by its caller");
 }
 
+void TokenBatch::require_types(std::size_t n_types) const {
+  if (types.empty()) return;
+  if (types.size() != ids.size())
+    throw InvalidArgument("there are " + std::to_string(types.size()) + " token types, expected one for each of the " +
+                          std::to_string(ids.size()) + " ids");
+  for (std::int32_t type : types)
+    if (type < 0 || static_cast<std::size_t>(type) >= n_types)
+      throw InvalidArgument("a token has type " + std::to_string(type) + ", expected 0 to " +
+                            std::to_string(n_types - 1));
+}
+
 std::vector<Chunk> plan_chunks(const TokenBatch& batch, std::size_t target) {
   std::vector<std::size_t> order(batch.n_texts());
   std::iota(order.begin(), order.end(), std::size_t{0});

@@ -32,6 +32,8 @@ struct TokenBatch {
 
   /// To be called every few hundredths of a second of work. @throws Cancelled
   void stop_if_cancelled() const;
+  /// @throws InvalidArgument unless there are no types, or one below `n_types` for each id
+  void require_types(std::size_t n_types) const;
 };
 
 /// Whole texts that one thread carries through the model together.

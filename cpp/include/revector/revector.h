@@ -133,6 +133,28 @@ REVECTOR_C_API revector_status revector_encoder_describe(const revector_encoder*
 REVECTOR_C_API revector_status revector_encoder_encode(const revector_encoder* encoder, const int32_t* ids,
                                                        const int64_t* offsets, size_t n, float* out);
 
+/* ---- cross-encoder ------------------------------------------------------------------------------------------- */
+
+typedef struct revector_cross_encoder revector_cross_encoder;
+
+typedef struct revector_cross_encoder_info {
+  size_t labels;     /**< logits of a pair */
+  size_t vocabulary; /**< token ids are below this */
+  size_t types;      /**< token types are below this */
+  size_t max_length; /**< tokens of a pair, special ones included */
+} revector_cross_encoder_info;
+
+/** Read a folder with a sequence classifier (UTF-8 path); see CrossEncoder in cross_encoder.hpp. */
+REVECTOR_C_API revector_status revector_cross_encoder_load(const char* folder, revector_cross_encoder** out);
+REVECTOR_C_API void revector_cross_encoder_free(revector_cross_encoder* encoder);
+REVECTOR_C_API revector_status revector_cross_encoder_describe(const revector_cross_encoder* encoder,
+                                                               revector_cross_encoder_info* out);
+/** Logits of n pairs: pair i is ids[offsets[i]] to ids[offsets[i + 1] - 1]; types has an element for each id, or is
+ * NULL for type 0 throughout; offsets has n + 1 elements, out is n x labels. */
+REVECTOR_C_API revector_status revector_cross_encoder_score(const revector_cross_encoder* encoder, const int32_t* ids,
+                                                            const int64_t* offsets, const int32_t* types, size_t n,
+                                                            float* out);
+
 #ifdef __cplusplus
 }
 #endif

@@ -9,7 +9,8 @@ const Family& bert_family() {
       "encoder.layer",
       {},
       {"attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense",
-       "attention.output.LayerNorm", "intermediate.dense", "output.dense", "output.LayerNorm"}};
+       "attention.output.LayerNorm", "intermediate.dense", "output.dense", "output.LayerNorm"},
+      {"pooler.dense", "classifier", true, "tanh"}};
   return family;
 }
 

@@ -8,7 +8,8 @@ const Family& distilbert_family() {
                              "transformer.layer",
                              {"dim", "n_layers", "n_heads", "hidden_dim", "activation", nullptr},
                              {"attention.q_lin", "attention.k_lin", "attention.v_lin", "attention.out_lin",
-                              "sa_layer_norm", "ffn.lin1", "ffn.lin2", "output_layer_norm"}};
+                              "sa_layer_norm", "ffn.lin1", "ffn.lin2", "output_layer_norm"},
+                             {"pre_classifier", "classifier", false, "relu"}};
   return family;
 }
 

@@ -81,4 +81,20 @@ void require_positions(const Fields& config, const PositionRule& rule, std::size
                   "more than " + std::to_string(rule.first) + ", the positions that stand before the first token");
 }
 
+const KnownModel& known_model(const Fields& config) {
+  static const KnownModel known[] = {{"bert", bert_family(), load_bert},
+                                     {"roberta", roberta_family(), load_roberta},
+                                     {"xlm-roberta", roberta_family(), load_roberta},
+                                     {"camembert", roberta_family(), load_roberta},
+                                     {"mpnet", mpnet_family(), load_mpnet},
+                                     {"distilbert", distilbert_family(), load_distilbert}};
+  const std::string type = config.string_or("model_type", "");
+  std::string supported;
+  for (const KnownModel& model : known) {
+    if (type == model.model_type) return model;
+    supported.append(model.model_type).append(", ");
+  }
+  config.refuse_unsupported("model_type", supported + "model2vec or static");
+}
+
 }  // namespace revector

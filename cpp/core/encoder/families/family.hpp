@@ -20,11 +20,19 @@ struct LayerNames {
   const char *query, *key, *value, *attention_output, *attention_norm, *up, *down, *output_norm;
 };
 
+/// The head of a sequence classifier: out(activation(dense(state of the first token))).
+struct HeadNames {
+  const char *dense, *out;
+  bool dense_in_transformer;  ///< whether `dense` has the transformer's prefix
+  const char* activation;     ///< as transformers names it
+};
+
 struct Family {
   const char* prefix;  ///< "bert.": what stands before each tensor in checkpoints of a model with a head
   const char* layers;  ///< layer 0 is <layers>.0
   ConfigNames config;
   LayerNames layer;
+  HeadNames head;
 };
 
 /// The checkpoint from where the transformer's own tensors begin: behind the prefix, if it has one.
@@ -51,5 +59,15 @@ TransformerParts load_bert(const Fields& config, const Checkpoint& checkpoint, P
 TransformerParts load_roberta(const Fields& config, const Checkpoint& checkpoint, Precision precision);
 TransformerParts load_mpnet(const Fields& config, const Checkpoint& checkpoint, Precision precision);
 TransformerParts load_distilbert(const Fields& config, const Checkpoint& checkpoint, Precision precision);
+
+/// What is known by one model_type of config.json.
+struct KnownModel {
+  const char* model_type;
+  const Family& family;
+  TransformerParts (*load)(const Fields& config, const Checkpoint& checkpoint, Precision precision);
+};
+
+/// The model that config.json names. @throws EncoderError if it is not supported
+const KnownModel& known_model(const Fields& config);
 
 }  // namespace revector

@@ -21,7 +21,8 @@ const Family& mpnet_family() {
                              "encoder.layer",
                              {},
                              {"attention.attn.q", "attention.attn.k", "attention.attn.v", "attention.attn.o",
-                              "attention.LayerNorm", "intermediate.dense", "output.dense", "output.LayerNorm"}};
+                              "attention.LayerNorm", "intermediate.dense", "output.dense", "output.LayerNorm"},
+                             {"classifier.dense", "classifier.out_proj", false, "tanh"}};
   return family;
 }
 

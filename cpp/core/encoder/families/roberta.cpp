@@ -16,7 +16,11 @@ std::size_t pad_token(const Fields& config, std::size_t vocabulary) {
 }  // namespace
 
 const Family& roberta_family() {
-  static const Family family{"roberta.", bert_family().layers, {}, bert_family().layer};
+  static const Family family{"roberta.",
+                             bert_family().layers,
+                             {},
+                             bert_family().layer,
+                             {"classifier.dense", "classifier.out_proj", false, "tanh"}};
   return family;
 }
 

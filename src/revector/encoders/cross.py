@@ -1,0 +1,178 @@
+"""Cross-encoders (rerankers): a query and texts in, one score a text out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from revector import _core
+from revector.encoders.folders import locate, read_config
+from revector.encoders.pairs import PairTokenizer
+from revector.errors import EncoderError, InvalidArgumentError
+
+__all__ = ["CrossEncoder"]
+
+Activation = Literal["default", "none"]
+
+# Pairs tokenised at once: enough to keep every thread busy, few enough that Ctrl-C is heard and memory is bounded.
+_SLICE_PAIRS = 256
+_SLICE_CHARACTERS = 1 << 21
+_ACTIVATIONS = {
+    "torch.nn.modules.linear.Identity": "identity",
+    "torch.nn.modules.activation.Sigmoid": "sigmoid",
+}
+
+
+class CrossEncoder:
+    """A query with each of some texts to scores. Made by `from_pretrained`; safe to call from several threads."""
+
+    def __init__(self, folder: Path, source: str, *, threads: int | None = None) -> None:
+        self._model = _core.CrossEncoder(str(folder))
+        self._threads = threads or 0
+        self._source = source
+        _refuse_prompt(folder)
+        transformer = Path(self._model.transformer)
+        self._sigmoid = _activation_of(transformer / "config.json", self._model.labels) == "sigmoid"
+        # Of the families, only BERT's tokenisers give types; what those of others say of them reaches no model.
+        typed = self._model.family == "bert" and self._model.types > 1
+        self._tokenize = PairTokenizer(transformer, self._model.max_length, typed=typed)
+
+    @classmethod
+    def from_pretrained(cls, path_or_id: str | os.PathLike[str], *, threads: int | None = None) -> CrossEncoder:
+        """Load a sequence classifier of BERT, RoBERTa, XLM-RoBERTa, CamemBERT, MPNet or DistilBERT.
+
+        Parameters
+        ----------
+        path_or_id : str or path
+            A folder, or an id of the Hugging Face hub (needs ``huggingface_hub``).
+        threads : int, optional
+            At most this many of the core's threads; all by default.
+
+        Raises
+        ------
+        EncoderError
+            The folder is incomplete or malformed, or the model is no cross-encoder or not supported; the message names
+            file and field.
+        InvalidArgumentError
+            Less than one thread.
+        """
+        if threads is not None and threads < 1:
+            raise InvalidArgumentError(f"threads is {threads}, expected at least 1")
+        folder, source = locate(path_or_id)
+        return cls(folder, source, threads=threads)
+
+    @property
+    def source(self) -> str:
+        """The absolute path or hub id that the model was loaded from."""
+        return self._source
+
+    @property
+    def labels(self) -> int:
+        """Scores that the model gives to a pair; 1 for a reranker."""
+        return self._model.labels
+
+    @property
+    def max_length(self) -> int:
+        """Tokens of a pair, special ones included; longer pairs are cut, the longer text first."""
+        return self._model.max_length
+
+    def score(self, query: str, texts: Sequence[str], *, activation: Activation = "default") -> NDArray[np.float32]:
+        """Score texts for a query.
+
+        Parameters
+        ----------
+        query : str
+            The first text of every pair.
+        texts : sequence of str
+            The second ones. What makes a pair too long is cut off.
+        activation : {"default", "none"}
+            What to do with the logits: what the model's configuration says (where it says nothing: the sigmoid for one
+            label, nothing for several), or nothing.
+
+        Returns
+        -------
+        ndarray of float32, shape (len(texts),) or (len(texts), labels) for several labels
+            In input order.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Something else than a str and a sequence of str, or an unknown activation.
+        EncoderError
+            A text is not valid Unicode, or the weights give NaN.
+        """
+        if activation not in ("default", "none"):
+            raise InvalidArgumentError(f"activation is {activation!r}, expected 'default' or 'none'")
+        listed = _checked(query, texts)
+        out = np.empty((len(listed), self.labels), np.float32)
+        for begin, end in _slices(query, listed):
+            ids, offsets, types = self._tokenize(query, listed[begin:end])
+            out[begin:end] = self._model.score(ids, offsets, types, threads=self._threads)
+        if activation == "default" and self._sigmoid:
+            out = _sigmoid(out)
+        return out[:, 0] if self.labels == 1 else out
+
+
+def _sigmoid(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    small = np.exp(-np.abs(x))  # never overflows
+    result: NDArray[np.float32] = np.where(x >= 0, 1, small) / (1 + small)
+    return result
+
+
+def _activation_of(path: Path, labels: int) -> str:
+    """Return what sentence-transformers applies to the logits: its own field, its older field, or its default."""
+    config = read_config(path)
+    own = config.get("sentence_transformers")
+    found: Any = own.get("activation_fn") if isinstance(own, dict) else None
+    field = "sentence_transformers.activation_fn"
+    if found is None:
+        found, field = config.get("sbert_ce_default_activation_function"), "sbert_ce_default_activation_function"
+    if found is None:
+        return "sigmoid" if labels == 1 else "identity"
+    if not isinstance(found, str) or found not in _ACTIVATIONS:
+        raise EncoderError(
+            f"{path}: {field} is {found!r}, which is not supported ({' or '.join(_ACTIVATIONS)} is); "
+            "use sentence-transformers' CrossEncoder for this model"
+        )
+    return _ACTIVATIONS[found]
+
+
+def _refuse_prompt(folder: Path) -> None:
+    path = folder / "config_sentence_transformers.json"
+    name = read_config(path).get("default_prompt_name")
+    if name is not None:
+        raise EncoderError(
+            f"{path}: default_prompt_name is {name!r}, which is not supported in a cross-encoder (null is); "
+            "use sentence-transformers' CrossEncoder for this model"
+        )
+
+
+def _checked(query: str, texts: Sequence[str]) -> list[str]:
+    if not isinstance(query, str):
+        raise InvalidArgumentError(f"query is {type(query).__name__}, expected str")
+    if isinstance(texts, str) or not isinstance(texts, Iterable):
+        kind = type(texts).__name__
+        raise InvalidArgumentError(f"texts is {kind}, expected a sequence of str; a single text is written as [text]")
+    listed = list(texts)
+    for i, text in enumerate(listed):
+        if not isinstance(text, str):
+            raise InvalidArgumentError(f"texts[{i}] is {type(text).__name__}, expected str")
+    return listed
+
+
+def _slices(query: str, texts: list[str]) -> Iterator[tuple[int, int]]:
+    """Ranges of pairs that are tokenised together."""
+    begin = characters = 0
+    for i, text in enumerate(texts):
+        size = len(query) + len(text)
+        if i > begin and (i - begin == _SLICE_PAIRS or characters + size > _SLICE_CHARACTERS):
+            yield begin, i
+            begin, characters = i, 0
+        characters += size
+    if begin < len(texts):
+        yield begin, len(texts)

@@ -1,0 +1,93 @@
+"""Pairs of texts to packed token ids and types, for cross-encoders."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from revector.encoders.folders import read_config
+from revector.errors import EncoderError
+
+__all__ = ["PairTokenizer"]
+
+
+class PairTokenizer:
+    """The tokeniser of a cross-encoder's folder, without padding and cut at the model's length.
+
+    Where a pair is too long, tokens are taken from the longer text until it fits ("longest first"), as
+    sentence-transformers does. Safe to call from several threads.
+
+    Parameters
+    ----------
+    folder : Path
+        Where tokenizer.json lies.
+    max_length : int
+        Tokens kept of a pair, special tokens included.
+    typed : bool
+        Whether the model tells the first text from the second by token types.
+
+    Raises
+    ------
+    EncoderError
+        There is no tokenizer.json, or it is malformed, or the folder asks for what is not supported.
+    """
+
+    def __init__(self, folder: Path, max_length: int, *, typed: bool) -> None:
+        self._typed = typed
+        path = folder / "tokenizer.json"
+        _refuse_lower_case(folder)
+        try:
+            self._tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # tokenizers raises nothing narrower
+            raise EncoderError(f"{path} can not be read as a tokeniser of HF tokenizers: {error}") from error
+        self._tokenizer.no_padding()
+        side = read_config(folder / "tokenizer_config.json").get("truncation_side", "right")
+        try:
+            self._tokenizer.enable_truncation(max_length, strategy="longest_first", direction=side)
+        except (TypeError, ValueError) as error:
+            raise EncoderError(f"{folder / 'tokenizer_config.json'}: truncation_side is {side!r}: {error}") from error
+
+    def __call__(
+        self, query: str, texts: Sequence[str]
+    ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int32]]:
+        """Return ids of all pairs, one after the other, the ``len(texts) + 1`` positions where they begin, and types.
+
+        The types are empty where the model has none.
+
+        Raises
+        ------
+        EncoderError
+            A text is no valid Unicode (it holds half of a surrogate pair).
+        """
+        try:
+            encodings = self._tokenizer.encode_batch_fast([(query, text) for text in texts])
+        except (TypeError, UnicodeEncodeError) as error:
+            raise EncoderError(f"{_first_invalid(query, texts)} is not valid Unicode: {error}") from error
+        offsets = np.zeros(len(encodings) + 1, np.int64)
+        np.cumsum([len(encoding) for encoding in encodings], out=offsets[1:])
+        ids = itertools.chain.from_iterable(encoding.ids for encoding in encodings)
+        types = itertools.chain.from_iterable(encoding.type_ids for encoding in encodings if self._typed)
+        return np.fromiter(ids, np.int32, int(offsets[-1])), offsets, np.fromiter(types, np.int32)
+
+
+def _refuse_lower_case(folder: Path) -> None:
+    path = folder / "sentence_bert_config.json"
+    if read_config(path).get("do_lower_case", False):
+        raise EncoderError(
+            f"{path}: do_lower_case is true, which is not supported in a cross-encoder (false is); "
+            "use sentence-transformers' CrossEncoder for this model"
+        )
+
+
+def _first_invalid(query: str, texts: Sequence[str]) -> str:
+    for name, text in itertools.chain([("the query", query)], ((f"text {i}", t) for i, t in enumerate(texts))):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return name
+    return "a text"

@@ -1,0 +1,122 @@
+"""Every family of transformers beside sentence-transformers: random weights of odd sizes, and real models."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from revector import CrossEncoder, Encoder, _core
+
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.filterwarnings("ignore"),  # torch's and transformers' own
+    pytest.mark.skipif(_core.active_isa() == "scalar", reason="minutes on the scalar kernels"),
+]
+
+torch = pytest.importorskip("torch")
+peer = pytest.importorskip("sentence_transformers")
+
+from families import FAMILIES, WORDS, make_model  # noqa: E402
+from sentence_transformers.sentence_transformer import modules as parts  # noqa: E402
+
+MODELS = Path(os.environ.get("REVECTOR_MODELS", "~/.cache/revector-models")).expanduser()
+LENGTHS = (0, 1, 2, 17, 509, 510, 511, 512, 10_000)  # words; two special tokens come on top
+
+
+def texts_of(lengths: tuple[int, ...], seed: int = 0) -> list[str]:
+    rng = np.random.default_rng(seed)
+    texts = [" ".join(rng.choice(WORDS, n)) for n in lengths]
+    return [*texts, "ba <pad> be", "  bi  unheard-of bo  "]
+
+
+def reference(folder: Path) -> peer.SentenceTransformer:
+    return peer.SentenceTransformer(str(folder), device="cpu", model_kwargs={"dtype": torch.float32})
+
+
+def assert_equal(folder: Path, texts: list[str]) -> None:
+    ours, theirs = Encoder.from_pretrained(folder), reference(folder)
+    expected = theirs.encode(texts, normalize_embeddings=True, batch_size=4)
+    found = ours.encode(texts)
+    print(f"{folder.name}: max abs {np.abs(found - expected).max():.2g}")
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_equals_sentence_transformers(family: str, tmp_path: Path) -> None:
+    assert_equal(make_model(family, tmp_path / family), texts_of(LENGTHS))
+
+
+@pytest.mark.parametrize("name", ["minilm", "bge", "mpnet"])
+def test_real_models_equal_sentence_transformers(name: str) -> None:
+    if not (MODELS / name / ".complete").exists():
+        pytest.skip(f"{MODELS / name} is not there")
+    assert_equal(MODELS / name, texts_of(LENGTHS))
+
+
+@pytest.mark.parametrize("weights", ["float16", "bfloat16"])
+def test_half_precision_weights_in_shards_equal_sentence_transformers(weights: str, tmp_path: Path) -> None:
+    folder = make_model("bert", tmp_path / weights, weights=getattr(torch, weights), max_shard_size="500KB")
+    assert (folder / "model.safetensors.index.json").exists()
+    assert_equal(folder, texts_of((1, 20)))
+
+
+@pytest.mark.parametrize(
+    "mode", ["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken", ("lasttoken", "mean", "cls")]
+)
+def test_every_pooling_equals_sentence_transformers(mode: str | tuple[str, ...], tmp_path: Path) -> None:
+    transformer = parts.Transformer(str(make_model("roberta", tmp_path / "base")))
+    pooling = parts.Pooling(312, pooling_mode=mode)
+    peer.SentenceTransformer(modules=[transformer, pooling], device="cpu").save(str(tmp_path / "saved"))
+    assert_equal(tmp_path / "saved", texts_of((0, 1, 2, 40)))
+
+
+def test_dense_layers_equal_sentence_transformers(tmp_path: Path) -> None:
+    transformer = parts.Transformer(str(make_model("distilbert", tmp_path / "base")))
+    layers = [
+        parts.Pooling(312, pooling_mode=("cls", "mean")),
+        parts.Normalize(),
+        parts.Dense(624, 128, activation_function=torch.nn.GELU()),
+        parts.Dense(128, 70, bias=False, activation_function=torch.nn.Identity()),
+        parts.Dense(70, 70),
+        parts.Normalize(),
+    ]
+    peer.SentenceTransformer(modules=[transformer, *layers], device="cpu").save(str(tmp_path / "saved"))
+    assert_equal(tmp_path / "saved", texts_of((0, 1, 2, 40)))
+
+
+def assert_scores_equal(folder: Path, query: str, texts: list[str], tolerance: float) -> None:
+    ours = CrossEncoder.from_pretrained(folder)
+    theirs = peer.CrossEncoder(str(folder), device="cpu", model_kwargs={"dtype": torch.float32})
+    pairs = [(query, text) for text in texts]
+    logits = theirs.predict(pairs, activation_fn=torch.nn.Identity(), batch_size=4)
+    found = ours.score(query, texts, activation="none")
+    print(f"{folder.name}: logits of spread {np.std(logits):.2g}, max abs {np.abs(found - logits).max():.2g}")
+    assert found.shape == logits.shape
+    np.testing.assert_allclose(found, logits, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(ours.score(query, texts), theirs.predict(pairs, batch_size=4), rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("labels", [1, 3])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_cross_encoders_equal_sentence_transformers(family: str, labels: int, tmp_path: Path) -> None:
+    folder = make_model(family, tmp_path / family, head="ForSequenceClassification", num_labels=labels)
+    for query in ("", "ba be bi", " ".join(WORDS * 3)):
+        assert_scores_equal(folder, query, texts_of(LENGTHS), 1e-4)
+
+
+def test_the_real_reranker_equals_sentence_transformers() -> None:
+    folder = MODELS / "reranker"
+    if not (folder / ".complete").exists():
+        pytest.skip(f"{folder} is not there")
+    answers = [
+        "Berlin has about 3.7 million inhabitants.",
+        "Bread is made of flour.",
+        "",
+        "  spaces  ",
+        "à la carte 中文",
+    ]
+    assert_scores_equal(folder, "How many people live in Berlin?", [*answers, *texts_of(LENGTHS)], 1e-3)
+    assert_scores_equal(folder, "word " * 700, [*answers, *texts_of(LENGTHS)], 1e-3)
