@@ -21,22 +21,7 @@ from revector.encoders import engine
 from revector.errors import EncoderError, InvalidArgumentError, ShapeError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-WORDS = [
-    "the",
-    "quick",
-    "brown",
-    "fox",
-    "jumps",
-    "over",
-    "a",
-    "lazy",
-    "dog",
-    "while",
-    "seven",
-    "wizards",
-    "brew",
-    "tea",
-]
+WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "while", "wizards", "brew", "tea"]
 
 
 @pytest.fixture(scope="module")
