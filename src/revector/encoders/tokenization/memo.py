@@ -7,13 +7,16 @@ tokenizer.json reviewed here, for
 - BERT's: normalisation works character by character (canonical reordering stops at a space), words are split at
   whitespace, and a space is no token;
 - byte-fallback BPE that writes a space as "▁", without pre-tokeniser (Llama's): where no token has a "▁" behind
-  another character, no merge reaches over the border of two words. Runs of spaces and a "▁" in the text are borders of
-  another kind; texts with them are tokenised whole, as are those with a special token written in them.
+  another character, no merge reaches over the border of two words. Of a run of spaces all but the first belong to the
+  word behind it: "▁▁▁word" is what the tokeniser itself makes of "  word".
+
+Texts with a special token, or (of the second kind) with a "▁" or a space at the end, are tokenised whole.
 """
 
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,6 +29,7 @@ from revector.errors import EncoderError
 
 __all__ = ["WordMemory", "is_word_local"]
 
+_RUN = re.compile(" ( *[^ ]*)")
 _MOST_WORDS = 1 << 18  # some 50 MB
 _LONGEST_WORD = 64
 _MOST_ADDED_TOKENS = 16
@@ -57,45 +61,50 @@ class WordMemory:
     def __call__(self, texts: Sequence[str], first: int = 0, *, bare: bool = False) -> Tokens:
         """Tokenise texts whole; see `Tokenizer`."""
         joined = " ".join(texts)
-        words = joined.split(" ")
-        if not texts or len(joined) > _MEAN_WORD * len(words):
+        if not texts or len(joined) > _MEAN_WORD * (joined.count(" ") + 1):
             return self._behind(texts, first, bare=bare)
-        if not self._is_regular(joined):
+        runs = self._spaces_matter and _has_runs(joined)
+        if self._holds_marks(joined) or (runs and any(map(self._wants_whole, texts))):
             return self._apart(texts, first, bare=bare)
+        words, counts = _split_runs(texts) if runs else (joined.split(" "), [text.count(" ") + 1 for text in texts])
         try:
             parts = self._parts(words)
         except EncoderError as error:
             raise invalid_text(texts, first) from error
-        tokens = _gathered(texts, parts)
+        tokens = _gathered(parts, counts)
         return tokens if bare else tokens.between(self._head, self._tail)
 
-    def _is_regular(self, text: str) -> bool:
-        """Return whether the words of a text, or of many joined by spaces, can be tokenised apart."""
+    def _holds_marks(self, text: str) -> bool:
+        """Return whether a text, or one of many joined by spaces, holds what means more than its characters."""
         if any(token[0] in text and token in text for token in self._added):  # looking for one character is cheap
-            return False
-        if not self._spaces_matter:
             return True
-        return bool(text) and "  " not in text and " " not in (text[0], text[-1]) and "▁" not in text
+        return self._spaces_matter and "▁" in text
+
+    def _wants_whole(self, text: str) -> bool:
+        """Return whether the words of a text can not be tokenised apart."""
+        return self._holds_marks(text) or (self._spaces_matter and text.endswith(" "))
 
     def _apart(self, texts: Sequence[str], first: int, *, bare: bool) -> Tokens:
-        """Tokenise irregular texts whole, the others by words."""
-        irregular = np.fromiter((not self._is_regular(text) for text in texts), np.bool_, len(texts))
-        if irregular.all():
+        """Tokenise the texts whole that want it, the others by words."""
+        wanting = np.fromiter(map(self._wants_whole, texts), np.bool_, len(texts))
+        if wanting.all():
             return self._behind(texts, first, bare=bare)
         try:
-            whole = self._behind(list(itertools.compress(texts, irregular)), bare=bare)
-            by_words = self(list(itertools.compress(texts, ~irregular)), bare=bare)
+            whole = self._behind(list(itertools.compress(texts, wanting)), bare=bare)
+            by_words = self(list(itertools.compress(texts, ~wanting)), bare=bare)
         except EncoderError as error:
             raise invalid_text(texts, first) from error
-        return woven(by_words, whole, irregular)
+        return woven(by_words, whole, wanting)
 
     def _parts(self, words: list[str]) -> list[bytes]:
         """Return the ids of each word, as the bytes of int32."""
-        parts = list(map(self._words.get, words))
+        parts: list[Any] = list(map(self._words.get, words))
         if None in parts:
-            learnt = self._learn({word for word, part in zip(words, parts, strict=True) if part is None})
-            return [learnt[word] if part is None else part for word, part in zip(words, parts, strict=True)]
-        return parts  # type: ignore[return-value]
+            new = [i for i, part in enumerate(parts) if part is None]
+            learnt = self._learn({words[i] for i in new})
+            for i in new:
+                parts[i] = learnt[words[i]]
+        return parts
 
     def _learn(self, words: set[str]) -> dict[str, bytes]:
         listed = list(words)
@@ -109,14 +118,25 @@ class WordMemory:
         return learnt
 
 
-def _gathered(texts: Sequence[str], parts: list[bytes]) -> Tokens:
+def _has_runs(text: str) -> bool:
+    """Return whether spaces stand beside one another, or (which a join makes the same) at an end."""
+    return not text or "  " in text or " " in (text[0], text[-1])
+
+
+def _split_runs(texts: Sequence[str]) -> tuple[list[str], list[int]]:
+    """Return the words of all texts, with the spaces before them but for one, and how many each text has."""
+    words = [_RUN.findall(" " + text) if _has_runs(text) else text.split(" ") for text in texts]
+    return list(itertools.chain.from_iterable(words)), list(map(len, words))
+
+
+def _gathered(parts: list[bytes], counts: list[int]) -> Tokens:
+    """Pack the ids of words; text i has ``counts[i]`` of them."""
     ids = np.frombuffer(b"".join(parts), np.int32)
     bounds = np.zeros(len(parts) + 1, np.int64)
     np.cumsum(list(map(len, parts)), out=bounds[1:])
-    bounds //= ids.itemsize
-    words = np.zeros(len(texts) + 1, np.int64)
-    np.cumsum(np.fromiter((text.count(" ") + 1 for text in texts), np.int64, len(texts)), out=words[1:])
-    return Tokens(ids, bounds[words])
+    words = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts, out=words[1:])
+    return Tokens(ids, bounds[words] // ids.itemsize)
 
 
 def is_word_local(hf: HfTokenizer) -> bool:
@@ -124,12 +144,15 @@ def is_word_local(hf: HfTokenizer) -> bool:
     added = hf.added_tokens()
     if len(added) > _MOST_ADDED_TOKENS or any(" " in token or not token for token in added):
         return False
-    return hf.kind == "bert" or (hf.kind == "llama" and _words_stay_apart(hf.definition["model"]))
+    if hf.kind == "bert":
+        return True
+    found_late = any(token.get("normalized") for token in hf.definition.get("added_tokens", []))
+    return hf.kind == "llama" and not found_late and _words_stay_apart(hf.definition["model"])
 
 
 def _words_stay_apart(model: dict[str, Any]) -> bool:
     """Return whether no merge of a BPE model reaches from one word into the next, nor anything else does."""
-    vocabulary = model["vocab"]
+    vocabulary: dict[str, int] = model["vocab"]
     if any("▁" in token.lstrip("▁") for token in vocabulary):
         return False
     every_byte = all(f"<0x{byte:02X}>" in vocabulary for byte in range(256))  # so nothing is unknown, nothing fused
