@@ -18,6 +18,7 @@ from revector.similarity import cosine_topk, normalize
 if TYPE_CHECKING:
     from revector.collection import Collection, Hit
     from revector.encoders.cross import CrossEncoder
+    from revector.encoders.importing.folder import import_model
     from revector.encoders.native import Encoder
     from revector.encoders.openai import OpenAIEncoder
     from revector.encoders.sentence_transformers import SentenceTransformersEncoder
@@ -37,6 +38,7 @@ _LAZY = {
     "OpenAIEncoder": "revector.encoders.openai",
     "SentenceTransformersEncoder": "revector.encoders.sentence_transformers",
     "Verdict": "revector.evaluation.verdict",
+    "import_model": "revector.encoders.importing.folder",
 }
 
 __all__ = [
@@ -55,6 +57,7 @@ __all__ = [
     "__version__",
     "cosine_topk",
     "errors",
+    "import_model",
     "normalize",
 ]
 

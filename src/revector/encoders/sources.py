@@ -69,7 +69,8 @@ def read_source(source: str, scheme: str, readers: Readers) -> tuple[str, dict[s
     InvalidArgumentError
         Another scheme, an unknown option, or a value that can not be read.
     """
-    name, _, query = source.removeprefix(scheme).partition("?")
+    quoted, _, query = source.removeprefix(scheme).partition("?")
+    name = quoted.replace("%3F", "?").replace("%25", "%")
     if not source.startswith(scheme) or not name:
         raise InvalidArgumentError(f"{source!r} is not of the form '{scheme}NAME' or '{scheme}NAME?option=value&…'")
     options: dict[str, Any] = {}
@@ -90,4 +91,5 @@ def write_source(scheme: str, name: str, options: Mapping[str, Any]) -> str:
         for option, value in options.items()
         if value is not None
     }
-    return scheme + name + ("?" + urlencode(said, quote_via=quote) if said else "")
+    quoted = name.replace("%", "%25").replace("?", "%3F")  # no more than must be: people read and write these
+    return scheme + quoted + ("?" + urlencode(said, quote_via=quote) if said else "")
