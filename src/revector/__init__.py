@@ -17,7 +17,10 @@ from revector.similarity import cosine_topk, normalize
 
 if TYPE_CHECKING:
     from revector.collection import Collection, Hit
+    from revector.encoders.importing.folder import import_model
     from revector.encoders.native import Encoder
+    from revector.encoders.openai import OpenAIEncoder
+    from revector.encoders.sentence_transformers import SentenceTransformersEncoder
     from revector.evaluation.verdict import Verdict
     from revector.migration.migration import Migration
     from revector.migration.strategies.background import Background
@@ -30,7 +33,10 @@ _LAZY = {
     "Encoder": "revector.encoders.native",
     "Hit": "revector.collection",
     "Migration": "revector.migration.migration",
+    "OpenAIEncoder": "revector.encoders.openai",
+    "SentenceTransformersEncoder": "revector.encoders.sentence_transformers",
     "Verdict": "revector.evaluation.verdict",
+    "import_model": "revector.encoders.importing.folder",
 }
 
 __all__ = [
@@ -41,11 +47,14 @@ __all__ = [
     "Hit",
     "HnswIndex",
     "Migration",
+    "OpenAIEncoder",
     "Procrustes",
+    "SentenceTransformersEncoder",
     "Verdict",
     "__version__",
     "cosine_topk",
     "errors",
+    "import_model",
     "normalize",
 ]
 
