@@ -19,7 +19,7 @@ __all__ = ["overlapped", "reblocked", "sliced"]
 T = TypeVar("T")
 R = TypeVar("R")
 
-_AHEAD = 2  # slices handed over and not yet taken back: one in work, one waiting
+_AHEAD = 2  # handed over beyond the one that is waited for, so that the thread is never idle
 
 
 _running: set[CancelFlag] = set()
