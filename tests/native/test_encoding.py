@@ -351,6 +351,25 @@ def test_ctrl_c_is_heard_within_a_second(minilm_folder, way):
     assert threads == "1"
 
 
+ABANDONED = """
+import sys
+from revector import Encoder
+encoder = Encoder.from_pretrained(sys.argv[1])
+stream = encoder.encode_stream(["some words that take a while to encode and then some more " * 20] * 100_000)
+next(stream)
+print("leaving", flush=True)
+"""
+
+
+def test_a_program_may_end_with_a_stream_open(minilm_folder):
+    command = [sys.executable, "-c", ABANDONED, str(minilm_folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout.readline() == "leaving\n"
+        left = time.monotonic()
+        assert child.wait(timeout=60) == 0
+    assert time.monotonic() - left < (10 if _core.active_isa() == "scalar" else 2)
+
+
 CONSTANT = """
 import resource, sys
 from revector import Encoder

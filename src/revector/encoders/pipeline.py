@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,7 +19,22 @@ __all__ = ["overlapped", "reblocked", "sliced"]
 T = TypeVar("T")
 R = TypeVar("R")
 
-_AHEAD = 2  # slices handed over and not yet taken back: one in work, one waiting
+_AHEAD = 2  # handed over beyond the one that is waited for, so that the thread is never idle
+
+
+_running: set[CancelFlag] = set()
+
+
+def _call_off_all() -> None:
+    for cancel in list(_running):
+        cancel.set()
+
+
+# A generator that is still open when the program ends is closed only after Python has waited for its thread. There is
+# no public way to be asked earlier; without this one the program ends all the same, a few slices later.
+_before_threads_are_joined = getattr(threading, "_register_atexit", None)
+if _before_threads_are_joined is not None:
+    _before_threads_are_joined(_call_off_all)
 
 
 def overlapped(items: Iterable[T], work: Callable[[T, CancelFlag], R]) -> Iterator[R]:
@@ -29,6 +45,7 @@ def overlapped(items: Iterable[T], work: Callable[[T, CancelFlag], R]) -> Iterat
     `cancel` is set and the thread has ended before this returns.
     """
     cancel = CancelFlag()
+    _running.add(cancel)
     ahead: deque[Future[R]] = deque()
     with ThreadPoolExecutor(1, "revector-encode") as thread:
         try:
@@ -40,6 +57,7 @@ def overlapped(items: Iterable[T], work: Callable[[T, CancelFlag], R]) -> Iterat
                 yield ahead.popleft().result()
         finally:
             cancel.set()
+            _running.discard(cancel)
             for future in ahead:
                 future.cancel()
 
