@@ -11,7 +11,10 @@ CPP_FILES = $(shell git ls-files 'cpp/*.cpp' 'cpp/*.hpp' 'cpp/*.h' 'cpp/*.inl')
 PRESET_BUILD = PATH="$(CURDIR)/$(BIN):$$PATH" sh -c 'cmake --preset $(1) -DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" >/dev/null && cmake --build --preset $(1)'
 PRESET_TEST = PATH="$(CURDIR)/$(BIN):$$PATH" ctest --preset $(1)
 
-.PHONY: demo test test-python test-cpp test-peers lint format develop asan tsan coverage bench bench-smoke wheel clean
+CLANGXX ?= $(shell command -v clang++-19 || command -v clang++)
+FUZZ_SECONDS ?= 300
+
+.PHONY: demo test test-python test-cpp test-peers lint format develop asan tsan fuzz coverage bench bench-smoke wheel clean
 
 demo: $(STAMPS)/demo  ## build, fetch two models, migrate a live collection of real text
 	$(BIN)/revector demo
@@ -48,6 +51,14 @@ develop: $(STAMPS)/lint $(STAMPS)/test  ## editable install; run it again after 
 asan tsan: $(STAMPS)/test  ## C++ tests under sanitizers
 	$(call PRESET_BUILD,$@)
 	$(call PRESET_TEST,$@)
+
+fuzz: $(STAMPS)/test  ## libFuzzer on what reads a model folder; FUZZ_SECONDS for each target; needs clang 16 or newer
+	PATH="$(CURDIR)/$(BIN):$$PATH" cmake --preset fuzz -DCMAKE_CXX_COMPILER="$(CLANGXX)" -DCMAKE_C_COMPILER="$(subst ++,,$(CLANGXX))" \
+	  -DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" >/dev/null
+	PATH="$(CURDIR)/$(BIN):$$PATH" cmake --build --preset fuzz
+	for target in safetensors config modules index; do mkdir -p build/fuzz/found/$$target; \
+	  build/fuzz/cpp/fuzz/fuzz_$$target -max_total_time=$(FUZZ_SECONDS) -timeout=10 -malloc_limit_mb=512 -max_len=4096 \
+	    -print_final_stats=1 build/fuzz/found/$$target cpp/fuzz/corpus/$$target || exit 1; done
 
 coverage: $(STAMPS)/test
 	$(PIP) install gcovr

@@ -90,7 +90,7 @@ CrossEncoder CrossEncoder::load(const std::string& folder, Precision precision) 
                               .vocabulary = transformer.sizes().vocabulary,
                               .types = transformer.n_types(),
                               .max_length = modules.limit(transformer.max_length())};
-  return CrossEncoder(std::unique_ptr<Impl>(new Impl{std::move(transformer), std::move(head), info}));
+  return CrossEncoder(std::make_unique<Impl>(std::move(transformer), std::move(head), info));
 }
 
 CrossEncoder::CrossEncoder(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
