@@ -10,6 +10,8 @@
 
 namespace {
 
+using py::literals::operator""_a;
+
 using revector::Encoder;
 using revector::EncoderInfo;
 using revector::Precision;
@@ -33,7 +35,9 @@ Array<float> encode(const Encoder& encoder, const Array<std::int32_t>& ids, cons
   auto out = given ? *given : new_matrix<float>(bounds.empty() ? 0 : bounds.size() - 1, encoder.info().dimension);
   const auto rows = mutable_view(out, "out");
   const py::gil_scoped_release nogil;
-  encoder.encode(tokens, bounds, rows, {normalize, threads, cancel == nullptr ? nullptr : &cancel->raised});
+  encoder.encode(
+      tokens, bounds, rows,
+      {.normalize = normalize, .threads = threads, .cancelled = cancel == nullptr ? nullptr : &cancel->raised});
   return out;
 }
 
@@ -43,6 +47,23 @@ Encoder load(const std::string& folder, const std::string& name) {
   for (Precision precision : {Precision::float32, Precision::bfloat16, Precision::int8})
     if (name == revector::precision_name(precision)) return Encoder::load(folder, precision);
   throw revector::InvalidArgument("precision is '" + name + "', expected 'auto', 'float32', 'bfloat16' or 'int8'");
+}
+
+/// Encode, and say what the parts of the work took.
+py::dict profile(const Encoder& encoder, const Array<std::int32_t>& ids, const Array<std::int64_t>& offsets,
+                 std::size_t threads) {
+  const auto tokens = elements(ids, "ids");
+  const auto bounds = elements(offsets, "offsets");
+  auto out = new_matrix<float>(bounds.empty() ? 0 : bounds.size() - 1, encoder.info().dimension);
+  const auto rows = mutable_view(out, "out");
+  revector::StageSeconds seconds;
+  {
+    const py::gil_scoped_release nogil;
+    encoder.encode(tokens, bounds, rows, {.threads = threads, .stages = &seconds});
+  }
+  return py::dict("embeddings"_a = seconds.embeddings, "conversion"_a = seconds.conversion,
+                  "products"_a = seconds.products, "attention"_a = seconds.attention,
+                  "activation"_a = seconds.activation, "norms"_a = seconds.norms);
 }
 
 template <class T>
@@ -60,6 +81,8 @@ void register_encoder(py::module_& m) {
       .def("encode", &encode, py::arg("ids").noconvert(), py::arg("offsets").noconvert(), py::kw_only(),
            py::arg("out").noconvert() = py::none(), py::arg("normalize") = true, py::arg("threads") = 0,
            py::arg("cancel") = py::none())
+      .def("profile", &profile, py::arg("ids").noconvert(), py::arg("offsets").noconvert(), py::kw_only(),
+           py::arg("threads") = 0)
       .def_property_readonly("family", field(&EncoderInfo::family))
       .def_property_readonly("transformer", field(&EncoderInfo::transformer))
       .def_property_readonly("weights", field(&EncoderInfo::weights))

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <mutex>
 
+#include "core/encoder/stage_clock.hpp"
 #include "core/thread_pool.hpp"
 #include "kernels/dispatch.hpp"
 
@@ -28,7 +30,7 @@ Precision attention_precision(Precision precision) {
 
 /// Scratch memory of one thread, for chunks of up to n tokens.
 struct Transformer::Workspace {
-  Workspace(const TransformerSizes& sizes, Precision precision, std::size_t n, std::size_t longest_text)
+  Workspace(const TransformerSizes& sizes, Precision precision, std::size_t n, std::size_t longest_text, bool measured)
       : states(n * sizes.hidden),
         qkv(n * 3 * sizes.hidden),
         context(n * sizes.hidden),
@@ -36,12 +38,14 @@ struct Transformer::Workspace {
         place(sizes.hidden),
         attention(sizes.hidden, sizes.heads, longest_text, attention_precision(precision)),
         input(precision, n, sizes.hidden),
-        inner(precision, std::min(n, feed_forward_block), sizes.intermediate) {}
+        inner(precision, std::min(n, feed_forward_block), sizes.intermediate),
+        clock(measured) {}
 
   AlignedFloats states, qkv, context, intermediate;
   AlignedFloats place;  // what position and type add to one token
   Attention attention;
   Operand input, inner;  // of the products that take states, and intermediate states
+  StageClock clock;
 };
 
 Transformer::Transformer(TransformerParts parts) : parts_(std::move(parts)) {}
@@ -59,16 +63,21 @@ void Transformer::run(const TokenBatch& batch, std::size_t threads, const Consum
     longest = std::max(longest, batch.length(chunk.texts.front()));
   }
   std::atomic<std::size_t> next{0};
+  std::mutex adding;
   const std::size_t workers = std::min(threads, chunks.size());
   parallel_for(workers, 1, [&](std::size_t, std::size_t) {
-    Workspace work(parts_.sizes, parts_.precision, largest, longest);
+    Workspace work(parts_.sizes, parts_.precision, largest, longest, batch.stages != nullptr);
     for (std::size_t i = next++; i < chunks.size(); i = next++) run_chunk(batch, chunks[i], work, consume);
+    if (batch.stages == nullptr) return;
+    const std::scoped_lock lock(adding);
+    work.clock.add_to(*batch.stages);
   });
 }
 
 void Transformer::run_chunk(const TokenBatch& batch, const Chunk& chunk, Workspace& work,
                             const Consumer& consume) const {
   embed(batch, chunk, work);
+  work.clock.end(&StageSeconds::embeddings);
   for (const TransformerLayer& layer : parts_.layers) {
     batch.stop_if_cancelled();
     attend(batch, chunk, layer, work);
@@ -111,7 +120,9 @@ void Transformer::attend(const TokenBatch& batch, const Chunk& chunk, const Tran
   const MatrixView<float> states = rows_of(work.states, n, d), context = rows_of(work.context, n, d);
   const MatrixView<float> qkv = rows_of(work.qkv, n, 3 * d), change = rows_of(work.qkv, n, d);
   work.input.assign(states);
+  work.clock.end(&StageSeconds::conversion);
   layer.qkv.apply(work.input, qkv);
+  work.clock.end(&StageSeconds::products);
   std::size_t begin = 0;
   for (std::size_t text : chunk.texts) {
     const std::size_t end = begin + batch.length(text);
@@ -119,9 +130,13 @@ void Transformer::attend(const TokenBatch& batch, const Chunk& chunk, const Tran
                          parts_.relative_bias ? &*parts_.relative_bias : nullptr);
     begin = end;
   }
+  work.clock.end(&StageSeconds::attention);
   work.input.assign(context);
+  work.clock.end(&StageSeconds::conversion);
   layer.attention_output.apply(work.input, change);  // over Q, K and V, which are done with
+  work.clock.end(&StageSeconds::products);
   add_and_normalize(change, layer.attention_norm, states);
+  work.clock.end(&StageSeconds::norms);
 }
 
 void Transformer::feed_forward(const TransformerLayer& layer, std::size_t n_tokens, Workspace& work) const {
@@ -132,10 +147,15 @@ void Transformer::feed_forward(const TransformerLayer& layer, std::size_t n_toke
     const MatrixView<float> intermediate = rows_of(work.intermediate, n, width);
     const MatrixView<float> change = rows_of(work.context, n, d);
     work.input.assign(states);
+    work.clock.end(&StageSeconds::conversion);
     layer.up.apply(work.input, intermediate);
+    work.clock.end(&StageSeconds::products);
     work.inner.assign(intermediate, parts_.activation);
+    work.clock.end(&StageSeconds::activation);
     layer.down.apply(work.inner, change);
+    work.clock.end(&StageSeconds::products);
     add_and_normalize(change, layer.output_norm, states);
+    work.clock.end(&StageSeconds::norms);
   }
 }
 
