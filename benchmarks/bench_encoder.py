@@ -1,8 +1,16 @@
-"""Texts to vectors, tokenisation included, beside sentence-transformers, ONNX Runtime, model2vec and WordLlama."""
+"""Texts to vectors, tokenisation included, beside every engine that people run on a CPU.
+
+Real text: the documentation of this Python, or what ``$REVECTOR_BENCH_TEXTS`` names (a file of JSON lines with "text").
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import statistics
+import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import encoder_peers
 from common import OURS, Report, peer
 from revector import Encoder, _core
 from revector.demo.docstrings import python_corpus
@@ -18,104 +27,171 @@ from revector.demo.models import fetch_model
 Rows = NDArray[np.float32]
 Contestant = Callable[[], Any]
 
-
-def sentence_transformers(folder: Path, texts: list[str]) -> dict[str, Contestant]:
-    """Run what most people run, in float32, on as many threads as we use."""
-    library = peer("sentence_transformers")
-    if library is None:
-        return {}
-    import torch
-
-    torch.set_num_threads(_core.num_threads())
-    model = library.SentenceTransformer(str(folder), device="cpu")
-    return {"sentence-transformers fp32": lambda: model.encode(texts, normalize_embeddings=True)}
+# Least cosine to float32 that an engine may have, by the end of its name. Their own int8 is as coarse as that.
+BOUNDS = {"fp32": 0.99999, "f32": 0.99999, "bf16": 0.995, "int8": 0.93, "fastembed": 0.99999}
+PRECISIONS = {"float32": "fp32", "bfloat16": "bf16", "int8": "int8"}
 
 
-def onnxruntime(folder: Path, texts: list[str]) -> dict[str, Contestant]:
-    """Run the same model as sentence-transformers exports it, where optimum is installed."""
-    if peer("onnxruntime") is None or peer("optimum") is None or peer("sentence_transformers") is None:
-        return {}
-    from sentence_transformers import SentenceTransformer
+def read_texts(report: Report) -> tuple[list[str], list[str]]:
+    """Return documents and queries."""
+    n = 24 if report.smoke else 300
+    corpus = python_corpus(n_documents=n, n_queries=n // 4)
+    documents, queries = list(corpus.documents.values()), list(corpus.queries.values())
+    if named := os.environ.get("REVECTOR_BENCH_TEXTS"):
+        with Path(named).open(encoding="utf-8") as lines:
+            documents = [json.loads(line)["text"] for line, _ in zip(lines, range(2 * n), strict=False)]
+    return documents, queries
 
-    model = SentenceTransformer(str(folder), device="cpu", backend="onnx")
-    return {"onnxruntime fp32": lambda: model.encode(texts, normalize_embeddings=True)}
+
+def check(name: str, rows: Rows, expected: Rows) -> None:
+    """Assert that an engine computes what we do, as well as its precision lets it."""
+    cosines = (rows * expected).sum(axis=1) / np.linalg.norm(rows, axis=1)
+    bound = next(bound for suffix, bound in BOUNDS.items() if name.endswith(suffix))
+    assert cosines.min() >= bound, f"{name}: least cosine {cosines.min():.5f}, expected {bound}"
 
 
-def wordllama(texts: list[str]) -> dict[str, Contestant]:
-    """WordLlama's own inference on the files of its package."""
-    library = peer("wordllama")
-    if library is None:
-        return {}
+def bench_transformer(report: Report, folder: Path, texts: list[str]) -> None:
+    """One contest for each precision, its peers and what most people run in it."""
+    calibration = texts[: len(texts) // 2]
+    peers = encoder_peers.all_engines(folder, _core.num_threads(), calibration) if not report.smoke else {}
+    expected = Encoder.from_pretrained(folder, precision="float32").encode(texts)
+    for name, engine in peers.items():
+        check(name, engine(texts), expected)
+    for precision, short in PRECISIONS.items():
+        encoder = Encoder.from_pretrained(folder, precision=precision)
+        check(short, encoder.encode(texts), expected)
+        names = [name for name in peers if name.endswith(("fp32", "f32", "fastembed") if short == "fp32" else short)]
+        names += [name for name in ("sentence-transformers fp32",) if name in peers and name not in names]
+        contestants = {OURS: lambda encoder=encoder: encoder.encode(texts)}
+        contestants |= {name: lambda engine=peers[name]: engine(texts) for name in names}
+        title = f"{folder.name}, {precision}: {len(texts)} documentation texts"
+        report.contest(title, contestants, work=float(len(texts)), unit="texts")
+
+
+def bench_latency(report: Report, folder: Path, queries: list[str]) -> None:
+    """One short query at a time on one thread: median and 99th percentile."""
+    engines: dict[str, Callable[[list[str]], Any]] = {}
+    for precision, short in PRECISIONS.items():
+        engines[f"revector {short}"] = Encoder.from_pretrained(folder, precision=precision, threads=1).encode
+    if not report.smoke:
+        wanted = ("sentence-transformers fp32", "onnxruntime fp32", "openvino f32", "openvino bf16", "openvino int8")
+        peers = encoder_peers.all_engines(folder, 1, queries)
+        engines |= {name: peers[name] for name in wanted if name in peers}
+    seconds: dict[str, list[float]] = {name: [] for name in engines}
+    for _ in range(1 if report.smoke else 5):
+        for name, engine in engines.items():
+            for query in queries:
+                begin = time.perf_counter()
+                engine([query])
+                seconds[name].append(time.perf_counter() - begin)
+    figures = {}
+    for name, times in seconds.items():
+        kept = times[len(queries) :] or times  # the first round warms up
+        percentiles = statistics.quantiles(kept, n=100)
+        figures[f"{name} p50_ms"] = statistics.median(kept) * 1e3
+        figures[f"{name} p99_ms"] = percentiles[98] * 1e3
+    report.note(f"{folder.name}: one query at a time, one thread, {len(queries)} queries", **figures)
+
+
+def bench_stages(report: Report, folder: Path, texts: list[str]) -> None:
+    """Where the time goes, and which rate the products reach beside torch's."""
+    config = json.loads((folder / "config.json").read_text())
+    hidden, inner, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
+    tokenizer = encoder_peers.Batches(folder)
+    ids = tokenizer.ids(texts)
+    packed = np.concatenate([np.array(text, np.int32) for text in ids])
+    offsets = np.concatenate([[0], np.cumsum([len(text) for text in ids])]).astype(np.int64)
+    flop = 2.0 * len(packed) * layers * (4 * hidden * hidden + 2 * hidden * inner)
+    for precision in PRECISIONS:
+        encoder = Encoder.from_pretrained(folder, precision=precision, threads=1)
+        begin = time.perf_counter()
+        encoder.count_tokens(texts)
+        tokenisation = time.perf_counter() - begin
+        core = _core.Encoder(str(folder), precision=precision)
+        runs = [core.profile(packed, offsets, threads=1) for _ in range(1 if report.smoke else 3)]
+        best = min(runs, key=lambda run: sum(run.values()))
+        total = sum(best.values())
+        shares = {name: seconds / total for name, seconds in best.items()}
+        rate = flop / best["products"] / 1e9
+        title = f"{folder.name}, {precision}: shares of one thread's time"
+        report.note(title, **shares, tokenisation_to_total=tokenisation / total, products_gflops=rate)
+
+
+def bench_gemm_peers(report: Report) -> None:
+    """Measure what torch (oneDNN, MKL) reaches on one thread for the same shape."""
+    torch = peer("torch")
+    if torch is None or report.smoke:
+        return
+    torch.set_num_threads(1)
+    figures = {}
+    for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+        x, weight = torch.ones(256, 384, dtype=dtype), torch.ones(1536, 384, dtype=dtype)
+        seconds = []
+        for _ in range(50):
+            begin = time.perf_counter()
+            torch.nn.functional.linear(x, weight)
+            seconds.append(time.perf_counter() - begin)
+        figures[f"torch {name}_gflops"] = 2.0 * 256 * 384 * 1536 / min(seconds) / 1e9
+    report.note("GEMM of 256 x 384 x 1536, one thread", **figures)
+
+
+def model2vec_like(folder: Path, target: Path) -> Path:
+    """Make a model2vec folder of a BERT vocabulary; what its rows are has no influence on its speed."""
+    from safetensors.numpy import save_file
+    from tokenizers import Tokenizer
+
+    shutil.copy(folder / "tokenizer.json", target)
+    vocabulary = Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab_size()
+    table = np.random.default_rng(0).standard_normal((vocabulary, 256), dtype=np.float32)
+    save_file({"embeddings": table}, target / "model.safetensors")
+    (target / "config.json").write_text(json.dumps({"model_type": "model2vec", "normalize": True}))
+    return target
+
+
+def static_peers(folder: Path, tensor: str, texts: list[str], *, llama: bool) -> dict[str, Contestant]:
+    """model2vec over the same table and tokeniser, and WordLlama's own inference for its model."""
+    contestants: dict[str, Contestant] = {}
     from safetensors.numpy import load_file
     from tokenizers import Tokenizer
 
-    home = Path(library.__file__).parent
-    table = load_file(home / "weights" / "l2_supercat_256.safetensors")["embedding.weight"]
-    tokenizer = Tokenizer.from_file(str(home / "tokenizers" / "l2_supercat_tokenizer_config.json"))
-    model = library.inference.WordLlamaInference(table, tokenizer)
-    return {"wordllama": lambda: model.embed(texts, norm=True)}
+    table = load_file(folder / "model.safetensors")[tensor].astype(np.float32)
+    path = str(folder / "tokenizer.json")
+    if (library := peer("model2vec")) is not None:
+        model = library.StaticModel(table, Tokenizer.from_file(path), normalize=True, max_length=None)
+        contestants["model2vec"] = lambda: model.encode(texts, max_length=None if llama else 512)
+    if llama and (library := peer("wordllama")) is not None:
+        inference = library.inference.WordLlamaInference(table, Tokenizer.from_file(path))
+        contestants["wordllama"] = lambda: inference.embed(texts, norm=True)
+    return contestants
 
 
-def model2vec(folder: Path, texts: list[str]) -> dict[str, Contestant]:
-    """model2vec's inference over the same table and tokeniser."""
-    library = peer("model2vec")
-    if library is None:
-        return {}
-    from safetensors.numpy import load_file
-    from tokenizers import Tokenizer
-
-    table = load_file(folder / "model.safetensors")["embedding.weight"].astype(np.float32)
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    model = library.StaticModel(table, tokenizer, normalize=True, max_length=None)
-    return {"model2vec": lambda: model.encode(texts)}
-
-
-def bench(report: Report, title: str, encoder: Encoder, texts: list[str], peers: dict[str, Contestant]) -> None:
-    """Check that everybody returns the same rows, then time them."""
-    contestants: dict[str, Contestant] = {OURS: lambda: encoder.encode(texts), **peers}
-    expected = contestants[OURS]()
+def bench_static(report: Report, folder: Path, tensor: str, texts: list[str]) -> None:
+    """Nothing but tokenisation and a mean."""
+    encoder = Encoder.from_pretrained(folder)
+    peers = static_peers(folder, tensor, texts, llama=tensor == "embedding.weight")
+    expected = encoder.encode(texts)
     for name, run in peers.items():
         error = float(np.abs(run() - expected).max())
         assert error <= 1e-5, f"{name} differs by {error:.2g}"
-    report.contest(title, contestants, work=float(len(texts)), unit="texts")
-
-
-def bench_latency(report: Report, encoder: Encoder, queries: list[str], peers: dict[str, Contestant]) -> None:
-    """Time one short query at a time."""
-    contestants = {OURS: lambda: [encoder.encode([query]) for query in queries], **peers}
-    title = f"{len(queries)} queries, one by one, one thread"
-    report.contest(title, contestants, work=float(len(queries)), unit="queries")
-
-
-def single_queries(folder: Path, queries: list[str]) -> dict[str, Contestant]:
-    """Call sentence-transformers once for each query, on one thread as we do: two only wait for each other."""
-    library = peer("sentence_transformers")
-    if library is None:
-        return {}
-    import torch
-
-    torch.set_num_threads(1)
-    model = library.SentenceTransformer(str(folder), device="cpu")
-    return {"sentence-transformers fp32": lambda: [model.encode([query]) for query in queries]}
+    name = "WordLlama 256" if tensor == "embedding.weight" else "model2vec, a BERT vocabulary x 256"
+    title = f"{name}, tokenised by {encoder.tokenizer}: {len(texts)} documentation texts"
+    report.contest(title, {OURS: lambda: encoder.encode(texts), **peers}, work=float(len(texts)), unit="texts")
 
 
 def main() -> None:
     """Run all contests."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     report = Report.from_arguments("encoder", rounds=3)
-    n = 24 if report.smoke else 300
-    corpus = python_corpus(n_documents=n, n_queries=n // 4)
-    texts, queries = list(corpus.documents.values()), list(corpus.queries.values())
+    texts, queries = read_texts(report)
     folder = fetch_model("minilm")
-    minilm = Encoder.from_pretrained(folder)
-    peers = {**sentence_transformers(folder, texts), **onnxruntime(folder, texts)}
-    bench(report, f"all-MiniLM-L6-v2, float32: {len(texts)} documentation texts", minilm, texts, peers)
-    queries = queries[: 4 if report.smoke else 50]
-    bench_latency(report, minilm, queries, single_queries(folder, queries))
-    folder = fetch_model("wordllama")
-    static = Encoder.from_pretrained(folder)
-    peers = {**wordllama(texts), **model2vec(folder, texts)}
-    bench(report, f"WordLlama 256, static: {len(texts)} documentation texts", static, texts, peers)
+    bench_transformer(report, folder, texts)
+    bench_latency(report, folder, queries[: 4 if report.smoke else 50])
+    bench_stages(report, folder, texts)
+    bench_gemm_peers(report)
+    many = texts * (1 if report.smoke else 10)
+    bench_static(report, fetch_model("wordllama"), "embedding.weight", many)
+    with tempfile.TemporaryDirectory() as temporary:
+        bench_static(report, model2vec_like(folder, Path(temporary)), "embeddings", many)
     report.finish()
 
 
