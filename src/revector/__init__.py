@@ -18,7 +18,10 @@ from revector.similarity import cosine_topk, normalize
 if TYPE_CHECKING:
     from revector.collection import Collection, Hit
     from revector.encoders.cross import CrossEncoder
+    from revector.encoders.importing.folder import import_model
     from revector.encoders.native import Encoder
+    from revector.encoders.openai import OpenAIEncoder
+    from revector.encoders.sentence_transformers import SentenceTransformersEncoder
     from revector.evaluation.verdict import Verdict
     from revector.migration.migration import Migration
     from revector.migration.strategies.background import Background
@@ -32,7 +35,10 @@ _LAZY = {
     "Encoder": "revector.encoders.native",
     "Hit": "revector.collection",
     "Migration": "revector.migration.migration",
+    "OpenAIEncoder": "revector.encoders.openai",
+    "SentenceTransformersEncoder": "revector.encoders.sentence_transformers",
     "Verdict": "revector.evaluation.verdict",
+    "import_model": "revector.encoders.importing.folder",
 }
 
 __all__ = [
@@ -44,11 +50,14 @@ __all__ = [
     "Hit",
     "HnswIndex",
     "Migration",
+    "OpenAIEncoder",
     "Procrustes",
+    "SentenceTransformersEncoder",
     "Verdict",
     "__version__",
     "cosine_topk",
     "errors",
+    "import_model",
     "normalize",
 ]
 

@@ -6,6 +6,13 @@ The message of an error says what was got, what was expected and what to do. Err
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 
 class RevectorError(Exception):
     """Base class of everything raised by revector on purpose."""
@@ -73,6 +80,42 @@ class EncoderError(RevectorError):
     """A model can not be loaded, or did not encode a text."""
 
 
+class RefusedTextsError(EncoderError):
+    """Some texts were refused, and all others were encoded.
+
+    Attributes
+    ----------
+    reasons : dict of int to str
+        Position of each refused text, and why it was refused.
+    rows : ndarray of float32, shape (len(texts), dimension)
+        What the call would have returned, so that nothing has to be paid for twice; NaN where a text was refused.
+    """
+
+    def __init__(self, reasons: Mapping[int, str], rows: NDArray[np.float32]) -> None:
+        self.reasons, self.rows = dict(sorted(reasons.items())), rows
+        shown = "; ".join(f"texts[{i}]: {reason}" for i, reason in list(self.reasons.items())[:3])
+        more = f"; and {len(reasons) - 3} more" if len(reasons) > 3 else ""
+        super().__init__(f"{len(reasons)} of {len(rows)} texts were refused: {shown}{more}")
+
+
+class ServiceError(EncoderError):
+    """An embedding service can not be reached, refuses every request, or gives answers that can not be right.
+
+    No text is at fault.
+
+    Attributes
+    ----------
+    status : int or None
+        HTTP status of the answer; ``None`` if there was none.
+    body : str
+        The beginning of the answer.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, body: str = "") -> None:
+        super().__init__(message)
+        self.status, self.body = status, body
+
+
 class RateLimitedError(EncoderError):
     """The embedding service refused for now.
 
@@ -88,7 +131,17 @@ class RateLimitedError(EncoderError):
 
 
 class SpendCapError(EncoderError):
-    """The next request would cost more than the budget still holds."""
+    """The next request would cost more than the budget still holds.
+
+    Attributes
+    ----------
+    spent, cap : float or None
+        Money spent so far and the most that may be spent, both in the currency of the price.
+    """
+
+    def __init__(self, message: str, *, spent: float | None = None, cap: float | None = None) -> None:
+        super().__init__(message)
+        self.spent, self.cap = spent, cap
 
 
 class MigrationError(RevectorError):

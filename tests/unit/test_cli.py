@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from revector.cli import app
+from services import DIMENSION, Service, running
 
 TEXTS = {
     "bread": "Mix flour, water, salt and yeast, knead the dough, and bake the loaf in a hot oven.",
@@ -52,6 +53,23 @@ def test_init_says_what_serves(cli: Cli) -> None:
     made = cli.json("init", "--model", str(cli.old))
     assert made["space"]["dimension"] == 8
     assert made["source"] == str(cli.old)
+
+
+def test_a_service_is_a_model_like_any_other(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    with running(Service()) as service:
+        made = cli.json(
+            "init", "--model", f"openai:a-model?base_url={service.url}&spend_cap=1&price_per_million_tokens=2"
+        )
+        cli("add", text="".join(json.dumps({"id": key, "text": text}) + "\n" for key, text in TEXTS.items()))
+        assert cli.json("search", "oil the chain", "-k", "1")["hits"][0]["id"] == "bike"
+    assert (made["space"]["model"], made["space"]["dimension"]) == ("a-model", DIMENSION)
+    assert "spend_cap=1.0" in made["source"]
+    assert "sk-secret" not in made["source"]
+
+
+def test_an_option_of_a_service_that_does_not_exist_is_an_error(cli: Cli) -> None:
+    assert "no option 'speed'" in cli("init", "--model", "openai:a-model?speed=11", code=1).stderr
 
 
 def test_init_refuses_a_collection_that_exists(cli: Cli) -> None:

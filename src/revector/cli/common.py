@@ -23,11 +23,16 @@ from revector.errors import GateRefusedError, InvalidArgumentError, RevectorErro
 EXIT_ERROR = 1
 EXIT_REFUSED = 3
 
+MODEL_HELP = (
+    "A model folder, a hub id, sentence-transformers:FOLDER-OR-ID to run it with torch, openai:NAME for a service, "
+    "or the demo's wordllama and minilm."
+)
+
 CollectionUrl = Annotated[str, typer.Argument(metavar="COLLECTION", help="The collection's database file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 ModelName = Annotated[
     str,
-    typer.Option("--model", help="A model folder, a hub id, or the demo's wordllama and minilm.", metavar="MODEL"),
+    typer.Option("--model", help=MODEL_HELP, metavar="MODEL"),
 ]
 
 
@@ -64,11 +69,11 @@ def exists(url: str) -> bool:
 
 
 def open_encoder(name: str) -> TextEncoder:
-    """Load a model by folder, by hub id, or by the name of one of the demo's models."""
+    """Load a model by folder, hub id or source, or by the name of one of the demo's models."""
     from revector.demo.models import MODELS, fetch_model
-    from revector.encoders.native import Encoder
+    from revector.encoders.sources import load_encoder
 
-    return Encoder.from_pretrained(fetch_model(name) if name in MODELS and not Path(name).exists() else name)
+    return load_encoder(str(fetch_model(name)) if name in MODELS and not Path(name).exists() else name)
 
 
 def emit(value: Any, shown: RenderableType, *, as_json: bool) -> None:

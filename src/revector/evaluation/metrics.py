@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from revector._optional import require
 from revector.errors import InvalidArgumentError
-from revector.evaluation.optional import require
 
 Run = Mapping[str, Sequence[str]]
 """Query id -> document ids, best first."""
@@ -71,7 +71,8 @@ def per_query(run: Run, qrels: Qrels, metric: str) -> dict[str, float]:
     ranked = {query: _scores_from_ranks(query, run.get(query, ())) for query in judged}
     grades = {query: dict(qrels[query]) for query in judged}
     values = dict.fromkeys(judged, 0.0)
-    for found in require("ir_measures").iter_calc([_measure(metric)], grades, ranked):
+    library = require("ir_measures", extra="eval", purpose="evaluation")
+    for found in library.iter_calc([_measure(metric)], grades, ranked):
         values[found.query_id] = float(found.value)
     return values
 
@@ -100,5 +101,5 @@ def _parse(metric: str) -> tuple[str, int | None]:
 
 def _measure(metric: str) -> object:
     name, cutoff = _parse(metric)
-    measure = getattr(require("ir_measures"), name)
+    measure = getattr(require("ir_measures", extra="eval", purpose="evaluation"), name)
     return measure @ cutoff if cutoff else measure

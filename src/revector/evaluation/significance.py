@@ -17,8 +17,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from revector._optional import require
 from revector.errors import InvalidArgumentError, NumericalError, ShapeError
-from revector.evaluation.optional import require
 
 Values = NDArray[np.float64]
 
@@ -153,7 +153,7 @@ def _bootstrap(
     samples: tuple[Values, ...], statistic: Callable[..., Values], confidence: float, seed: int
 ) -> tuple[float, float]:
     found = (
-        require("scipy.stats")
+        require("scipy.stats", extra="eval", purpose="evaluation")
         .bootstrap(
             samples,
             statistic,
@@ -172,7 +172,7 @@ def _bootstrap(
 
 def _expanded(confidence: float, n: int) -> float:
     """Return the level whose percentile interval has the given coverage for n queries."""
-    stats = require("scipy.stats")
+    stats = require("scipy.stats", extra="eval", purpose="evaluation")
     reach = stats.t.ppf(0.5 + confidence / 2, n - 1) * math.sqrt(n / (n - 1))
     return min(float(2 * stats.norm.cdf(reach) - 1), 1 - 1e-9)
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable
 
 from revector.encoders.base import TextEncoder
+from revector.encoders.sources import load_encoder
 from revector.errors import EncoderError, RevectorError
 from revector.stores.base import Generation
 
@@ -20,11 +21,12 @@ class EncoderSet:
     encoders : iterable of TextEncoder
         Encoders that are loaded already.
     loader : callable, optional
-        Loads an encoder from the source that a generation names; the default is `Encoder.from_pretrained`.
+        Loads an encoder from the source that a generation names; the default is
+        `revector.encoders.sources.load_encoder`.
     """
 
     def __init__(self, encoders: Iterable[TextEncoder] = (), *, loader: Loader | None = None) -> None:
-        self._loader = loader or _load_native
+        self._loader = loader or load_encoder
         self._lock = threading.Lock()
         self._by_space: dict[str, TextEncoder] = {}
         self._problems: dict[str, str] = {}
@@ -69,17 +71,11 @@ class EncoderSet:
             return
         try:
             encoder = self._loader(source)
+            space = encoder.space  # a service may have to be asked for it
         except (RevectorError, OSError, ImportError) as error:
             self._problems[wanted] = f"loading {source!r} failed ({error})"
             return
-        if encoder.space.fingerprint != wanted:
-            self._problems[wanted] = f"{source!r} holds {encoder.space} by now"
+        if space.fingerprint != wanted:
+            self._problems[wanted] = f"{source!r} holds {space} by now"
             return
         self._by_space[wanted] = encoder
-
-
-def _load_native(source: str) -> TextEncoder:
-    from revector.encoders.native import Encoder
-
-    encoder: TextEncoder = Encoder.from_pretrained(source)
-    return encoder

@@ -9,14 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector.encoders.base import TextEncoder
-from revector.errors import EncoderError, RateLimitedError, SpendCapError
+from revector.errors import EncoderError, RateLimitedError, RefusedTextsError, ServiceError, SpendCapError
 
 Outcome: TypeAlias = "NDArray[np.float32] | EncoderError"
 
 
 def encode_checked(encoder: TextEncoder, texts: Sequence[str]) -> NDArray[np.float32]:
     """Encode documents; raise `EncoderError` unless each got a finite row of the space's dimension."""
-    matrix = encoder.encode(texts, kind="document")
+    return _require_rows(encoder, texts, encoder.encode(texts, kind="document"))
+
+
+def _require_rows(encoder: TextEncoder, texts: Sequence[str], matrix: NDArray[np.float32]) -> NDArray[np.float32]:
     expected = (len(texts), encoder.space.dimension)
     if matrix.shape != expected:
         raise EncoderError(
@@ -38,17 +41,34 @@ def encode_each(encoder: TextEncoder, texts: Sequence[str]) -> list[Outcome]:
 
     Raises
     ------
-    RateLimitedError, SpendCapError
+    RateLimitedError, SpendCapError, ServiceError
         The service refuses; no text is at fault.
     """
     if not texts:
         return []
     try:
         return list(encode_checked(encoder, texts))
-    except (RateLimitedError, SpendCapError):
+    except (RateLimitedError, SpendCapError, ServiceError):
         raise
+    except RefusedTextsError as error:
+        return _outcomes(encoder, texts, error)
     except EncoderError as error:
         if len(texts) == 1:
             return [error]
         half = len(texts) // 2
         return encode_each(encoder, texts[:half]) + encode_each(encoder, texts[half:])
+
+
+def _outcomes(encoder: TextEncoder, texts: Sequence[str], error: RefusedTextsError) -> list[Outcome]:
+    """Take what an encoder that isolates bad texts itself has done already."""
+    outcomes: list[Outcome] = []
+    for place in range(len(texts)):
+        try:
+            refusal = error.reasons.get(place)
+            row = error.rows[place : place + 1]
+            outcomes.append(
+                EncoderError(refusal) if refusal else _require_rows(encoder, texts[place : place + 1], row)[0]
+            )
+        except EncoderError as broken:
+            outcomes.append(broken)
+    return outcomes

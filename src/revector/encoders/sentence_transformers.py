@@ -1,0 +1,326 @@
+"""Any model that sentence-transformers can run, on whatever torch runs on: the way out where the core has none."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from revector._files import sha256_of
+from revector._optional import require
+from revector.encoders.base import Kind
+from revector.encoders.folders import deciding_files, identity_of, read_config
+from revector.encoders.sources import SENTENCE_TRANSFORMERS, Readers, read_source, write_source
+from revector.encoders.texts import listed_texts, require_kind
+from revector.errors import DeviceUnavailableError, EncoderError, InvalidArgumentError
+from revector.spaces import EmbeddingSpace
+
+__all__ = ["SentenceTransformersEncoder"]
+
+Precision = Literal["float32", "float16", "bfloat16"]
+
+_EXTRA = "sentence-transformers"
+_PURPOSE = "the sentence-transformers encoder"
+# How encode_query and encode_document look for a prompt.
+_PROMPTS = {"query": ("query",), "document": ("document", "passage", "corpus")}
+# What decides the numbers of a model of any kind; descriptions and other frameworks' weights do not.
+_NATIVE = frozenset({"Transformer", "StaticEmbedding", "Pooling", "Dense", "Normalize", "Dropout"})
+_DECISIVE = ("*.safetensors", "*.json", "*.txt", "*.model", "*.py")
+_OLDER_WEIGHTS = "*.bin"
+_DESCRIPTIVE = frozenset({"README.md", "tokenizer_config.json", "special_tokens_map.json", "data_config.json"})
+_ASIDE = frozenset({"onnx", "openvino", "checkpoints", "eval", ".git"})
+
+# What a source may say; the device is a matter of the machine, and code of others is never run because a file says so.
+_IN_SOURCE: Readers = {"precision": str, "max_length": int, "dimensions": int, "hub_revision": str}
+
+
+class SentenceTransformersEncoder:
+    """Texts to unit rows by torch. Made by `from_pretrained`, or from a model that is loaded.
+
+    Safe to call from several threads. Calls wait for each other: torch uses all cores, or the whole device, for one.
+
+    Parameters
+    ----------
+    model : sentence_transformers.SentenceTransformer
+        It is used as it is: its prompts, its length, its device.
+    source : str, optional
+        What `from_source` would load the same model from.
+    revision : str, optional
+        Identifies weights and tokeniser; a digest of the weights by default.
+    batch_size : int
+        Texts that are padded to one length and run together, longest first. Halved for as long as a batch does not fit
+        into the device's memory.
+    """
+
+    def __init__(
+        self, model: Any, *, source: str | None = None, revision: str | None = None, batch_size: int = 32
+    ) -> None:
+        if batch_size < 1:
+            raise InvalidArgumentError(f"batch_size is {batch_size}, expected at least 1")
+        self._model, self._source, self._batch_size = model, source, batch_size
+        self._lock = threading.Lock()
+        prompts = {kind: _prompt(model.prompts, names) for kind, names in _PROMPTS.items()}
+        self._space = EmbeddingSpace(
+            model=_name_of(model, source),
+            dimension=_dimension_of(model),
+            revision=revision or _digest_of_state(model),
+            pooling=_pooling_of(model),
+            max_length=_length_of(model),
+            query_prefix=prompts["query"],
+            document_prefix=prompts["document"],
+            normalized=True,
+        )
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path_or_id: str | os.PathLike[str],
+        *,
+        device: str | None = None,
+        precision: Precision = "float32",
+        batch_size: int = 32,
+        max_length: int | None = None,
+        dimensions: int | None = None,
+        hub_revision: str | None = None,
+        trust_remote_code: bool = False,
+    ) -> SentenceTransformersEncoder:
+        """Load a model.
+
+        Parameters
+        ----------
+        path_or_id : str or path
+            A folder, or an id of the Hugging Face hub.
+        device : str, optional
+            As torch names it: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; the best there is by default.
+        precision : {"float32", "float16", "bfloat16"}
+            Of weights and arithmetic. It does not change the space.
+        batch_size : int
+            Texts that are run together.
+        max_length : int, optional
+            Tokens kept of a text, if not as many as the model says.
+        dimensions : int, optional
+            Keep the first numbers of each vector only, for models that are trained for it.
+        hub_revision : str, optional
+            Branch, tag or commit on the hub.
+        trust_remote_code : bool
+            Run Python files that come with the model. A collection then does not remember where it came from.
+
+        Raises
+        ------
+        ImportError
+            The extra ``sentence-transformers`` is not installed.
+        EncoderError
+            The model can not be loaded.
+        DeviceUnavailableError
+            torch does not have the device.
+        InvalidArgumentError
+            Unknown precision, or a number below 1.
+        """
+        _require_arguments(precision, max_length=max_length, dimensions=dimensions)
+        library, torch = (
+            require("sentence_transformers", extra=_EXTRA, purpose=_PURPOSE),
+            require("torch", extra=_EXTRA, purpose=_PURPOSE),
+        )
+        _require_device(torch, device)
+        folder = Path(path_or_id).expanduser()
+        name = str(folder.resolve()) if folder.is_dir() else os.fspath(path_or_id)
+        try:
+            model = library.SentenceTransformer(
+                name,
+                device=device,
+                revision=hub_revision,
+                trust_remote_code=trust_remote_code,
+                truncate_dim=dimensions,
+                model_kwargs={_dtype_argument(): getattr(torch, precision)},
+            )
+        except Exception as error:  # torch, transformers and the hub each have errors of their own
+            raise EncoderError(
+                f"sentence-transformers can not load {name!r}: {type(error).__name__}: {error}"
+            ) from error
+        if max_length is not None:
+            model.max_seq_length = max_length
+        return cls(
+            model,
+            source=None if trust_remote_code else _source(name, precision, max_length, dimensions, hub_revision),
+            revision=_digest_of_folder(folder if folder.is_dir() else _snapshot(name, hub_revision)),
+            batch_size=batch_size,
+        )
+
+    @classmethod
+    def from_source(cls, source: str) -> SentenceTransformersEncoder:
+        """Load what `source` says: ``sentence-transformers:PATH-OR-ID?precision=bfloat16&…``."""
+        name, options = read_source(source, SENTENCE_TRANSFORMERS, _IN_SOURCE)
+        return cls.from_pretrained(name, **options)
+
+    @property
+    def space(self) -> EmbeddingSpace:
+        """The space of the vectors. For a model that the native encoder knows, it is the native encoder's."""
+        return self._space
+
+    @property
+    def source(self) -> str | None:
+        """What `from_source` loads the model from."""
+        return self._source
+
+    def encode(self, texts: Sequence[str], *, kind: Kind = "document") -> NDArray[np.float32]:
+        """Encode texts.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            Any number, of any length; what goes beyond the model's length is cut off.
+        kind : {"document", "query"}
+            Which prompt of the model to put before each text.
+
+        Returns
+        -------
+        ndarray of float32, shape (len(texts), dimension)
+            Unit rows in input order.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Something else than a sequence of str, or an unknown kind.
+        EncoderError
+            A text is not valid Unicode, torch fails, or the weights give NaN.
+        """
+        require_kind(kind)
+        listed = listed_texts(texts)
+        _require_unicode(listed)
+        if not listed:
+            return np.empty((0, self._space.dimension), np.float32)
+        with self._lock:
+            rows = self._run(listed, kind, self._batch_size)
+        if not np.isfinite(rows).all():
+            raise EncoderError(f"{self._space.model} gives NaN or infinity; try precision='float32'")
+        return rows
+
+    def _run(self, texts: list[str], kind: Kind, batch_size: int) -> NDArray[np.float32]:
+        run = self._model.encode_query if kind == "query" else self._model.encode_document
+        while True:
+            try:
+                rows = run(texts, batch_size=batch_size, normalize_embeddings=True, show_progress_bar=False)
+                return np.asarray(rows, dtype=np.float32)
+            except RuntimeError as error:  # torch.OutOfMemoryError is one
+                if "out of memory" not in str(error) or batch_size == 1:
+                    raise EncoderError(f"{self._space.model} failed on {self._model.device}: {error}") from error
+                batch_size //= 2
+
+
+def _require_arguments(precision: str, **numbers: int | None) -> None:
+    if precision not in ("float32", "float16", "bfloat16"):
+        raise InvalidArgumentError(f"precision is {precision!r}, expected 'float32', 'float16' or 'bfloat16'")
+    for name, number in numbers.items():
+        if number is not None and number < 1:
+            raise InvalidArgumentError(f"{name} is {number}, expected at least 1")
+
+
+def _require_device(torch: Any, device: str | None) -> None:
+    try:
+        kind = None if device is None else torch.device(device).type
+    except RuntimeError as error:
+        raise InvalidArgumentError(f"device is {device!r}: {error}") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise DeviceUnavailableError(f"device is {device!r}, and torch {torch.__version__} finds no CUDA device here")
+
+
+def _require_unicode(texts: list[str]) -> None:
+    for i, text in enumerate(texts):
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise EncoderError(f"text {i} is not valid Unicode ({error.reason}); clean it first") from error
+
+
+def _dtype_argument() -> str:
+    """Return what the installed transformers calls it."""
+    version = require("transformers", extra=_EXTRA, purpose=_PURPOSE).__version__
+    return "dtype" if int(version.split(".")[0]) >= 5 else "torch_dtype"
+
+
+def _source(name: str, precision: str, max_length: int | None, dimensions: int | None, revision: str | None) -> str:
+    options = {"max_length": max_length, "dimensions": dimensions, "hub_revision": revision}
+    chosen = None if precision == "float32" else precision
+    return write_source(SENTENCE_TRANSFORMERS, name, {"precision": chosen, **options})
+
+
+def _prompt(prompts: dict[str, str], names: tuple[str, ...]) -> str:
+    return next((prompts[name] for name in names if prompts.get(name) is not None), "")
+
+
+def _name_of(model: Any, source: str | None) -> str:
+    name = (source or "").removeprefix(SENTENCE_TRANSFORMERS).partition("?")[0] or type(model[0]).__name__
+    return Path(name).name if Path(name).is_absolute() else name
+
+
+def _dimension_of(model: Any) -> int:
+    """Return the length of a vector; the method has another name in newer versions."""
+    asked = getattr(model, "get_embedding_dimension", None) or model.get_sentence_embedding_dimension
+    found = asked()
+    return int(found) if found else len(model.encode_document(["a"], show_progress_bar=False)[0])
+
+
+def _length_of(model: Any) -> int | None:
+    length = model.max_seq_length
+    return int(length) if length and 0 < length < 1 << 30 else None  # tokenisers without a limit say 1e30
+
+
+def _pooling_of(model: Any) -> str:
+    modules = [module for module in model if type(module).__name__ == "Pooling"]
+    if not modules:
+        return type(model[0]).__name__
+    older = getattr(modules[0], "get_pooling_mode_str", None)
+    mode = older() if older else modules[0].pooling_mode
+    return mode if isinstance(mode, str) else "+".join(mode)
+
+
+def _snapshot(name: str, revision: str | None) -> Path | None:
+    """Return where the hub's files of a model lie, now that it is loaded."""
+    try:
+        from huggingface_hub import snapshot_download
+
+        return Path(snapshot_download(name, revision=revision, local_files_only=True))
+    except (ImportError, OSError, ValueError):
+        return None
+
+
+def _digest_of_folder(folder: Path | None) -> str | None:
+    """Return the revision of a model folder: the native encoder's wherever that could be the same model."""
+    if folder is None:
+        return None
+    modules = json.loads((folder / "modules.json").read_text()) if (folder / "modules.json").is_file() else []
+    kinds = [str(module.get("type", "")).rpartition(".")[2] for module in modules]
+    transformer = folder / (modules[0].get("path", "") if modules else "")
+    files = deciding_files(folder, modules)
+    if _NATIVE.issuperset(kinds) and Path(files[0]).is_file():
+        lower = bool(read_config(transformer / "sentence_bert_config.json").get("do_lower_case", False))
+        return identity_of(files, transformer, lower_case=lower)
+    return _digest_of_files(folder)
+
+
+def _digest_of_files(folder: Path) -> str:
+    files = {path for pattern in _DECISIVE for path in folder.rglob(pattern)}
+    if not any(path.suffix == ".safetensors" for path in files):
+        files.update(folder.rglob(_OLDER_WEIGHTS))
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        parts = path.relative_to(folder).parts
+        if path.name not in _DESCRIPTIVE and _ASIDE.isdisjoint(parts):
+            digest.update(f"{'/'.join(parts)}\0{sha256_of(path)}\0".encode())
+    return digest.hexdigest()
+
+
+def _digest_of_state(model: Any) -> str:
+    """Return a digest of the weights of a model in memory."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
+    return digest.hexdigest()

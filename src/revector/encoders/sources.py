@@ -1,0 +1,95 @@
+"""Encoders by name: how a command line or a collection says which encoder it means, and how it is loaded again.
+
+``PATH-OR-ID`` is the native encoder; ``openai:MODEL?name=value&…`` and ``sentence-transformers:PATH-OR-ID?…`` are the
+others, with their arguments.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode
+
+from revector.encoders.base import TextEncoder
+from revector.errors import InvalidArgumentError
+
+__all__ = ["OPENAI", "SENTENCE_TRANSFORMERS", "Readers", "load_encoder", "read_source", "write_source"]
+
+OPENAI = "openai:"
+SENTENCE_TRANSFORMERS = "sentence-transformers:"
+
+Readers = Mapping[str, Callable[[str], Any]]
+
+
+def load_encoder(source: str) -> TextEncoder:
+    """Load the encoder that a source names.
+
+    Raises
+    ------
+    EncoderError
+        The model can not be loaded.
+    InvalidArgumentError
+        The source has options that do not exist.
+    ImportError
+        The encoder needs an extra that is not installed.
+    """
+    if source.startswith(OPENAI):
+        from revector.encoders.openai import OpenAIEncoder
+
+        return OpenAIEncoder.from_source(source)
+    if source.startswith(SENTENCE_TRANSFORMERS):
+        from revector.encoders.sentence_transformers import SentenceTransformersEncoder
+
+        return SentenceTransformersEncoder.from_source(source)
+    from revector.encoders.native import Encoder
+
+    native: TextEncoder = Encoder.from_pretrained(source)
+    return native
+
+
+def read_source(source: str, scheme: str, readers: Readers) -> tuple[str, dict[str, Any]]:
+    """Take a source apart.
+
+    Parameters
+    ----------
+    source : str
+    scheme : str
+        What it begins with.
+    readers : mapping of str to callable
+        The options there are, and what turns their text into a value.
+
+    Returns
+    -------
+    name : str
+    options : dict
+
+    Raises
+    ------
+    InvalidArgumentError
+        Another scheme, an unknown option, or a value that can not be read.
+    """
+    quoted, _, query = source.removeprefix(scheme).partition("?")
+    name = quoted.replace("%3F", "?").replace("%25", "%")
+    if not source.startswith(scheme) or not name:
+        raise InvalidArgumentError(f"{source!r} is not of the form '{scheme}NAME' or '{scheme}NAME?option=value&…'")
+    options: dict[str, Any] = {}
+    for option, value in parse_qsl(query, keep_blank_values=True):
+        if option not in readers:
+            raise InvalidArgumentError(f"{source!r}: no option {option!r}; there are {', '.join(readers)}")
+        try:
+            options[option] = readers[option](value)
+        except ValueError as error:
+            raise InvalidArgumentError(f"{source!r}: {option} is {value!r}: {error}") from error
+    return name, options
+
+
+def write_source(scheme: str, name: str, options: Mapping[str, Any]) -> str:
+    """Put together what `read_source` takes apart; options that are ``None`` are left out."""
+    said = {
+        option: json.dumps(value, sort_keys=True) if isinstance(value, Mapping) else value
+        for option, value in options.items()
+        if value is not None
+    }
+    quoted = name.replace("%", "%25").replace("?", "%3F")  # no more than must be: people read and write these
+    return scheme + quoted + ("?" + urlencode(said, quote_via=quote) if said else "")
