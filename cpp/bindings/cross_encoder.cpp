@@ -30,7 +30,8 @@ auto field(T CrossEncoderInfo::* member) {
 
 void register_cross_encoder(py::module_& m) {
   py::class_<CrossEncoder>(m, "CrossEncoder")
-      .def(py::init(&CrossEncoder::load), py::arg("folder"), py::call_guard<py::gil_scoped_release>())
+      .def(py::init([](const std::string& folder) { return CrossEncoder::load(folder); }), py::arg("folder"),
+           py::call_guard<py::gil_scoped_release>())
       .def("score", &score, py::arg("ids").noconvert(), py::arg("offsets").noconvert(), py::arg("types").noconvert(),
            py::kw_only(), py::arg("threads") = 0)
       .def_property_readonly("family", field(&CrossEncoderInfo::family))

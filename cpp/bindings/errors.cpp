@@ -26,6 +26,8 @@ void translate(std::exception_ptr failure) {
     raise("DeviceUnavailableError", error.what());
   } catch (const revector::EncoderError& error) {
     raise("EncoderError", error.what());
+  } catch (const revector::Cancelled& error) {
+    raise("CancelledError", error.what());
   } catch (const revector::IoError& error) {
     errno = error.code();  // the subclass of OSError (FileNotFoundError, ...) follows from it
     PyErr_SetFromErrnoWithFilename(PyExc_OSError, error.path().c_str());

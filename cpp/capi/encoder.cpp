@@ -9,10 +9,29 @@ struct revector_encoder {
   revector::Encoder value;
 };
 
-revector_status revector_encoder_load(const char* folder, revector_encoder** out) {
+namespace {
+
+std::optional<revector::Precision> precision_of(revector_precision precision) {
+  switch (precision) {
+    case REVECTOR_PRECISION_AUTO:
+      return std::nullopt;
+    case REVECTOR_PRECISION_FLOAT32:
+      return revector::Precision::float32;
+    case REVECTOR_PRECISION_BFLOAT16:
+      return revector::Precision::bfloat16;
+    case REVECTOR_PRECISION_INT8:
+      return revector::Precision::int8;
+  }
+  throw revector::InvalidArgument("precision is " + std::to_string(static_cast<int>(precision)) +
+                                  ", expected one of revector_precision");
+}
+
+}  // namespace
+
+revector_status revector_encoder_load(const char* folder, revector_precision precision, revector_encoder** out) {
   return guard([&] {
     revector_encoder*& result = require(out, "out");
-    result = new revector_encoder{revector::Encoder::load(&require(folder, "folder"))};
+    result = new revector_encoder{revector::Encoder::load(&require(folder, "folder"), precision_of(precision))};
   });
 }
 

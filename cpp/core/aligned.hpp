@@ -24,5 +24,6 @@ struct AlignedAllocator {
 };
 
 using AlignedFloats = std::vector<float, AlignedAllocator<float>>;
+using AlignedBytes = std::vector<unsigned char, AlignedAllocator<unsigned char>>;
 
 }  // namespace revector

@@ -3,27 +3,69 @@
 #include "kernels/dispatch.hpp"
 
 namespace revector {
+namespace {
 
-PackedMatrix::PackedMatrix(std::size_t rows, std::size_t cols) : rows_(rows), cols_(cols) {
-  const std::size_t width = kernels::table().matmul.panel_width;
-  panels_.resize((cols + width - 1) / width * width * rows);
+std::size_t rounded_up(std::size_t n, std::size_t unit) { return (n + unit - 1) / unit * unit; }
+
+}  // namespace
+
+Operand::Operand(Precision precision, std::size_t max_rows, std::size_t max_width) : precision_(precision) {
+  if (precision == Precision::float32) return;
+  const kernels::MatmulKernels& kernel = kernels::matmul(precision);
+  memory_.resize(rounded_up(max_rows, kernel.row_block) * kernel.row_bytes(max_width));
 }
 
-PackedMatrix PackedMatrix::from_rows(MatrixView<const float> b) {
-  PackedMatrix packed(b.rows(), b.cols());
-  kernels::table().matmul.pack(b.data(), b.stride(), b.rows(), b.cols(), packed.panels_.data());
+void Operand::reserve_rows(MatrixView<const float> x) {
+  rows_ = x.rows();
+  const bool in_place = precision_ == Precision::float32;
+  data_ = in_place ? static_cast<const void*>(x.data()) : memory_.data();
+  stride_ = in_place ? x.stride() * sizeof(float) : kernels::matmul(precision_).row_bytes(x.cols());
+}
+
+void Operand::convert_row(MatrixView<const float> x, std::size_t i) {
+  if (precision_ == Precision::float32) return;
+  kernels::matmul(precision_).convert(x.row(i), x.cols(), memory_.data() + i * stride_);
+}
+
+void Operand::assign(MatrixView<const float> x) {
+  reserve_rows(x);
+  for (std::size_t i = 0; i < rows_; ++i) convert_row(x, i);
+}
+
+void Operand::assign(MatrixView<float> x, void (*function)(float* row, std::size_t n)) {
+  reserve_rows(x);
+  for (std::size_t i = 0; i < rows_; ++i) {
+    function(x.row(i), x.cols());
+    convert_row(x, i);
+  }
+}
+
+PackedMatrix::PackedMatrix(std::size_t rows, std::size_t cols, Precision precision)
+    : rows_(rows), cols_(cols), precision_(precision) {
+  panels_.resize(kernels::matmul(precision).packed_bytes(rows, cols));
+}
+
+PackedMatrix PackedMatrix::from_rows(MatrixView<const float> b, Precision precision) {
+  PackedMatrix packed(b.rows(), b.cols(), precision);
+  kernels::matmul(precision).pack(b.data(), b.stride(), b.rows(), b.cols(), packed.panels_.data());
   return packed;
 }
 
-PackedMatrix PackedMatrix::from_transposed(MatrixView<const float> b) {
-  PackedMatrix packed(b.cols(), b.rows());
-  kernels::table().matmul.pack_transposed(b.data(), b.stride(), b.rows(), b.cols(), packed.panels_.data());
+PackedMatrix PackedMatrix::from_transposed(MatrixView<const float> b, Precision precision) {
+  PackedMatrix packed(b.cols(), b.rows(), precision);
+  kernels::matmul(precision).pack_transposed(b.data(), b.stride(), b.rows(), b.cols(), packed.panels_.data());
   return packed;
+}
+
+void PackedMatrix::multiply(const Operand& a, const float* bias, MatrixView<float> c) const {
+  kernels::matmul(precision_)
+      .multiply(a.data(), a.stride(), a.rows(), panels_.data(), rows_, cols_, bias, c.data(), c.stride());
 }
 
 void PackedMatrix::multiply(MatrixView<const float> a, const float* bias, MatrixView<float> c) const {
-  kernels::table().matmul.multiply(a.data(), a.stride(), a.rows(), panels_.data(), rows_, cols_, bias, c.data(),
-                                   c.stride());
+  kernels::matmul(precision_)
+      .multiply(a.data(), a.stride() * sizeof(float), a.rows(), panels_.data(), rows_, cols_, bias, c.data(),
+                c.stride());
 }
 
 }  // namespace revector

@@ -1,34 +1,66 @@
 /// @file
-/// A right-hand side of products, packed once for the kernels in use.
+/// The two sides of a product in the number format of its kernels.
 #pragma once
 
 #include <cstddef>
 
 #include "core/aligned.hpp"
 #include "revector/matrix.hpp"
+#include "revector/precision.hpp"
 
 namespace revector {
+
+/// Rows of A of C = A B, as the kernels of a precision read them. Holds the memory of one thread. In float32 rows are
+/// read where they are; in the other formats they are converted into this object's memory.
+class Operand {
+ public:
+  /// For up to `max_rows` rows of up to `max_width` elements.
+  Operand(Precision precision, std::size_t max_rows, std::size_t max_width);
+
+  /// Be these rows. In float32 they must outlive the products.
+  void assign(MatrixView<const float> x);
+  /// Be these rows behind a function that works in place, row by row while each is in the first cache.
+  void assign(MatrixView<float> x, void (*function)(float* row, std::size_t n));
+
+  const void* data() const { return data_; }
+  std::size_t stride() const { return stride_; }  ///< in bytes
+  std::size_t rows() const { return rows_; }
+  Precision precision() const { return precision_; }
+
+ private:
+  void reserve_rows(MatrixView<const float> x);
+  void convert_row(MatrixView<const float> x, std::size_t i);
+
+  Precision precision_;
+  AlignedBytes memory_;  // empty in float32
+  const void* data_ = nullptr;
+  std::size_t rows_ = 0, stride_ = 0;
+};
 
 /// B of C = A B. Immutable once made; multiply() may be called from several threads.
 class PackedMatrix {
  public:
   PackedMatrix() = default;
   /// B as it is: rows x cols.
-  static PackedMatrix from_rows(MatrixView<const float> b);
+  static PackedMatrix from_rows(MatrixView<const float> b, Precision precision = Precision::float32);
   /// B is the transpose of what is given (a weight matrix of out x in, or documents).
-  static PackedMatrix from_transposed(MatrixView<const float> b_transposed);
+  static PackedMatrix from_transposed(MatrixView<const float> b_transposed, Precision precision = Precision::float32);
 
-  /// c[m x cols] = a[m x rows] B + bias (cols floats, or null). On the calling thread.
+  /// c[m x cols] = a[m x rows] B + bias (cols floats, or null). On the calling thread. Both sides are of one precision.
+  void multiply(const Operand& a, const float* bias, MatrixView<float> c) const;
+  /// The same for a B of float32, without an Operand.
   void multiply(MatrixView<const float> a, const float* bias, MatrixView<float> c) const;
 
   std::size_t rows() const { return rows_; }
   std::size_t cols() const { return cols_; }
+  Precision precision() const { return precision_; }
 
  private:
-  PackedMatrix(std::size_t rows, std::size_t cols);
+  PackedMatrix(std::size_t rows, std::size_t cols, Precision precision);
 
   std::size_t rows_ = 0, cols_ = 0;
-  AlignedFloats panels_;
+  Precision precision_ = Precision::float32;
+  AlignedBytes panels_;
 };
 
 }  // namespace revector

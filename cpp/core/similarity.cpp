@@ -7,6 +7,7 @@
 
 #include "core/checks.hpp"
 #include "core/cuda_plugin.hpp"
+#include "core/packed_matrix.hpp"
 #include "core/thread_pool.hpp"
 #include "core/topk.hpp"
 #include "core/unit_rows.hpp"
@@ -45,14 +46,11 @@ void push_scores(const float* scores, std::size_t n, std::int64_t first_index, T
 /// Scores documents [begin, end) against unit queries and keeps the best of each query.
 void search_block(MatrixView<const float> unit_queries, MatrixView<const float> documents, std::size_t begin,
                   std::size_t end, std::vector<TopK>& best) {
-  const kernels::MatmulKernels& matmul = kernels::table().matmul;
   const std::size_t n = end - begin, d = documents.cols();
-  const std::size_t panels = (n + matmul.panel_width - 1) / matmul.panel_width;
-  std::vector<float> unit(n * d), packed(panels * matmul.panel_width * d), scores(unit_queries.rows() * n);
+  std::vector<float> unit(n * d), scores(unit_queries.rows() * n);
   normalize_range("documents", documents, MatrixView<float>(unit.data(), n, d), begin, end, 0);
-  matmul.pack_transposed(unit.data(), d, n, d, packed.data());
-  matmul.multiply(unit_queries.data(), unit_queries.stride(), unit_queries.rows(), packed.data(), d, n, nullptr,
-                  scores.data(), n);
+  const PackedMatrix packed = PackedMatrix::from_transposed({unit.data(), n, d});
+  packed.multiply(unit_queries, nullptr, MatrixView<float>(scores.data(), unit_queries.rows(), n));
   for (std::size_t q = 0; q < unit_queries.rows(); ++q)
     push_scores(scores.data() + q * n, n, static_cast<std::int64_t>(begin), best[q]);
 }

@@ -9,17 +9,23 @@
 namespace revector {
 namespace {
 
-constexpr Isa all_isas[] = {Isa::scalar, Isa::avx2, Isa::avx512};
+constexpr Isa all_isas[] = {Isa::scalar, Isa::avx2, Isa::avx512, Isa::avx512_bf16, Isa::amx};
 
 /// The table of an instruction set, or null where the build left it out.
 const kernels::KernelTable* built_table(Isa isa) {
   using namespace kernels;
-  static const KernelTable scalar{rows_scalar, matmul_scalar, nn_scalar};
+  static const KernelTable scalar{rows_scalar, float32_scalar, bfloat16_scalar, int8_scalar, nn_scalar};
 #ifdef REVECTOR_HAVE_AVX2
-  static const KernelTable avx2{rows_avx2, matmul_avx2, nn_avx2};
+  static const KernelTable avx2{rows_avx2, float32_avx2, bfloat16_avx2, int8_avx2, nn_avx2};
 #endif
 #ifdef REVECTOR_HAVE_AVX512
-  static const KernelTable avx512{rows_avx512, matmul_avx512, nn_avx512};
+  static const KernelTable avx512{rows_avx512, float32_avx512, bfloat16_avx512, int8_avx512, nn_avx512};
+#endif
+#ifdef REVECTOR_HAVE_AVX512_BF16
+  static const KernelTable avx512_bf16{rows_avx512, float32_avx512, bfloat16_avx512_bf16, int8_avx512, nn_avx512};
+#endif
+#ifdef REVECTOR_HAVE_AMX
+  static const KernelTable amx{rows_avx512, float32_avx512, bfloat16_amx, int8_amx, nn_avx512};
 #endif
   switch (isa) {
     case Isa::scalar:
@@ -31,6 +37,14 @@ const kernels::KernelTable* built_table(Isa isa) {
 #ifdef REVECTOR_HAVE_AVX512
     case Isa::avx512:
       return &avx512;
+#endif
+#ifdef REVECTOR_HAVE_AVX512_BF16
+    case Isa::avx512_bf16:
+      return &avx512_bf16;
+#endif
+#ifdef REVECTOR_HAVE_AMX
+    case Isa::amx:
+      return &amx;
 #endif
     default:
       return nullptr;
@@ -63,6 +77,10 @@ const char* isa_name(Isa isa) {
       return "avx2";
     case Isa::avx512:
       return "avx512";
+    case Isa::avx512_bf16:
+      return "avx512_bf16";
+    case Isa::amx:
+      return "amx";
   }
   return "unknown";
 }
@@ -79,7 +97,30 @@ Isa active_isa() {
   return isa;
 }
 
+const char* precision_name(Precision precision) {
+  switch (precision) {
+    case Precision::float32:
+      return "float32";
+    case Precision::bfloat16:
+      return "bfloat16";
+    case Precision::int8:
+      return "int8";
+  }
+  return "unknown";
+}
+
+Precision fastest_precision() {
+  const bool fast = active_isa() == Isa::amx || (active_isa() == Isa::avx512_bf16 && kernels::fast_bfloat16_dot());
+  return fast ? Precision::bfloat16 : Precision::float32;
+}
+
 namespace kernels {
+
+const MatmulKernels& matmul(Precision precision) {
+  const KernelTable& active = table();
+  if (precision == Precision::float32) return active.float32;
+  return precision == Precision::bfloat16 ? active.bfloat16 : active.int8;
+}
 
 const KernelTable& table() {
   static const KernelTable& active = *built_table(active_isa());  // which is one of available_isas()

@@ -22,27 +22,39 @@ struct RowKernels {
   void (*add_scaled)(const float* x, float factor, float* out, std::size_t n);
 };
 
-/// C = A B in float32, with B packed once into panels of panel_width columns: [n / panel_width][k][panel_width], the
-/// last panel filled with zeros.
+/// C = A B in one number format. B is packed once, in panels of panel_width columns; rows of A are converted first.
+/// Sums, bias and C are float32.
 struct MatmulKernels {
   std::size_t panel_width;
+  /// multiply() may read (and ignore) rows of A up to the next multiple of this; the caller's memory reaches that far.
+  std::size_t row_block;
+  /// Bytes of a row of A with k elements, a multiple of 4. Rows may lie further apart.
+  std::size_t (*row_bytes)(std::size_t k);
+  /// Bytes of a packed B of k x n.
+  std::size_t (*packed_bytes)(std::size_t k, std::size_t n);
+  /// Write a row of A. In float32 a copy: rows of floats can be given to multiply() as they are.
+  void (*convert)(const float* x, std::size_t k, void* row);
   /// Pack B given transposed: n rows of k elements (a weight matrix out x in, or documents).
-  /// @param packed  round_up(n, panel_width) * k floats
-  void (*pack_transposed)(const float* b, std::size_t stride, std::size_t n, std::size_t k, float* packed);
-  /// Pack B given as k rows of n elements. packed as above.
-  void (*pack)(const float* b, std::size_t stride, std::size_t k, std::size_t n, float* packed);
-  /// C[m x n] = A[m x k] B, plus bias[n] where bias is not null. Every element is summed in the order of k with one
-  /// accumulator, whatever m and n are; so a product does not depend on the tile it falls in.
-  void (*multiply)(const float* a, std::size_t a_stride, std::size_t m, const float* packed, std::size_t k,
-                   std::size_t n, const float* bias, float* c, std::size_t c_stride);
+  void (*pack_transposed)(const float* b, std::size_t stride, std::size_t n, std::size_t k, void* packed);
+  /// Pack B given as k rows of n elements.
+  void (*pack)(const float* b, std::size_t stride, std::size_t k, std::size_t n, void* packed);
+  /// C[m x n] = A[m x k] B, plus bias[n] where bias is not null; a_stride in bytes. Every element is summed in the
+  /// order of k with one accumulator, whatever m and n are; so a product does not depend on the tile it falls in.
+  /// packed starts a cache line.
+  void (*multiply)(const void* a, std::size_t a_stride, std::size_t m, const void* packed, std::size_t k, std::size_t n,
+                   const float* bias, float* c, std::size_t c_stride);
 };
 
 /// What a transformer needs between its products, row by row. A NaN in the input reaches the output.
 struct NnKernels {
-  /// x = softmax(scale * x) in place; n >= 1, scale > 0. Relative error of an element <= (n/16 + 8) * eps.
-  void (*softmax)(float* x, std::size_t n, float scale);
+  /// x = exp(scale * (x - max x)) in place; returns their sum, by which the caller divides to have the softmax
+  /// (attention does after its second product, on fewer numbers). n >= 1, scale > 0. Relative error of x / sum <= (n/16
+  /// + 8) * eps.
+  float (*exponentials)(float* x, std::size_t n, float scale);
   /// x = x Phi(x) in place (the "gelu" of BERT). Error <= 2 * eps * |x|.
   void (*gelu)(float* x, std::size_t n);
+  /// The same with an error <= 1e-4 + 4 * eps * |x|, at half the price.
+  void (*gelu_coarse)(float* x, std::size_t n);
   /// x = x / 2 (1 + tanh(sqrt(2/pi) (x + .044715 x^3))) in place ("gelu_new"). Error <= 4 * eps * |x|.
   void (*gelu_tanh)(float* x, std::size_t n);
   /// x = max(x, 0) in place
@@ -54,12 +66,14 @@ struct NnKernels {
 
 struct KernelTable {
   RowKernels rows;
-  MatmulKernels matmul;
+  MatmulKernels float32, bfloat16, int8;
   NnKernels nn;
 };
 
 extern const RowKernels rows_scalar, rows_avx2, rows_avx512;
-extern const MatmulKernels matmul_scalar, matmul_avx2, matmul_avx512;
+extern const MatmulKernels float32_scalar, float32_avx2, float32_avx512;
+extern const MatmulKernels bfloat16_scalar, bfloat16_avx2, bfloat16_avx512, bfloat16_avx512_bf16, bfloat16_amx;
+extern const MatmulKernels int8_scalar, int8_avx2, int8_avx512, int8_amx;
 extern const NnKernels nn_scalar, nn_avx2, nn_avx512;
 
 }  // namespace revector::kernels

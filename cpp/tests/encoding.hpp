@@ -39,7 +39,7 @@ inline std::vector<float> encode(const revector::Encoder& encoder, const Texts& 
 /// The message with which a folder is refused; "" if it is not.
 inline std::string refusal(const TemporaryFolder& folder) {
   try {
-    revector::Encoder::load(folder.path());
+    revector::Encoder::load(folder.path(), revector::Precision::float32);
     return "";
   } catch (const revector::EncoderError& error) {
     return error.what();

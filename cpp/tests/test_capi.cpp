@@ -81,10 +81,10 @@ TEST(a_graph_is_built_searched_saved_and_loaded) {
 TEST(an_encoder_is_loaded_described_and_run) {
   const TemporaryFolder folder;
   revector_encoder* encoder = nullptr;
-  CHECK(revector_encoder_load(folder.path().c_str(), &encoder) == REVECTOR_ENCODER_ERROR);
+  CHECK(revector_encoder_load(folder.path().c_str(), REVECTOR_PRECISION_FLOAT32, &encoder) == REVECTOR_ENCODER_ERROR);
   CHECK(std::strstr(revector_last_error(), "model.safetensors is missing") != nullptr);
   folder.write("model.safetensors", safetensors_of({{"embedding.weight", random_tensor({9, 5}, 1)}}));
-  CHECK(revector_encoder_load(folder.path().c_str(), &encoder) == REVECTOR_OK);
+  CHECK(revector_encoder_load(folder.path().c_str(), REVECTOR_PRECISION_FLOAT32, &encoder) == REVECTOR_OK);
   revector_encoder_info info{};
   CHECK(revector_encoder_describe(encoder, &info) == REVECTOR_OK);
   CHECK(info.dimension == 5 && info.vocabulary == 9 && info.max_length == 0 && info.normalized == 0);
@@ -129,8 +129,10 @@ TEST(null_handles_are_refused) {
   CHECK(revector_cross_encoder_load("/", nullptr) == REVECTOR_INVALID_ARGUMENT);
   CHECK(revector_cross_encoder_score(nullptr, nullptr, nullptr, nullptr, 0, nullptr) == REVECTOR_INVALID_ARGUMENT);
   CHECK(revector_accumulator_new(4, 4, nullptr) == REVECTOR_INVALID_ARGUMENT);
-  CHECK(revector_encoder_load("/", nullptr) == REVECTOR_INVALID_ARGUMENT);
-  CHECK(revector_encoder_load(nullptr, nullptr) == REVECTOR_INVALID_ARGUMENT);
+  revector_encoder* nothing = nullptr;
+  CHECK(revector_encoder_load("/", static_cast<revector_precision>(9), &nothing) == REVECTOR_INVALID_ARGUMENT);
+  CHECK(revector_encoder_load("/", REVECTOR_PRECISION_AUTO, nullptr) == REVECTOR_INVALID_ARGUMENT);
+  CHECK(revector_encoder_load(nullptr, REVECTOR_PRECISION_AUTO, nullptr) == REVECTOR_INVALID_ARGUMENT);
   CHECK(revector_encoder_encode(nullptr, nullptr, nullptr, 0, nullptr) == REVECTOR_INVALID_ARGUMENT);
   CHECK(revector_map_transform(nullptr, nullptr, 0, nullptr) == REVECTOR_INVALID_ARGUMENT);
   CHECK(std::strstr(revector_last_error(), "map is NULL") != nullptr);

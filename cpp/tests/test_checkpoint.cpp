@@ -38,7 +38,7 @@ struct Sharded {
 
 TEST(shards_are_read_by_their_index) {
   const Sharded model;
-  const Encoder encoder = Encoder::load(model.folder.path());
+  const Encoder encoder = Encoder::load(model.folder.path(), revector::Precision::float32);
   check_against_reference(encoder, ReferenceTransformer("bert", model.shape, model.tensors), model.shape, {3, 30, 0});
   CHECK(encoder.info().weights == model.folder.path(index_name));
   CHECK(encoder.info().files.size() == 4 && encoder.info().files[3] == model.folder.path(Sharded::shard(2)));
@@ -125,7 +125,8 @@ TEST(weights_in_half_precision_are_what_they_stand_for) {
   };
   for (const std::string& bytes : {halved(tensors, "BF16", bfloat16), halved(tensors, "F16", float16)}) {
     folder.write("model.safetensors", bytes);
-    check_against_reference(Encoder::load(folder.path()), ReferenceTransformer("bert", shape, tensors), shape, {3, 30});
+    check_against_reference(Encoder::load(folder.path(), revector::Precision::float32),
+                            ReferenceTransformer("bert", shape, tensors), shape, {3, 30});
   }
 }
 

@@ -1,5 +1,6 @@
 #include "revector/encoder.hpp"
 
+#include <atomic>
 #include <limits>
 #include <thread>
 
@@ -15,7 +16,7 @@ TEST(a_text_does_not_depend_on_its_batch_nor_on_threads) {
   const ModelShape shape;
   const TemporaryFolder folder;
   write_model(folder, bert_config(shape), bert_tensors(shape));
-  const Encoder encoder = Encoder::load(folder.path());
+  const Encoder encoder = Encoder::load(folder.path(), revector::Precision::float32);
   std::vector<std::size_t> lengths;
   for (std::size_t i = 0; i < 60; ++i) lengths.push_back(i * 7 % 41);
   const Texts texts(lengths, shape.vocabulary);
@@ -34,7 +35,7 @@ TEST(several_threads_may_encode_at_once) {
   const ModelShape shape;
   const TemporaryFolder folder;
   write_model(folder, bert_config(shape), bert_tensors(shape));
-  const Encoder encoder = Encoder::load(folder.path());
+  const Encoder encoder = Encoder::load(folder.path(), revector::Precision::float32);
   const Texts texts({30, 40, 5, 20, 40, 31, 17, 22, 9, 40}, shape.vocabulary);
   const std::vector<float> expected = encode(encoder, texts);
   std::vector<std::vector<float>> found(8);
@@ -44,10 +45,23 @@ TEST(several_threads_may_encode_at_once) {
   for (const auto& out : found) CHECK(out == expected);
 }
 
+TEST(work_that_is_called_off_ends) {
+  const TemporaryFolder transformer, table;
+  write_model(transformer, bert_config({}), bert_tensors({}));
+  table.write("model.safetensors", safetensors_of({{"embedding.weight", random_tensor({50, 39}, 1)}}));
+  const std::atomic<bool> never{false}, already{true};
+  for (const TemporaryFolder* folder : {&transformer, &table}) {
+    const Encoder encoder = Encoder::load(folder->path());
+    const Texts texts({5, 12, 0, 3}, 50);
+    CHECK(encode(encoder, texts, {.cancelled = &never}) == encode(encoder, texts));
+    CHECK_THROWS(revector::Cancelled, encode(encoder, texts, {.cancelled = &already}));
+  }
+}
+
 TEST(bad_tokens_are_refused) {
   const TemporaryFolder folder;
   write_model(folder, bert_config({}), bert_tensors({}));
-  const Encoder encoder = Encoder::load(folder.path());
+  const Encoder encoder = Encoder::load(folder.path(), revector::Precision::float32);
   std::vector<float> out(4 * 39);
   const auto run = [&](std::vector<std::int32_t> ids, std::vector<std::int64_t> offsets, std::size_t rows) {
     encoder.encode(ids, offsets, {out.data(), rows, 39});
@@ -68,7 +82,7 @@ TEST(weights_that_give_nan_are_reported) {
   Tensors tensors = bert_tensors({});
   tensors["encoder.layer.1.output.dense.bias"].values[3] = std::numeric_limits<float>::quiet_NaN();
   write_model(folder, bert_config({}), tensors);
-  const Encoder encoder = Encoder::load(folder.path());
+  const Encoder encoder = Encoder::load(folder.path(), revector::Precision::float32);
   CHECK_THROWS(EncoderError, encode(encoder, Texts({5}, 50)));
   CHECK_THROWS(EncoderError, encode(encoder, Texts({5}, 50), {.normalize = false}));
 }
@@ -129,7 +143,7 @@ TEST(static_models_are_weighted_means_of_rows) {
       "mapping": {"dtype": "I64", "shape": [6], "data_offsets": [616, 664]}})",
                                                       data));
   folder.write("config.json", R"({"model_type": "model2vec", "normalize": true})");
-  const Encoder encoder = Encoder::load(folder.path());
+  const Encoder encoder = Encoder::load(folder.path(), revector::Precision::float32);
   CHECK(encoder.info().family == "model2vec" && encoder.info().vocabulary == 6 && encoder.info().dimension == 37);
   CHECK(encoder.info().normalized && encoder.info().max_length == 512);
   const Texts texts({0, 1, 5, 300}, 6);
@@ -151,7 +165,7 @@ TEST(static_models_are_weighted_means_of_rows) {
 TEST(a_static_model_needs_no_configuration) {
   const TemporaryFolder folder;
   folder.write("model.safetensors", safetensors_of({{"embedding.weight", random_tensor({9, 5}, 1)}}));
-  const Encoder encoder = Encoder::load(folder.path());
+  const Encoder encoder = Encoder::load(folder.path(), revector::Precision::float32);
   CHECK(encoder.info().family == "static" && encoder.info().max_length == 0 && !encoder.info().normalized);
   encode(encoder, Texts({20000, 1}, 9));
 }

@@ -17,7 +17,7 @@ void check_family(const std::string& family, const ModelShape& shape, const std:
   const TemporaryFolder folder;
   const Tensors tensors = model_tensors(family, shape);
   write_model(folder, model_config(family, shape), tensors);
-  const Encoder encoder = Encoder::load(folder.path());
+  const Encoder encoder = Encoder::load(folder.path(), revector::Precision::float32);
   CHECK(encoder.info().family == family && encoder.info().dimension == shape.hidden);
   CHECK(encoder.info().max_length == shape.positions - offset_of(family) && !encoder.info().normalized);
   check_against_reference(encoder, ReferenceTransformer(family, shape, tensors), shape, lengths);
@@ -48,7 +48,8 @@ TEST(a_padding_token_within_a_text_has_no_position_of_its_own) {
     const std::vector<std::int32_t> ids = {7, 1, 1, 9, 12, 1};
     const std::vector<std::int64_t> offsets = {0, 6};
     std::vector<float> out(shape.hidden);
-    Encoder::load(folder.path()).encode(ids, offsets, {out.data(), 1, shape.hidden}, {.normalize = false});
+    Encoder::load(folder.path(), revector::Precision::float32)
+        .encode(ids, offsets, {out.data(), 1, shape.hidden}, {.normalize = false});
     const auto exact = pooled(ReferenceTransformer(family, shape, tensors).states(ids), Pooling::mean, shape.hidden);
     for (std::size_t j = 0; j < shape.hidden; ++j) CHECK_NEAR(out[j], exact[j], 2e-5);
   }
@@ -59,7 +60,7 @@ TEST(checkpoints_may_have_the_prefix_of_their_family) {
     const TemporaryFolder folder;
     const ModelShape shape;
     write_model(folder, model_config(family, shape), model_tensors(family, shape, names_of(family).prefix));
-    check_against_reference(Encoder::load(folder.path()),
+    check_against_reference(Encoder::load(folder.path(), revector::Precision::float32),
                             ReferenceTransformer(family, shape, model_tensors(family, shape)), shape, {5, 1});
   }
 }
@@ -86,8 +87,8 @@ TEST(every_activation_is_the_one_that_is_named) {
       config[family == std::string("bert") ? "hidden_act" : "activation"] = name;
       const Tensors tensors = model_tensors(family, shape);
       write_model(folder, config, tensors);
-      check_against_reference(Encoder::load(folder.path()), ReferenceTransformer(family, shape, tensors, function),
-                              shape, short_lengths);
+      check_against_reference(Encoder::load(folder.path(), revector::Precision::float32),
+                              ReferenceTransformer(family, shape, tensors, function), shape, short_lengths);
     }
 }
 
@@ -102,7 +103,8 @@ TEST(layer_norms_may_have_the_names_of_tensorflow) {
     renamed[at == std::string::npos ? name : name.substr(0, at + 10) + (gain ? "gamma" : "beta")] = tensor;
   }
   write_model(folder, bert_config(shape), renamed);
-  check_against_reference(Encoder::load(folder.path()), ReferenceTransformer("bert", shape, tensors), shape, {5, 20});
+  check_against_reference(Encoder::load(folder.path(), revector::Precision::float32),
+                          ReferenceTransformer("bert", shape, tensors), shape, {5, 20});
 }
 
 /// The message for a sound model of a family with one field of config.json set.

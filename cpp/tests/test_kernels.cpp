@@ -1,10 +1,17 @@
 // Every kernel of the active instruction set against float64, over the sizes where tails go wrong.
 #include <algorithm>
+#include <cmath>
+#include <functional>
 #include <limits>
 
 #include "check.hpp"
+#include "core/aligned.hpp"
 #include "kernels/dispatch.hpp"
 #include "random_rows.hpp"
+
+namespace revector::kernels {
+extern const MatmulKernels bfloat16_amx_emulated, int8_amx_emulated;
+}
 
 namespace {
 
@@ -55,52 +62,158 @@ TEST(scale_and_add_scaled_touch_n_elements_only) {
   }
 }
 
+using revector::AlignedBytes;
+using revector::Precision;
+using revector::kernels::MatmulKernels;
+
+struct Tested {
+  Precision precision;
+  const MatmulKernels& kernels;
+};
+
+/// The products of the active table; beside those of AVX512-BF16 the tile kernels on emulated tiles.
+std::vector<Tested> tested_products() {
+  std::vector<Tested> tested;
+  for (Precision precision : {Precision::float32, Precision::bfloat16, Precision::int8})
+    tested.push_back({precision, revector::kernels::matmul(precision)});
+#ifdef REVECTOR_EMULATED_TILES
+  if (revector::active_isa() == revector::Isa::avx512_bf16) {
+    tested.push_back({Precision::bfloat16, revector::kernels::bfloat16_amx_emulated});
+    tested.push_back({Precision::int8, revector::kernels::int8_amx_emulated});
+  }
+#endif
+  return tested;
+}
+
+/// A and B of C = A B and everything that a format needs for them.
+struct Product {
+  Product(const MatmulKernels& kernels, std::size_t m, std::size_t n, std::size_t k)
+      : kernels(kernels), m(m), n(n), k(k), a(random_row(m * k, 7)), b(random_row(k * n, 8)), bias(random_row(n, 9)) {}
+
+  void pack(bool transposed) {
+    packed.assign(kernels.packed_bytes(k, n), 0xAB);
+    if (transposed)
+      kernels.pack_transposed(b.data(), k, n, k, packed.data());
+    else
+      kernels.pack(b.data(), n, k, n, packed.data());
+    const std::size_t blocks = (m + kernels.row_block - 1) / kernels.row_block;
+    rows.assign(blocks * kernels.row_block * kernels.row_bytes(k), 0xAB);
+    for (std::size_t i = 0; i < m; ++i) kernels.convert(a.data() + i * k, k, rows.data() + i * kernels.row_bytes(k));
+  }
+  float b_at(std::size_t l, std::size_t j, bool transposed) const { return b[transposed ? j * k + l : l * n + j]; }
+
+  const MatmulKernels& kernels;
+  std::size_t m, n, k;
+  std::vector<float> a, b, bias;
+  AlignedBytes packed, rows;
+};
+
+float largest_of(std::size_t n, const std::function<float(std::size_t)>& at) {
+  float largest = 0;
+  for (std::size_t i = 0; i < n; ++i) largest = std::max(largest, std::abs(at(i)));
+  return largest;
+}
+
+/// What may be lost where a, with an error of at most da, meets b, with at most db.
+double product_bound(double a, double da, double b, double db) { return std::abs(a) * db + std::abs(b) * da + da * db; }
+
+/// The errors of rounding to a format: relative in bfloat16; in int8 half a step, of a 255th of a row of A (whose
+/// extremes include 0) and of a 127th of the largest element of a column of B.
+struct Rounding {
+  double relative, a_step, b_step;
+};
+
+Rounding rounding_of(Precision precision, const Product& p, std::size_t i, std::size_t j, bool transposed) {
+  if (precision == Precision::float32) return {0, 0, 0};
+  if (precision == Precision::bfloat16) return {0x1p-8, 0, 0};
+  const float a = largest_of(p.k, [&](std::size_t l) { return p.a[i * p.k + l]; });
+  const float b = largest_of(p.k, [&](std::size_t l) { return p.b_at(l, j, transposed); });
+  return {0, 2 * a / 255 * .501, b / 127 * .501};
+}
+
 /// C = A B + bias through the packed kernels, with a guard column behind every row of C.
-void check_product(std::size_t m, std::size_t n, std::size_t k, bool transposed) {
-  const auto& matmul = revector::kernels::table().matmul;
-  const auto a = random_row(m * k, 7), b = random_row(k * n, 8), bias = random_row(n, 9);
-  const std::size_t panels = (n + matmul.panel_width - 1) / matmul.panel_width;
-  std::vector<float> packed(panels * matmul.panel_width * k), c(m * (n + 1), 42.0F);
-  if (transposed)
-    matmul.pack_transposed(b.data(), k, n, k, packed.data());
-  else
-    matmul.pack(b.data(), n, k, n, packed.data());
-  matmul.multiply(a.data(), k, m, packed.data(), k, n, bias.data(), c.data(), n + 1);
+void check_product(const Tested& tested, std::size_t m, std::size_t n, std::size_t k, bool transposed) {
+  Product p(tested.kernels, m, n, k);
+  p.pack(transposed);
+  std::vector<float> c(m * (n + 1), 42.0F);
+  p.kernels.multiply(p.rows.data(), p.kernels.row_bytes(k), m, p.packed.data(), k, n, p.bias.data(), c.data(), n + 1);
   for (std::size_t i = 0; i < m; ++i) {
     for (std::size_t j = 0; j < n; ++j) {
-      double exact = bias[j], magnitude = std::abs(exact);
+      const Rounding rounding = rounding_of(tested.precision, p, i, j, transposed);
+      double exact = p.bias[j], magnitude = std::abs(exact), bound = 0;
       for (std::size_t l = 0; l < k; ++l) {
-        const double term = static_cast<double>(a[i * k + l]) * b[transposed ? j * k + l : l * n + j];
-        exact += term;
-        magnitude += std::abs(term);
+        const double x = p.a[i * k + l], y = p.b_at(l, j, transposed);
+        exact += x * y;
+        magnitude += std::abs(x * y);
+        bound += product_bound(x, std::abs(x) * rounding.relative + rounding.a_step, y,
+                               std::abs(y) * rounding.relative + rounding.b_step);
       }
-      CHECK_NEAR(c[i * (n + 1) + j], exact, static_cast<double>(k + 2) * epsilon * magnitude);
+      CHECK_NEAR(c[i * (n + 1) + j], exact, bound + static_cast<double>(k + 4) * epsilon * (magnitude + bound));
     }
     CHECK(c[i * (n + 1) + n] == 42.0F);
   }
 }
 
 TEST(products_are_within_their_error_bound_for_all_tails) {
-  for (std::size_t m : {1, 2, 5, 11, 12, 13, 25})
-    for (std::size_t n : {1, 3, 15, 16, 17, 31, 32, 33, 65})
-      for (std::size_t k : {1, 7, 16, 33}) {
-        check_product(m, n, k, true);
-        check_product(m, n, k, false);
-      }
-  check_product(37, 70, 768, true);
+  for (const Tested& tested : tested_products()) {
+    for (std::size_t m : {1, 2, 5, 11, 12, 13, 16, 25, 33, 48})
+      for (std::size_t n : {1, 3, 15, 16, 17, 31, 32, 33, 65})
+        for (std::size_t k : {1, 7, 16, 33, 64, 65}) {
+          check_product(tested, m, n, k, true);
+          check_product(tested, m, n, k, false);
+        }
+    check_product(tested, 37, 70, 768, true);
+  }
 }
 
 TEST(a_product_does_not_depend_on_the_tile_it_falls_in) {
-  const auto& matmul = revector::kernels::table().matmul;
-  const std::size_t m = 29, k = 100, n = matmul.panel_width;
-  const auto a = random_row(m * k, 10), b = random_row(k * n, 11);
-  std::vector<float> packed(n * k), together(m * n), alone(n);
-  matmul.pack(b.data(), n, k, n, packed.data());
-  matmul.multiply(a.data(), k, m, packed.data(), k, n, nullptr, together.data(), n);
-  for (std::size_t i = 0; i < m; ++i) {
-    matmul.multiply(a.data() + i * k, k, 1, packed.data(), k, n, nullptr, alone.data(), n);
-    CHECK(std::equal(alone.begin(), alone.end(), together.begin() + static_cast<std::ptrdiff_t>(i * n)));
+  for (const Tested& tested : tested_products()) {
+    const MatmulKernels& kernels = tested.kernels;
+    const std::size_t m = 29, k = 100, n = kernels.panel_width;
+    Product p(kernels, m, n, k);
+    p.pack(false);
+    const std::size_t stride = kernels.row_bytes(k);
+    std::vector<float> together(m * n), alone(n);
+    kernels.multiply(p.rows.data(), stride, m, p.packed.data(), k, n, nullptr, together.data(), n);
+    for (std::size_t i = 0; i + kernels.row_block <= m; ++i) {
+      kernels.multiply(p.rows.data() + i * stride, stride, 1, p.packed.data(), k, n, nullptr, alone.data(), n);
+      CHECK(std::equal(alone.begin(), alone.end(), together.begin() + static_cast<std::ptrdiff_t>(i * n)));
+    }
   }
+}
+
+/// Every product of the format at its extreme, over a long row.
+void check_extremes(const MatmulKernels& kernels) {
+  const std::size_t k = 4096;
+  for (float sign : {1.0F, -1.0F}) {
+    Product p(kernels, 1, 1, k);
+    p.a.assign(k, sign * 3);
+    p.b.assign(k, 2);
+    p.pack(true);
+    float c = 0;
+    kernels.multiply(p.rows.data(), kernels.row_bytes(k), 1, p.packed.data(), k, 1, nullptr, &c, 1);
+    CHECK_NEAR(c, sign * 6 * static_cast<float>(k), 6 * static_cast<double>(k) * 16 * epsilon);
+  }
+}
+
+TEST(integer_products_keep_rows_that_lie_on_one_side_and_never_saturate) {
+  for (const Tested& tested : tested_products())
+    if (tested.precision == Precision::int8) check_extremes(tested.kernels);
+}
+
+TEST(a_nan_or_infinity_in_either_factor_reaches_the_product) {
+  for (const Tested& tested : tested_products())
+    for (float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()})
+      for (bool in_a : {true, false}) {
+        const MatmulKernels& kernels = tested.kernels;
+        Product p(kernels, 3, 40, 50);
+        (in_a ? p.a[60] : p.b[5 * 50 + 20]) = bad;
+        p.pack(true);
+        std::vector<float> c(3 * 40);
+        kernels.multiply(p.rows.data(), kernels.row_bytes(50), 3, p.packed.data(), 50, 40, nullptr, c.data(), 40);
+        CHECK(!std::isfinite(c[40 + 5]));
+        CHECK(std::isfinite(c[2 * 40 + 6]));
+      }
 }
 
 }  // namespace

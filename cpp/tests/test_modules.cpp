@@ -18,7 +18,7 @@ struct Pipeline {
     folder.write("modules.json", modules.dump());
     folder.write("p/config.json", pooling.dump());
   }
-  Encoder load() const { return Encoder::load(folder.path()); }
+  Encoder load() const { return Encoder::load(folder.path(), revector::Precision::float32); }
   States states(std::span<const std::int32_t> ids) const {
     return ReferenceTransformer("bert", shape, tensors).states(ids);
   }
@@ -47,7 +47,7 @@ TEST(modules_decide_pooling_normalisation_and_length) {
   folder.write(
       "modules.json",
       json{module("Transformer", "0_Transformer"), module("Pooling", "1_Pooling"), module("Normalize", "2")}.dump());
-  const Encoder encoder = Encoder::load(folder.path());
+  const Encoder encoder = Encoder::load(folder.path(), revector::Precision::float32);
   CHECK(encoder.info().pooling == std::vector{Pooling::cls} && encoder.info().normalized);
   CHECK(encoder.info().max_length == 20 && encoder.info().transformer == folder.path("0_Transformer"));
   const Texts texts({12}, shape.vocabulary);
@@ -272,7 +272,7 @@ std::size_t max_length(const std::string& limits, const std::string& tokenizer,
   write_model(folder, bert_config({}), bert_tensors({}));
   if (!limits.empty()) folder.write(limits_name, limits);
   if (!tokenizer.empty()) folder.write("tokenizer_config.json", tokenizer);
-  return Encoder::load(folder.path()).info().max_length;
+  return Encoder::load(folder.path(), revector::Precision::float32).info().max_length;
 }
 
 TEST(the_longest_text_is_what_sentence_transformers_takes) {

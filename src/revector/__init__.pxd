@@ -69,13 +69,19 @@ cdef extern from "revector/revector.h" nogil:
 
     ctypedef struct revector_encoder:
         pass
+    ctypedef enum revector_precision:
+        REVECTOR_PRECISION_AUTO
+        REVECTOR_PRECISION_FLOAT32
+        REVECTOR_PRECISION_BFLOAT16
+        REVECTOR_PRECISION_INT8
+
     ctypedef struct revector_encoder_info:
         size_t dimension
         size_t vocabulary
         size_t max_length
         int normalized
 
-    revector_status revector_encoder_load(const char* folder, revector_encoder** out)
+    revector_status revector_encoder_load(const char* folder, revector_precision precision, revector_encoder** out)
     void revector_encoder_free(revector_encoder* encoder)
     revector_status revector_encoder_describe(const revector_encoder* encoder, revector_encoder_info* out)
     revector_status revector_encoder_encode(const revector_encoder* encoder, const int32_t* ids, const int64_t* offsets,

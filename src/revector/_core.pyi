@@ -1,5 +1,5 @@
 from enum import Enum
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,10 +86,21 @@ class HnswIndex:
     @property
     def ef_construction(self) -> int: ...
 
+class CancelFlag:
+    def __init__(self) -> None: ...
+    def set(self) -> None: ...
+
 class Encoder:
-    def __init__(self, folder: str) -> None: ...
+    def __init__(self, folder: str, *, precision: str = ...) -> None: ...
     def encode(
-        self, ids: NDArray[np.int32], offsets: NDArray[np.int64], *, normalize: bool = True, threads: int = 0
+        self,
+        ids: NDArray[np.int32],
+        offsets: NDArray[np.int64],
+        *,
+        out: NDArray[np.float32] | None = None,
+        normalize: bool = True,
+        threads: int = 0,
+        cancel: CancelFlag | None = None,
     ) -> NDArray[np.float32]: ...
     @property
     def family(self) -> str: ...
@@ -105,6 +116,8 @@ class Encoder:
     def vocabulary(self) -> int: ...
     @property
     def max_length(self) -> int: ...
+    @property
+    def precision(self) -> Literal["float32", "bfloat16", "int8"]: ...
     @property
     def pooling(self) -> str: ...
     @property

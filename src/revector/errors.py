@@ -144,6 +144,10 @@ class SpendCapError(EncoderError):
         self.spent, self.cap = spent, cap
 
 
+class CancelledError(RevectorError):
+    """The caller has called the work off."""
+
+
 class MigrationError(RevectorError):
     """A migration can not do what was asked of it."""
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from revector import Encoder, _core
-from revector.encoders import native
+from revector.encoders import engine
 from revector.encoders.base import TextEncoder
 from revector.errors import DeviceUnavailableError, EncoderError, InvalidArgumentError
 
@@ -43,7 +43,7 @@ def texts(golden) -> list[str]:
 
 @pytest.fixture(scope="module")
 def minilm(minilm_folder) -> Encoder:
-    return Encoder.from_pretrained(minilm_folder)
+    return Encoder.from_pretrained(minilm_folder, precision="float32")
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +63,30 @@ def test_minilm_equals_sentence_transformers(minilm, texts, golden):
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-6)
 
 
+@pytest.mark.parametrize(("precision", "mean", "least"), [("bfloat16", 0.99995, 0.9999), ("int8", 0.998, 0.99)])
+def test_lower_precisions_stay_close_to_sentence_transformers(minilm_folder, texts, golden, precision, mean, least):
+    encoder = Encoder.from_pretrained(minilm_folder, precision=precision)
+    assert encoder.precision == precision
+    cosines = (encoder.encode(texts[:N_MINILM]) * golden["minilm"][:N_MINILM]).sum(axis=1)
+    assert cosines.mean() >= mean
+    assert cosines.min() >= least
+
+
+def test_the_precision_is_the_fastest_within_its_bound_unless_named(minilm_folder, tiny):
+    chosen = Encoder.from_pretrained(minilm_folder).precision
+    assert chosen in ("float32", "bfloat16")
+    if _core.active_isa() in ("scalar", "avx2", "avx512"):
+        assert chosen == "float32"
+    assert tiny.precision == "float32"
+
+
+def test_all_precisions_share_a_space(minilm_folder):
+    spaces = {Encoder.from_pretrained(minilm_folder, precision=p).space for p in ("float32", "bfloat16", "int8")}
+    assert len(spaces) == 1
+
+
 def test_cls_pooling_prompts_and_short_limits_equal_sentence_transformers(minilm_folder, tmp_path, texts, golden):
-    encoder = Encoder.from_pretrained(make_variant(minilm_folder, tmp_path / "variant"))
+    encoder = Encoder.from_pretrained(make_variant(minilm_folder, tmp_path / "variant"), precision="float32")
     assert (encoder.space.pooling, encoder.space.max_length) == ("cls", 40)
     for kind in ("query", "document"):
         rows = encoder.encode(texts[:64], kind=kind)
@@ -99,8 +121,8 @@ def test_an_encoder_follows_the_protocol(tiny):
 def test_order_and_slices_do_not_matter(minilm, texts, monkeypatch):
     some = texts[:40]
     whole = minilm.encode(some)
-    monkeypatch.setattr(native, "_SLICE_TEXTS", 7)
-    monkeypatch.setattr(native, "_SLICE_CHARACTERS", 500)
+    monkeypatch.setattr(engine, "_SLICE_TEXTS", 7)
+    monkeypatch.setattr(engine, "_SLICE_CHARACTERS", 500)
     np.testing.assert_array_equal(minilm.encode(some[::-1])[::-1], whole)
 
 
@@ -127,7 +149,7 @@ def test_several_threads_get_the_right_answers(minilm, texts):
 
 
 def test_one_thread_gives_the_same_rows(minilm_folder, minilm, texts):
-    alone = Encoder.from_pretrained(minilm_folder, threads=1)
+    alone = Encoder.from_pretrained(minilm_folder, precision="float32", threads=1)
     np.testing.assert_array_equal(alone.encode(texts[40:72]), minilm.encode(texts[40:72]))
 
 
@@ -138,15 +160,15 @@ def test_what_is_not_text_is_refused(tiny, texts):
 
 
 def test_half_a_surrogate_pair_is_reported_with_its_position(tiny, monkeypatch):
-    monkeypatch.setattr(native, "_SLICE_TEXTS", 2)
-    with pytest.raises(EncoderError, match="from number 2 on, text 1 is not valid Unicode"):
+    monkeypatch.setattr(engine, "_SLICE_TEXTS", 2)
+    with pytest.raises(EncoderError, match="text 3 is not valid Unicode"):
         tiny.encode(["a", "b", "c", "\ud83d"])
 
 
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ({"precision": "bfloat16"}, InvalidArgumentError),
+        ({"precision": "float16"}, InvalidArgumentError),
         ({"device": "tpu"}, InvalidArgumentError),
         ({"device": "cuda"}, DeviceUnavailableError),
         ({"threads": 0}, InvalidArgumentError),

@@ -163,6 +163,16 @@ def test_the_layout_of_hubs_is_found(source, target):
     assert import_model(folder, target, pooling="mean").source == str(folder / "onnx" / "model.onnx")
 
 
+def test_the_other_gelu_is_told_from_the_exact_one(source, target):
+    def change(graph):
+        for node in graph.node:
+            if node.op_type == "BiasGelu":
+                node.op_type = "FastGelu"
+
+    assert import_model(source("fused", change), target, pooling="mean").comparison.largest_distance < 1e-4
+    assert json.loads((target / "config.json").read_text())["hidden_act"] == "gelu_pytorch_tanh"
+
+
 # --- what is refused
 
 

@@ -34,7 +34,10 @@ def test_rows_equal_those_of_sentence_transformers(folders: list[Path], docstrin
     peer = pytest.importorskip("sentence_transformers")
     documents, queries = list(docstring_corpus.documents.values()), list(docstring_corpus.queries.values())
     for folder in folders:
-        ours, theirs = Encoder.from_pretrained(folder), peer.SentenceTransformer(str(folder), device="cpu")
+        ours, theirs = (
+            Encoder.from_pretrained(folder, precision="float32"),
+            peer.SentenceTransformer(str(folder), device="cpu"),
+        )
         expected = theirs.encode_document(documents, normalize_embeddings=True)
         np.testing.assert_allclose(ours.encode(documents), expected, rtol=0, atol=1e-5)
         expected = theirs.encode_query(queries, normalize_embeddings=True)

@@ -45,6 +45,11 @@ Activation feed_forward_activation(const Fields& config, const char* field) {
   return find(config, field, config.string_or(field, "gelu"), known);
 }
 
+Activation coarse(Activation function) {
+  const kernels::NnKernels& nn = kernels::table().nn;
+  return function == nn.gelu ? nn.gelu_coarse : function;
+}
+
 Activation dense_activation(const Fields& config, const char* field) {
   const kernels::NnKernels& nn = kernels::table().nn;
   const Named known[] = {{"torch.nn.modules.activation.Tanh", apply_tanh},

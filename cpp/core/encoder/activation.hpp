@@ -15,6 +15,9 @@ using Activation = void (*)(float* x, std::size_t n);
 /// @throws EncoderError naming the field if the function is not supported
 Activation feed_forward_activation(const Fields& config, const char* field);
 
+/// The cheaper function that is as good where states are rounded to 8 bits of mantissa behind it, if there is one.
+Activation coarse(Activation function);
+
 /// What torch.nn calls by a path like "torch.nn.modules.activation.Tanh", for a Dense module; Tanh where the field is
 /// absent. @throws EncoderError naming the field if the function is not supported
 Activation dense_activation(const Fields& config, const char* field);

@@ -6,7 +6,10 @@
 
 #include "core/aligned.hpp"
 #include "core/encoder/relative_bias.hpp"
+#include "core/packed_matrix.hpp"
+#include "kernels/table.hpp"
 #include "revector/matrix.hpp"
+#include "revector/precision.hpp"
 
 namespace revector {
 
@@ -14,7 +17,8 @@ namespace revector {
 class Attention {
  public:
   /// @param hidden  width of Q, K and V; @param heads  divides hidden
-  Attention(std::size_t hidden, std::size_t heads, std::size_t max_length);
+  /// @param precision  of both products; the softmax between them is float32
+  Attention(std::size_t hidden, std::size_t heads, std::size_t max_length, Precision precision);
 
   /// @param qkv      [tokens x 3 hidden]: Q, K and V of every token of one text
   /// @param context  [tokens x hidden], written
@@ -31,7 +35,10 @@ class Attention {
                   MatrixView<float> context, HeadBias bias);
 
   std::size_t hidden_, head_size_;
-  AlignedFloats keys_, values_, scores_;
+  const kernels::MatmulKernels& products_;
+  AlignedBytes keys_, values_;
+  AlignedFloats scores_, sums_;
+  Operand queries_, weights_;
 };
 
 }  // namespace revector

@@ -51,7 +51,7 @@ std::size_t read_labels(const Fields& config, const Checkpoint& checkpoint, cons
 Head load_head(const Family& family, const Fields& config, const Checkpoint& checkpoint, std::size_t hidden) {
   const HeadNames& names = family.head;
   const Weights outer(checkpoint, "");
-  const Weights& inner = names.dense_in_transformer ? transformer_weights(family, checkpoint) : outer;
+  const Weights& inner = names.dense_in_transformer ? transformer_weights(family, checkpoint, Precision::float32) : outer;
   const std::size_t labels = read_labels(config, checkpoint, names.out);
   const Activation activation = names.activation == std::string("relu") ? kernels::table().nn.relu : apply_tanh;
   return {inner.linear({names.dense}, hidden, hidden), outer.linear({names.out}, labels, hidden), activation, labels};
@@ -75,13 +75,13 @@ struct CrossEncoder::Impl {
   CrossEncoderInfo info;
 };
 
-CrossEncoder CrossEncoder::load(const std::string& folder) {
+CrossEncoder CrossEncoder::load(const std::string& folder, Precision precision) {
   const Modules modules = read_own_modules(folder);
   const Fields config = Fields::read(modules.transformer + "/config.json");
   const KnownModel& model = known_model(config);
   require_classifier(config);
   const Checkpoint checkpoint(modules.transformer);
-  Transformer transformer(model.load(config, checkpoint));
+  Transformer transformer(model.load(config, checkpoint, precision));
   Head head = load_head(model.family, config, checkpoint, transformer.sizes().hidden);
   const CrossEncoderInfo info{.family = model.model_type,
                               .transformer = modules.transformer,
@@ -102,7 +102,7 @@ const CrossEncoderInfo& CrossEncoder::info() const { return impl_->info; }
 
 void CrossEncoder::score(std::span<const std::int32_t> ids, std::span<const std::int64_t> offsets,
                          std::span<const std::int32_t> types, MatrixView<float> out, std::size_t threads) const {
-  const TokenBatch batch{ids, offsets, types};
+  const TokenBatch batch{.ids = ids, .offsets = offsets, .types = types};
   const CrossEncoderInfo& info = impl_->info;
   batch.require_valid(info.vocabulary, info.max_length);
   batch.require_types(info.types);

@@ -26,12 +26,13 @@ bool is_static(const std::string& model_type, const Checkpoint& checkpoint) {
   return model_type.empty() && (checkpoint.contains("embeddings") || checkpoint.contains("embedding.weight"));
 }
 
-std::unique_ptr<TextModel> load_model(const Fields& config, const Checkpoint& checkpoint, const Modules& modules) {
+std::unique_ptr<TextModel> load_model(const Fields& config, const Checkpoint& checkpoint, const Modules& modules,
+                                      Precision precision) {
   if (is_static(config.string_or("model_type", ""), checkpoint)) return load_static(config, checkpoint);
   if (!modules.pools)
     throw EncoderError(modules.transformer +
                        " has no Pooling in its modules.json, expected one behind the Transformer" + way_out);
-  return load_pooled(config, checkpoint, modules);
+  return load_pooled(config, checkpoint, modules, precision);
 }
 
 /// The order of modules counts where there is more than a pooling, of which the info tells by itself.
@@ -58,13 +59,13 @@ void finish_rows(MatrixView<float> rows, bool normalize) {
 
 }  // namespace
 
-Encoder Encoder::load(const std::string& folder) {
+Encoder Encoder::load(const std::string& folder, std::optional<Precision> precision) {
   const Modules modules = read_modules(folder);
   const std::string path = modules.transformer + "/config.json";
   const Fields config = Fields::read_if_there(path).value_or(Fields(path, nlohmann::json::object()));
   const Checkpoint checkpoint(modules.transformer);
   auto impl = std::make_unique<Impl>();
-  impl->model = load_model(config, checkpoint, modules);
+  impl->model = load_model(config, checkpoint, modules, precision.value_or(fastest_precision()));
   const TextModel& model = *impl->model;
   impl->projection = Projection(modules.steps, model.dimension());
   impl->info = {.family = model.family(),
@@ -74,6 +75,7 @@ Encoder Encoder::load(const std::string& folder) {
                 .dimension = impl->projection.empty() ? model.dimension() : impl->projection.width(),
                 .vocabulary = model.vocabulary(),
                 .max_length = model.max_length(),
+                .precision = model.precision(),
                 .pooling = modules.pooling,
                 .normalized = modules.normalized() || config.flag_or("normalize", false)};
   return Encoder(std::move(impl));
@@ -88,7 +90,7 @@ const EncoderInfo& Encoder::info() const { return impl_->info; }
 
 void Encoder::encode(std::span<const std::int32_t> ids, std::span<const std::int64_t> offsets, MatrixView<float> out,
                      const EncodeOptions& options) const {
-  const TokenBatch batch{ids, offsets, {}};
+  const TokenBatch batch{.ids = ids, .offsets = offsets, .types = {}, .cancelled = options.cancelled};
   batch.require_valid(impl_->info.vocabulary, impl_->info.max_length);
   require_shape(out, batch.n_texts(), impl_->info.dimension, "out");
   if (batch.n_texts() == 0) return;

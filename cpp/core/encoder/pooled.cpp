@@ -21,6 +21,7 @@ class Pooled : public TextModel {
   std::size_t dimension() const override { return transformer_.sizes().hidden * pooling_.size(); }
   std::size_t vocabulary() const override { return transformer_.sizes().vocabulary; }
   std::size_t max_length() const override { return max_length_; }
+  Precision precision() const override { return transformer_.precision(); }
   void encode(const TokenBatch& batch, std::size_t threads, MatrixView<float> out) const override {
     transformer_.run(batch, threads, [&](std::size_t text, MatrixView<const float> states) {
       float* row = out.row(text);
@@ -40,9 +41,10 @@ class Pooled : public TextModel {
 
 }  // namespace
 
-std::unique_ptr<TextModel> load_pooled(const Fields& config, const Checkpoint& checkpoint, const Modules& modules) {
+std::unique_ptr<TextModel> load_pooled(const Fields& config, const Checkpoint& checkpoint, const Modules& modules,
+                                       Precision precision) {
   const KnownModel& model = known_model(config);
-  return std::make_unique<Pooled>(model.model_type, Transformer(model.load(config, checkpoint)), modules);
+  return std::make_unique<Pooled>(model.model_type, Transformer(model.load(config, checkpoint, precision)), modules);
 }
 
 }  // namespace revector

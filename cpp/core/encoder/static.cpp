@@ -10,6 +10,8 @@ namespace revector {
 namespace {
 
 constexpr std::size_t texts_per_piece = 64;
+constexpr std::size_t tokens_ahead = 4;  // rows that are fetched while one is added
+constexpr std::size_t floats_per_line = 16;
 constexpr std::size_t model2vec_max_length = 512;  // what model2vec takes where config.json does not say
 
 class StaticTable : public TextModel {
@@ -20,10 +22,13 @@ class StaticTable : public TextModel {
   std::size_t dimension() const override { return dimension_; }
   std::size_t vocabulary() const override { return rows_.empty() ? n_rows_ : rows_.size(); }
   std::size_t max_length() const override { return max_length_; }
+  Precision precision() const override { return Precision::float32; }
   void encode(const TokenBatch& batch, std::size_t threads, MatrixView<float> out) const override;
 
  private:
   void encode_text(std::span<const std::int32_t> ids, float* out) const;
+  const float* row_of(std::int32_t id) const;
+  void fetch(const float* row) const;
 
   bool model2vec_;
   std::size_t n_rows_ = 0, dimension_ = 0, max_length_ = 0;
@@ -60,6 +65,7 @@ StaticTable::StaticTable(const Fields& config, const Checkpoint& file, const std
 void StaticTable::encode(const TokenBatch& batch, std::size_t threads, MatrixView<float> out) const {
   const std::size_t share = batch.n_texts() / threads + 1;
   parallel_for(batch.n_texts(), std::max(share, texts_per_piece), [&](std::size_t begin, std::size_t end) {
+    batch.stop_if_cancelled();
     for (std::size_t i = begin; i < end; ++i) encode_text(batch.text(i), out.row(i));
   });
 }
@@ -67,12 +73,23 @@ void StaticTable::encode(const TokenBatch& batch, std::size_t threads, MatrixVie
 void StaticTable::encode_text(std::span<const std::int32_t> ids, float* out) const {
   const kernels::RowKernels& rows = kernels::table().rows;
   std::fill(out, out + dimension_, 0.0F);
-  for (std::int32_t id : ids) {
-    const auto token = static_cast<std::size_t>(id);
-    const std::size_t row = rows_.empty() ? token : static_cast<std::size_t>(rows_[token]);
-    rows.add_scaled(table_.data() + row * dimension_, weights_.empty() ? 1.0F : weights_[token], out, dimension_);
+  for (std::size_t i = 0; i < std::min(ids.size(), tokens_ahead); ++i) fetch(row_of(ids[i]));
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (i + tokens_ahead < ids.size()) fetch(row_of(ids[i + tokens_ahead]));
+    const float weight = weights_.empty() ? 1.0F : weights_[static_cast<std::size_t>(ids[i])];
+    rows.add_scaled(row_of(ids[i]), weight, out, dimension_);
   }
   if (!ids.empty()) rows.scale(out, 1.0F / static_cast<float>(ids.size()), out, dimension_);
+}
+
+const float* StaticTable::row_of(std::int32_t id) const {
+  const auto token = static_cast<std::size_t>(id);
+  return table_.data() + (rows_.empty() ? token : static_cast<std::size_t>(rows_[token])) * dimension_;
+}
+
+/// Rows lie anywhere in a table far larger than the caches, and no hardware guesses the next one.
+void StaticTable::fetch(const float* row) const {
+  for (std::size_t j = 0; j < dimension_; j += floats_per_line) __builtin_prefetch(row + j);
 }
 
 /// model2vec writes "embeddings", sentence-transformers and WordLlama "embedding.weight"; a config may name another.

@@ -24,12 +24,16 @@ class TextModel {
   /// Tokens a text may have; 0: any number.
   virtual std::size_t max_length() const = 0;
 
+  /// Of the products; float32 in a model without any.
+  virtual Precision precision() const = 0;
+
   /// Pooled rows, not normalised, on at most `threads` threads of the pool. The batch has been checked.
   virtual void encode(const TokenBatch& batch, std::size_t threads, MatrixView<float> out) const = 0;
 };
 
 /// A transformer and its pooling. @throws EncoderError
-std::unique_ptr<TextModel> load_pooled(const Fields& config, const Checkpoint& checkpoint, const Modules& modules);
+std::unique_ptr<TextModel> load_pooled(const Fields& config, const Checkpoint& checkpoint, const Modules& modules,
+                                       Precision precision);
 
 /// A table of token vectors under mean pooling; `config` is the model's config.json, empty where it has none.
 /// @throws EncoderError

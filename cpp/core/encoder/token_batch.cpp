@@ -37,6 +37,11 @@ void TokenBatch::require_valid(std::size_t vocabulary, std::size_t max_length) c
   }
 }
 
+void TokenBatch::stop_if_cancelled() const {
+  if (cancelled != nullptr && cancelled->load(std::memory_order_relaxed))
+    throw Cancelled("encoding was called off by its caller");
+}
+
 void TokenBatch::require_types(std::size_t n_types) const {
   if (types.empty()) return;
   if (types.size() != ids.size())

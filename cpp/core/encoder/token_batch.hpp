@@ -2,6 +2,7 @@
 /// Texts as packed token ids, and how they are dealt out to threads.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -12,8 +13,9 @@ namespace revector {
 /// Token ids of texts, one after the other without padding. Does not own them.
 struct TokenBatch {
   std::span<const std::int32_t> ids;
-  std::span<const std::int64_t> offsets;  ///< n_texts + 1
-  std::span<const std::int32_t> types;    ///< one for each id; empty: all of type 0
+  std::span<const std::int64_t> offsets;         ///< n_texts + 1
+  std::span<const std::int32_t> types;           ///< one for each id; empty: all of type 0
+  const std::atomic<bool>* cancelled = nullptr;  ///< set once the rows are no longer wanted; may be null
 
   std::size_t n_texts() const { return offsets.size() - 1; }
   std::span<const std::int32_t> text(std::size_t i) const {
@@ -27,6 +29,9 @@ struct TokenBatch {
   /// @throws InvalidArgument naming the text unless offsets ascend from 0 to the number of ids, every id is below
   ///         `vocabulary` and no text has more than `max_length` tokens (0: any number)
   void require_valid(std::size_t vocabulary, std::size_t max_length) const;
+
+  /// To be called every few hundredths of a second of work. @throws Cancelled
+  void stop_if_cancelled() const;
   /// @throws InvalidArgument unless there are no types, or one below `n_types` for each id
   void require_types(std::size_t n_types) const;
 };

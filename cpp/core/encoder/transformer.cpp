@@ -18,21 +18,30 @@ constexpr std::size_t feed_forward_block = 96;  // rows whose intermediate state
 
 MatrixView<float> rows_of(AlignedFloats& memory, std::size_t n, std::size_t width) { return {memory.data(), n, width}; }
 
+/// Integers are too coarse for attention's weights, which are small products between activations: it takes the next
+/// faster format.
+Precision attention_precision(Precision precision) {
+  return precision == Precision::int8 ? fastest_precision() : precision;
+}
+
 }  // namespace
 
 /// Scratch memory of one thread, for chunks of up to n tokens.
 struct Transformer::Workspace {
-  Workspace(const TransformerSizes& sizes, std::size_t n, std::size_t longest_text)
+  Workspace(const TransformerSizes& sizes, Precision precision, std::size_t n, std::size_t longest_text)
       : states(n * sizes.hidden),
         qkv(n * 3 * sizes.hidden),
         context(n * sizes.hidden),
         intermediate(std::min(n, feed_forward_block) * sizes.intermediate),
         place(sizes.hidden),
-        attention(sizes.hidden, sizes.heads, longest_text) {}
+        attention(sizes.hidden, sizes.heads, longest_text, attention_precision(precision)),
+        input(precision, n, sizes.hidden),
+        inner(precision, std::min(n, feed_forward_block), sizes.intermediate) {}
 
   AlignedFloats states, qkv, context, intermediate;
   AlignedFloats place;  // what position and type add to one token
   Attention attention;
+  Operand input, inner;  // of the products that take states, and intermediate states
 };
 
 Transformer::Transformer(TransformerParts parts) : parts_(std::move(parts)) {}
@@ -52,7 +61,7 @@ void Transformer::run(const TokenBatch& batch, std::size_t threads, const Consum
   std::atomic<std::size_t> next{0};
   const std::size_t workers = std::min(threads, chunks.size());
   parallel_for(workers, 1, [&](std::size_t, std::size_t) {
-    Workspace work(parts_.sizes, largest, longest);
+    Workspace work(parts_.sizes, parts_.precision, largest, longest);
     for (std::size_t i = next++; i < chunks.size(); i = next++) run_chunk(batch, chunks[i], work, consume);
   });
 }
@@ -61,6 +70,7 @@ void Transformer::run_chunk(const TokenBatch& batch, const Chunk& chunk, Workspa
                             const Consumer& consume) const {
   embed(batch, chunk, work);
   for (const TransformerLayer& layer : parts_.layers) {
+    batch.stop_if_cancelled();
     attend(batch, chunk, layer, work);
     feed_forward(layer, chunk.n_tokens, work);
   }
@@ -100,7 +110,8 @@ void Transformer::attend(const TokenBatch& batch, const Chunk& chunk, const Tran
   const std::size_t n = chunk.n_tokens, d = parts_.sizes.hidden;
   const MatrixView<float> states = rows_of(work.states, n, d), context = rows_of(work.context, n, d);
   const MatrixView<float> qkv = rows_of(work.qkv, n, 3 * d), change = rows_of(work.qkv, n, d);
-  layer.qkv.apply(states, qkv);
+  work.input.assign(states);
+  layer.qkv.apply(work.input, qkv);
   std::size_t begin = 0;
   for (std::size_t text : chunk.texts) {
     const std::size_t end = begin + batch.length(text);
@@ -108,7 +119,8 @@ void Transformer::attend(const TokenBatch& batch, const Chunk& chunk, const Tran
                          parts_.relative_bias ? &*parts_.relative_bias : nullptr);
     begin = end;
   }
-  layer.attention_output.apply(context, change);  // over Q, K and V, which are done with
+  work.input.assign(context);
+  layer.attention_output.apply(work.input, change);  // over Q, K and V, which are done with
   add_and_normalize(change, layer.attention_norm, states);
 }
 
@@ -119,9 +131,10 @@ void Transformer::feed_forward(const TransformerLayer& layer, std::size_t n_toke
     const MatrixView<float> states = rows_of(work.states, n_tokens, d).slice(begin, begin + n);
     const MatrixView<float> intermediate = rows_of(work.intermediate, n, width);
     const MatrixView<float> change = rows_of(work.context, n, d);
-    layer.up.apply(states, intermediate);
-    parts_.activation(intermediate.data(), n * width);
-    layer.down.apply(intermediate, change);
+    work.input.assign(states);
+    layer.up.apply(work.input, intermediate);
+    work.inner.assign(intermediate, parts_.activation);
+    layer.down.apply(work.inner, change);
     add_and_normalize(change, layer.output_norm, states);
   }
 }

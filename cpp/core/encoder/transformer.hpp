@@ -15,6 +15,7 @@
 #include "core/encoder/token_batch.hpp"
 #include "core/encoder/weights.hpp"
 #include "revector/matrix.hpp"
+#include "revector/precision.hpp"
 
 namespace revector {
 
@@ -38,6 +39,7 @@ struct PositionRule {
 /// What a family makes of config.json and checkpoint; see families/.
 struct TransformerParts {
   TransformerSizes sizes;
+  Precision precision;  ///< of all products
   Activation activation;
   PositionRule position_rule;
   std::vector<float> words;      ///< [vocabulary x hidden]
@@ -57,6 +59,7 @@ class Transformer {
   explicit Transformer(TransformerParts parts);
 
   const TransformerSizes& sizes() const { return parts_.sizes; }
+  Precision precision() const { return parts_.precision; }
   /// Token types are below this; 1 for a family without types.
   std::size_t n_types() const;
   std::size_t max_length() const { return parts_.position_rule.max_length(parts_.sizes.positions); }

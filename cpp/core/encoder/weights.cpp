@@ -13,7 +13,7 @@ Linear Weights::linear(const std::vector<std::string>& names, std::size_t out, s
     append(weight, matrix(name + ".weight", out, in));
     if (bias_is == Bias::present) append(bias, checkpoint_.floats(prefix_ + name + ".bias", {out}));
   }
-  return {PackedMatrix::from_transposed({weight.data(), names.size() * out, in}), std::move(bias)};
+  return {PackedMatrix::from_transposed({weight.data(), names.size() * out, in}, precision_), std::move(bias)};
 }
 
 LayerNorm Weights::layer_norm(const std::string& name, std::size_t n, float epsilon) const {

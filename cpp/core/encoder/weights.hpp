@@ -1,5 +1,5 @@
 /// @file
-/// Layers as they are computed: packed, in float32.
+/// Layers as they are computed: packed, in the precision that was asked for.
 #pragma once
 
 #include <string>
@@ -15,9 +15,12 @@ struct Linear {
   PackedMatrix weight;
   std::vector<float> bias;  ///< empty: none
 
-  void apply(MatrixView<const float> x, MatrixView<float> y) const {
-    weight.multiply(x, bias.empty() ? nullptr : bias.data(), y);
-  }
+  void apply(const Operand& x, MatrixView<float> y) const { weight.multiply(x, bias_or_null(), y); }
+  /// The same for a float32 weight.
+  void apply(MatrixView<const float> x, MatrixView<float> y) const { weight.multiply(x, bias_or_null(), y); }
+
+ private:
+  const float* bias_or_null() const { return bias.empty() ? nullptr : bias.data(); }
 };
 
 struct LayerNorm {
@@ -30,10 +33,14 @@ enum class Bias { present, absent };
 /// Tensors of a checkpoint under a prefix ("bert." or none).
 class Weights {
  public:
-  Weights(const Checkpoint& checkpoint, std::string prefix) : checkpoint_(checkpoint), prefix_(std::move(prefix)) {}
+  /// @param precision  of the products that linear() packs for
+  Weights(const Checkpoint& checkpoint, std::string prefix, Precision precision = Precision::float32)
+      : checkpoint_(checkpoint), prefix_(std::move(prefix)), precision_(precision) {}
+
+  Precision precision() const { return precision_; }
 
   /// The tensors of a part: at("encoder.layer.0") knows "encoder.layer.0.output.dense.weight" as "output.dense.weight".
-  Weights at(const std::string& part) const { return {checkpoint_, prefix_ + part + "."}; }
+  Weights at(const std::string& part) const { return {checkpoint_, prefix_ + part + ".", precision_}; }
 
   std::vector<float> matrix(const std::string& name, std::size_t rows, std::size_t cols) const {
     return checkpoint_.floats(prefix_ + name, {rows, cols});
@@ -47,6 +54,7 @@ class Weights {
  private:
   const Checkpoint& checkpoint_;
   std::string prefix_;
+  Precision precision_;
 };
 
 }  // namespace revector

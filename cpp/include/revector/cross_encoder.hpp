@@ -11,6 +11,7 @@
 
 #include "revector/export.hpp"
 #include "revector/matrix.hpp"
+#include "revector/precision.hpp"
 
 namespace revector {
 
@@ -30,9 +31,10 @@ class REVECTOR_API CrossEncoder {
  public:
   /// Read a folder with a sequence classifier of transformers (BertForSequenceClassification and its relatives of
   /// RoBERTa, XLM-RoBERTa, CamemBERT, MPNet and DistilBERT): config.json and model.safetensors or its shards.
+  /// @param precision  of the transformer's products; the head is float32
   /// @throws EncoderError naming file and field if something is missing, malformed, inconsistent, or not supported.
   /// Cost: one pass over the weights; memory about four bytes a parameter.
-  static CrossEncoder load(const std::string& folder);
+  static CrossEncoder load(const std::string& folder, Precision precision = Precision::float32);
   ~CrossEncoder();
   CrossEncoder(CrossEncoder&&) noexcept;
   CrossEncoder& operator=(CrossEncoder&&) noexcept;

@@ -10,8 +10,9 @@
 
 namespace revector {
 
-/// Instruction sets, weakest first. The names are those of the files in cpp/kernels/<family>/.
-enum class Isa { scalar, avx2, avx512 };
+/// Instruction sets, weakest first. The names are those of the files in cpp/kernels/<family>/; avx512
+/// includes VNNI.
+enum class Isa { scalar, avx2, avx512, avx512_bf16, amx };
 
 /// Name of an instruction set, as REVECTOR_ISA takes it.
 REVECTOR_API const char* isa_name(Isa isa);

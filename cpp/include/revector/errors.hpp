@@ -52,6 +52,12 @@ class REVECTOR_API EncoderError : public Error {
   using Error::Error;
 };
 
+/// The caller has called the work off (`EncodeOptions::cancelled`).
+class REVECTOR_API Cancelled : public Error {
+ public:
+  using Error::Error;
+};
+
 /// The operating system refused to open, read or write a file.
 class REVECTOR_API IoError : public Error {
  public:

@@ -108,6 +108,14 @@ REVECTOR_C_API revector_status revector_hnsw_size(const revector_hnsw* index, si
 
 typedef struct revector_encoder revector_encoder;
 
+/** Format of a transformer's products; see precision.hpp. */
+typedef enum revector_precision {
+  REVECTOR_PRECISION_AUTO = 0, /**< the fastest here within a cosine of .9999 of float32 */
+  REVECTOR_PRECISION_FLOAT32 = 1,
+  REVECTOR_PRECISION_BFLOAT16 = 2,
+  REVECTOR_PRECISION_INT8 = 3
+} revector_precision;
+
 typedef struct revector_encoder_info {
   size_t dimension;  /**< length of a vector */
   size_t vocabulary; /**< token ids are below this */
@@ -116,7 +124,8 @@ typedef struct revector_encoder_info {
 } revector_encoder_info;
 
 /** Read a model folder (UTF-8 path); see Encoder in encoder.hpp. */
-REVECTOR_C_API revector_status revector_encoder_load(const char* folder, revector_encoder** out);
+REVECTOR_C_API revector_status revector_encoder_load(const char* folder, revector_precision precision,
+                                                     revector_encoder** out);
 REVECTOR_C_API void revector_encoder_free(revector_encoder* encoder);
 REVECTOR_C_API revector_status revector_encoder_describe(const revector_encoder* encoder, revector_encoder_info* out);
 /** Unit rows of n texts: text i is ids[offsets[i]] to ids[offsets[i + 1] - 1]; offsets has n + 1 elements, out is

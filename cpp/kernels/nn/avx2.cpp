@@ -4,5 +4,5 @@
 #include "kernels/table.hpp"
 
 namespace revector::kernels {
-extern const NnKernels nn_avx2 = {softmax, gelu, gelu_tanh, relu, add_and_normalize};
+extern const NnKernels nn_avx2 = {exponentials, gelu, gelu_coarse, gelu_tanh, relu, add_and_normalize};
 }  // namespace revector::kernels

@@ -5,7 +5,9 @@
 // GELU:  x Phi(x), with Phi(-|x|) = e^(-x^2/2) t R(t), t = 1 / (1 + .3 |x|) (the form of Abramowitz & Stegun 26.2.17,
 //        with two more terms). It keeps its relative accuracy in the left tail, where a polynomial for erf would not.
 //        Error <= 3 * 2^-24 * |x|.
-// P and R are least-squares fits at Chebyshev nodes, computed in float64.
+// Coarse GELU: Phi(x) = 1/2 + c T(c^2) with c = x held within 4.2, where T(c^2) c is 1/2. Error <= 1e-4 +
+//        2^-21 |x|: for states that are rounded to 8 bits afterwards, at half the price.
+// P, R and T are least-squares fits at Chebyshev nodes, computed in float64; T with weights that even out its error.
 
 namespace {
 
@@ -36,6 +38,19 @@ inline Vec gelu_of(Vec x) {
   return max(Vec::zero(), x) - size * tail;
 }
 
+inline Vec gelu_coarse_of(Vec x) {
+  const Vec c = min(Vec::set(4.2F), max(Vec::set(-4.2F), x)), square = c * c;
+  Vec p = Vec::set(-9.01692110e-10F);
+  p = fma(p, square, Vec::set(7.94091051e-8F));
+  p = fma(p, square, Vec::set(-3.03780985e-6F));
+  p = fma(p, square, Vec::set(6.68889043e-5F));
+  p = fma(p, square, Vec::set(-9.50643036e-4F));
+  p = fma(p, square, Vec::set(0.00929816719F));
+  p = fma(p, square, Vec::set(-0.0655280724F));
+  p = fma(p, square, Vec::set(0.398465782F));
+  return x * fma(p, c, Vec::set(0.5F));
+}
+
 /// x / (1 + e^(-2u)) = x / 2 (1 + tanh u), u = sqrt(2 / pi) (x + .044715 x^3).
 inline Vec gelu_tanh_of(Vec x) {
   const Vec minus_2u = x * fma(x * x, Vec::set(-0.0713548163F), Vec::set(-1.59576912F));
@@ -53,6 +68,10 @@ inline void apply(float* x, std::size_t n, Function function) {
 
 void gelu(float* x, std::size_t n) {
   apply(x, n, [](Vec v) { return gelu_of(v); });
+}
+
+void gelu_coarse(float* x, std::size_t n) {
+  apply(x, n, [](Vec v) { return gelu_coarse_of(v); });
 }
 
 void gelu_tanh(float* x, std::size_t n) {
@@ -73,7 +92,7 @@ float largest_of(const float* x, std::size_t n) {
 }
 
 // Lanes beyond n hold the lowest float, whose exponential (1e-38) adds nothing to a sum of at least 1.
-void softmax(float* x, std::size_t n, float scale) {
+float exponentials(float* x, std::size_t n, float scale) {
   const Vec factor = Vec::set(scale), lowest = Vec::set(-__FLT_MAX__), offset = Vec::set(largest_of(x, n));
   Vec sum = Vec::zero();
   std::size_t i = 0;
@@ -87,8 +106,7 @@ void softmax(float* x, std::size_t n, float scale) {
     sum = sum + e;
     e.store_first(x + i, n - i);
   }
-  const Vec share = Vec::set(1.0F / sum.sum());
-  apply(x, n, [&](Vec v) { return v * share; });
+  return sum.sum();
 }
 
 /// out = x + addend; returns the sum of out.

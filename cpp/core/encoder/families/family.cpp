@@ -45,16 +45,18 @@ TransformerLayer load_layer(const LayerNames& names, const TransformerSizes& siz
 
 }  // namespace
 
-Weights transformer_weights(const Family& family, const Checkpoint& checkpoint) {
+Weights transformer_weights(const Family& family, const Checkpoint& checkpoint, Precision precision) {
   const bool prefixed = checkpoint.contains(std::string(family.prefix) + "embeddings.word_embeddings.weight");
-  return {checkpoint, prefixed ? family.prefix : ""};
+  return {checkpoint, prefixed ? family.prefix : "", precision};
 }
 
 TransformerParts load_common(const Family& family, const Fields& config, const Weights& weights) {
   require_plain_encoder(config);
   TransformerParts parts;
   parts.sizes = read_sizes(config, family.config);
+  parts.precision = weights.precision();
   parts.activation = feed_forward_activation(config, family.config.activation);
+  if (parts.precision != Precision::float32) parts.activation = coarse(parts.activation);
   const std::size_t hidden = parts.sizes.hidden;
   const float epsilon = read_epsilon(config, family.config.epsilon);
   const Weights embeddings = weights.at("embeddings");

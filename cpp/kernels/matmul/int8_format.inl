@@ -1,0 +1,99 @@
+// Integer products; after panels.inl and a struct IntegerLanes of the instruction set, which gives
+//   Element, group, k_unit, Lanes, Sum, zero, broadcast, load, multiply_add (exact: no product or sum may saturate)
+//   to_float(Sum)                the sums as floats
+//   subtract(Sum, int, load)     Sum - factor * a vector of 32-bit integers
+//
+// A row of A becomes x = s (q - z) with q in 0..255: a scale s and a zero point z for each row, so that a row whose
+// values lie mostly on one side (behind GELU) keeps all eight bits. A column of B becomes w = t v with v in -127..127.
+// Then sum x w = s t (sum q v - z sum v), and sum v is known when B is packed. The integers are exact, so every
+// instruction set gives the same sums; |sum| <= 255 * 127 * k fits 32 bits up to k = 66,000.
+// Error of an element: |x| gains at most s / 2, |w| at most t / 2.
+#include <cstddef>
+#include <cstdint>
+
+namespace {
+
+struct RowTail {
+  float scale;
+  std::int32_t zero;
+};
+
+/// The extremes of a row, 0 among them so that it is represented exactly; NaN where an element is NaN or infinite.
+struct Extremes {
+  float lowest, highest;
+};
+
+inline Extremes extremes_of(const float* x, std::size_t k) {
+  Vec low = Vec::zero(), high = Vec::zero(), poison = Vec::zero();
+  const auto take = [&](Vec v) {
+    low = min(low, v);
+    high = max(high, v);
+    poison = fma(v, Vec::zero(), poison);  // a minimum may lose a NaN, a sum can not
+  };
+  std::size_t i = 0;
+  for (; i + Vec::width <= k; i += Vec::width) take(Vec::load(x + i));
+  if (i < k) take(Vec::load_first(x + i, k - i));
+  const float unsound = poison.sum();
+  return {unsound - (Vec::zero() - low).largest(), unsound + high.largest()};
+}
+
+struct Int8 : IntegerLanes {
+  static constexpr bool has_columns = true;
+  static constexpr std::size_t row_tail_bytes = 64;  // so that rows keep their alignment
+
+  struct Columns {
+    float scale[panel_width] = {};
+    std::int32_t sum[panel_width] = {};
+
+    template <class At>
+    void measure(std::size_t column, std::size_t k, At at) {
+      float largest = 0;
+      for (std::size_t l = 0; l < k; ++l) {
+        const float size = __builtin_fabsf(at(l));
+        if (size > largest || size != size) largest = size;  // nothing is greater than a NaN, so it stays
+      }
+      scale[column] = largest / 127;
+    }
+    Element encode(std::size_t column, float x) {
+      const float factor = scale[column] > 0 ? 1 / scale[column] : 0;
+      const float value = __builtin_rintf(x * factor);
+      const int whole = value >= -127 && value <= 127 ? static_cast<int>(value) : 0;
+      sum[column] += whole;
+      return static_cast<Element>(whole);
+    }
+    static Vec finish(Sum sums, const void* row_tail, const void* columns, std::size_t first) {
+      const auto* row = static_cast<const RowTail*>(row_tail);
+      const auto* known = static_cast<const Columns*>(columns);
+      const Vec exact = to_float(subtract(sums, row->zero, known->sum + first));
+      return exact * (Vec::set(row->scale) * Vec::load(known->scale + first));
+    }
+  };
+
+  static void convert(const float* x, std::size_t k, void* row) {
+    const Extremes found = extremes_of(x, k);
+    const float scale = (found.highest - found.lowest) / 255;
+    const float factor = scale > 0 ? 1 / scale : 0;
+    const float zero = __builtin_rintf(-found.lowest * factor);
+    auto* out = static_cast<Element*>(row);
+    const std::size_t padded = rounded_up(k, k_unit);
+    store_bytes(x, k, factor, zero, out);
+    for (std::size_t i = k; i < padded; ++i) out[i] = 0;
+    const bool sound = zero >= 0 && zero <= 255;  // else the scale is NaN, and so will the product be
+    *reinterpret_cast<RowTail*>(out + padded) = {scale, sound ? static_cast<std::int32_t>(zero) : 0};
+  }
+
+ private:
+  /// out = round(x * factor) + zero, within 0..255
+  static void store_bytes(const float* x, std::size_t k, float factor, float zero, Element* out) {
+    alignas(64) float buffer[Vec::width];
+    const Vec scale = Vec::set(factor), offset = Vec::set(zero), most = Vec::set(255.0F);
+    std::size_t i = 0;
+    for (; i + Vec::width <= k; i += Vec::width)
+      store_whole(min(max(round(Vec::load(x + i) * scale) + offset, Vec::zero()), most), out + i);
+    if (i == k) return;
+    min(max(round(Vec::load_first(x + i, k - i) * scale) + offset, Vec::zero()), most).store(buffer);
+    for (std::size_t j = 0; i + j < k; ++j) out[i + j] = static_cast<Element>(buffer[j]);
+  }
+};
+
+}  // namespace

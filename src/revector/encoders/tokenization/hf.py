@@ -1,0 +1,128 @@
+"""HF tokenizers: the reference."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer, normalizers
+
+from revector.encoders.tokenization.packed import Affixes, Tokens
+from revector.errors import EncoderError
+
+__all__ = ["HfTokenizer", "invalid_text"]
+
+_LLAMA_STEPS = ["Prepend", "Replace"]
+
+
+class HfTokenizer:
+    """A tokenizer.json in HF tokenizers, without padding and truncation. Safe to call from several threads.
+
+    Parameters
+    ----------
+    path : Path
+        The tokenizer.json.
+    add_special : bool
+        Whether texts get the special tokens of the model.
+    lower_case : bool
+        Whether texts are lower-cased first, also where tokenizer.json does not say so.
+
+    Raises
+    ------
+    EncoderError
+        There is no such file, or it is malformed.
+    """
+
+    name = "hf"
+
+    def __init__(self, path: Path, *, add_special: bool, lower_case: bool = False) -> None:
+        self.add_special = add_special
+        self._tokenizer = _load(path)
+        self.path = path
+        self.definition: dict[str, Any] = json.loads(path.read_bytes())
+        changed = lower_case and _lower_case(self._tokenizer)
+        self.kind = "other" if changed else _kind(self.definition)
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+
+    def __call__(self, texts: Sequence[str], first: int = 0, *, bare: bool = False) -> Tokens:
+        """Tokenise texts whole; see `Tokenizer`."""
+        try:
+            encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=self.add_special and not bare)
+        except (TypeError, UnicodeEncodeError) as error:
+            raise invalid_text(texts, first) from error
+        ids = [encoding.ids for encoding in encodings]
+        lengths = list(map(len, ids))
+        return Tokens.of(np.fromiter(itertools.chain.from_iterable(ids), np.int32, sum(lengths)), lengths)
+
+    def affixes(self) -> Affixes:
+        """Return how many special tokens stand before and behind every text."""
+        for probe in ("a", "0", ".", *itertools.islice(self._tokenizer.get_vocab(), 100)):
+            special = self._tokenizer.encode(probe, add_special_tokens=self.add_special).special_tokens_mask
+            if 0 in special:
+                return Affixes(special.index(0), special[::-1].index(0))
+        return Affixes(0, 0)
+
+    def added_tokens(self) -> list[str]:
+        """Return the strings that are a token wherever they stand in a text, such as "[SEP]"."""
+        return [token.content for token in self._tokenizer.get_added_tokens_decoder().values()]
+
+    def unknown_token(self) -> int | None:
+        """Return the id that model2vec drops from every text: the one for unknown words."""
+        token = getattr(self._tokenizer.model, "unk_token", None)
+        found: int | None = self._tokenizer.token_to_id(token) if token is not None else None
+        return found
+
+    def median_length(self) -> int:
+        """Return the median length of a token in characters: model2vec cuts texts at that times the tokens."""
+        return int(statistics.median(len(token) for token in self._tokenizer.get_vocab()))
+
+
+def invalid_text(texts: Sequence[str], first: int) -> EncoderError:
+    """Return the error that names the first text which is no valid Unicode; ``first`` is the number of ``texts[0]``."""
+    for i, text in enumerate(texts, first):
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            return EncoderError(f"text {i} is not valid Unicode: {error}")
+    return EncoderError(f"a text from number {first} on can not be tokenised")
+
+
+def _load(path: Path) -> Tokenizer:
+    if not path.exists():
+        raise EncoderError(f"{path} is missing; convert the tokeniser to it, or use the sentence-transformers encoder")
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises nothing narrower
+        raise EncoderError(f"{path} is not a tokeniser of HF tokenizers: {error}") from error
+
+
+def _kind(definition: dict[str, Any]) -> str:
+    """Return the kind of a tokenizer.json, of those that were reviewed: ``"bert"``, ``"llama"`` or ``"other"``."""
+    parts = [(definition.get(part) or {}).get("type") for part in ("model", "normalizer", "pre_tokenizer")]
+    if parts == ["WordPiece", "BertNormalizer", "BertPreTokenizer"]:
+        return "bert"
+    steps = [step.get("type") for step in (definition.get("normalizer") or {}).get("normalizers", [])]
+    if parts == ["BPE", "Sequence", None] and definition["model"].get("byte_fallback") and steps == _LLAMA_STEPS:
+        return "llama"
+    return "other"
+
+
+def _lower_case(tokenizer: Tokenizer) -> bool:
+    """Lower-case texts first, unless that is done already; special tokens written in a text stay what they are.
+
+    Returns whether anything had to change.
+    """
+    present = tokenizer.normalizer
+    if present is None:
+        tokenizer.normalizer = normalizers.Lowercase()
+    elif present.normalize_str("A") != "a":
+        tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), present])
+    else:
+        return False
+    return True

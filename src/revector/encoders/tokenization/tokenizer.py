@@ -1,0 +1,112 @@
+"""The tokeniser of a model folder, under the rules of its family."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from revector.encoders.folders import read_config
+from revector.encoders.tokenization.hf import HfTokenizer
+from revector.encoders.tokenization.memo import WordMemory, is_word_local
+from revector.encoders.tokenization.packed import Affixes, Tokens, Windows, truncated
+from revector.encoders.tokenization.protocol import Tokenizer
+from revector.encoders.tokenization.tokie import tokie_if_identical
+
+__all__ = ["TextTokenizer"]
+
+
+class TextTokenizer:
+    """The tokeniser of a model folder. Safe to call from several threads.
+
+    What tokenizer.json says of truncation and padding is set aside: it is how somebody last used it (all-MiniLM-L6-v2
+    ships with 128 tokens, of its 256).
+
+    Parameters
+    ----------
+    folder : Path
+        Where tokenizer.json lies.
+    family : str
+        As the core names it; ``"static"`` and ``"model2vec"`` have rules of their own.
+    max_length : int or None
+        Tokens that the model takes, special tokens included.
+
+    Raises
+    ------
+    EncoderError
+        There is no tokenizer.json, or it is malformed.
+    """
+
+    def __init__(self, folder: Path, family: str, max_length: int | None) -> None:
+        self.lower_case = bool(read_config(folder / "sentence_bert_config.json").get("do_lower_case", False))
+        special = family not in ("static", "model2vec") or bool(
+            read_config(folder / "config.json").get("add_special_tokens", False)
+        )
+        hf = HfTokenizer(folder / "tokenizer.json", add_special=special, lower_case=self.lower_case)
+        self.max_length = max_length
+        self._whole = _fastest(hf)
+        self._affixes = hf.affixes()
+        self._dropped = hf.unknown_token() if family == "model2vec" else None
+        cuts_text = family == "model2vec" and max_length is not None
+        self._characters = max_length * hf.median_length() if cuts_text and max_length is not None else None
+
+    @property
+    def name(self) -> str:
+        """Which library tokenises: ``"hf"`` or ``"tokie"``."""
+        return self._whole.name
+
+    def whole(self, texts: Sequence[str], first: int = 0) -> Tokens:
+        """Return all tokens of texts, however many the model takes.
+
+        Parameters
+        ----------
+        texts : sequence of str
+        first : int
+            Number of the first text, for errors.
+
+        Raises
+        ------
+        EncoderError
+            A text is no valid Unicode (it holds half of a surrogate pair).
+        """
+        return self._whole(texts, first)
+
+    def fit(self, texts: Sequence[str], first: int = 0) -> tuple[Tokens, int]:
+        """Return the tokens that the model takes of texts, and how many texts lost some to its limit."""
+        cut = self._shortened(texts)
+        whole = self._whole(cut, first)
+        tokens = whole if self.max_length is None else truncated(whole, self.max_length, self._affixes.tail)
+        return self._known(tokens), _count_cut(texts, cut, whole, tokens)
+
+    def windows(self, texts: Sequence[str], prompt: str = "", first: int = 0) -> Windows:
+        """Return the tokens of texts, those beyond the model's length in windows that each begin with the prompt."""
+        tokens = self._known(self._whole(texts, first))
+        head = self._affixes.head + (len(self._whole([prompt]).ids) - sum(self._affixes) if prompt else 0)
+        limit = self.max_length or max(len(tokens.ids), 1)
+        fitting = Affixes(min(head, limit - self._affixes.tail - 1), self._affixes.tail)
+        return Windows.of(tokens, limit, fitting)
+
+    def _shortened(self, texts: Sequence[str]) -> Sequence[str]:
+        if self._characters is None or max(map(len, texts), default=0) <= self._characters:
+            return texts
+        return [text[: self._characters] for text in texts]
+
+    def _known(self, tokens: Tokens) -> Tokens:
+        return tokens if self._dropped is None else tokens.kept(tokens.ids != self._dropped)
+
+
+def _count_cut(texts: Sequence[str], cut: Sequence[str], whole: Tokens, tokens: Tokens) -> int:
+    if cut is texts and tokens is whole:
+        return 0
+    lost = whole.lengths > tokens.lengths
+    return int(sum(lost[i] or len(cut[i]) < len(text) for i, text in enumerate(texts)))
+
+
+def _fastest(hf: HfTokenizer) -> Tokenizer:
+    """Return the fastest way to the ids of `hf`; ``REVECTOR_TOKENIZER=hf`` in the environment keeps to `hf` itself."""
+    if os.environ.get("REVECTOR_TOKENIZER") == "hf":
+        return hf
+    tokie = tokie_if_identical(hf)
+    if tokie is not None and hf.kind == "bert":
+        return tokie  # on several threads, at the speed of the memory
+    return WordMemory(hf, tokie or hf) if is_word_local(hf) else tokie or hf
