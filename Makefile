@@ -13,6 +13,7 @@ PRESET_TEST = PATH="$(CURDIR)/$(BIN):$$PATH" ctest --preset $(1)
 
 CLANGXX ?= $(shell command -v clang++-19 || command -v clang++)
 FUZZ_SECONDS ?= 300
+FUZZ_TMPDIR ?= $(firstword $(wildcard /dev/shm) /tmp)
 
 .PHONY: demo test test-python test-cpp test-peers lint format develop asan tsan fuzz coverage bench bench-smoke wheel clean
 
@@ -57,7 +58,7 @@ fuzz: $(STAMPS)/test  ## libFuzzer on what reads a model folder; FUZZ_SECONDS fo
 	  -DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" >/dev/null
 	PATH="$(CURDIR)/$(BIN):$$PATH" cmake --build --preset fuzz
 	for target in safetensors config modules index; do mkdir -p build/fuzz/found/$$target; \
-	  build/fuzz/cpp/fuzz/fuzz_$$target -max_total_time=$(FUZZ_SECONDS) -timeout=10 -malloc_limit_mb=512 -max_len=4096 \
+	  TMPDIR=$(FUZZ_TMPDIR) build/fuzz/cpp/fuzz/fuzz_$$target -max_total_time=$(FUZZ_SECONDS) -timeout=10 -malloc_limit_mb=512 -max_len=4096 \
 	    -print_final_stats=1 build/fuzz/found/$$target cpp/fuzz/corpus/$$target || exit 1; done
 
 coverage: $(STAMPS)/test

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import tiny_bert
-from revector import Encoder
+from revector import Encoder, _core
+from revector.encoders.folders import deciding_files
 
 TEXTS = ["how to bake bread", "mend a bicycle", ""]
 
@@ -60,6 +61,16 @@ def test_a_dense_module_counts(folder):
     assert fingerprint(folder) == flipped
     config.write_text(json.dumps({**fields, "activation_function": "torch.nn.modules.linear.Identity"}))
     assert fingerprint(folder) != flipped
+
+
+def test_the_files_that_count_are_known_without_loading_the_model(folder):
+    tiny_bert.shard(folder)
+    assert deciding_files(folder, []) == _core.Encoder(str(folder)).files
+    tiny_bert.add_dense(folder)
+    modules = json.loads((folder / "modules.json").read_text())
+    files = deciding_files(folder, modules)
+    assert files == _core.Encoder(str(folder)).files
+    assert [Path(file).name for file in files[-3:]] == ["model.safetensors", "config.json", "modules.json"]
 
 
 def test_the_order_of_modules_counts(folder):

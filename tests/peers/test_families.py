@@ -37,7 +37,7 @@ def reference(folder: Path) -> peer.SentenceTransformer:
 
 
 def assert_equal(folder: Path, texts: list[str]) -> None:
-    ours, theirs = Encoder.from_pretrained(folder), reference(folder)
+    ours, theirs = Encoder.from_pretrained(folder, precision="float32"), reference(folder)
     expected = theirs.encode(texts, normalize_embeddings=True, batch_size=4)
     found = ours.encode(texts)
     print(f"{folder.name}: max abs {np.abs(found - expected).max():.2g}")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from revector._files import sha256_of
 from revector.errors import EncoderError
 
-__all__ = ["identity_of", "locate", "prefix_for", "read_config"]
+__all__ = ["deciding_files", "identity_of", "locate", "prefix_for", "read_config"]
 
 # What a model needs here; hubs also keep the same weights for other frameworks.
 _PATTERNS = ["*.json", "*/*.json", "model*.safetensors", "*/model*.safetensors"]
@@ -98,6 +98,42 @@ def prefix_for(folder: Path, kind: str) -> str:
     if not isinstance(prompt, str):
         raise EncoderError(f"{path}: the prompt for a {kind} is {prompt!r}, expected a string")
     return prompt
+
+
+def deciding_files(folder: Path, modules: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what the core names in ``Encoder.files`` for a folder, without loading it.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the model.
+    modules : sequence of mapping
+        What its ``modules.json`` lists; empty if there is none.
+
+    Raises
+    ------
+    EncoderError
+        An index of shards is malformed.
+    """
+    files = _weights_of(_place(folder, modules[0]) if modules else folder)
+    dense = [_place(folder, module) for module in modules if str(module.get("type", "")).endswith("Dense")]
+    for place in dense:
+        files += [*_weights_of(place), place / "config.json"]
+    return [str(file) for file in (*files, *([folder / "modules.json"] if dense else []))]
+
+
+def _place(folder: Path, module: Mapping[str, Any]) -> Path:
+    return folder / str(module.get("path", ""))
+
+
+def _weights_of(folder: Path) -> list[Path]:
+    index = folder / "model.safetensors.index.json"
+    if (folder / "model.safetensors").exists() or not index.exists():
+        return [folder / "model.safetensors"]
+    shards = read_config(index).get("weight_map")
+    if not isinstance(shards, dict) or not all(isinstance(name, str) for name in shards.values()):
+        raise EncoderError(f"{index}: weight_map is {shards!r}, expected the file of each tensor")
+    return [index, *(folder / name for name in sorted(set(shards.values())))]
 
 
 def identity_of(files: Sequence[str], folder: Path, *, lower_case: bool) -> str:

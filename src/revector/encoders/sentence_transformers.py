@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from revector._files import sha256_of
 from revector._optional import require
 from revector.encoders.base import Kind
-from revector.encoders.folders import identity_of, read_config
+from revector.encoders.folders import deciding_files, identity_of, read_config
 from revector.encoders.sources import SENTENCE_TRANSFORMERS, Readers, read_source, write_source
 from revector.encoders.texts import listed_texts, require_kind
 from revector.errors import DeviceUnavailableError, EncoderError, InvalidArgumentError
@@ -31,6 +31,7 @@ _PURPOSE = "the sentence-transformers encoder"
 # How encode_query and encode_document look for a prompt.
 _PROMPTS = {"query": ("query",), "document": ("document", "passage", "corpus")}
 # What decides the numbers of a model of any kind; descriptions and other frameworks' weights do not.
+_NATIVE = frozenset({"Transformer", "StaticEmbedding", "Pooling", "Dense", "Normalize", "Dropout"})
 _DECISIVE = ("*.safetensors", "*.json", "*.txt", "*.model", "*.py")
 _OLDER_WEIGHTS = "*.bin"
 _DESCRIPTIVE = frozenset({"README.md", "tokenizer_config.json", "special_tokens_map.json", "data_config.json"})
@@ -297,10 +298,10 @@ def _digest_of_folder(folder: Path | None) -> str | None:
     modules = json.loads((folder / "modules.json").read_text()) if (folder / "modules.json").is_file() else []
     kinds = [str(module.get("type", "")).rpartition(".")[2] for module in modules]
     transformer = folder / (modules[0].get("path", "") if modules else "")
-    weights = transformer / "model.safetensors"
-    if {"Transformer", "StaticEmbedding", "Pooling", "Normalize"}.issuperset(kinds) and weights.is_file():
+    files = deciding_files(folder, modules)
+    if _NATIVE.issuperset(kinds) and Path(files[0]).is_file():
         lower = bool(read_config(transformer / "sentence_bert_config.json").get("do_lower_case", False))
-        return identity_of([str(weights)], transformer, lower_case=lower)
+        return identity_of(files, transformer, lower_case=lower)
     return _digest_of_files(folder)
 
 
