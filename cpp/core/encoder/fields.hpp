@@ -59,6 +59,7 @@ nlohmann::json read_json(const std::string& path);
 bool file_exists(const std::string& path);
 
 /// What to do with a model that is not supported here; the end of every such message.
-inline constexpr const char* way_out = "; use the sentence-transformers encoder for this model";
+inline constexpr const char* way_out =
+    "; use the sentence-transformers encoder for this model (revector.SentenceTransformersEncoder)";
 
 }  // namespace revector

@@ -16,6 +16,7 @@ from revector.encoders.base import Kind
 from revector.encoders.engine import EncodingStatistics, Engine, LongTexts, Order
 from revector.encoders.folders import identity_of, locate, prefix_for
 from revector.encoders.pipeline import reblocked
+from revector.encoders.texts import listed_texts
 from revector.encoders.tokenization import TextTokenizer, Tokens
 from revector.errors import DeviceUnavailableError, InvalidArgumentError, ShapeError
 from revector.spaces import EmbeddingSpace
@@ -180,7 +181,7 @@ class Encoder:
         EncoderError
             A text is not valid Unicode (the message has its number), or the weights give NaN.
         """
-        order, listed = self._order(kind, long_texts, threads), _checked(texts)
+        order, listed = self._order(kind, long_texts, threads), listed_texts(texts)
         rows = _checked_out(out, (len(listed), self._space.dimension))
         done = 0
         for block in self._engine.blocks(listed, order, rows):
@@ -290,7 +291,7 @@ class Encoder:
         InvalidArgumentError, EncoderError
             As in `encode`.
         """
-        return self._engine.count_tokens(_checked(texts), self._order(kind, "truncate", None).prompt)
+        return self._engine.count_tokens(listed_texts(texts), self._order(kind, "truncate", None).prompt)
 
     def _order(self, kind: Kind, long_texts: LongTexts, threads: int | None) -> Order:
         if kind not in self._prefixes:
@@ -303,18 +304,6 @@ class Encoder:
         if threads is not None and threads < 1:
             raise InvalidArgumentError(f"threads is {threads}, expected at least 1")
         return self._threads if threads is None else threads
-
-
-def _checked(texts: Sequence[str]) -> list[str]:
-    if isinstance(texts, str) or not isinstance(texts, Iterable):
-        kind = type(texts).__name__
-        raise InvalidArgumentError(f"texts is {kind}, expected a sequence of str; a single text is written as [text]")
-    listed = list(texts)
-    if not set(map(type, listed)) <= {str}:
-        for i, text in enumerate(listed):
-            if not isinstance(text, str):
-                raise InvalidArgumentError(f"texts[{i}] is {type(text).__name__}, expected str")
-    return listed
 
 
 def _as_ids(ids: Any) -> NDArray[np.int32]:

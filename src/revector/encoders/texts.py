@@ -16,6 +16,8 @@ def listed_texts(texts: Sequence[str]) -> list[str]:
         kind = type(texts).__name__
         raise InvalidArgumentError(f"texts is {kind}, expected a sequence of str; a single text is written as [text]")
     listed = list(texts)
+    if set(map(type, listed)) <= {str}:  # far faster than a loop
+        return listed
     for i, text in enumerate(listed):
         if not isinstance(text, str):
             raise InvalidArgumentError(f"texts[{i}] is {type(text).__name__}, expected str")
