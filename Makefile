@@ -68,10 +68,10 @@ coverage: $(STAMPS)/test
 	$(BIN)/gcovr -r . build/coverage --filter cpp/core --filter cpp/capi --print-summary
 
 bench-smoke: $(STAMPS)/test  ## benchmarks with small inputs: answers asserted, times meaningless
-	for subject in similarity procrustes encoder stream hnsw migration import; do $(BIN)/python benchmarks/bench_$$subject.py --smoke || exit 1; done
+	for subject in similarity procrustes encoder precision stream hnsw migration import; do $(BIN)/python benchmarks/bench_$$subject.py --smoke || exit 1; done
 
 bench: $(STAMPS)/bench  ## benchmarks beside their peers; writes benchmarks/results/
-	for subject in similarity procrustes encoder stream hnsw migration import; do \
+	for subject in similarity procrustes encoder precision stream hnsw migration import; do \
 	  $(BIN)/python benchmarks/bench_$$subject.py --json benchmarks/results/$$subject.json || exit 1; done
 
 wheel: $(STAMPS)/venv  ## wheel and sdist into dist/
@@ -86,12 +86,18 @@ $(STAMPS)/venv:
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
 	@mkdir -p $(STAMPS) && touch $@
 
-# An extra's stamp is renewed when the sources change, so tests never run against an old build.
-$(STAMPS)/demo $(STAMPS)/test $(STAMPS)/peers $(STAMPS)/bench: $(STAMPS)/%: $(STAMPS)/venv $(SOURCES)
+# The package is built once for all extras, and again when the sources change, so tests never run against an old build.
+$(STAMPS)/wheel: $(STAMPS)/venv $(SOURCES)
+	@rm -rf $(STAMPS)/dist
+	$(PIP) wheel --no-deps --wheel-dir $(STAMPS)/dist .
+	$(PIP) install --no-deps --force-reinstall $(STAMPS)/dist/*.whl
+	@touch $@
+
+$(STAMPS)/demo $(STAMPS)/test $(STAMPS)/peers $(STAMPS)/bench: $(STAMPS)/%: $(STAMPS)/wheel
 	@if test "$(@F)" = peers -o "$(@F)" = bench; then $(PIP) install torch==2.13.0; fi
-	$(PIP) install '.[$(@F)]'
+	$(PIP) install "$$(echo $(STAMPS)/dist/*.whl)[$(@F)]"
 	@touch $@
 
 $(STAMPS)/lint: $(STAMPS)/test
-	$(PIP) install '.[lint]'
+	$(PIP) install "$$(echo $(STAMPS)/dist/*.whl)[$(@F)]"
 	@touch $@
