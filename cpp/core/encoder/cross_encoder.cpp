@@ -51,7 +51,8 @@ std::size_t read_labels(const Fields& config, const Checkpoint& checkpoint, cons
 Head load_head(const Family& family, const Fields& config, const Checkpoint& checkpoint, std::size_t hidden) {
   const HeadNames& names = family.head;
   const Weights outer(checkpoint, "");
-  const Weights& inner = names.dense_in_transformer ? transformer_weights(family, checkpoint, Precision::float32) : outer;
+  const Weights& inner =
+      names.dense_in_transformer ? transformer_weights(family, checkpoint, Precision::float32) : outer;
   const std::size_t labels = read_labels(config, checkpoint, names.out);
   const Activation activation = names.activation == std::string("relu") ? kernels::table().nn.relu : apply_tanh;
   return {inner.linear({names.dense}, hidden, hidden), outer.linear({names.out}, labels, hidden), activation, labels};
