@@ -21,6 +21,10 @@ Array<float> score(const CrossEncoder& encoder, const Array<std::int32_t>& ids, 
   return out;
 }
 
+CrossEncoder load(const std::string& folder, const std::string& precision) {
+  return CrossEncoder::load(folder, revector::precision_named(precision));
+}
+
 template <class T>
 auto field(T CrossEncoderInfo::* member) {
   return [member](const CrossEncoder& encoder) { return encoder.info().*member; };
@@ -30,7 +34,7 @@ auto field(T CrossEncoderInfo::* member) {
 
 void register_cross_encoder(py::module_& m) {
   py::class_<CrossEncoder>(m, "CrossEncoder")
-      .def(py::init([](const std::string& folder) { return CrossEncoder::load(folder); }), py::arg("folder"),
+      .def(py::init(&load), py::arg("folder"), py::kw_only(), py::arg("precision") = "float32",
            py::call_guard<py::gil_scoped_release>())
       .def("score", &score, py::arg("ids").noconvert(), py::arg("offsets").noconvert(), py::arg("types").noconvert(),
            py::kw_only(), py::arg("threads") = 0)

@@ -14,24 +14,16 @@ using py::literals::operator""_a;
 
 using revector::Encoder;
 using revector::EncoderInfo;
-using revector::Precision;
 
 /// Set by one Python thread to stop the core's work for another.
 struct CancelFlag {
   std::atomic<bool> raised{false};
 };
 
-template <class T>
-std::span<const T> row(const Array<T>& array, const char* name) {
-  if (array.ndim() != 1 || (array.shape(0) > 1 && array.strides(0) != static_cast<py::ssize_t>(sizeof(T))))
-    throw revector::ShapeError(std::string(name) + " is not a contiguous array of one dimension");
-  return {array.data(), static_cast<std::size_t>(array.shape(0))};
-}
-
 Array<float> encode(const Encoder& encoder, const Array<std::int32_t>& ids, const Array<std::int64_t>& offsets,
                     std::optional<Array<float>> given, bool normalize, std::size_t threads, const CancelFlag* cancel) {
-  const auto tokens = row(ids, "ids");
-  const auto bounds = row(offsets, "offsets");
+  const auto tokens = elements(ids, "ids");
+  const auto bounds = elements(offsets, "offsets");
   auto out = given ? *given : new_matrix<float>(bounds.empty() ? 0 : bounds.size() - 1, encoder.info().dimension);
   const auto rows = mutable_view(out, "out");
   const py::gil_scoped_release nogil;
@@ -41,12 +33,8 @@ Array<float> encode(const Encoder& encoder, const Array<std::int32_t>& ids, cons
   return out;
 }
 
-/// @param name  "auto", or the name of a precision
-Encoder load(const std::string& folder, const std::string& name) {
-  if (name == "auto") return Encoder::load(folder);
-  for (Precision precision : {Precision::float32, Precision::bfloat16, Precision::int8})
-    if (name == revector::precision_name(precision)) return Encoder::load(folder, precision);
-  throw revector::InvalidArgument("precision is '" + name + "', expected 'auto', 'float32', 'bfloat16' or 'int8'");
+Encoder load(const std::string& folder, const std::string& precision) {
+  return Encoder::load(folder, revector::precision_named(precision));
 }
 
 /// Encode, and say what the parts of the work took.

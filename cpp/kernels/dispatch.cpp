@@ -114,6 +114,13 @@ Precision fastest_precision() {
   return fast ? Precision::bfloat16 : Precision::float32;
 }
 
+Precision precision_named(const std::string& name) {
+  if (name == "auto") return fastest_precision();
+  for (Precision precision : {Precision::float32, Precision::bfloat16, Precision::int8})
+    if (name == precision_name(precision)) return precision;
+  throw InvalidArgument("precision is '" + name + "', expected 'auto', 'float32', 'bfloat16' or 'int8'");
+}
+
 namespace kernels {
 
 const MatmulKernels& matmul(Precision precision) {

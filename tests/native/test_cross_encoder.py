@@ -154,3 +154,15 @@ def test_an_embedding_model_is_no_cross_encoder(tmp_path):
     (folder / "config.json").write_text(json.dumps(tiny_bert.config(architectures=["BertModel"])))
     with pytest.raises(EncoderError, match="not a cross-encoder"):
         CrossEncoder.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "int8", "auto"])
+def test_a_lower_precision_moves_logits_little(folder, encoder, precision):
+    exact = encoder.score(QUERY, TEXTS, activation="none")
+    close = CrossEncoder.from_pretrained(folder, precision=precision).score(QUERY, TEXTS, activation="none")
+    np.testing.assert_allclose(close, exact, rtol=0, atol=0.05)
+
+
+def test_an_unknown_precision_is_refused(folder):
+    with pytest.raises(InvalidArgumentError, match="precision is 'float16'"):
+        CrossEncoder.from_pretrained(folder, precision="float16")

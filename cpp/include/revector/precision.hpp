@@ -2,6 +2,8 @@
 /// The number formats that products can be computed in.
 #pragma once
 
+#include <string>
+
 #include "revector/export.hpp"
 
 namespace revector {
@@ -19,5 +21,8 @@ REVECTOR_API const char* precision_name(Precision precision);
 /// The fastest precision of this CPU whose vectors stay within a cosine of .9999 of float32: bfloat16 where the CPU
 /// multiplies it faster than float32 (AMX, or AVX512-BF16 on AMD), else float32.
 REVECTOR_API Precision fastest_precision();
+
+/// The precision of a name; "auto" is fastest_precision(). @throws InvalidArgument for any other name
+REVECTOR_API Precision precision_named(const std::string& name);
 
 }  // namespace revector

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from revector.spaces import EmbeddingSpace
 
 Kind = Literal["document", "query"]
+Precision = Literal["float32", "bfloat16", "int8"]
 
 
 @runtime_checkable

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector import _core
+from revector.encoders.base import Precision
 from revector.encoders.folders import locate, read_config
 from revector.encoders.pairs import PairTokenizer
 from revector.errors import EncoderError, InvalidArgumentError
@@ -31,8 +32,10 @@ _ACTIVATIONS = {
 class CrossEncoder:
     """A query with each of some texts to scores. Made by `from_pretrained`; safe to call from several threads."""
 
-    def __init__(self, folder: Path, source: str, *, threads: int | None = None) -> None:
-        self._model = _core.CrossEncoder(str(folder))
+    def __init__(
+        self, folder: Path, source: str, *, precision: Precision | Literal["auto"], threads: int | None = None
+    ) -> None:
+        self._model = _core.CrossEncoder(str(folder), precision=precision)
         self._threads = threads or 0
         self._source = source
         _refuse_prompt(folder)
@@ -43,13 +46,22 @@ class CrossEncoder:
         self._tokenize = PairTokenizer(transformer, self._model.max_length, typed=typed)
 
     @classmethod
-    def from_pretrained(cls, path_or_id: str | os.PathLike[str], *, threads: int | None = None) -> CrossEncoder:
+    def from_pretrained(
+        cls,
+        path_or_id: str | os.PathLike[str],
+        *,
+        precision: Precision | Literal["auto"] = "float32",
+        threads: int | None = None,
+    ) -> CrossEncoder:
         """Load a sequence classifier of BERT, RoBERTa, XLM-RoBERTa, CamemBERT, MPNet or DistilBERT.
 
         Parameters
         ----------
         path_or_id : str or path
             A folder, or an id of the Hugging Face hub (needs ``huggingface_hub``).
+        precision : {"float32", "bfloat16", "int8", "auto"}
+            Format of the transformer's products; "auto" as in `Encoder.from_pretrained`. The lower ones move logits by
+            some hundredths, which may swap texts of nearly equal scores.
         threads : int, optional
             At most this many of the core's threads; all by default.
 
@@ -59,12 +71,12 @@ class CrossEncoder:
             The folder is incomplete or malformed, or the model is no cross-encoder or not supported; the message names
             file and field.
         InvalidArgumentError
-            Less than one thread.
+            Less than one thread, or an unknown precision.
         """
         if threads is not None and threads < 1:
             raise InvalidArgumentError(f"threads is {threads}, expected at least 1")
         folder, source = locate(path_or_id)
-        return cls(folder, source, threads=threads)
+        return cls(folder, source, precision=precision, threads=threads)
 
     @property
     def source(self) -> str:

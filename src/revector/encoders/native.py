@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from revector import _core
 from revector._arrays import as_labels
-from revector.encoders.base import Kind
+from revector.encoders.base import Kind, Precision
 from revector.encoders.engine import EncodingStatistics, Engine, LongTexts, Order
 from revector.encoders.folders import identity_of, locate, prefix_for
 from revector.encoders.pipeline import reblocked
@@ -23,7 +23,6 @@ from revector.spaces import EmbeddingSpace
 
 __all__ = ["Encoder", "EncodingStatistics", "LongTexts", "Precision", "Progress"]
 
-Precision = Literal["float32", "bfloat16", "int8"]
 Progress = Callable[[int, "int | None"], object]
 
 
