@@ -10,6 +10,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -318,8 +320,9 @@ def test_windows_go_through_slices_and_into_arrays(minilm, small_slices):
 
 
 INTERRUPTED = """
-import sys, threading, time
+import signal, sys, threading, time
 from revector import Encoder
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a job in the background of a shell ignores
 encoder = Encoder.from_pretrained(sys.argv[1])
 texts = ["some words that take a while to encode, and then some more of them " * 8] * 100_000
 def run():
@@ -338,10 +341,19 @@ except KeyboardInterrupt:
 """
 
 
+@contextmanager
+def child_process(*command: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a Python program that does not outlive the test, however that ends."""
+    with subprocess.Popen([sys.executable, "-c", *command], stdout=subprocess.PIPE, text=True) as child:
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
 @pytest.mark.parametrize("way", ["encode", "stream", "tokens"])
 def test_ctrl_c_is_heard_within_a_second(minilm_folder, way):
-    command = [sys.executable, "-c", INTERRUPTED, str(minilm_folder), way]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+    with child_process(INTERRUPTED, str(minilm_folder), way) as child:
         assert child.stdout.readline() == "ready\n"
         time.sleep(2)
         sent = time.monotonic()
@@ -362,8 +374,7 @@ print("leaving", flush=True)
 
 
 def test_a_program_may_end_with_a_stream_open(minilm_folder):
-    command = [sys.executable, "-c", ABANDONED, str(minilm_folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+    with child_process(ABANDONED, str(minilm_folder)) as child:
         assert child.stdout.readline() == "leaving\n"
         left = time.monotonic()
         assert child.wait(timeout=60) == 0
