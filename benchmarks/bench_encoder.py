@@ -39,7 +39,7 @@ def read_texts(report: Report) -> tuple[list[str], list[str]]:
     documents, queries = list(corpus.documents.values()), list(corpus.queries.values())
     if named := os.environ.get("REVECTOR_BENCH_TEXTS"):
         with Path(named).open(encoding="utf-8") as lines:
-            documents = [json.loads(line)["text"] for line, _ in zip(lines, range(2 * n), strict=False)]
+            documents = [json.loads(line)["text"] for line, _ in zip(lines, range(n), strict=False)]
     return documents, queries
 
 
