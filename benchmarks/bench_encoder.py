@@ -75,7 +75,11 @@ def bench_latency(report: Report, folder: Path, queries: list[str]) -> None:
         engines[f"revector {short}"] = Encoder.from_pretrained(folder, precision=precision, threads=1).encode
     if not report.smoke:
         wanted = ("sentence-transformers fp32", "onnxruntime fp32", "openvino f32", "openvino bf16", "openvino int8")
-        peers = encoder_peers.all_engines(folder, 1, queries)
+        peers = {
+            **encoder_peers.sentence_transformers(folder, 1),
+            **encoder_peers.onnxruntime(folder, 1),
+            **encoder_peers.openvino(folder, 1, queries),
+        }
         engines |= {name: peers[name] for name in wanted if name in peers}
     seconds: dict[str, list[float]] = {name: [] for name in engines}
     for _ in range(1 if report.smoke else 5):
