@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from revector import _core
 from revector.encoders.base import Precision
 from revector.encoders.folders import locate, read_config
 from revector.encoders.pairs import PairTokenizer
+from revector.encoders.texts import listed_texts
 from revector.errors import EncoderError, InvalidArgumentError
 
 __all__ = ["CrossEncoder"]
@@ -60,8 +61,9 @@ class CrossEncoder:
         path_or_id : str or path
             A folder, or an id of the Hugging Face hub (needs ``huggingface_hub``).
         precision : {"float32", "bfloat16", "int8", "auto"}
-            Format of the transformer's products; "auto" as in `Encoder.from_pretrained`. The lower ones move logits by
-            some hundredths, which may swap texts of nearly equal scores.
+            Format of the transformer's products; "auto" as in `Encoder.from_pretrained`. The lower ones move logits
+            (of a MiniLM reranker, 120 pairs, by .014 at most in bfloat16 and .10 in int8), which may swap texts of
+            nearly equal scores.
         threads : int, optional
             At most this many of the core's threads; all by default.
 
@@ -120,7 +122,9 @@ class CrossEncoder:
         """
         if activation not in ("default", "none"):
             raise InvalidArgumentError(f"activation is {activation!r}, expected 'default' or 'none'")
-        listed = _checked(query, texts)
+        if not isinstance(query, str):
+            raise InvalidArgumentError(f"query is {type(query).__name__}, expected str")
+        listed = listed_texts(texts)
         out = np.empty((len(listed), self.labels), np.float32)
         for begin, end in _slices(query, listed):
             ids, offsets, types = self._tokenize(query, listed[begin:end])
@@ -162,19 +166,6 @@ def _refuse_prompt(folder: Path) -> None:
             f"{path}: default_prompt_name is {name!r}, which is not supported in a cross-encoder (null is); "
             "use sentence-transformers' CrossEncoder for this model"
         )
-
-
-def _checked(query: str, texts: Sequence[str]) -> list[str]:
-    if not isinstance(query, str):
-        raise InvalidArgumentError(f"query is {type(query).__name__}, expected str")
-    if isinstance(texts, str) or not isinstance(texts, Iterable):
-        kind = type(texts).__name__
-        raise InvalidArgumentError(f"texts is {kind}, expected a sequence of str; a single text is written as [text]")
-    listed = list(texts)
-    for i, text in enumerate(listed):
-        if not isinstance(text, str):
-            raise InvalidArgumentError(f"texts[{i}] is {type(text).__name__}, expected str")
-    return listed
 
 
 def _slices(query: str, texts: list[str]) -> Iterator[tuple[int, int]]:
