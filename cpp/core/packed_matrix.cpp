@@ -1,11 +1,25 @@
 #include "core/packed_matrix.hpp"
 
+#include <cstdint>
+#include <limits>
+#include <string>
+
 #include "kernels/dispatch.hpp"
+#include "revector/errors.hpp"
 
 namespace revector {
 namespace {
 
 std::size_t rounded_up(std::size_t n, std::size_t unit) { return (n + unit - 1) / unit * unit; }
+
+// Sums of the int8 kernels hold products of up to 255 * 127 in 32 bits.
+constexpr std::size_t longest_int8_sum = std::numeric_limits<std::int32_t>::max() / (255 * 127);
+
+void require_sums_that_fit(std::size_t rows, Precision precision) {
+  if (precision == Precision::int8 && rows > longest_int8_sum)
+    throw InvalidArgument("int8 product: sums over " + std::to_string(rows) + " elements, expected at most " +
+                          std::to_string(longest_int8_sum) + "; use bfloat16 or float32");
+}
 
 }  // namespace
 
@@ -42,6 +56,7 @@ void Operand::assign(MatrixView<float> x, void (*function)(float* row, std::size
 
 PackedMatrix::PackedMatrix(std::size_t rows, std::size_t cols, Precision precision)
     : rows_(rows), cols_(cols), precision_(precision) {
+  require_sums_that_fit(rows, precision);
   panels_.resize(kernels::matmul(precision).packed_bytes(rows, cols));
 }
 

@@ -42,6 +42,7 @@ class PackedMatrix {
  public:
   PackedMatrix() = default;
   /// B as it is: rows x cols.
+  /// @throws InvalidArgument for an int8 B of more than 66,311 rows, whose sums may not fit 32 bits
   static PackedMatrix from_rows(MatrixView<const float> b, Precision precision = Precision::float32);
   /// B is the transpose of what is given (a weight matrix of out x in, or documents).
   static PackedMatrix from_transposed(MatrixView<const float> b_transposed, Precision precision = Precision::float32);

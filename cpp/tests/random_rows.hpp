@@ -1,7 +1,8 @@
 /// @file
-/// Reproducible matrices for the tests.
+/// Reproducible matrices for the tests, and the cosine that results are compared with.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <random>
 #include <vector>
@@ -21,3 +22,14 @@ struct Rows {
   std::size_t n, d;
   std::vector<float> values;
 };
+
+/// In float64; 0 where a row is zero.
+inline double cosine(const float* a, const float* b, std::size_t d) {
+  double ab = 0, aa = 0, bb = 0;
+  for (std::size_t i = 0; i < d; ++i) {
+    ab += static_cast<double>(a[i]) * b[i];
+    aa += static_cast<double>(a[i]) * a[i];
+    bb += static_cast<double>(b[i]) * b[i];
+  }
+  return aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : 0;
+}

@@ -1,9 +1,10 @@
 // Transformers in bfloat16 and int8 beside float32.
 #include <algorithm>
-#include <cmath>
 
+#include "core/packed_matrix.hpp"
 #include "encoding.hpp"
 #include "kernels/dispatch.hpp"
+#include "random_rows.hpp"
 
 namespace {
 
@@ -12,16 +13,6 @@ using revector::Precision;
 
 const char* const families[] = {"bert", "roberta", "mpnet", "distilbert"};
 const std::vector<std::size_t> lengths = {1, 2, 17, 38, 3, 16, 33, 20, 9};
-
-double cosine(const float* a, const float* b, std::size_t n) {
-  double dot = 0, aa = 0, bb = 0;
-  for (std::size_t i = 0; i < n; ++i) {
-    dot += static_cast<double>(a[i]) * b[i];
-    aa += static_cast<double>(a[i]) * a[i];
-    bb += static_cast<double>(b[i]) * b[i];
-  }
-  return dot / std::sqrt(aa * bb);
-}
 
 struct Model {
   Model(const std::string& family, const ModelShape& shape) : shape(shape) {
@@ -88,6 +79,25 @@ TEST(weights_that_are_not_numbers_are_reported_in_every_precision) {
   write_model(folder, model_config("bert", {}), tensors);
   for (Precision precision : {Precision::float32, Precision::bfloat16, Precision::int8})
     CHECK_THROWS(revector::EncoderError, encode(Encoder::load(folder.path(), precision), Texts({4}, 20)));
+}
+
+TEST(int8_sums_that_may_not_fit_their_integers_are_refused) {
+  using revector::PackedMatrix;
+  Rows column(66312, 1, 1);
+  const auto longest = PackedMatrix::from_rows({column.row(0), 66311, 1}, Precision::int8);
+  CHECK(longest.rows() == 66311);
+  CHECK_THROWS(revector::InvalidArgument, PackedMatrix::from_rows(column.view(), Precision::int8));
+  CHECK(PackedMatrix::from_rows(column.view(), Precision::bfloat16).rows() == 66312);
+}
+
+TEST(the_longest_int8_sum_is_exact_on_every_instruction_set) {
+  const std::size_t n = 66311;
+  std::vector<float> ones(n, 1), sum(1);
+  revector::Operand operand(Precision::int8, 1, n);
+  operand.assign(revector::MatrixView<const float>(ones.data(), 1, n));
+  revector::PackedMatrix::from_rows({ones.data(), n, 1}, Precision::int8)
+      .multiply(operand, nullptr, {sum.data(), 1, 1});
+  CHECK_NEAR(sum[0], static_cast<double>(n), .01);
 }
 
 }  // namespace

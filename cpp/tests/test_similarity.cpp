@@ -9,16 +9,6 @@
 
 namespace {
 
-double cosine(const float* a, const float* b, std::size_t d) {
-  double ab = 0, aa = 0, bb = 0;
-  for (std::size_t i = 0; i < d; ++i) {
-    ab += static_cast<double>(a[i]) * b[i];
-    aa += static_cast<double>(a[i]) * a[i];
-    bb += static_cast<double>(b[i]) * b[i];
-  }
-  return aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : 0;
-}
-
 TEST(normalize_gives_unit_rows_and_keeps_zero_rows) {
   for (std::size_t d : {1, 3, 16, 17, 384}) {
     Rows x(5, d, 1);

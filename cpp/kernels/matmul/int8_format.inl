@@ -6,7 +6,8 @@
 // A row of A becomes x = s (q - z) with q in 0..255: a scale s and a zero point z for each row, so that a row whose
 // values lie mostly on one side (behind GELU) keeps all eight bits. A column of B becomes w = t v with v in -127..127.
 // Then sum x w = s t (sum q v - z sum v), and sum v is known when B is packed. The integers are exact, so every
-// instruction set gives the same sums; |sum| <= 255 * 127 * k fits 32 bits up to k = 66,000.
+// instruction set gives the same sums; |sum| <= 255 * 127 * k fits 32 bits up to k = 66,311 (PackedMatrix refuses
+// longer ones).
 // Error of an element: |x| gains at most s / 2, |w| at most t / 2.
 #include <cstddef>
 #include <cstdint>
