@@ -1,22 +1,20 @@
 """What a precision costs in retrieval: nDCG@10 of exact search over a judged collection, beside float32.
 
-Collections are the folders that arguments of ``$REVECTOR_BENCH_COLLECTIONS`` name (separated as in ``$PATH``), laid out
-as `revector.demo.corpus.load_corpus` reads them; by default the documentation of this Python. Models likewise in
-``$REVECTOR_BENCH_MODELS``; by default all-MiniLM-L6-v2.
+Collections and models are the folders that `judged` reads; by default the documentation of this Python and
+all-MiniLM-L6-v2.
 """
 
 from __future__ import annotations
 
-import os
-import time
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from common import Report
+from judged import named, read_collection
 from revector import Encoder, cosine_topk
-from revector.demo.corpus import Corpus, load_corpus
+from revector.demo.corpus import Corpus
 from revector.demo.docstrings import python_corpus
 from revector.demo.models import fetch_model
 from revector.evaluation.metrics import as_array, per_query
@@ -26,11 +24,6 @@ LARGEST_LOSS = {"bfloat16": 0.001, "int8": 0.005}
 METRIC = "nDCG@10"
 
 Rows = NDArray[np.float32]
-
-
-def named(variable: str) -> list[Path]:
-    """Return the folders that a variable of the environment lists."""
-    return [Path(path) for path in os.environ.get(variable, "").split(os.pathsep) if path]
 
 
 def search(corpus: Corpus, documents: Rows, queries: Rows) -> dict[str, list[str]]:
@@ -45,12 +38,10 @@ def measure(report: Report, folder: Path, name: str, corpus: Corpus) -> None:
     exact, scores = None, None
     for precision in ("float32", "bfloat16", "int8"):
         encoder = Encoder.from_pretrained(folder, precision=precision)
-        begin = time.perf_counter()
         documents = encoder.encode(list(corpus.documents.values()))
-        rate = len(documents) / (time.perf_counter() - begin)
         queries = encoder.encode(list(corpus.queries.values()), kind="query")
         found = as_array(per_query(search(corpus, documents, queries), corpus.qrels, METRIC))
-        figures = {METRIC: float(found.mean()), "docs_per_second": rate}
+        figures = {METRIC: float(found.mean())}
         if exact is None:
             exact, scores = documents, found
         else:
@@ -67,7 +58,7 @@ def main() -> None:
     """Measure every model on every collection."""
     report = Report.from_arguments("precision", rounds=1)
     models = named("REVECTOR_BENCH_MODELS") or [fetch_model("minilm")]
-    collections = {path.name: load_corpus(path) for path in named("REVECTOR_BENCH_COLLECTIONS")}
+    collections = {path.name: read_collection(path) for path in named("REVECTOR_BENCH_COLLECTIONS")}
     if report.smoke or not collections:
         n = 24 if report.smoke else 2000
         collections = {"docstrings": python_corpus(n_documents=n, n_queries=n // 4)}

@@ -1,0 +1,27 @@
+"""The judged collections that ``$REVECTOR_BENCH_COLLECTIONS`` and the models that ``$REVECTOR_BENCH_MODELS`` name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from revector.demo.corpus import Corpus, load_judged_queries, read_json_lines, text_of_row
+
+__all__ = ["named", "read_collection"]
+
+
+def named(variable: str) -> list[Path]:
+    """Return the folders that a variable of the environment lists, separated as in ``$PATH``."""
+    return [Path(path).expanduser() for path in os.environ.get(variable, "").split(os.pathsep) if path]
+
+
+def read_collection(folder: Path) -> Corpus:
+    """Read ``docs.jsonl``, ``queries.jsonl`` and ``qrels.tsv``.
+
+    Of documents with one id the first stays: Debian's lists of several architectures describe some packages twice.
+    """
+    documents: dict[str, str] = {}
+    for where, row in read_json_lines(folder / "docs.jsonl"):
+        key, text = text_of_row(where, row)
+        documents.setdefault(key, text)
+    return Corpus(folder.resolve().name, documents, *load_judged_queries(folder))
