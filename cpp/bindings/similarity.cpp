@@ -2,37 +2,123 @@
 
 #include "bindings/arrays.hpp"
 #include "bindings/registers.hpp"
+#include "revector/exact_index.hpp"
 
 namespace {
 
-template <class T>
-void normalize(const Array<T>& x, Array<float>& out) {
+using revector::ExactIndex;
+using revector::RangeResults;
+
+using Allowed = std::optional<Array<std::uint8_t>>;
+
+std::span<const std::uint8_t> flags(const Allowed& allowed) {
+  return allowed ? elements(*allowed, "allowed") : std::span<const std::uint8_t>();
+}
+
+void normalize_doubles(const Array<double>& x, Array<float>& out) {
   const auto rows = view(x, "x");
   const auto unit = mutable_view(out, "out");
   const py::gil_scoped_release nogil;
   revector::normalize(rows, unit);
 }
 
-py::tuple cosine_topk(const Array<float>& queries, const Array<float>& documents, std::size_t k,
-                      const std::string& device) {
-  const auto q = view(queries, "queries"), n = view(documents, "documents");
-  auto scores = new_matrix<float>(q.rows(), k);
-  auto indices = new_matrix<std::int64_t>(q.rows(), k);
+void normalize(const py::array& x, Array<float>& out) {
+  const auto rows = rows_view(x, "x");
+  const auto unit = mutable_view(out, "out");
+  const py::gil_scoped_release nogil;
+  revector::normalize(rows, unit);
+}
+
+/// search(scores, indices) into new matrices of q x k, without the GIL.
+template <class Search>
+py::tuple topk(std::size_t q, std::size_t k, Search search) {
+  auto scores = new_matrix<float>(q, k);
+  auto indices = new_matrix<std::int64_t>(q, k);
   const auto best_scores = mutable_view(scores, "scores");
   const auto best_indices = mutable_view(indices, "indices");
   {
     const py::gil_scoped_release nogil;
-    revector::cosine_topk(q, n, k, best_scores, best_indices,
-                          device == "cuda" ? revector::Device::cuda : revector::Device::cpu);
+    search(best_scores, best_indices);
   }
   return py::make_tuple(scores, indices);
+}
+
+py::tuple cosine_topk(const Array<float>& queries, const py::array& documents, std::size_t k,
+                      const std::string& precision, const Allowed& allowed, const std::string& device) {
+  const auto q = view(queries, "queries");
+  const auto n = rows_view(documents, "documents");
+  const revector::TopKOptions options{revector::precision_named(precision), flags(allowed),
+                                      device == "cuda" ? revector::Device::cuda : revector::Device::cpu};
+  return topk(q.rows(), k,
+              [&](auto scores, auto indices) { revector::cosine_topk(q, n, k, scores, indices, options); });
+}
+
+template <class T>
+Array<T> vector_of(const std::vector<T>& values) {
+  return Array<T>(static_cast<py::ssize_t>(values.size()), values.data());
+}
+
+/// range() without the GIL, as (scores, indices, offsets).
+template <class Range>
+py::tuple range_of(Range range) {
+  RangeResults found;
+  {
+    const py::gil_scoped_release nogil;
+    found = range();
+  }
+  const std::vector<std::int64_t> offsets(found.offsets.begin(), found.offsets.end());
+  return py::make_tuple(vector_of(found.scores), vector_of(found.indices), vector_of(offsets));
+}
+
+py::tuple cosine_range(const Array<float>& queries, const py::array& documents, float threshold,
+                       const Allowed& allowed) {
+  const auto q = view(queries, "queries");
+  const auto n = rows_view(documents, "documents");
+  const auto mask = flags(allowed);
+  return range_of([&] { return revector::cosine_range(q, n, threshold, mask); });
+}
+
+/// An index and the array it reads.
+struct PyExactIndex {
+  PyExactIndex(const py::array& documents, const std::string& precision)
+      : documents(documents), index(made(documents, precision)) {}
+
+  static ExactIndex made(const py::array& documents, const std::string& precision) {
+    const auto rows = rows_view(documents, "documents");
+    const revector::Precision format = revector::precision_named(precision);
+    const py::gil_scoped_release nogil;
+    return ExactIndex(rows, format);
+  }
+
+  py::array documents;
+  ExactIndex index;
+};
+
+py::tuple search(const PyExactIndex& self, const Array<float>& queries, std::size_t k, const Allowed& allowed) {
+  const auto q = view(queries, "queries");
+  const auto mask = flags(allowed);
+  return topk(q.rows(), k, [&](auto scores, auto indices) { self.index.search(q, k, scores, indices, mask); });
+}
+
+py::tuple range(const PyExactIndex& self, const Array<float>& queries, float threshold, const Allowed& allowed) {
+  const auto q = view(queries, "queries");
+  const auto mask = flags(allowed);
+  return range_of([&] { return self.index.range(q, threshold, mask); });
 }
 
 }  // namespace
 
 void register_similarity(py::module_& m) {
-  m.def("normalize", &normalize<float>, py::arg("x").noconvert(), py::arg("out").noconvert());
-  m.def("normalize", &normalize<double>, py::arg("x").noconvert(), py::arg("out").noconvert());
+  m.def("normalize", &normalize_doubles, py::arg("x").noconvert(), py::arg("out").noconvert());
+  m.def("normalize", &normalize, py::arg("x").noconvert(), py::arg("out").noconvert());
   m.def("cosine_topk", &cosine_topk, py::arg("queries").noconvert(), py::arg("documents").noconvert(), py::arg("k"),
-        py::arg("device"));
+        py::arg("precision"), py::arg("allowed"), py::arg("device"));
+  m.def("cosine_range", &cosine_range, py::arg("queries").noconvert(), py::arg("documents").noconvert(),
+        py::arg("threshold"), py::arg("allowed"));
+  py::class_<PyExactIndex>(m, "ExactIndex")
+      .def(py::init<const py::array&, const std::string&>(), py::arg("documents").noconvert(), py::arg("precision"))
+      .def("search", &search, py::arg("queries").noconvert(), py::arg("k"), py::arg("allowed"))
+      .def("range", &range, py::arg("queries").noconvert(), py::arg("threshold"), py::arg("allowed"))
+      .def_property_readonly("size", [](const PyExactIndex& self) { return self.index.size(); })
+      .def_property_readonly("dimension", [](const PyExactIndex& self) { return self.index.dimension(); });
 }

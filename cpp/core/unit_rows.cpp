@@ -27,9 +27,8 @@ bool normalize_exactly(const T* x, float* out, std::size_t n) {
 }  // namespace
 
 bool normalize_row(const kernels::RowKernels& rows, const float* x, float* out, std::size_t n) {
-  constexpr float smallest = 1e-30F, largest = 1e37F;  // in between, squares neither vanish nor overflow
   const float squares = rows.dot(x, x, n);
-  if (!(squares > smallest && squares < largest)) return normalize_exactly(x, out, n);
+  if (!trustworthy_squares(squares)) return normalize_exactly(x, out, n);
   rows.scale(x, 1 / std::sqrt(squares), out, n);
   return true;
 }

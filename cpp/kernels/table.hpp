@@ -20,6 +20,18 @@ struct RowKernels {
   void (*scale)(const float* x, float factor, float* out, std::size_t n);
   /// out[i] += x[i] * factor
   void (*add_scaled)(const float* x, float factor, float* out, std::size_t n);
+  /// The smallest and the largest element, 0 among them; NaN where an element is NaN or infinite.
+  void (*extremes)(const float* x, std::size_t n, float* lowest, float* highest);
+  /// sum (x[i] - step * round(x[i] / step))^2: what rounding to multiples of step loses. step >= 0.
+  float (*rounding_squares)(const float* x, std::size_t n, float step);
+  /// ab = sum a[i] * b[i] and bb = sum b[i]^2 in float64; the products of two floats are exact.
+  void (*exact_products)(const float* a, const float* b, std::size_t n, double* ab, double* bb);
+  /// The positions of the elements that are at least bar, in order; positions has room for n. Returns their number.
+  std::size_t (*at_least)(const float* x, std::size_t n, float bar, std::uint32_t* positions);
+  /// out[i] = x[i], exactly
+  void (*widen_float16)(const std::uint16_t* x, std::size_t n, float* out);
+  void (*widen_bfloat16)(const std::uint16_t* x, std::size_t n, float* out);
+  void (*widen_int8)(const std::int8_t* x, std::size_t n, float* out);
 };
 
 /// C = A B in one number format. B is packed once, in panels of panel_width columns; rows of A are converted first.

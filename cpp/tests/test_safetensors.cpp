@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "check.hpp"
-#include "core/encoder/half.hpp"
+#include "kernels/vec/half.hpp"
 #include "model_folder.hpp"
 
 namespace {
@@ -80,7 +80,7 @@ TEST(every_dtype_is_converted_whatever_its_alignment) {
 TEST(float16_is_exact_for_every_pattern) {
   for (std::uint32_t bits = 0; bits <= 0xFFFF; ++bits) {
     const int exponent = static_cast<int>(bits >> 10 & 31), fraction = static_cast<int>(bits & 1023);
-    const float value = revector::from_float16(bits);
+    const float value = from_float16(bits);
     const double sign = bits & 0x8000 ? -1 : 1;
     if (exponent == 31)
       CHECK(fraction ? std::isnan(value) : value == sign * std::numeric_limits<double>::infinity());

@@ -1,6 +1,6 @@
 # The C ABI of librevector for Cython: `from revector cimport revector_normalize`.
 # Link with the flags of `python -m revector --libs`. Nothing here raises; check the returned status.
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 
 cdef extern from "revector/revector.h" nogil:
@@ -22,6 +22,14 @@ cdef extern from "revector/revector.h" nogil:
     revector_status revector_normalize(const float* x, size_t n, size_t d, float* out)
     revector_status revector_cosine_topk(const float* queries, size_t q, const float* documents, size_t n, size_t d,
                                          size_t k, float* scores, int64_t* indices)
+
+    ctypedef struct revector_exact_index:
+        pass
+
+    revector_status revector_exact_index_build(const float* documents, size_t n, size_t d, revector_exact_index** out)
+    revector_status revector_exact_index_search(const revector_exact_index* index, const float* queries, size_t q,
+                                                size_t k, const uint8_t* allowed, float* scores, int64_t* indices)
+    void revector_exact_index_free(revector_exact_index* index)
 
     ctypedef struct revector_accumulator:
         pass

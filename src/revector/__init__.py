@@ -13,7 +13,7 @@ from revector import errors
 from revector._core import __version__
 from revector.index import HnswIndex
 from revector.mapping import Procrustes
-from revector.similarity import cosine_topk, normalize
+from revector.similarity import ExactIndex, cosine_range, cosine_topk, normalize
 
 if TYPE_CHECKING:
     from revector.collection import Collection, Hit
@@ -47,6 +47,7 @@ __all__ = [
     "CrossEncoder",
     "EmbeddingSpace",
     "Encoder",
+    "ExactIndex",
     "Hit",
     "HnswIndex",
     "Migration",
@@ -55,6 +56,7 @@ __all__ = [
     "SentenceTransformersEncoder",
     "Verdict",
     "__version__",
+    "cosine_range",
     "cosine_topk",
     "errors",
     "import_model",

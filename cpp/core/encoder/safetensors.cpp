@@ -6,7 +6,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "core/encoder/half.hpp"
+#include "kernels/vec/half.hpp"
 #include "revector/errors.hpp"
 
 namespace revector {

@@ -47,6 +47,21 @@ REVECTOR_C_API revector_status revector_normalize(const float* x, size_t n, size
 REVECTOR_C_API revector_status revector_cosine_topk(const float* queries, size_t q, const float* documents, size_t n,
                                                     size_t d, size_t k, float* scores, int64_t* indices);
 
+/** Documents packed once for many exact searches. */
+typedef struct revector_exact_index revector_exact_index;
+
+/** documents: n x d; they must outlive the index and must not change. Free it with revector_exact_index_free(). */
+REVECTOR_C_API revector_status revector_exact_index_build(const float* documents, size_t n, size_t d,
+                                                          revector_exact_index** out);
+
+/** As revector_cosine_topk(). allowed: n bytes, 0 leaves a document out; or NULL. Safe from several threads. */
+REVECTOR_C_API revector_status revector_exact_index_search(const revector_exact_index* index, const float* queries,
+                                                           size_t q, size_t k, const uint8_t* allowed, float* scores,
+                                                           int64_t* indices);
+
+/** NULL is nothing. */
+REVECTOR_C_API void revector_exact_index_free(revector_exact_index* index);
+
 /* ---- Procrustes ---------------------------------------------------------------------------------------------- */
 
 typedef struct revector_accumulator revector_accumulator;

@@ -14,6 +14,8 @@ constexpr std::size_t integer_k_unit = 4;
 #include "kernels/matmul/float_formats.inl"
 // after the integer lanes
 #include "kernels/matmul/int8_format.inl"
+// after the integer format and the packing
+#include "kernels/matmul/avx512_integer_packing.inl"
 #include "kernels/table.hpp"
 
 namespace {
@@ -32,5 +34,5 @@ struct Float32Lanes : Float32 {
 namespace revector::kernels {
 extern const MatmulKernels float32_avx512 = REVECTOR_MATMUL(Float32Lanes, LanePacking);
 extern const MatmulKernels bfloat16_avx512 = REVECTOR_MATMUL(RoundedBfloat16, Panels);
-extern const MatmulKernels int8_avx512 = REVECTOR_MATMUL(Int8, Panels);
+extern const MatmulKernels int8_avx512 = REVECTOR_MATMUL(Int8, IntegerPacking);
 }  // namespace revector::kernels

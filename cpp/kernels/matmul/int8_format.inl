@@ -9,8 +9,7 @@
 // instruction set gives the same sums; |sum| <= 255 * 127 * k fits 32 bits up to k = 66,311 (PackedMatrix refuses
 // longer ones).
 // Error of an element: |x| gains at most s / 2, |w| at most t / 2.
-#include <cstddef>
-#include <cstdint>
+#include "kernels/vec/extremes.inl"
 
 namespace {
 
@@ -18,25 +17,6 @@ struct RowTail {
   float scale;
   std::int32_t zero;
 };
-
-/// The extremes of a row, 0 among them so that it is represented exactly; NaN where an element is NaN or infinite.
-struct Extremes {
-  float lowest, highest;
-};
-
-inline Extremes extremes_of(const float* x, std::size_t k) {
-  Vec low = Vec::zero(), high = Vec::zero(), poison = Vec::zero();
-  const auto take = [&](Vec v) {
-    low = min(low, v);
-    high = max(high, v);
-    poison = fma(v, Vec::zero(), poison);  // a minimum may lose a NaN, a sum can not
-  };
-  std::size_t i = 0;
-  for (; i + Vec::width <= k; i += Vec::width) take(Vec::load(x + i));
-  if (i < k) take(Vec::load_first(x + i, k - i));
-  const float unsound = poison.sum();
-  return {unsound - (Vec::zero() - low).largest(), unsound + high.largest()};
-}
 
 struct Int8 : IntegerLanes {
   static constexpr bool has_columns = true;

@@ -4,5 +4,7 @@
 #include "kernels/table.hpp"
 
 namespace revector::kernels {
-extern const RowKernels rows_avx512 = {dot, squared_distance, scale, add_scaled};
+extern const RowKernels rows_avx512 = {dot,           squared_distance, scale,          add_scaled,
+                                       extremes,      rounding_squares, exact_products, at_least,
+                                       widen_float16, widen_bfloat16,   widen_int8};
 }  // namespace revector::kernels

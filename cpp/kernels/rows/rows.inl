@@ -2,6 +2,7 @@
 //
 // Four independent sums hide the latency of the FMA (4 cycles, two a cycle); the tail is one masked step, so lengths
 // that are no multiple of the width cost one iteration more.
+#include "kernels/vec/extremes.inl"
 
 namespace {
 
@@ -51,5 +52,69 @@ void add_scaled(const float* x, float factor, float* out, std::size_t n) {
   for (; i + Vec::width <= n; i += Vec::width) fma(Vec::load(x + i), f, Vec::load(out + i)).store(out + i);
   if (i < n) fma(Vec::load_first(x + i, n - i), f, Vec::load_first(out + i, n - i)).store_first(out + i, n - i);
 }
+
+void extremes(const float* x, std::size_t n, float* lowest, float* highest) {
+  const Extremes found = extremes_of(x, n);
+  *lowest = found.lowest;
+  *highest = found.highest;
+}
+
+float rounding_squares(const float* x, std::size_t n, float step) {
+  const Vec width = Vec::set(step), factor = Vec::set(step > 0 ? 1 / step : 0);
+  const auto add = [&](Vec v, Vec sum) {
+    const Vec error = v - round(v * factor) * width;
+    return fma(error, error, sum);
+  };
+  return reduce(
+      n, [&](std::size_t i, Vec sum) { return add(Vec::load(x + i), sum); },
+      [&](std::size_t i, std::size_t left, Vec sum) { return add(Vec::load_first(x + i, left), sum); });
+}
+
+void exact_products(const float* a, const float* b, std::size_t n, double* ab, double* bb) {
+  WideSum products[2], squares[2];
+  const auto add = [&](Vec left, Vec right, std::size_t sum) {
+    products[sum].add_product(left, right);
+    squares[sum].add_product(right, right);
+  };
+  std::size_t i = 0;
+  for (; i + 2 * Vec::width <= n; i += 2 * Vec::width) {
+    add(Vec::load(a + i), Vec::load(b + i), 0);
+    add(Vec::load(a + i + Vec::width), Vec::load(b + i + Vec::width), 1);
+  }
+  for (; i < n; i += Vec::width) {
+    const std::size_t left = n - i < Vec::width ? n - i : Vec::width;
+    add(Vec::load_first(a + i, left), Vec::load_first(b + i, left), 0);
+  }
+  *ab = products[0].sum() + products[1].sum();
+  *bb = squares[0].sum() + squares[1].sum();
+}
+
+std::size_t at_least(const float* x, std::size_t n, float bar, std::uint32_t* positions) {
+  const Vec bars = Vec::set(bar);
+  std::size_t count = 0;
+  const auto take = [&](std::uint32_t found, std::size_t first) {
+    for (; found != 0; found &= found - 1)
+      positions[count++] = static_cast<std::uint32_t>(first) + static_cast<std::uint32_t>(__builtin_ctz(found));
+  };
+  std::size_t i = 0;
+  for (; i + Vec::width <= n; i += Vec::width) take(at_least(Vec::load(x + i), bars), i);
+  if (i < n) take(at_least(Vec::load_first(x + i, n - i), bars) & ((1U << (n - i)) - 1), i);
+  return count;
+}
+
+/// out[i] = load(x + i) for a type of fewer bits; the rest goes through a buffer of one vector.
+template <class T, class Load>
+inline void widen(const T* x, std::size_t n, float* out, Load load) {
+  std::size_t i = 0;
+  for (; i + Vec::width <= n; i += Vec::width) load(x + i).store(out + i);
+  if (i == n) return;
+  T rest[Vec::width] = {};
+  for (std::size_t j = 0; i + j < n; ++j) rest[j] = x[i + j];
+  load(rest).store_first(out + i, n - i);
+}
+
+void widen_float16(const std::uint16_t* x, std::size_t n, float* out) { widen(x, n, out, Vec::load_float16); }
+void widen_bfloat16(const std::uint16_t* x, std::size_t n, float* out) { widen(x, n, out, Vec::load_bfloat16); }
+void widen_int8(const std::int8_t* x, std::size_t n, float* out) { widen(x, n, out, Vec::load_int8); }
 
 }  // namespace

@@ -26,6 +26,16 @@ struct Vec {
     const __m256i mask = first(n);
     return {_mm256_blendv_ps(rest.lanes, _mm256_maskload_ps(p, mask), _mm256_castsi256_ps(mask))};
   }
+  static Vec load_float16(const std::uint16_t* p) {
+    return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
+  }
+  static Vec load_bfloat16(const std::uint16_t* p) {
+    const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    return {_mm256_castsi256_ps(_mm256_slli_epi32(wide, 16))};
+  }
+  static Vec load_int8(const std::int8_t* p) {
+    return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))))};
+  }
   void store(float* p) const { _mm256_storeu_ps(p, lanes); }
   void store_first(float* p, std::size_t n) const { _mm256_maskstore_ps(p, first(n), lanes); }
   float sum() const {
@@ -57,7 +67,28 @@ inline Vec power_of_two(Vec n) {
   const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n.lanes), _mm256_set1_epi32(127));
   return {_mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23))};
 }
+/// Bit i is set where lane i of a is at least that of b.
+inline std::uint32_t at_least(Vec a, Vec b) {
+  return static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(a.lanes, b.lanes, _CMP_GE_OQ)));
+}
 /// a * b + c
 inline Vec fma(Vec a, Vec b, Vec c) { return {_mm256_fmadd_ps(a.lanes, b.lanes, c.lanes)}; }
+
+/// A sum of products in float64, lane by lane.
+struct WideSum {
+  __m256d low = _mm256_setzero_pd(), high = _mm256_setzero_pd();
+
+  static __m256d low_half(Vec v) { return _mm256_cvtps_pd(_mm256_castps256_ps128(v.lanes)); }
+  static __m256d high_half(Vec v) { return _mm256_cvtps_pd(_mm256_extractf128_ps(v.lanes, 1)); }
+  void add_product(Vec a, Vec b) {
+    low = _mm256_fmadd_pd(low_half(a), low_half(b), low);
+    high = _mm256_fmadd_pd(high_half(a), high_half(b), high);
+  }
+  double sum() const {
+    const __m256d both = _mm256_add_pd(low, high);
+    const __m128d pair = _mm_add_pd(_mm256_castpd256_pd128(both), _mm256_extractf128_pd(both, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(pair, _mm_unpackhi_pd(pair, pair)));
+  }
+};
 
 }  // namespace

@@ -22,6 +22,16 @@ struct Vec {
   static Vec load_first_or(const float* p, std::size_t n, Vec rest) {
     return {_mm512_mask_loadu_ps(rest.lanes, first(n), p)};
   }
+  static Vec load_float16(const std::uint16_t* p) {
+    return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+  }
+  static Vec load_bfloat16(const std::uint16_t* p) {
+    const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+    return {_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16))};
+  }
+  static Vec load_int8(const std::int8_t* p) {
+    return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
+  }
   void store(float* p) const { _mm512_storeu_ps(p, lanes); }
   void store_first(float* p, std::size_t n) const { _mm512_mask_storeu_ps(p, first(n), lanes); }
   float sum() const { return _mm512_reduce_add_ps(lanes); }
@@ -42,7 +52,22 @@ inline Vec abs(Vec a) { return {_mm512_abs_ps(a.lanes)}; }
 inline Vec round(Vec a) { return {_mm512_roundscale_ps(a.lanes, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
 /// 2^n for whole n in [-126, 127].
 inline Vec power_of_two(Vec n) { return {_mm512_scalef_ps(_mm512_set1_ps(1.0F), n.lanes)}; }
+/// Bit i is set where lane i of a is at least that of b.
+inline std::uint32_t at_least(Vec a, Vec b) { return _mm512_cmp_ps_mask(a.lanes, b.lanes, _CMP_GE_OQ); }
 /// a * b + c
 inline Vec fma(Vec a, Vec b, Vec c) { return {_mm512_fmadd_ps(a.lanes, b.lanes, c.lanes)}; }
+
+/// A sum of products in float64, lane by lane.
+struct WideSum {
+  __m512d low = _mm512_setzero_pd(), high = _mm512_setzero_pd();
+
+  static __m512d low_half(Vec v) { return _mm512_cvtps_pd(_mm512_castps512_ps256(v.lanes)); }
+  static __m512d high_half(Vec v) { return _mm512_cvtps_pd(_mm512_extractf32x8_ps(v.lanes, 1)); }
+  void add_product(Vec a, Vec b) {
+    low = _mm512_fmadd_pd(low_half(a), low_half(b), low);
+    high = _mm512_fmadd_pd(high_half(a), high_half(b), high);
+  }
+  double sum() const { return _mm512_reduce_add_pd(_mm512_add_pd(low, high)); }
+};
 
 }  // namespace

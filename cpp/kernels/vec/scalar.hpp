@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/vec/half.hpp"
+
 namespace {
 
 struct Vec {
@@ -23,6 +25,15 @@ struct Vec {
   static Vec load_first_or(const float* p, std::size_t n, Vec rest) {
     for (std::size_t i = 0; i < n; ++i) rest.lane[i] = p[i];
     return rest;
+  }
+  static Vec load_float16(const std::uint16_t* p) {
+    return {{from_float16(p[0]), from_float16(p[1]), from_float16(p[2]), from_float16(p[3])}};
+  }
+  static Vec load_bfloat16(const std::uint16_t* p) {
+    return {{from_bfloat16(p[0]), from_bfloat16(p[1]), from_bfloat16(p[2]), from_bfloat16(p[3])}};
+  }
+  static Vec load_int8(const std::int8_t* p) {
+    return {{static_cast<float>(p[0]), static_cast<float>(p[1]), static_cast<float>(p[2]), static_cast<float>(p[3])}};
   }
   void store(float* p) const {
     for (std::size_t i = 0; i < width; ++i) p[i] = lane[i];
@@ -81,9 +92,25 @@ inline Vec power_of_two(Vec n) {
     return __builtin_bit_cast(float, bits);
   });
 }
+/// Bit i is set where lane i of a is at least that of b.
+inline std::uint32_t at_least(Vec a, Vec b) {
+  std::uint32_t bits = 0;
+  for (std::uint32_t i = 0; i < Vec::width; ++i) bits |= static_cast<std::uint32_t>(a.lane[i] >= b.lane[i]) << i;
+  return bits;
+}
 /// a * b + c
 inline Vec fma(Vec a, Vec b, Vec c) {
   return lanewise([&](std::size_t i) { return a.lane[i] * b.lane[i] + c.lane[i]; });
 }
+
+/// A sum of products in float64, lane by lane.
+struct WideSum {
+  double lane[Vec::width] = {};
+
+  void add_product(Vec a, Vec b) {
+    for (std::size_t i = 0; i < Vec::width; ++i) lane[i] += static_cast<double>(a.lane[i]) * b.lane[i];
+  }
+  double sum() const { return (lane[0] + lane[1]) + (lane[2] + lane[3]); }
+};
 
 }  // namespace

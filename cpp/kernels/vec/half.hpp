@@ -1,13 +1,12 @@
 /// @file
-/// Sixteen-bit floats as float32, exactly.
+/// Sixteen-bit floats as float32, exactly. Internal linkage throughout: see "No weak symbols" in docs/architecture.md.
 #pragma once
 
-#include <bit>
 #include <cstdint>
 
-namespace revector {
+namespace {
 
-inline float from_bfloat16(std::uint32_t bits) { return std::bit_cast<float>(bits << 16U); }
+inline float from_bfloat16(std::uint32_t bits) { return __builtin_bit_cast(float, bits << 16U); }
 
 /// Normal numbers move their exponent from bias 15 to bias 127 (112 more); subnormal ones are whole multiples of 2^-24;
 /// infinity and NaN keep an exponent of ones.
@@ -18,7 +17,7 @@ inline float from_float16(std::uint32_t bits) {
     return sign != 0 ? -magnitude : magnitude;
   }
   const std::uint32_t biased = exponent == 31 ? 255 : exponent + 112;
-  return std::bit_cast<float>(sign | biased << 23U | fraction << 13U);
+  return __builtin_bit_cast(float, sign | biased << 23U | fraction << 13U);
 }
 
-}  // namespace revector
+}  // namespace
