@@ -1,5 +1,7 @@
 #include "revector/similarity.hpp"
 
+#include <pybind11/stl.h>
+
 #include "bindings/arrays.hpp"
 #include "bindings/registers.hpp"
 #include "revector/exact_index.hpp"
