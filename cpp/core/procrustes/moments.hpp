@@ -13,7 +13,7 @@ namespace revector {
 /// First and second moments of pairs of rows (x, y).
 ///
 /// Rows are shifted by the means of the first block: without a shift, centring would subtract two large sums of which
-/// float32 products know only seven digits. Products are formed in float32 over at most 256 rows and summed in float64.
+/// float32 products know only seven digits. Products are formed in float32 over at most 512 rows and summed in float64.
 class PairMoments {
  public:
   PairMoments(std::size_t d_x, std::size_t d_y);

@@ -7,40 +7,17 @@
 #include "core/checks.hpp"
 #include "core/lapack.hpp"
 #include "core/procrustes/moments.hpp"
-#include "core/thread_pool.hpp"
+#include "core/procrustes/polar.hpp"
 #include "revector/procrustes.hpp"
 
 namespace revector {
 namespace {
 
-/// W = U Vt as float32, [rows x cols].
-std::vector<float> polar_factor(const Svd& svd, std::size_t rows, std::size_t cols) {
-  const std::size_t rank = svd.s.size();
-  std::vector<float> w(rows * cols);
-  parallel_for(rows, 16, [&](std::size_t begin, std::size_t end) {
-    std::vector<double> row(cols);
-    for (std::size_t i = begin; i < end; ++i) {
-      std::fill(row.begin(), row.end(), 0.0);
-      for (std::size_t l = 0; l < rank; ++l)
-        for (std::size_t j = 0; j < cols; ++j) row[j] += svd.u[i * rank + l] * svd.vt[l * cols + j];
-      for (std::size_t j = 0; j < cols; ++j) w[i * cols + j] = static_cast<float>(row[j]);
-    }
-  });
-  return w;
-}
-
 /// ||X W||_F^2 = tr(W^T (X^T X) W)
-double mapped_squares(const std::vector<double>& gram, const std::vector<float>& w, std::size_t d_old,
+double mapped_squares(const std::vector<double>& gram, const std::vector<double>& w, std::size_t d_old,
                       std::size_t d_new) {
-  double total = 0;
-  std::vector<double> row(d_new);
-  for (std::size_t i = 0; i < d_old; ++i) {
-    std::fill(row.begin(), row.end(), 0.0);
-    for (std::size_t l = 0; l < d_old; ++l)
-      for (std::size_t j = 0; j < d_new; ++j) row[j] += gram[i * d_old + l] * w[l * d_new + j];
-    for (std::size_t j = 0; j < d_new; ++j) total += row[j] * w[i * d_new + j];
-  }
-  return total;
+  const std::vector<double> half = product({gram, d_old, d_old}, {w, d_old, d_new});
+  return std::inner_product(half.begin(), half.end(), w.begin(), 0.0);
 }
 
 void describe_spectrum(const std::vector<double>& s, std::size_t dimension, ProcrustesDiagnostics& out) {
@@ -94,12 +71,12 @@ ProcrustesMap ProcrustesAccumulator::solve(bool center, bool scale) const {
   const PairMoments& pairs = impl_->pairs;
   require_solvable(pairs, center);
   const std::size_t d_old = pairs.d_x(), d_new = pairs.d_y();
-  std::vector<double> cross = pairs.cross(center);
-  const Svd decomposition = svd(cross, d_old, d_new);
-  const std::vector<float> w = polar_factor(decomposition, d_old, d_new);
+  const Polar found = polar(pairs.cross(center), d_old, d_new);
+  const std::vector<float> w(found.factor.begin(), found.factor.end());
 
-  const double trace = std::accumulate(decomposition.s.begin(), decomposition.s.end(), 0.0);
-  const double mapped = d_old > d_new ? mapped_squares(pairs.gram(center), w, d_old, d_new) : pairs.squares_x(center);
+  const double trace = std::accumulate(found.singular_values.begin(), found.singular_values.end(), 0.0);
+  const double mapped =
+      d_old > d_new ? mapped_squares(pairs.gram(center), found.factor, d_old, d_new) : pairs.squares_x(center);
   if (!(trace > 0) || !(mapped > 0))
     throw NumericalError("old and new rows are uncorrelated, so no rotation can be fitted; check that they are paired");
   const double factor = scale ? trace / mapped : 1.0;
@@ -108,7 +85,7 @@ ProcrustesMap ProcrustesAccumulator::solve(bool center, bool scale) const {
   diagnostics.n_pairs = pairs.count();
   const double squares = factor * factor * mapped - 2 * factor * trace + pairs.squares_y(center);
   diagnostics.residual = std::sqrt(std::max(squares, 0.0) / pairs.squares_y(center));
-  describe_spectrum(decomposition.s, std::max(d_old, d_new), diagnostics);
+  describe_spectrum(found.singular_values, std::max(d_old, d_new), diagnostics);
   return {{w.data(), d_old, d_new},
           center ? pairs.mean_x() : std::vector<float>(d_old),
           center ? pairs.mean_y() : std::vector<float>(d_new),

@@ -63,7 +63,7 @@ class REVECTOR_API ProcrustesMap {
 
 /// Accumulates pairs in constant memory and solves for the map.
 ///
-/// Products are formed in float32 over blocks of at most 256 rows, around the mean of the first block, and summed in
+/// Products are formed in float32 over blocks of at most 512 rows, around the mean of the first block, and summed in
 /// float64; so the result does not depend on how the pairs were cut into calls beyond rounding (about 1e-6 relative).
 /// Not thread-safe: one accumulator a thread.
 class REVECTOR_API ProcrustesAccumulator {
