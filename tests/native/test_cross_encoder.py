@@ -123,8 +123,8 @@ def test_half_a_surrogate_pair_is_named(encoder):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("tokenizer.json", None, "tokenizer.json can not be read"),
-        ("tokenizer.json", "{", "tokenizer.json can not be read"),
+        ("tokenizer.json", None, "tokenizer.json is missing"),
+        ("tokenizer.json", "{", "is not a tokeniser"),
         ("tokenizer_config.json", '{"truncation_side": "top"}', "truncation_side is 'top'"),
         ("sentence_bert_config.json", '{"do_lower_case": true}', "do_lower_case is true"),
         ("config_sentence_transformers.json", '{"default_prompt_name": "query"}', "default_prompt_name is 'query'"),

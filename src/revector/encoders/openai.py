@@ -18,7 +18,7 @@ from revector.encoders.embeddings_client import EmbeddingsClient, RetryPolicy, T
 from revector.encoders.pacing import Pacer, SpendMeter
 from revector.encoders.parallel import run_bounded
 from revector.encoders.sources import OPENAI, Readers, read_source, write_source
-from revector.encoders.texts import listed_texts, require_kind
+from revector.encoders.texts import listed_texts, require_kind, unicode_error
 from revector.encoders.token_counts import (
     TYPICAL_SHARE,
     TokenCounter,
@@ -315,7 +315,7 @@ class OpenAIEncoder:
         stop: threading.Event,
     ) -> dict[int, str]:
         """Fill the rows of some texts; return why others have none."""
-        invalid = {place: "not valid Unicode" for place in places if not _is_unicode(texts[place])}
+        invalid = {place: "not valid Unicode" for place in places if unicode_error(texts[place])}
         if invalid and len(places) == 1:
             return invalid
         if not invalid:
@@ -396,14 +396,6 @@ def _fill(rows: NDArray[np.float32], places: range, found: NDArray[np.float32]) 
 def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     norms = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
     return np.asarray(rows / np.where(norms > 0, norms, 1), np.float32)
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _headers(api_key: str | None, headers: Mapping[str, str] | None) -> dict[str, str]:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from revector.encoders.folders import read_config
+from revector.encoders.texts import invalid_text, numbered
+from revector.encoders.tokenization.hf import load_tokenizer
 from revector.errors import EncoderError
 
 __all__ = ["PairTokenizer"]
@@ -39,12 +40,8 @@ class PairTokenizer:
 
     def __init__(self, folder: Path, max_length: int, *, typed: bool) -> None:
         self._typed = typed
-        path = folder / "tokenizer.json"
         _refuse_lower_case(folder)
-        try:
-            self._tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # tokenizers raises nothing narrower
-            raise EncoderError(f"{path} can not be read as a tokeniser of HF tokenizers: {error}") from error
+        self._tokenizer = load_tokenizer(folder / "tokenizer.json")
         self._tokenizer.no_padding()
         side = read_config(folder / "tokenizer_config.json").get("truncation_side", "right")
         try:
@@ -53,11 +50,11 @@ class PairTokenizer:
             raise EncoderError(f"{folder / 'tokenizer_config.json'}: truncation_side is {side!r}: {error}") from error
 
     def __call__(
-        self, query: str, texts: Sequence[str]
+        self, query: str, texts: Sequence[str], first: int = 0
     ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int32]]:
         """Return ids of all pairs, one after the other, the ``len(texts) + 1`` positions where they begin, and types.
 
-        The types are empty where the model has none.
+        The types are empty where the model has none. Errors count the texts from `first` on.
 
         Raises
         ------
@@ -67,7 +64,7 @@ class PairTokenizer:
         try:
             encodings = self._tokenizer.encode_batch_fast([(query, text) for text in texts])
         except (TypeError, UnicodeEncodeError) as error:
-            raise EncoderError(f"{_first_invalid(query, texts)} is not valid Unicode: {error}") from error
+            raise invalid_text([("the query", query), *numbered(texts, first)]) from error
         offsets = np.zeros(len(encodings) + 1, np.int64)
         np.cumsum([len(encoding) for encoding in encodings], out=offsets[1:])
         ids = itertools.chain.from_iterable(encoding.ids for encoding in encodings)
@@ -82,12 +79,3 @@ def _refuse_lower_case(folder: Path) -> None:
             f"{path}: do_lower_case is true, which is not supported in a cross-encoder (false is); "
             "use sentence-transformers' CrossEncoder for this model"
         )
-
-
-def _first_invalid(query: str, texts: Sequence[str]) -> str:
-    for name, text in itertools.chain([("the query", query)], ((f"text {i}", t) for i, t in enumerate(texts))):
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            return name
-    return "a text"

@@ -18,7 +18,7 @@ from revector._optional import require
 from revector.encoders.base import Kind
 from revector.encoders.folders import deciding_files, identity_of, read_config
 from revector.encoders.sources import SENTENCE_TRANSFORMERS, Readers, read_source, write_source
-from revector.encoders.texts import listed_texts, require_kind
+from revector.encoders.texts import invalid_text, listed_texts, numbered, require_kind, unicode_error
 from revector.errors import DeviceUnavailableError, EncoderError, InvalidArgumentError
 from revector.spaces import EmbeddingSpace
 
@@ -232,11 +232,8 @@ def _require_device(torch: Any, device: str | None) -> None:
 
 
 def _require_unicode(texts: list[str]) -> None:
-    for i, text in enumerate(texts):
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise EncoderError(f"text {i} is not valid Unicode ({error.reason}); clean it first") from error
+    if any(map(unicode_error, texts)):
+        raise invalid_text(numbered(texts))
 
 
 def _dtype_argument() -> str:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer, normalizers
 
+from revector.encoders.texts import invalid_text, numbered
 from revector.encoders.tokenization.packed import Affixes, Tokens
 from revector.errors import EncoderError
 
-__all__ = ["HfTokenizer", "invalid_text"]
+__all__ = ["HfTokenizer", "load_tokenizer"]
 
 _LLAMA_STEPS = ["Prepend", "Replace"]
 
@@ -42,7 +43,7 @@ class HfTokenizer:
 
     def __init__(self, path: Path, *, add_special: bool, lower_case: bool = False) -> None:
         self.add_special = add_special
-        self._tokenizer = _load(path)
+        self._tokenizer = load_tokenizer(path)
         self.path = path
         self.definition: dict[str, Any] = json.loads(path.read_bytes())
         changed = lower_case and _lower_case(self._tokenizer)
@@ -55,7 +56,7 @@ class HfTokenizer:
         try:
             encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=self.add_special and not bare)
         except (TypeError, UnicodeEncodeError) as error:
-            raise invalid_text(texts, first) from error
+            raise invalid_text(numbered(texts, first)) from error
         ids = [encoding.ids for encoding in encodings]
         lengths = list(map(len, ids))
         return Tokens.of(np.fromiter(itertools.chain.from_iterable(ids), np.int32, sum(lengths)), lengths)
@@ -83,19 +84,16 @@ class HfTokenizer:
         return int(statistics.median(len(token) for token in self._tokenizer.get_vocab()))
 
 
-def invalid_text(texts: Sequence[str], first: int) -> EncoderError:
-    """Return the error that names the first text which is no valid Unicode; ``first`` is the number of ``texts[0]``."""
-    for i, text in enumerate(texts, first):
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            return EncoderError(f"text {i} is not valid Unicode: {error}")
-    return EncoderError(f"a text from number {first} on can not be tokenised")
+def load_tokenizer(path: Path) -> Tokenizer:
+    """Return the tokeniser of a tokenizer.json, padding and truncation as they are written there.
 
-
-def _load(path: Path) -> Tokenizer:
+    Raises
+    ------
+    EncoderError
+        There is no such file, or it is malformed.
+    """
     if not path.exists():
-        raise EncoderError(f"{path} is missing; convert the tokeniser to it, or use the sentence-transformers encoder")
+        raise EncoderError(f"{path} is missing; convert the tokeniser to it, or run the model by sentence-transformers")
     try:
         return Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises nothing narrower

@@ -23,7 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from revector.encoders.tokenization.hf import HfTokenizer, invalid_text
+from revector.encoders.texts import invalid_text, numbered
+from revector.encoders.tokenization.hf import HfTokenizer
 from revector.encoders.tokenization.packed import Tokens, woven
 from revector.encoders.tokenization.protocol import Tokenizer
 from revector.errors import EncoderError
@@ -71,7 +72,7 @@ class WordMemory:
         try:
             parts = self._parts(words)
         except EncoderError as error:
-            raise invalid_text(texts, first) from error
+            raise invalid_text(numbered(texts, first)) from error
         tokens = _gathered(parts, counts)
         return tokens if bare else tokens.between(self._head, self._tail)
 
@@ -94,7 +95,7 @@ class WordMemory:
             whole = self._behind(list(itertools.compress(texts, wanting)), bare=bare)
             by_words = self(list(itertools.compress(texts, ~wanting)), bare=bare)
         except EncoderError as error:
-            raise invalid_text(texts, first) from error
+            raise invalid_text(numbered(texts, first)) from error
         return woven(by_words, whole, wanting)
 
     def _parts(self, words: list[str]) -> list[bytes]:

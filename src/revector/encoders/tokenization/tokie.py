@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from revector.encoders.tokenization.hf import HfTokenizer, invalid_text
+from revector.encoders.texts import invalid_text, numbered
+from revector.encoders.tokenization.hf import HfTokenizer
 from revector.encoders.tokenization.hostile import HOSTILE, around
 from revector.encoders.tokenization.packed import Tokens, woven
 
@@ -94,7 +95,7 @@ class TokieTokenizer:
         try:
             codes = np.frombuffer(joined.encode("utf-32-le"), np.uint32)
         except UnicodeEncodeError as error:
-            raise invalid_text(texts, first) from error
+            raise invalid_text(numbered(texts, first)) from error
         differing = np.flatnonzero(self._characters.differ(codes, self._compare))
         owners = np.searchsorted(np.cumsum(lengths), differing, side="right")
         return np.union1d(owners, np.flatnonzero(lengths > _LONGEST))
