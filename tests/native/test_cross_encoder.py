@@ -61,6 +61,20 @@ def test_order_and_slices_do_not_matter(encoder, monkeypatch):
     assert len(set(whole.tolist())) > 5
 
 
+def test_a_long_query_is_tokenised_with_few_texts_at_once(encoder, monkeypatch):
+    monkeypatch.setattr(cross, "_SLICE_CHARACTERS", 100)
+    tokenize, pairs = encoder._tokenize, []
+
+    def counting(query, texts, first):
+        pairs.append(len(texts))
+        return tokenize(query, texts, first)
+
+    monkeypatch.setattr(encoder, "_tokenize", counting)
+    encoder.score("bake " * 9, ["a"] * 5)
+    encoder.score("bake " * 900, ["a"] * 3)
+    assert pairs == [2, 2, 1, 1, 1, 1]
+
+
 def test_one_label_goes_through_the_sigmoid_unless_told_otherwise(folder, encoder):
     logits = encoder.score(QUERY, TEXTS, activation="none").astype(np.float64)
     np.testing.assert_allclose(encoder.score(QUERY, TEXTS), 1 / (1 + np.exp(-logits)), rtol=0, atol=1e-7)
@@ -113,9 +127,10 @@ def test_unknown_options_are_refused(folder, encoder):
         CrossEncoder.from_pretrained(folder, threads=0)
 
 
-def test_half_a_surrogate_pair_is_named(encoder):
-    with pytest.raises(EncoderError, match="text 1 is not valid Unicode"):
-        encoder.score(QUERY, ["a", "\ud83d"])
+def test_half_a_surrogate_pair_is_named(encoder, monkeypatch):
+    monkeypatch.setattr(cross, "_SLICE_PAIRS", 2)
+    with pytest.raises(EncoderError, match="text 3 is not valid Unicode"):
+        encoder.score(QUERY, ["a", "b", "c", "\ud83d"])
     with pytest.raises(EncoderError, match="the query is not valid Unicode"):
         encoder.score("\ud83d", ["a"])
 

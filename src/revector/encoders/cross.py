@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from revector import _core
 from revector.encoders.base import Precision
 from revector.encoders.folders import locate, read_config
 from revector.encoders.pairs import PairTokenizer
+from revector.encoders.pipeline import sliced
 from revector.encoders.texts import listed_texts
 from revector.errors import EncoderError, InvalidArgumentError
 
@@ -124,14 +125,19 @@ class CrossEncoder:
             raise InvalidArgumentError(f"activation is {activation!r}, expected 'default' or 'none'")
         if not isinstance(query, str):
             raise InvalidArgumentError(f"query is {type(query).__name__}, expected str")
-        listed = listed_texts(texts)
-        out = np.empty((len(listed), self.labels), np.float32)
-        for begin, end in _slices(query, listed):
-            ids, offsets, types = self._tokenize(query, listed[begin:end])
-            out[begin:end] = self._model.score(ids, offsets, types, threads=self._threads)
+        out = self._logits(query, listed_texts(texts))
         if activation == "default" and self._sigmoid:
             out = _sigmoid(out)
         return out[:, 0] if self.labels == 1 else out
+
+    def _logits(self, query: str, texts: list[str]) -> NDArray[np.float32]:
+        out = np.empty((len(texts), self.labels), np.float32)
+        begin = 0
+        for part in sliced(texts, _SLICE_CHARACTERS, _pairs_of_a_slice(query)):
+            ids, offsets, types = self._tokenize(query, part, begin)
+            out[begin : begin + len(part)] = self._model.score(ids, offsets, types, threads=self._threads)
+            begin += len(part)
+        return out
 
 
 def _sigmoid(x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -168,14 +174,6 @@ def _refuse_prompt(folder: Path) -> None:
         )
 
 
-def _slices(query: str, texts: list[str]) -> Iterator[tuple[int, int]]:
-    """Ranges of pairs that are tokenised together."""
-    begin = characters = 0
-    for i, text in enumerate(texts):
-        size = len(query) + len(text)
-        if i > begin and (i - begin == _SLICE_PAIRS or characters + size > _SLICE_CHARACTERS):
-            yield begin, i
-            begin, characters = i, 0
-        characters += size
-    if begin < len(texts):
-        yield begin, len(texts)
+def _pairs_of_a_slice(query: str) -> int:
+    """Return how many pairs are tokenised together: every one of them holds the query, which may be long."""
+    return max(1, min(_SLICE_PAIRS, _SLICE_CHARACTERS // (len(query) + 1)))
