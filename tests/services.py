@@ -22,6 +22,8 @@ from revector.testing import HashEncoder
 
 DIMENSION = 16
 MODEL = HashEncoder(DIMENSION, seed=5)
+KEY = "sk-a-secret-nobody-should-see"
+TEXTS = [f"text number {i} of them" for i in range(23)]
 Behaviour = Callable[["Exchange"], None]
 
 
@@ -84,6 +86,10 @@ def tokens_of(text: str) -> int:
     return max(1, len(text.split()))
 
 
+def assert_rows(rows: np.ndarray, texts: list[str]) -> None:
+    np.testing.assert_allclose(rows, MODEL.encode(texts), atol=1e-6)
+
+
 def honest(exchange: Exchange) -> None:
     exchange.send(200, exchange.honest())
 
@@ -99,6 +105,16 @@ def altered(change: Callable[[dict[str, Any]], Any]) -> Behaviour:
         document = exchange.honest()
         found = change(document)
         exchange.send(200, document if found is None else found)
+
+    return behave
+
+
+def refuses(bad: Callable[[str], bool], code: int = 400) -> Behaviour:
+    def behave(exchange: Exchange) -> None:
+        if any(bad(text) for text in exchange.texts):
+            exchange.send(code, {"error": {"message": "this model's maximum context length is 8192 tokens"}})
+        else:
+            honest(exchange)
 
     return behave
 
