@@ -9,4 +9,5 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   register_hnsw(m);
   register_encoder(m);
   register_cross_encoder(m);
+  register_word_table(m);
 }

@@ -13,3 +13,4 @@ void register_procrustes(py::module_& m);
 void register_hnsw(py::module_& m);
 void register_encoder(py::module_& m);
 void register_cross_encoder(py::module_& m);
+void register_word_table(py::module_& m);

@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
 #include <string>
 
 #include "revector/errors.hpp"
@@ -23,6 +26,19 @@ template <class T>
 void require_shape(MatrixView<T> x, std::size_t rows, std::size_t cols, const char* name) {
   require_equal(x.rows(), rows, std::string("rows of ") + name);
   require_equal(x.cols(), cols, std::string("columns of ") + name);
+}
+
+/// @throws InvalidArgument unless offsets ascend from 0 to n_ids
+inline void require_offsets(std::span<const std::int64_t> offsets, std::size_t n_ids) {
+  if (offsets.empty()) throw InvalidArgument("offsets are empty, expected one more than there are texts");
+  if (offsets.front() != 0 || offsets.back() != static_cast<std::int64_t>(n_ids))
+    throw InvalidArgument("offsets run from " + std::to_string(offsets.front()) + " to " +
+                          std::to_string(offsets.back()) + ", expected 0 to the number of ids, " +
+                          std::to_string(n_ids));
+  const auto fall = std::adjacent_find(offsets.begin(), offsets.end(), std::greater<>());
+  if (fall != offsets.end())
+    throw InvalidArgument("offsets fall at text " + std::to_string(fall - offsets.begin()) +
+                          ", expected ascending ones");
 }
 
 template <class T>

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -60,6 +62,14 @@ def test_hostile_texts_together_and_alone(hf, fast):
     assert_same(fast(texts, bare=True), hf(texts, bare=True), texts)
 
 
+def test_hostile_words_beside_one_another(hf, fast):
+    """In sentences, of whose words most were met before, with one space between them and with three."""
+    words = [*HOSTILE, *around(hf.added_tokens())]
+    texts = [space.join(words[i : i + n]) for n in (2, 7) for i in range(len(words)) for space in (" ", "   ")]
+    for _ in range(2):
+        assert_same(fast(texts), hf(texts), texts)
+
+
 def test_every_block_of_unicode(hf, fast):
     """Characters of each block, unassigned ones too, in company."""
     codes = [*range(0, 0xD800, 16), *range(0xE000, 0x20000, 16), 0x2A6D6, 0x30000, 0xE0100, 0xF0000, 0x10FFF0]
@@ -111,7 +121,35 @@ def test_the_memory_of_words_is_bounded(hf, monkeypatch):
     for begin in range(0, 400, 20):
         texts = [f"some words and number {i}" for i in range(begin, begin + 20)]
         assert_same(tokenizer(texts), hf(texts), texts)
-        assert len(tokenizer._words) <= 50
+        assert len(tokenizer._table) <= 50
+
+
+def test_threads_share_a_memory_that_is_replaced_when_it_is_full(hf, monkeypatch):
+    monkeypatch.setattr(memo, "_MOST_WORDS", 200)
+    tokenizer = WordMemory(hf, hf)
+    texts = [f"number {i % 701} of {i % 97} for {HOSTILE[i % len(HOSTILE)]}" for i in range(2000)]
+    parts = [texts[i : i + 25] for i in range(0, len(texts), 25)]
+    with ThreadPoolExecutor(4) as threads:
+        for part, found in zip(parts, threads.map(tokenizer, parts), strict=True):
+            assert_same(found, hf(part), part)
+
+
+def test_the_memory_keeps_nothing_of_the_callers_texts(hf):
+    """Python would keep the UTF-8 of a str beside it for as long as it lives."""
+    text = "naïve café " * 1000
+    size = sys.getsizeof(text)
+    WordMemory(hf, hf)([text])
+    assert sys.getsizeof(text) == size
+
+
+def test_no_texts_and_texts_without_words(fast, hf):
+    for texts in ([], [""], ["", " ", "\x00"]):
+        assert_same(fast(texts), hf(texts), texts)
+
+
+def test_the_table_of_words_takes_nothing_but_text(hf):
+    with pytest.raises(TypeError, match="str"):
+        WordMemory(hf, hf)([b"bytes"])
 
 
 def test_half_a_surrogate_pair_is_named(fast):

@@ -4,27 +4,11 @@
 #include <numeric>
 #include <string>
 
-#include "revector/errors.hpp"
+#include "core/checks.hpp"
 
 namespace revector {
-namespace {
-
-void require_offsets(const TokenBatch& batch) {
-  if (batch.offsets.empty()) throw InvalidArgument("offsets are empty, expected one more than there are texts");
-  if (batch.offsets.front() != 0 || batch.offsets.back() != static_cast<std::int64_t>(batch.ids.size()))
-    throw InvalidArgument("offsets run from " + std::to_string(batch.offsets.front()) + " to " +
-                          std::to_string(batch.offsets.back()) + ", expected 0 to the number of ids, " +
-                          std::to_string(batch.ids.size()));
-  const auto fall = std::adjacent_find(batch.offsets.begin(), batch.offsets.end(), std::greater<>());
-  if (fall != batch.offsets.end())
-    throw InvalidArgument("offsets fall at text " + std::to_string(fall - batch.offsets.begin()) +
-                          ", expected ascending ones");
-}
-
-}  // namespace
-
 void TokenBatch::require_valid(std::size_t vocabulary, std::size_t max_length) const {
-  require_offsets(*this);
+  require_offsets(offsets, ids.size());
   for (std::size_t i = 0; i < n_texts(); ++i) {
     if (max_length != 0 && length(i) > max_length)
       throw InvalidArgument("text " + std::to_string(i) + " has " + std::to_string(length(i)) +
