@@ -81,9 +81,11 @@ def truncated(tokens: Tokens, limit: int, tail: int) -> Tokens:
     lengths = tokens.lengths
     if not len(lengths) or lengths.max() <= limit:
         return tokens
-    position = np.arange(len(tokens.ids)) - np.repeat(tokens.offsets[:-1], lengths)
-    to_the_end = np.repeat(lengths, lengths) - position
-    return tokens.kept((position < limit - tail) | (to_the_end <= min(tail, limit)))
+    keep = np.ones(len(tokens.ids), np.bool_)
+    for text in np.flatnonzero(lengths > limit).tolist():
+        begin, end = tokens.offsets[text : text + 2].tolist()
+        keep[begin + max(limit - tail, 0) : end - min(tail, limit)] = False
+    return Tokens.of(tokens.ids[keep], np.minimum(lengths, limit))
 
 
 class Windows(NamedTuple):

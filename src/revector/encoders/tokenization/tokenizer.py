@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from revector.encoders.folders import read_config
 from revector.encoders.tokenization.hf import HfTokenizer
 from revector.encoders.tokenization.memo import WordMemory, is_word_local
@@ -96,17 +98,15 @@ class TextTokenizer:
 
 
 def _count_cut(texts: Sequence[str], cut: Sequence[str], whole: Tokens, tokens: Tokens) -> int:
-    if cut is texts and tokens is whole:
-        return 0
     lost = whole.lengths > tokens.lengths
-    return int(sum(lost[i] or len(cut[i]) < len(text) for i, text in enumerate(texts)))
+    if cut is not texts:
+        lost |= np.array([len(left) < len(text) for left, text in zip(cut, texts, strict=True)], np.bool_)
+    return int(np.count_nonzero(lost))
 
 
 def _fastest(hf: HfTokenizer) -> Tokenizer:
     """Return the fastest way to the ids of `hf`; ``REVECTOR_TOKENIZER=hf`` in the environment keeps to `hf` itself."""
     if os.environ.get("REVECTOR_TOKENIZER") == "hf":
         return hf
-    tokie = tokie_if_identical(hf)
-    if tokie is not None and hf.kind == "bert":
-        return tokie  # on several threads, at the speed of the memory
-    return WordMemory(hf, tokie or hf) if is_word_local(hf) else tokie or hf
+    quick = tokie_if_identical(hf) or hf
+    return WordMemory(hf, quick) if is_word_local(hf) else quick
