@@ -52,6 +52,12 @@ Array<float> get_vectors(const HnswIndex& index, const Labels& labels) {
   return out;
 }
 
+void rotate(HnswIndex& index, const Array<float>& rotation) {
+  const auto w = view(rotation, "rotation");
+  const py::gil_scoped_release nogil;
+  index.rotate(w);
+}
+
 Labels live_labels(const HnswIndex& index) {
   std::vector<std::int64_t> labels;
   {
@@ -78,6 +84,7 @@ void register_hnsw(py::module_& m) {
       .def("add", &add, py::arg("vectors").noconvert(), py::arg("labels").noconvert())
       .def("mark", &mark, py::arg("labels").noconvert(), py::arg("deleted"))
       .def("search", &search, py::arg("queries").noconvert(), py::arg("k"), py::arg("ef"))
+      .def("rotate", &rotate, py::arg("rotation").noconvert())
       .def("get_vectors", &get_vectors, py::arg("labels").noconvert())
       .def("labels", &live_labels)
       .def("contains", &HnswIndex::contains, py::arg("label"), nogil)

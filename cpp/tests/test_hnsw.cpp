@@ -216,6 +216,25 @@ TEST(readers_and_a_writer_work_side_by_side) {
   CHECK(index.size() == 590);
 }
 
+TEST(a_rotation_leaves_results_as_they_are) {
+  Rows vectors(600, 8, 1), queries(20, 8, 2), turned(20, 8, 2);
+  HnswIndex index = index_of(vectors);
+  index.mark_deleted(std::vector<std::int64_t>{5});
+  std::vector<float> w(64), scores(200), turned_scores(200);
+  std::vector<std::int64_t> labels(200), turned_labels(200);
+  for (std::size_t i = 0; i < 8; ++i) w[i * 8 + (i + 3) % 8] = i % 2 == 0 ? 1.0F : -1.0F;  // exchanges and mirrors axes
+  for (std::size_t q = 0; q < 20; ++q)
+    for (std::size_t i = 0; i < 8; ++i) turned.row(q)[(i + 3) % 8] = queries.row(q)[i] * w[i * 8 + (i + 3) % 8];
+  index.search(queries.view(), 10, 50, {scores.data(), 20, 10}, {labels.data(), 20, 10});
+  index.rotate({w.data(), 8, 8});
+  index.search(turned.view(), 10, 50, {turned_scores.data(), 20, 10}, {turned_labels.data(), 20, 10});
+  CHECK(labels == turned_labels);
+  for (std::size_t i = 0; i < scores.size(); ++i) CHECK_NEAR(scores[i], turned_scores[i], 1e-6);
+  w[3] = .9F;
+  CHECK_THROWS(revector::InvalidArgument, index.rotate({w.data(), 8, 8}));
+  CHECK_THROWS(revector::ShapeError, index.rotate({w.data(), 8, 7}));
+}
+
 }  // namespace
 
 TEST_MAIN()

@@ -136,6 +136,29 @@ class HnswIndex:
             as_float32(queries, "queries"), _count(k, "k"), _DEFAULT_EF if ef is None else _count(ef, "ef")
         )
 
+    def rotate(self, rotation: Any) -> None:
+        """Rotate every vector in place: distances stay what they are, so the graph stays right and nothing is rebuilt.
+
+        Parameters
+        ----------
+        rotation : Procrustes or array_like of float, shape (dim, dim)
+            An orthogonal matrix W (``v W`` replaces ``v``), or a map that was fitted with ``center=False``: a centred
+            one moves the origin, and with it every cosine.
+
+        Raises
+        ------
+        InvalidArgumentError
+            The matrix is not orthogonal, or the map is centred. Nothing has changed then.
+        ShapeError
+            Another dimension.
+        """
+        if getattr(rotation, "center", False):
+            raise InvalidArgumentError(
+                "the map is centred, expected one that only rotates: a moved origin changes distances; fit "
+                "Procrustes(center=False), or map the vectors and build a new index"
+            )
+        self._index.rotate(as_float32(getattr(rotation, "rotation", rotation), "rotation"))
+
     def get_vectors(self, ids: Any) -> NDArray[np.float32]:
         """Copy vectors out, as they are stored (unit rows for "cosine").
 

@@ -223,3 +223,23 @@ def test_hnswlibs_files_give_hnswlibs_results(metric, m, tmp_path):
 
 def test_it_is_a_public_name():
     assert revector.HnswIndex is HnswIndex
+
+
+def test_a_rotation_needs_no_rebuild():
+    rng = np.random.default_rng(3)
+    vectors, queries = (
+        rng.standard_normal((2000, 24), dtype=np.float32),
+        rng.standard_normal((50, 24), dtype=np.float32),
+    )
+    rotation = np.linalg.qr(rng.standard_normal((24, 24)))[0].astype(np.float32)
+    index = HnswIndex(24)
+    index.add(vectors, np.arange(2000))
+    before = index.search(queries, 5)[1]
+    fitted = revector.Procrustes(center=False).fit(vectors, vectors @ rotation)
+    index.rotate(fitted)
+    found = index.search(queries @ rotation, 5)[1]
+    assert (found == before).mean() > 0.99  # rounding may swap what nearly ties
+    with pytest.raises(InvalidArgumentError, match="the map is centred"):
+        index.rotate(revector.Procrustes().fit(vectors, vectors))
+    with pytest.raises(InvalidArgumentError, match="not orthogonal"):
+        index.rotate(rotation * 1.1)

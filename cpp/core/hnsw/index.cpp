@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -9,6 +10,7 @@
 #include "core/hnsw/gate.hpp"
 #include "core/hnsw/graph.hpp"
 #include "core/hnsw/search.hpp"
+#include "core/packed_matrix.hpp"
 #include "core/thread_pool.hpp"
 #include "core/unit_rows.hpp"
 #include "kernels/dispatch.hpp"
@@ -25,6 +27,8 @@ constexpr std::size_t serial_nodes = 256;      // threads that start in an empty
 constexpr std::size_t insert_grain = 8;        // rows; one takes about 0.1 to 1 ms
 constexpr std::size_t search_grain = 4;        // queries; one takes about 0.1 ms
 constexpr std::size_t repairs_at_a_time = 64;  // see replace()
+constexpr std::size_t rotate_grain = 128;      // vectors; their old and new forms stay in the second cache
+constexpr float orthogonal_within = 1e-4F;
 
 void require_between(const char* name, std::size_t value, std::size_t least, std::size_t most) {
   if (value < least || value > most)
@@ -50,6 +54,20 @@ void require_rows(MatrixView<const float> x, std::size_t dim, Metric metric, con
     throw NumericalError(std::string(name) + ": the squared length of row " + std::to_string(i) +
                          " overflows float32; scale the vectors down, or use the metric cosine");
   }
+}
+
+/// @throws InvalidArgument unless W W^T is the identity
+void require_orthogonal(MatrixView<const float> w) {
+  const std::size_t n = w.rows();
+  std::vector<float> gram(n * n);
+  PackedMatrix::from_transposed(w).multiply(w, nullptr, {gram.data(), n, n});
+  for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t j = 0; j < n; ++j) {
+      const float error = std::abs(gram[i * n + j] - (i == j ? 1.0F : 0.0F));
+      if (!(error <= orthogonal_within))
+        throw InvalidArgument("rotation is not orthogonal: element " + std::to_string(i) + ", " + std::to_string(j) +
+                              " of W W^T is off by " + std::to_string(error) + ", expected at most 1e-4");
+    }
 }
 
 std::string described(std::int64_t label) { return "label " + std::to_string(label); }
@@ -212,6 +230,23 @@ void HnswIndex::search(MatrixView<const float> queries, std::size_t k, std::size
       }
       hnsw::search_one(graph, query, k, std::max(ef, k), *scratch, scores.row(i), labels.row(i));
     }
+  });
+}
+
+void HnswIndex::rotate(MatrixView<const float> rotation) {
+  Graph& graph = impl_->graph;
+  const std::size_t d = graph.dim();
+  require_shape(rotation, d, d, "rotation");
+  require_orthogonal(rotation);
+  const PackedMatrix packed = PackedMatrix::from_rows(rotation);
+  const auto lock = impl_->gate.write();
+  parallel_for(graph.size(), rotate_grain, [&](std::size_t begin, std::size_t end) {
+    const std::size_t n = end - begin;
+    std::vector<float> before(n * d), after(n * d);
+    for (std::size_t i = 0; i < n; ++i)
+      std::copy_n(graph.vector(static_cast<NodeId>(begin + i)), d, before.data() + i * d);
+    packed.multiply(MatrixView<const float>(before.data(), n, d), nullptr, MatrixView<float>(after.data(), n, d));
+    for (std::size_t i = 0; i < n; ++i) impl_->place(after.data() + i * d, static_cast<NodeId>(begin + i));
   });
 }
 

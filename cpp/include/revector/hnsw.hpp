@@ -73,6 +73,11 @@ class REVECTOR_API HnswIndex {
   void search(MatrixView<const float> queries, std::size_t k, std::size_t ef, MatrixView<float> scores,
               MatrixView<std::int64_t> labels) const;
 
+  /// Rotate every vector in place, v W, deleted ones too: distances stay what they are, and so the graph stays right.
+  /// @param rotation  [dim x dim] orthogonal: no element of W W^T - I above 1e-4
+  /// @throws ShapeError, InvalidArgument (not orthogonal); nothing has changed then. Cost: size * dim^2 FMA.
+  void rotate(MatrixView<const float> rotation);
+
   /// Copy out vectors, as they are stored (unit rows for cosine).
   /// @param out  [labels x dim] owned by the caller
   /// @throws ShapeError; InvalidArgument naming a label that is unknown or deleted
