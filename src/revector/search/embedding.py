@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector.encoders.base import TextEncoder
-from revector.mapping import Procrustes
+from revector.mapping import Procrustes, SpaceMap, load_map
 from revector.migration.encoders import EncoderSet
 from revector.migration.isolation import encode_checked
 from revector.spaces import EmbeddingSpace
@@ -99,16 +99,16 @@ class QueryEncoder:
         return self._encoders.require(generation, purpose="a query of this collection").encode(texts, kind="query")
 
     def _mapped(self, texts: Sequence[str], encoder: TextEncoder, wanted: EmbeddingSpace) -> Matrix | None:
-        """Map the queries of another model; ``None`` if there is no map yet."""
+        """Map the queries of another model; ``None`` if there is no map yet, or none that can be inverted."""
         there = self._store.load_map(encoder.space.fingerprint, wanted.fingerprint)
         if there is not None:
             return _restore(there).transform(encoder.encode(texts, kind="query"), space=encoder.space)
         back = self._store.load_map(wanted.fingerprint, encoder.space.fingerprint)
-        if back is not None:
-            return _restore(back).inverse_transform(encoder.encode(texts, kind="query"), space=encoder.space)
+        if back is not None and isinstance(rotation := _restore(back), Procrustes):
+            return rotation.inverse_transform(encoder.encode(texts, kind="query"), space=encoder.space)
         return None
 
 
 @lru_cache(maxsize=8)
-def _restore(blob: bytes) -> Procrustes:
-    return Procrustes.from_bytes(blob)
+def _restore(blob: bytes) -> SpaceMap:
+    return load_map(blob)
