@@ -1,4 +1,4 @@
-"""Maps between embedding spaces."""
+"""Maps between embedding spaces, and between the scores of two models."""
 
 from revector.mapping.base import SpaceMap, load_map
 from revector.mapping.local import LocalResidualMap, Neighbourhood
@@ -6,6 +6,7 @@ from revector.mapping.lowrank import LowRankMap
 from revector.mapping.mlp import ResidualMLP
 from revector.mapping.procrustes import Procrustes, ProcrustesDiagnostics
 from revector.mapping.ridge import RidgeMap
+from revector.mapping.thresholds import ScoreMap
 
 __all__ = [
     "LocalResidualMap",
@@ -15,6 +16,7 @@ __all__ = [
     "ProcrustesDiagnostics",
     "ResidualMLP",
     "RidgeMap",
+    "ScoreMap",
     "SpaceMap",
     "load_map",
 ]
