@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from revector import errors
 from revector._core import __version__
 from revector.index import HnswIndex
-from revector.mapping import Procrustes
+from revector.mapping import LocalResidualMap, LowRankMap, Procrustes, ResidualMLP, RidgeMap, ScoreMap, load_map
 from revector.similarity import ExactIndex, cosine_range, cosine_topk, normalize
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from revector.encoders.native import Encoder
     from revector.encoders.openai import OpenAIEncoder
     from revector.encoders.sentence_transformers import SentenceTransformersEncoder
+    from revector.evaluation.best_map import MapReport, fit_best
     from revector.evaluation.verdict import Verdict
     from revector.migration.migration import Migration
     from revector.migration.strategies.background import Background
@@ -34,10 +35,12 @@ _LAZY = {
     "EmbeddingSpace": "revector.spaces",
     "Encoder": "revector.encoders.native",
     "Hit": "revector.collection",
+    "MapReport": "revector.evaluation.best_map",
     "Migration": "revector.migration.migration",
     "OpenAIEncoder": "revector.encoders.openai",
     "SentenceTransformersEncoder": "revector.encoders.sentence_transformers",
     "Verdict": "revector.evaluation.verdict",
+    "fit_best": "revector.evaluation.best_map",
     "import_model": "revector.encoders.importing.folder",
 }
 
@@ -50,16 +53,24 @@ __all__ = [
     "ExactIndex",
     "Hit",
     "HnswIndex",
+    "LocalResidualMap",
+    "LowRankMap",
+    "MapReport",
     "Migration",
     "OpenAIEncoder",
     "Procrustes",
+    "ResidualMLP",
+    "RidgeMap",
+    "ScoreMap",
     "SentenceTransformersEncoder",
     "Verdict",
     "__version__",
     "cosine_range",
     "cosine_topk",
     "errors",
+    "fit_best",
     "import_model",
+    "load_map",
     "normalize",
 ]
 

@@ -17,7 +17,7 @@ from revector.mapping.ridge import RidgeMap
 from revector.similarity import cosine_topk, normalize
 from revector.spaces import EmbeddingSpace
 
-NEIGHBOURS = (8, 32)
+NEIGHBOURS = (8, 16, 32)
 TEMPERATURES = (0.05, 0.1, 0.15)
 SHARES = (0.5, 0.75, 1.0, 1.25)
 """What is tried for a parameter that is not given."""
