@@ -1,0 +1,54 @@
+"""Judged collections as rows of a model, embedded once and kept in ``~/.cache/revector-embeddings``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from revector import Encoder
+from revector.demo.corpus import Corpus
+from revector.encoders.base import Kind
+
+__all__ = ["Embedded", "embed"]
+
+CACHE = Path("~/.cache/revector-embeddings").expanduser()
+
+Rows = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Rows of a collection in one space, in the order of its documents and queries.
+
+    Parameters
+    ----------
+    documents : ndarray of float32, shape (n_documents, d)
+    queries : ndarray of float32, shape (n_queries, d)
+    """
+
+    documents: Rows
+    queries: Rows
+
+
+def embed(folder: Path, corpus: Corpus) -> Embedded:
+    """Embed a collection with the model of a folder, or read what an earlier run has kept.
+
+    The key is the names of model and collection, the precision and the revision of the model's files.
+    """
+    encoder = Encoder.from_pretrained(folder)
+    key = f"{folder.name}-{corpus.name}-{encoder.precision}-{encoder.space.fingerprint[:8]}"
+    documents = _kept(CACHE / f"{key}-documents.npy", encoder, list(corpus.documents.values()), "document")
+    return Embedded(documents, _kept(CACHE / f"{key}-queries.npy", encoder, list(corpus.queries.values()), "query"))
+
+
+def _kept(path: Path, encoder: Encoder, texts: Sequence[str], kind: Kind) -> Rows:
+    if path.exists() and len(rows := np.load(path)) == len(texts):
+        return rows
+    rows = encoder.encode(texts, kind=kind)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, rows)
+    return rows
