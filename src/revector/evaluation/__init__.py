@@ -1,1 +1,5 @@
-"""Deciding whether a new model is worth it, and proving that a migration did what it promised."""
+"""Deciding whether a new model is worth it, proving what a migration did, and telling what has become of vectors."""
+
+from revector.evaluation.mixture import Mixture, detect_mixture
+
+__all__ = ["Mixture", "detect_mixture"]
