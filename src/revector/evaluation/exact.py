@@ -80,3 +80,26 @@ def _dot_topk(queries: Matrix, documents: Matrix, k: int) -> tuple[Matrix, Keys]
     scores = queries @ documents.T
     order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     return np.take_along_axis(scores, order, axis=1), order
+
+
+def nearest_others(rows: Matrix, of: Keys, k: int) -> Keys:
+    """Return the rows nearest to some of them by cosine, without themselves.
+
+    Parameters
+    ----------
+    rows : ndarray of float32, shape (n, d)
+    of : ndarray of int64, shape (q,)
+        Whose neighbours are asked for.
+    k : int
+        How many; below n.
+
+    Returns
+    -------
+    ndarray of int64, shape (q, k)
+        Row numbers, nearest first.
+    """
+    _, found = cosine_topk(rows[of], rows, k + 1)
+    own = found == of[:, None]
+    own[~own.any(axis=1), -1] = True  # a row with many equals may not find itself
+    others: Keys = found[~own].reshape(len(of), k)
+    return others

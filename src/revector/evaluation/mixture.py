@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from revector._arrays import as_float32
 from revector.errors import ShapeError
+from revector.evaluation.exact import nearest_others
 from revector.similarity import cosine_topk, normalize
 
 THRESHOLD = 1 / 3
@@ -112,7 +113,7 @@ def detect_mixture(vectors: Any, *, seed: int = 0) -> Mixture:
     Costs n² d for the neighbours and n d² for the covariances: seconds for 20,000 rows of 384.
     """
     rows = _centred(as_float32(vectors, "vectors"))
-    near = _neighbours(rows)
+    near = nearest_others(rows, np.arange(len(rows)), _NEIGHBOURS)
     group = _groups(rows, np.random.default_rng(seed))
     parts, tie = _join(_Ties.between(group, near, rows - rows[near].mean(axis=1)))
     labels = _by_size(_vote(parts[group], near)) if parts.any() else np.zeros(len(rows), dtype=np.int64)
@@ -128,15 +129,6 @@ def _centred(vectors: Rows) -> Rows:
         raise ShapeError(f"got vectors of shape {vectors.shape}, expected at least {least}")
     unit = normalize(vectors)
     return normalize(unit - unit.mean(axis=0))
-
-
-def _neighbours(rows: Rows) -> Labels:
-    """Return the nearest rows of every row without itself, (n, neighbours)."""
-    _, found = cosine_topk(rows, rows, _NEIGHBOURS + 1)
-    own = found == np.arange(len(rows))[:, None]
-    own[~own.any(axis=1), -1] = True  # a row with many equals may not find itself
-    near: Labels = found[~own].reshape(len(rows), _NEIGHBOURS)
-    return near
 
 
 def _groups(rows: Rows, rng: np.random.Generator) -> Labels:
