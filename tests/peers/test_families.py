@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 from revector import CrossEncoder, Encoder, _core
 
@@ -22,14 +25,44 @@ peer = pytest.importorskip("sentence_transformers")
 from families import FAMILIES, WORDS, make_model  # noqa: E402
 from sentence_transformers.sentence_transformer import modules as parts  # noqa: E402
 
+GOLDEN = Path(__file__).parents[1] / "golden"
+HOSTILE = 32  # texts of the golden file before its prose
 MODELS = Path(os.environ.get("REVECTOR_MODELS", "~/.cache/revector-models")).expanduser()
-LENGTHS = (0, 1, 2, 17, 509, 510, 511, 512, 10_000)  # words; two special tokens come on top
+LENGTHS = (0, 1, 2, 17, 509, 510, 511, 512, 10_000)  # words or tokens; two special tokens come on top
 
 
 def texts_of(lengths: tuple[int, ...], seed: int = 0) -> list[str]:
     rng = np.random.default_rng(seed)
     texts = [" ".join(rng.choice(WORDS, n)) for n in lengths]
     return [*texts, "ba <pad> be", "  bi  unheard-of bo  "]
+
+
+def golden_documents() -> list[str]:
+    """Return documentation, for trained models are made for language."""
+    with np.load(GOLDEN / "encoder.npz") as stored:
+        texts: list[str] = json.loads(stored["texts"].tobytes())
+    return texts[HOSTILE:]
+
+
+def prose_of(folder: Path, lengths: tuple[int, ...]) -> list[str]:
+    """Return passages of so many tokens each."""
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    documents, passages = golden_documents(), []
+    for n in lengths:
+        text = " ".join(documents)
+        offsets = tokenizer.encode(text, add_special_tokens=False).offsets
+        passages.append(text[: offsets[n - 1][1]] if n else "")
+        documents = documents[80:] + documents[:80]  # so that what models take of the passages has nothing in common
+    assert [len(tokenizer.encode(text, add_special_tokens=False)) for text in passages] == list(lengths)
+    return passages
+
+
+def real_model(name: str) -> Path:
+    if not (MODELS / name / ".complete").exists():
+        pytest.skip(f"{MODELS / name} is not there")
+    return MODELS / name
 
 
 def reference(folder: Path) -> peer.SentenceTransformer:
@@ -51,9 +84,7 @@ def test_every_family_equals_sentence_transformers(family: str, tmp_path: Path) 
 
 @pytest.mark.parametrize("name", ["minilm", "bge", "mpnet"])
 def test_real_models_equal_sentence_transformers(name: str) -> None:
-    if not (MODELS / name / ".complete").exists():
-        pytest.skip(f"{MODELS / name} is not there")
-    assert_equal(MODELS / name, texts_of(LENGTHS))
+    assert_equal(real_model(name), texts_of(LENGTHS))
 
 
 @pytest.mark.parametrize("weights", ["float16", "bfloat16"])
@@ -87,30 +118,41 @@ def test_dense_layers_equal_sentence_transformers(tmp_path: Path) -> None:
     assert_equal(tmp_path / "saved", texts_of((0, 1, 2, 40)))
 
 
-def assert_scores_equal(folder: Path, query: str, texts: list[str], tolerance: float) -> None:
+def assert_scores_equal(folder: Path, questions: Iterable[tuple[str, list[str]]], tolerance: float) -> None:
     ours = CrossEncoder.from_pretrained(folder)
     theirs = peer.CrossEncoder(str(folder), device="cpu", model_kwargs={"dtype": torch.float32})
-    pairs = [(query, text) for text in texts]
-    logits = theirs.predict(pairs, activation_fn=torch.nn.Identity(), batch_size=4)
-    found = ours.score(query, texts, activation="none")
-    print(f"{folder.name}: logits of spread {np.std(logits):.2g}, max abs {np.abs(found - logits).max():.2g}")
-    assert found.shape == logits.shape
-    np.testing.assert_allclose(found, logits, rtol=0, atol=tolerance)
-    np.testing.assert_allclose(ours.score(query, texts), theirs.predict(pairs, batch_size=4), rtol=0, atol=tolerance)
+    for query, texts in questions:
+        pairs = [(query, text) for text in texts]
+        logits = theirs.predict(pairs, activation_fn=torch.nn.Identity(), batch_size=4)
+        found = ours.score(query, texts, activation="none")
+        print(f"{folder.name}: logits of spread {np.std(logits):.2g}, max abs {np.abs(found - logits).max():.2g}")
+        assert found.shape == logits.shape
+        np.testing.assert_allclose(found, logits, rtol=0, atol=tolerance)
+        # What follows the logits knows nothing of lengths, so a few short texts do.
+        np.testing.assert_allclose(ours.score(query, texts[:2]), theirs.predict(pairs[:2]), rtol=0, atol=tolerance)
 
 
-@pytest.mark.parametrize("labels", [1, 3])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_cross_encoders_equal_sentence_transformers(family: str, labels: int, tmp_path: Path) -> None:
-    folder = make_model(family, tmp_path / family, head="ForSequenceClassification", num_labels=labels)
-    for query in ("", "ba be bi", " ".join(WORDS * 3)):
-        assert_scores_equal(folder, query, texts_of(LENGTHS), 1e-4)
+def test_cross_encoders_equal_sentence_transformers(family: str, tmp_path: Path) -> None:
+    folder = make_model(family, tmp_path / family, head="ForSequenceClassification", num_labels=1)
+    # Three or four tokens are special: beside a query of 3 words texts of 506 or 505 fit, beside one of 360 those of
+    # 149 or 148.
+    questions = [
+        ("", texts_of((0, 1, 17))),
+        ("ba be bi", texts_of((0, 1, 2, 17, 505, 506, 507, 10_000))),
+        (" ".join(WORDS * 3), texts_of((0, 148, 149, 150, 512, 10_000))),
+    ]
+    assert_scores_equal(folder, questions, 1e-4)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_cross_encoders_of_several_labels_equal_sentence_transformers(family: str, tmp_path: Path) -> None:
+    folder = make_model(family, tmp_path / family, head="ForSequenceClassification", num_labels=3)
+    assert_scores_equal(folder, [("ba be bi", texts_of((0, 1, 17, 100)))], 1e-4)
 
 
 def test_the_real_reranker_equals_sentence_transformers() -> None:
-    folder = MODELS / "reranker"
-    if not (folder / ".complete").exists():
-        pytest.skip(f"{folder} is not there")
+    folder = real_model("reranker")
     answers = [
         "Berlin has about 3.7 million inhabitants.",
         "Bread is made of flour.",
@@ -118,5 +160,8 @@ def test_the_real_reranker_equals_sentence_transformers() -> None:
         "  spaces  ",
         "à la carte 中文",
     ]
-    assert_scores_equal(folder, "How many people live in Berlin?", [*answers, *texts_of(LENGTHS)], 1e-3)
-    assert_scores_equal(folder, "word " * 700, [*answers, *texts_of(LENGTHS)], 1e-3)
+    questions = [
+        ("How many people live in Berlin?", [*answers, *texts_of(()), *prose_of(folder, (17, 502, 503, 10_000))]),
+        ("word " * 700, [*answers, *prose_of(folder, (300, 10_000))]),
+    ]
+    assert_scores_equal(folder, questions, 1e-3)
