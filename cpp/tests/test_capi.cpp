@@ -32,6 +32,28 @@ TEST(topk_checks_k) {
   CHECK(revector_cosine_topk(x.row(3), 1, x.values.data(), 5, 3, 6, &score, &index) == REVECTOR_INVALID_ARGUMENT);
 }
 
+TEST(documents_are_packed_once_and_searched) {
+  Rows x(300, 64, 1);
+  revector_exact_index* index = nullptr;
+  float scores[2];
+  int64_t found[2];
+  CHECK(revector_exact_index_build(x.values.data(), 300, 64, nullptr) == REVECTOR_INVALID_ARGUMENT);
+  CHECK(revector_exact_index_build(x.values.data(), 300, 64, &index) == REVECTOR_OK);
+  CHECK(revector_exact_index_search(index, x.row(7), 1, 2, nullptr, scores, found) == REVECTOR_OK);
+  CHECK(found[0] == 7);
+  CHECK_NEAR(scores[0], 1, 1e-6);
+  uint8_t allowed[300] = {};
+  allowed[9] = allowed[200] = 1;
+  CHECK(revector_exact_index_search(index, x.row(7), 1, 2, allowed, scores, found) == REVECTOR_OK);
+  CHECK(found[0] + found[1] == 209);
+  CHECK(revector_exact_index_search(index, x.row(7), 1, 3, allowed, scores, found) == REVECTOR_INVALID_ARGUMENT);
+  CHECK(revector_exact_index_search(nullptr, x.row(7), 1, 2, nullptr, scores, found) == REVECTOR_INVALID_ARGUMENT);
+  x.row(7)[0] = std::numeric_limits<float>::quiet_NaN();
+  CHECK(revector_exact_index_search(index, x.row(7), 1, 2, nullptr, scores, found) == REVECTOR_NUMERICAL_ERROR);
+  revector_exact_index_free(index);
+  revector_exact_index_free(nullptr);
+}
+
 TEST(a_map_is_fitted_described_and_applied) {
   Rows x(100, 4, 1);
   revector_accumulator* pairs = nullptr;
