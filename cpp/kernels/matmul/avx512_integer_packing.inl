@@ -1,5 +1,5 @@
-// Packing of documents and weights into integer panels by whole registers; after int8_format.inl and avx512_packing.inl.
-// The bytes are those of Panels, which the tests compare.
+// Packing of documents and weights into integer panels by whole registers; after int8_format.inl and
+// avx512_packing.inl. The bytes are those of Panels, which the tests compare.
 #include <cstddef>
 #include <cstdint>
 
@@ -13,7 +13,8 @@ struct IntegerPacking {
   static __m512i along_k(const float* row, std::size_t count, Vec factor) {
     alignas(64) std::int8_t bytes[4 * lanes];
     for (std::size_t v = 0; v < 4; ++v) {
-      const std::size_t first = v * lanes, left = count > first ? LanePacking<Format>::at_most(count - first, lanes) : 0;
+      const std::size_t first = v * lanes,
+                        left = count > first ? LanePacking<Format>::at_most(count - first, lanes) : 0;
       const Vec whole = round(Vec::load_first(row + (left > 0 ? first : 0), left) * factor);
       _mm_store_si128(reinterpret_cast<__m128i*>(bytes + first), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(whole.lanes)));
     }
