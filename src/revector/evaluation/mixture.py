@@ -115,7 +115,7 @@ def detect_mixture(vectors: Any, *, seed: int = 0) -> Mixture:
     rows = _centred(as_float32(vectors, "vectors"))
     near = nearest_others(rows, np.arange(len(rows)), _NEIGHBOURS)
     group = _groups(rows, np.random.default_rng(seed))
-    parts, tie = _join(_Ties.between(group, near, rows - rows[near].mean(axis=1)))
+    parts, tie = _join(_Ties.between(group, near, _residuals(rows, near)))
     labels = _by_size(_vote(parts[group], near)) if parts.any() else np.zeros(len(rows), dtype=np.int64)
     shares = tuple((np.bincount(labels) / len(labels)).tolist())
     return Mixture(len(shares) > 1, labels, shares, tie)
@@ -129,6 +129,14 @@ def _centred(vectors: Rows) -> Rows:
         raise ShapeError(f"got vectors of shape {vectors.shape}, expected at least {least}")
     unit = normalize(vectors)
     return normalize(unit - unit.mean(axis=0))
+
+
+def _residuals(rows: Rows, near: Labels) -> Rows:
+    """Return what is left of each row without its neighbours' mean; one neighbour at a time, for the memory of one."""
+    total = np.zeros_like(rows)
+    for nth in near.T:
+        total += rows[nth]
+    return rows - total / np.float32(near.shape[1])
 
 
 def _groups(rows: Rows, rng: np.random.Generator) -> Labels:
