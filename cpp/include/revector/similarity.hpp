@@ -29,7 +29,7 @@ struct TopKOptions {
   /// float32: exact. bfloat16, int8: the scores that products of that format give, without a second look.
   Precision precision = Precision::float32;
   /// A byte for each document, 0 leaves it out; empty: all are searched.
-  std::span<const std::uint8_t> allowed = {};
+  std::span<const std::uint8_t> allowed;
   /// cuda computes in float32 on the GPU: unit rows are made here, products and selection there; without `allowed`.
   Device device = Device::cpu;
 };
