@@ -1,5 +1,7 @@
 """What every map between spaces promises, whatever its kind; and what is the kind's own."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -274,3 +276,17 @@ def test_a_damaged_map_is_refused(unfitted, damage):
     x, y = affine_pairs()
     with pytest.raises(InvalidArgumentError, match="not a map"):
         load_map(damage(unfitted.fit(x, y).to_bytes()))
+
+
+def test_a_stream_takes_no_more_memory_however_long_it_is():
+    def peak(blocks):
+        fitted = RidgeMap()
+        tracemalloc.start()
+        for block in range(blocks):
+            fitted.partial_fit(*affine_pairs(2000, noise=0.1, seed=block))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    peak(2)
+    assert peak(40) < 1.2 * peak(4)
