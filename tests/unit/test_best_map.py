@@ -69,7 +69,7 @@ def test_real_queries_and_judgements_are_the_ground_truth_if_given():
     _, own = fit_best(x, y, queries=queries)
     _, judged = fit_best(x, y, queries=queries, judgements=judgements)
     assert own.ground_truth == "the new model's own top 10"
-    assert judged.ground_truth == "judgements (nDCG@10)"
+    assert judged.ground_truth == "the judged quality (nDCG@10)"
     assert own.n_queries == judged.n_queries == 100
     assert 0.9 < judged.retention.value < 1.1
 
