@@ -27,8 +27,8 @@ from revector.evaluation.exact import nearest_others
 from revector.similarity import cosine_topk, normalize
 
 THRESHOLD = 1 / 3
-"""Parts with a weaker tie are two spaces. A frame and its random rotation tend to 0; in samples of 5,000 rows the tie of
-minilm and bge was up to 0.25, that of topics of one space 0.54 or more (`benchmarks/bench_mixture.py`)."""
+"""Parts with a weaker tie are two spaces. A frame and its random rotation tend to 0; in samples of 5,000 rows the tie
+of minilm and bge was up to 0.25, that of topics of one space 0.54 or more (`benchmarks/bench_mixture.py`)."""
 MIN_ROWS = 200
 MIN_DIMENSION = 8
 """In fewer there is no room for two frames."""
