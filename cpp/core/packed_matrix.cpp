@@ -1,8 +1,10 @@
 #include "core/packed_matrix.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <utility>
 
 #include "kernels/dispatch.hpp"
 #include "revector/errors.hpp"
@@ -29,25 +31,37 @@ Operand::Operand(Precision precision, std::size_t max_rows, std::size_t max_widt
   memory_.resize(rounded_up(max_rows, kernel.row_block) * kernel.row_bytes(max_width));
 }
 
-void Operand::reserve_rows(MatrixView<const float> x) {
+void Operand::reserve_rows(MatrixView<const float> x, Channels apart) {
   rows_ = x.rows();
+  channels_ = apart;
+  apart_.resize(rows_ * apart.size());
+  rest_.resize(apart.empty() ? 0 : x.cols());
   const bool in_place = precision_ == Precision::float32;
   data_ = in_place ? static_cast<const void*>(x.data()) : memory_.data();
   stride_ = in_place ? x.stride() * sizeof(float) : kernels::matmul(precision_).row_bytes(x.cols());
 }
 
-void Operand::convert_row(MatrixView<const float> x, std::size_t i) {
-  if (precision_ == Precision::float32) return;
-  kernels::matmul(precision_).convert(x.row(i), x.cols(), memory_.data() + i * stride_);
+/// Keep the channels that are set apart; the rest of the row.
+const float* Operand::set_apart(const float* row, std::size_t n, std::size_t i) {
+  std::copy(row, row + n, rest_.data());
+  float* kept = apart_.data() + i * channels_.size();
+  for (std::uint32_t channel : channels_) *kept++ = std::exchange(rest_[channel], 0.0F);
+  return rest_.data();
 }
 
-void Operand::assign(MatrixView<const float> x) {
-  reserve_rows(x);
+void Operand::convert_row(MatrixView<const float> x, std::size_t i) {
+  if (precision_ == Precision::float32) return;
+  const float* row = channels_.empty() ? x.row(i) : set_apart(x.row(i), x.cols(), i);
+  kernels::matmul(precision_).convert(row, x.cols(), memory_.data() + i * stride_);
+}
+
+void Operand::assign(MatrixView<const float> x, Channels apart) {
+  reserve_rows(x, apart);
   for (std::size_t i = 0; i < rows_; ++i) convert_row(x, i);
 }
 
-void Operand::assign(MatrixView<float> x, void (*function)(float* row, std::size_t n)) {
-  reserve_rows(x);
+void Operand::assign(MatrixView<float> x, void (*function)(float* row, std::size_t n), Channels apart) {
+  reserve_rows(x, apart);
   for (std::size_t i = 0; i < rows_; ++i) {
     function(x.row(i), x.cols());
     convert_row(x, i);
@@ -72,15 +86,17 @@ PackedMatrix PackedMatrix::from_transposed(MatrixView<const float> b, Precision 
   return packed;
 }
 
-void PackedMatrix::multiply(const Operand& a, const float* bias, MatrixView<float> c) const {
+void PackedMatrix::multiply(const Operand& a, const float* bias, MatrixView<float> c, const float* apart) const {
+  const MatrixView<const float> left = a.apart();
   kernels::matmul(precision_)
-      .multiply(a.data(), a.stride(), a.rows(), panels_.data(), rows_, cols_, bias, c.data(), c.stride());
+      .multiply(a.data(), a.stride(), a.rows(), panels_.data(), rows_, cols_, {bias, left.data(), apart, left.cols()},
+                c.data(), c.stride());
 }
 
 void PackedMatrix::multiply(MatrixView<const float> a, const float* bias, MatrixView<float> c) const {
   kernels::matmul(precision_)
-      .multiply(a.data(), a.stride() * sizeof(float), a.rows(), panels_.data(), rows_, cols_, bias, c.data(),
-                c.stride());
+      .multiply(a.data(), a.stride() * sizeof(float), a.rows(), panels_.data(), rows_, cols_,
+                {bias, nullptr, nullptr, 0}, c.data(), c.stride());
 }
 
 }  // namespace revector

@@ -3,12 +3,18 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
 
 #include "core/aligned.hpp"
 #include "revector/matrix.hpp"
 #include "revector/precision.hpp"
 
 namespace revector {
+
+/// Some of the k of a product.
+using Channels = std::span<const std::uint32_t>;
 
 /// Rows of A of C = A B, as the kernels of a precision read them. Holds the memory of one thread. In float32 rows are
 /// read where they are; in the other formats they are converted into this object's memory.
@@ -18,21 +24,27 @@ class Operand {
   Operand(Precision precision, std::size_t max_rows, std::size_t max_width);
 
   /// Be these rows. In float32 they must outlive the products.
-  void assign(MatrixView<const float> x);
+  /// @param apart  channels that are 0 in the rows of the product and kept in float32; see apart()
+  void assign(MatrixView<const float> x, Channels apart = {});
   /// Be these rows behind a function that works in place, row by row while each is in the first cache.
-  void assign(MatrixView<float> x, void (*function)(float* row, std::size_t n));
+  void assign(MatrixView<float> x, void (*function)(float* row, std::size_t n), Channels apart = {});
 
   const void* data() const { return data_; }
   std::size_t stride() const { return stride_; }  ///< in bytes
   std::size_t rows() const { return rows_; }
   Precision precision() const { return precision_; }
+  /// [rows x channels set apart]
+  MatrixView<const float> apart() const { return {apart_.data(), rows_, channels_.size()}; }
 
  private:
-  void reserve_rows(MatrixView<const float> x);
+  void reserve_rows(MatrixView<const float> x, Channels apart);
+  const float* set_apart(const float* row, std::size_t n, std::size_t i);
   void convert_row(MatrixView<const float> x, std::size_t i);
 
   Precision precision_;
   AlignedBytes memory_;  // empty in float32
+  Channels channels_;
+  std::vector<float> apart_, rest_;  // of all rows, and one row without it
   const void* data_ = nullptr;
   std::size_t rows_ = 0, stride_ = 0;
 };
@@ -48,7 +60,8 @@ class PackedMatrix {
   static PackedMatrix from_transposed(MatrixView<const float> b_transposed, Precision precision = Precision::float32);
 
   /// c[m x cols] = a[m x rows] B + bias (cols floats, or null). On the calling thread. Both sides are of one precision.
-  void multiply(const Operand& a, const float* bias, MatrixView<float> c) const;
+  /// @param apart  [channels x cols]: the rows of B for the channels that `a` sets apart, which are 0 in B
+  void multiply(const Operand& a, const float* bias, MatrixView<float> c, const float* apart = nullptr) const;
   /// The same for a B of float32, without an Operand.
   void multiply(MatrixView<const float> a, const float* bias, MatrixView<float> c) const;
 

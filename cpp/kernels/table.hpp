@@ -34,8 +34,16 @@ struct RowKernels {
   void (*widen_int8)(const std::int8_t* x, std::size_t n, float* out);
 };
 
+/// What a product adds to A B: a row, and a product of a few terms in float32.
+struct Addend {
+  const float* bias;   ///< [n]; null: none
+  const float* left;   ///< [m x terms]
+  const float* right;  ///< [terms x n]
+  std::size_t terms;   ///< 0: left and right are not read
+};
+
 /// C = A B in one number format. B is packed once, in panels of panel_width columns; rows of A are converted first.
-/// Sums, bias and C are float32.
+/// Sums, addend and C are float32.
 struct MatmulKernels {
   std::size_t panel_width;
   /// multiply() may read (and ignore) rows of A up to the next multiple of this; the caller's memory reaches that far.
@@ -50,11 +58,10 @@ struct MatmulKernels {
   void (*pack_transposed)(const float* b, std::size_t stride, std::size_t n, std::size_t k, void* packed);
   /// Pack B given as k rows of n elements.
   void (*pack)(const float* b, std::size_t stride, std::size_t k, std::size_t n, void* packed);
-  /// C[m x n] = A[m x k] B, plus bias[n] where bias is not null; a_stride in bytes. Every element is summed in the
-  /// order of k with one accumulator, whatever m and n are; so a product does not depend on the tile it falls in.
-  /// packed starts a cache line.
+  /// C[m x n] = A[m x k] B + addend; a_stride in bytes. Every element is summed in the order of k with one accumulator,
+  /// whatever m and n are; so a product does not depend on the tile it falls in. packed starts a cache line.
   void (*multiply)(const void* a, std::size_t a_stride, std::size_t m, const void* packed, std::size_t k, std::size_t n,
-                   const float* bias, float* c, std::size_t c_stride);
+                   const Addend& addend, float* c, std::size_t c_stride);
 };
 
 /// What a transformer needs between its products, row by row. A NaN in the input reaches the output.

@@ -88,7 +88,15 @@ std::vector<Tested> tested_products() {
 /// A and B of C = A B and everything that a format needs for them.
 struct Product {
   Product(const MatmulKernels& kernels, std::size_t m, std::size_t n, std::size_t k)
-      : kernels(kernels), m(m), n(n), k(k), a(random_row(m * k, 7)), b(random_row(k * n, 8)), bias(random_row(n, 9)) {}
+      : kernels(kernels),
+        m(m),
+        n(n),
+        k(k),
+        a(random_row(m * k, 7)),
+        b(random_row(k * n, 8)),
+        bias(random_row(n, 9)),
+        left(random_row(m * terms, 10)),
+        right(random_row(terms * n, 11)) {}
 
   void pack(bool transposed) {
     packed.assign(kernels.packed_bytes(k, n), 0xAB);
@@ -100,11 +108,13 @@ struct Product {
     rows.assign(blocks * kernels.row_block * kernels.row_bytes(k), 0xAB);
     for (std::size_t i = 0; i < m; ++i) kernels.convert(a.data() + i * k, k, rows.data() + i * kernels.row_bytes(k));
   }
+  revector::kernels::Addend addend() const { return {bias.data(), left.data(), right.data(), terms}; }
   float b_at(std::size_t l, std::size_t j, bool transposed) const { return b[transposed ? j * k + l : l * n + j]; }
 
+  static constexpr std::size_t terms = 3;
   const MatmulKernels& kernels;
   std::size_t m, n, k;
-  std::vector<float> a, b, bias;
+  std::vector<float> a, b, bias, left, right;
   AlignedBytes packed, rows;
 };
 
@@ -131,16 +141,21 @@ Rounding rounding_of(Precision precision, const Product& p, std::size_t i, std::
   return {0, 2 * a / 255 * .501, b / 127 * .501};
 }
 
-/// C = A B + bias through the packed kernels, with a guard column behind every row of C.
+/// C = A B + addend through the packed kernels, with a guard column behind every row of C.
 void check_product(const Tested& tested, std::size_t m, std::size_t n, std::size_t k, bool transposed) {
   Product p(tested.kernels, m, n, k);
   p.pack(transposed);
   std::vector<float> c(m * (n + 1), 42.0F);
-  p.kernels.multiply(p.rows.data(), p.kernels.row_bytes(k), m, p.packed.data(), k, n, p.bias.data(), c.data(), n + 1);
+  p.kernels.multiply(p.rows.data(), p.kernels.row_bytes(k), m, p.packed.data(), k, n, p.addend(), c.data(), n + 1);
   for (std::size_t i = 0; i < m; ++i) {
     for (std::size_t j = 0; j < n; ++j) {
       const Rounding rounding = rounding_of(tested.precision, p, i, j, transposed);
       double exact = p.bias[j], magnitude = std::abs(exact), bound = 0;
+      for (std::size_t t = 0; t < Product::terms; ++t) {
+        const double x = p.left[i * Product::terms + t], y = p.right[t * n + j];
+        exact += x * y;
+        magnitude += std::abs(x * y);
+      }
       for (std::size_t l = 0; l < k; ++l) {
         const double x = p.a[i * k + l], y = p.b_at(l, j, transposed);
         exact += x * y;
@@ -148,7 +163,8 @@ void check_product(const Tested& tested, std::size_t m, std::size_t n, std::size
         bound += product_bound(x, std::abs(x) * rounding.relative + rounding.a_step, y,
                                std::abs(y) * rounding.relative + rounding.b_step);
       }
-      CHECK_NEAR(c[i * (n + 1) + j], exact, bound + static_cast<double>(k + 4) * epsilon * (magnitude + bound));
+      CHECK_NEAR(c[i * (n + 1) + j], exact,
+                 bound + static_cast<double>(k + 4 + Product::terms) * epsilon * (magnitude + bound));
     }
     CHECK(c[i * (n + 1) + n] == 42.0F);
   }
@@ -174,9 +190,9 @@ TEST(a_product_does_not_depend_on_the_tile_it_falls_in) {
     p.pack(false);
     const std::size_t stride = kernels.row_bytes(k);
     std::vector<float> together(m * n), alone(n);
-    kernels.multiply(p.rows.data(), stride, m, p.packed.data(), k, n, nullptr, together.data(), n);
+    kernels.multiply(p.rows.data(), stride, m, p.packed.data(), k, n, {}, together.data(), n);
     for (std::size_t i = 0; i + kernels.row_block <= m; ++i) {
-      kernels.multiply(p.rows.data() + i * stride, stride, 1, p.packed.data(), k, n, nullptr, alone.data(), n);
+      kernels.multiply(p.rows.data() + i * stride, stride, 1, p.packed.data(), k, n, {}, alone.data(), n);
       CHECK(std::equal(alone.begin(), alone.end(), together.begin() + static_cast<std::ptrdiff_t>(i * n)));
     }
   }
@@ -191,7 +207,7 @@ void check_extremes(const MatmulKernels& kernels) {
     p.b.assign(k, 2);
     p.pack(true);
     float c = 0;
-    kernels.multiply(p.rows.data(), kernels.row_bytes(k), 1, p.packed.data(), k, 1, nullptr, &c, 1);
+    kernels.multiply(p.rows.data(), kernels.row_bytes(k), 1, p.packed.data(), k, 1, {}, &c, 1);
     CHECK_NEAR(c, sign * 6 * static_cast<float>(k), 6 * static_cast<double>(k) * 16 * epsilon);
   }
 }
@@ -210,7 +226,7 @@ TEST(a_nan_or_infinity_in_either_factor_reaches_the_product) {
         (in_a ? p.a[60] : p.b[5 * 50 + 20]) = bad;
         p.pack(true);
         std::vector<float> c(3 * 40);
-        kernels.multiply(p.rows.data(), kernels.row_bytes(50), 3, p.packed.data(), 50, 40, nullptr, c.data(), 40);
+        kernels.multiply(p.rows.data(), kernels.row_bytes(50), 3, p.packed.data(), 50, 40, {}, c.data(), 40);
         CHECK(!std::isfinite(c[40 + 5]));
         CHECK(std::isfinite(c[2 * 40 + 6]));
       }

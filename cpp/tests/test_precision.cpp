@@ -45,6 +45,21 @@ TEST(every_family_stays_close_to_float32) {
     }
 }
 
+/// As trained models have them: the norm behind the embeddings makes two channels fifty times as large as the others.
+Tensors tensors_with_outlier_channels(const ModelShape& shape) {
+  Tensors tensors = model_tensors("bert", shape);
+  std::vector<float>& gain = tensors.at("embeddings.LayerNorm.weight").values;
+  gain[3] *= 50;
+  gain[shape.hidden - 1] *= 50;
+  return tensors;
+}
+
+TEST(channels_far_beyond_the_others_do_not_coarsen_int8) {
+  Model model("bert", {60, 312, 1, 12, 200, 40, 2});
+  write_model(model.folder, model_config("bert", model.shape), tensors_with_outlier_channels(model.shape));
+  CHECK(smallest_cosine(model, Precision::int8) > .9995);
+}
+
 TEST(a_text_does_not_depend_on_its_batch) {
   const Model model("mpnet", {60, 312, 3, 12, 200, 40, 2});
   for (Precision precision : {Precision::bfloat16, Precision::int8}) {

@@ -42,14 +42,14 @@ void Attention::apply_head(MatrixView<const float> q, MatrixView<const float> k,
     const std::size_t end = std::min(begin + query_block, n), rows = end - begin;
     const MatrixView<float> scores(scores_.data(), rows, n);
     queries_.assign(q.slice(begin, end));
-    products_.multiply(queries_.data(), queries_.stride(), rows, keys_.data(), d, n, nullptr, scores.data(), n);
+    products_.multiply(queries_.data(), queries_.stride(), rows, keys_.data(), d, n, {}, scores.data(), n);
     for (std::size_t i = 0; i < rows; ++i) {
       if (bias.all != nullptr)  // the exponential scales what it is given, so the bias goes in enlarged
         table.rows.add_scaled(bias.all->row(bias.head, begin + i), 1.0F / scale, scores.row(i), n);
       sums_[i] = table.nn.exponentials(scores.row(i), n, scale);
     }
     weights_.assign(scores);
-    products_.multiply(weights_.data(), weights_.stride(), rows, values_.data(), n, d, nullptr, context.row(begin),
+    products_.multiply(weights_.data(), weights_.stride(), rows, values_.data(), n, d, {}, context.row(begin),
                        context.stride());
     for (std::size_t i = begin; i < end; ++i)
       table.rows.scale(context.row(i), 1.0F / sums_[i - begin], context.row(i), d);

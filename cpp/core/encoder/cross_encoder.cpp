@@ -51,11 +51,11 @@ std::size_t read_labels(const Fields& config, const Checkpoint& checkpoint, cons
 Head load_head(const Family& family, const Fields& config, const Checkpoint& checkpoint, std::size_t hidden) {
   const HeadNames& names = family.head;
   const Weights outer(checkpoint, "");
-  const Weights& inner =
-      names.dense_in_transformer ? transformer_weights(family, checkpoint, Precision::float32) : outer;
+  const Weights& inner = names.dense_in_transformer ? transformer_weights(family, checkpoint) : outer;
   const std::size_t labels = read_labels(config, checkpoint, names.out);
   const Activation activation = names.activation == std::string("relu") ? kernels::table().nn.relu : apply_tanh;
-  return {inner.linear({names.dense}, hidden, hidden), outer.linear({names.out}, labels, hidden), activation, labels};
+  return {Linear(inner.linear({names.dense}, hidden, hidden)), Linear(outer.linear({names.out}, labels, hidden)),
+          activation, labels};
 }
 
 /// A cross-encoder may have a modules.json that lists its transformer and nothing else.
@@ -82,7 +82,7 @@ CrossEncoder CrossEncoder::load(const std::string& folder, Precision precision) 
   const KnownModel& model = known_model(config);
   require_classifier(config);
   const Checkpoint checkpoint(modules.transformer);
-  Transformer transformer(model.load(config, checkpoint, precision));
+  Transformer transformer(model.load(config, checkpoint), precision);
   Head head = load_head(model.family, config, checkpoint, transformer.sizes().hidden);
   const CrossEncoderInfo info{.family = model.model_type,
                               .transformer = modules.transformer,

@@ -32,11 +32,11 @@ Dense::Dense(const std::string& folder, std::size_t in) : in_(in) {
   activation_ = dense_activation(config, "activation_function");
   const Checkpoint checkpoint(folder);
   const Weights weights(checkpoint, "");
-  linear_ = weights.linear({"linear"}, out_, in_, config.flag_or("bias", true) ? Bias::present : Bias::absent);
+  linear_ = Linear(weights.linear({"linear"}, out_, in_, config.flag_or("bias", true) ? Bias::present : Bias::absent));
   residual_ = !config.flag_or("use_residual", false) ? Residual::none
               : in_ == out_                          ? Residual::identity
                                                      : Residual::projected;
-  if (residual_ == Residual::projected) projection_ = weights.linear({"residual"}, out_, in_, Bias::absent);
+  if (residual_ == Residual::projected) projection_ = Linear(weights.linear({"residual"}, out_, in_, Bias::absent));
   files_ = checkpoint.files();
   files_.push_back(config.where());
 }

@@ -44,7 +44,7 @@ class Pooled : public TextModel {
 std::unique_ptr<TextModel> load_pooled(const Fields& config, const Checkpoint& checkpoint, const Modules& modules,
                                        Precision precision) {
   const KnownModel& model = known_model(config);
-  return std::make_unique<Pooled>(model.model_type, Transformer(model.load(config, checkpoint, precision)), modules);
+  return std::make_unique<Pooled>(model.model_type, Transformer(model.load(config, checkpoint), precision), modules);
 }
 
 }  // namespace revector

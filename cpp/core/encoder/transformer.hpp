@@ -3,6 +3,7 @@
 /// with a residual and a layer norm behind it.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -24,8 +25,16 @@ struct TransformerSizes {
   std::size_t vocabulary, hidden, layers, heads, intermediate, positions;
 };
 
-struct TransformerLayer {
-  Linear qkv, attention_output, up, down;
+/// The products of a layer between states and weights.
+enum class Product : std::uint8_t { qkv, attention_output, up, down };
+constexpr std::size_t n_products = 4;
+
+/// For each product, the channels of its input that stay in float32.
+using ChannelsOfLayer = std::array<std::vector<std::uint32_t>, n_products>;
+
+/// A layer as a checkpoint has it.
+struct LayerWeights {
+  LinearWeights qkv, attention_output, up, down;
   LayerNorm attention_norm, output_norm;
 };
 
@@ -39,14 +48,13 @@ struct PositionRule {
 /// What a family makes of config.json and checkpoint; see families/.
 struct TransformerParts {
   TransformerSizes sizes;
-  Precision precision;  ///< of all products
   Activation activation;
   PositionRule position_rule;
   std::vector<float> words;      ///< [vocabulary x hidden]
   std::vector<float> positions;  ///< [positions x hidden]
   std::vector<float> types;      ///< [types x hidden]; empty: the family has none
   LayerNorm embedding_norm;
-  std::vector<TransformerLayer> layers;
+  std::vector<LayerWeights> layers;
   std::optional<RelativeBias> relative_bias;
 };
 
@@ -56,27 +64,39 @@ class Transformer {
   /// Receives the last states of one text, [tokens x hidden], valid during the call; called from several threads.
   using Consumer = std::function<void(std::size_t text, MatrixView<const float> states)>;
 
-  explicit Transformer(TransformerParts parts);
+  /// Sees the input of a product, [tokens x channels], before it is rounded; valid during the call.
+  using Observer = std::function<void(std::size_t layer, Product product, MatrixView<const float> x)>;
+
+  /// @param precision  of all products
+  Transformer(TransformerParts parts, Precision precision);
 
   const TransformerSizes& sizes() const { return parts_.sizes; }
-  Precision precision() const { return parts_.precision; }
+  Precision precision() const { return precision_; }
   /// Token types are below this; 1 for a family without types.
   std::size_t n_types() const;
   std::size_t max_length() const { return parts_.position_rule.max_length(parts_.sizes.positions); }
 
   /// Run all texts, on at most `threads` threads of the pool. The batch has been checked.
-  void run(const TokenBatch& batch, std::size_t threads, const Consumer& consume) const;
+  /// @param observe  called from several threads; empty: nobody
+  void run(const TokenBatch& batch, std::size_t threads, const Consumer& consume, const Observer& observe = {}) const;
 
  private:
   struct Workspace;
+  struct Layer {
+    Linear qkv, attention_output, up, down;
+    LayerNorm attention_norm, output_norm;
+  };
 
+  static Layer pack(LayerWeights weights, Precision precision, ChannelsOfLayer apart);
   void run_chunk(const TokenBatch& batch, const Chunk& chunk, Workspace& work, const Consumer& consume) const;
   void embed(const TokenBatch& batch, const Chunk& chunk, Workspace& work) const;
-  void attend(const TokenBatch& batch, const Chunk& chunk, const TransformerLayer& layer, Workspace& work) const;
-  void feed_forward(const TransformerLayer& layer, std::size_t n_tokens, Workspace& work) const;
+  void attend(const TokenBatch& batch, const Chunk& chunk, std::size_t layer, Workspace& work) const;
+  void feed_forward(std::size_t layer, std::size_t n_tokens, Workspace& work) const;
   void add_and_normalize(MatrixView<const float> change, const LayerNorm& norm, MatrixView<float> states) const;
 
-  TransformerParts parts_;
+  TransformerParts parts_;  // without the layers
+  Precision precision_;
+  std::vector<Layer> layers_;
 };
 
 }  // namespace revector

@@ -7,13 +7,14 @@ void append(std::vector<float>& to, const std::vector<float>& from) { to.insert(
 
 }  // namespace
 
-Linear Weights::linear(const std::vector<std::string>& names, std::size_t out, std::size_t in, Bias bias_is) const {
-  std::vector<float> weight, bias;
+LinearWeights Weights::linear(const std::vector<std::string>& names, std::size_t out, std::size_t in,
+                              Bias bias_is) const {
+  LinearWeights made{.in = in, .weight = {}, .bias = {}};
   for (const std::string& name : names) {
-    append(weight, matrix(name + ".weight", out, in));
-    if (bias_is == Bias::present) append(bias, checkpoint_.floats(prefix_ + name + ".bias", {out}));
+    append(made.weight, matrix(name + ".weight", out, in));
+    if (bias_is == Bias::present) append(made.bias, checkpoint_.floats(prefix_ + name + ".bias", {out}));
   }
-  return {PackedMatrix::from_transposed({weight.data(), names.size() * out, in}, precision_), std::move(bias)};
+  return made;
 }
 
 LayerNorm Weights::layer_norm(const std::string& name, std::size_t n, float epsilon) const {

@@ -75,24 +75,27 @@ inline void multiply_tiles(const char* a, std::size_t a_stride, const char* pane
   tiles_reach_memory();
 }
 
-/// c = the sums as floats, scaled as the format asks, plus bias.
+/// c = the sums as floats, scaled as the format asks, plus the addend.
 template <class Format>
 inline void finish_tiles(const char* sums, const char* a, std::size_t a_stride, std::size_t row_elements_bytes,
-                         const void* columns_known, const float* bias, float* c, std::size_t c_stride, std::size_t rows,
-                         std::size_t columns) {
+                         const void* columns_known, const TileAddend& addend, float* c, std::size_t c_stride,
+                         std::size_t rows, std::size_t columns) {
   for (std::size_t r = 0; r < rows; ++r)
     for (std::size_t first = 0; first < columns; first += Vec::width) {
       const std::size_t count = columns - first < Vec::width ? columns - first : Vec::width;
       const auto sum = Format::load_sums(sums + r * panel_row_bytes + first * 4);
-      const Vec value = Format::Columns::finish(sum, a + r * a_stride + row_elements_bytes, columns_known, first);
-      const Vec offset = bias ? Vec::load_first(bias + first, count) : Vec::zero();
-      (value + offset).store_first(c + r * c_stride + first, count);
+      Vec value = Format::Columns::finish(sum, a + r * a_stride + row_elements_bytes, columns_known, first);
+      if (addend.bias) value = value + Vec::load_first(addend.bias + first, count);
+      for (std::size_t t = 0; t < addend.terms; ++t)
+        value = fma(Vec::set(addend.left[r * addend.terms + t]),
+                    Vec::load_first(addend.right + t * addend.n + first, count), value);
+      value.store_first(c + r * c_stride + first, count);
     }
 }
 
 template <class Format>
 void multiply(const void* a, std::size_t a_stride, std::size_t m, const void* packed, std::size_t k, std::size_t n,
-              const float* bias, float* c, std::size_t c_stride) {
+              const Addend& addend, float* c, std::size_t c_stride) {
   const TileScope tiles;
   alignas(64) char sums[2 * rows_of_tile * panel_row_bytes];
   const auto* panel = static_cast<const char*>(packed);
@@ -106,7 +109,7 @@ void multiply(const void* a, std::size_t a_stride, std::size_t m, const void* pa
       else
         multiply_tiles<Format, false>(rows, a_stride, panel, elements_bytes / 64, sums);
       finish_tiles<Format>(sums, rows, a_stride, elements_bytes, panel + elements_bytes * panel_width,
-                           bias ? bias + j : nullptr, c + i * c_stride + j, c_stride, n_rows,
+                           {addend, i, j, n}, c + i * c_stride + j, c_stride, n_rows,
                            n - j < panel_width ? n - j : panel_width);
     }
 }

@@ -17,11 +17,27 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/table.hpp"
+
 namespace {
 
 constexpr std::size_t panel_width = tile_vectors * Vec::width;
 
 inline std::size_t rounded_up(std::size_t n, std::size_t unit) { return (n + unit - 1) / unit * unit; }
+
+using revector::kernels::Addend;
+
+/// What is added to one tile; n is the distance of the rows of `right`.
+struct TileAddend {
+  TileAddend(const Addend& of, std::size_t i, std::size_t j, std::size_t n)
+      : bias(of.bias ? of.bias + j : nullptr),
+        left(of.left + (of.terms > 0 ? i * of.terms : 0)),
+        right(of.right + (of.terms > 0 ? j : 0)),
+        terms(of.terms),
+        n(n) {}
+  const float *bias, *left, *right;
+  std::size_t terms, n;
+};
 
 template <class Format>
 struct Panels {
@@ -70,10 +86,10 @@ struct Panels {
           [&](std::size_t l, std::size_t column) { return b[l * stride + j + column]; }, packed);
   }
 
-  /// C[rows x panel_width] = A B + bias for one panel; `columns` of the panel are written.
+  /// C[rows x panel_width] = A B + addend for one panel; `columns` of the panel are written.
   template <std::size_t rows>
   static inline void tile(const char* a, std::size_t a_stride, const Element* panel, std::size_t padded,
-                          const float* bias, float* c, std::size_t c_stride, std::size_t columns) {
+                          const TileAddend& addend, float* c, std::size_t c_stride, std::size_t columns) {
     typename Format::Sum sums[rows][tile_vectors];
 #pragma GCC unroll 16
     for (std::size_t r = 0; r < rows; ++r)
@@ -91,45 +107,52 @@ struct Panels {
         for (std::size_t v = 0; v < tile_vectors; ++v) sums[r][v] = Format::multiply_add(left, right[v], sums[r][v]);
       }
     }
-#pragma GCC unroll 16
-    for (std::size_t r = 0; r < rows; ++r)
+    const char* row_tails = a + padded * sizeof(Element);
 #pragma GCC unroll 4
-      for (std::size_t v = 0; v < tile_vectors; ++v) {
-        const std::size_t first = v * Vec::width;
-        if (first >= columns) break;
-        const std::size_t count = columns - first < Vec::width ? columns - first : Vec::width;
-        const Vec offset = bias ? Vec::load_first(bias + first, count) : Vec::zero();
-        const void* row_tail = a + r * a_stride + padded * sizeof(Element);
-        const Vec value = Columns::finish(sums[r][v], row_tail, panel + padded * panel_width, first);
-        (value + offset).store_first(c + r * c_stride + first, count);
+    for (std::size_t v = 0; v < tile_vectors; ++v) {
+      const std::size_t first = v * Vec::width;
+      if (first >= columns) break;
+      const std::size_t count = columns - first < Vec::width ? columns - first : Vec::width;
+      const Vec bias = addend.bias ? Vec::load_first(addend.bias + first, count) : Vec::zero();
+      Vec values[rows];
+#pragma GCC unroll 16
+      for (std::size_t r = 0; r < rows; ++r)
+        values[r] = Columns::finish(sums[r][v], row_tails + r * a_stride, panel + padded * panel_width, first) + bias;
+      for (std::size_t t = 0; t < addend.terms; ++t) {
+        const Vec right = Vec::load_first(addend.right + t * addend.n + first, count);
+#pragma GCC unroll 16
+        for (std::size_t r = 0; r < rows; ++r)
+          values[r] = fma(Vec::set(addend.left[r * addend.terms + t]), right, values[r]);
       }
+#pragma GCC unroll 16
+      for (std::size_t r = 0; r < rows; ++r) values[r].store_first(c + r * c_stride + first, count);
+    }
   }
 
   /// The last rows of A, fewer than tile_rows.
   template <std::size_t rows>
   static inline void remaining_rows(std::size_t m, const char* a, std::size_t a_stride, const Element* panel,
-                                    std::size_t padded, const float* bias, float* c, std::size_t c_stride,
+                                    std::size_t padded, const TileAddend& addend, float* c, std::size_t c_stride,
                                     std::size_t columns) {
     if constexpr (rows > 0) {
-      if (m == rows) return tile<rows>(a, a_stride, panel, padded, bias, c, c_stride, columns);
-      remaining_rows<rows - 1>(m, a, a_stride, panel, padded, bias, c, c_stride, columns);
+      if (m == rows) return tile<rows>(a, a_stride, panel, padded, addend, c, c_stride, columns);
+      remaining_rows<rows - 1>(m, a, a_stride, panel, padded, addend, c, c_stride, columns);
     }
   }
 
   static void multiply(const void* a, std::size_t a_stride, std::size_t m, const void* packed, std::size_t k,
-                       std::size_t n, const float* bias, float* c, std::size_t c_stride) {
+                       std::size_t n, const Addend& addend, float* c, std::size_t c_stride) {
     const auto* rows = static_cast<const char*>(a);
     const auto* panel = static_cast<const char*>(packed);
     const std::size_t padded = rounded_up(k, Format::k_unit);
     for (std::size_t j = 0; j < n; j += panel_width, panel += panel_bytes(k)) {
       const std::size_t columns = n - j < panel_width ? n - j : panel_width;
-      const float* panel_bias = bias ? bias + j : nullptr;
       const auto* elements = reinterpret_cast<const Element*>(panel);
       std::size_t i = 0;
       for (; i + tile_rows <= m; i += tile_rows)
-        tile<tile_rows>(rows + i * a_stride, a_stride, elements, padded, panel_bias, c + i * c_stride + j, c_stride,
-                        columns);
-      remaining_rows<tile_rows - 1>(m - i, rows + i * a_stride, a_stride, elements, padded, panel_bias,
+        tile<tile_rows>(rows + i * a_stride, a_stride, elements, padded, {addend, i, j, n}, c + i * c_stride + j,
+                        c_stride, columns);
+      remaining_rows<tile_rows - 1>(m - i, rows + i * a_stride, a_stride, elements, padded, {addend, i, j, n},
                                     c + i * c_stride + j, c_stride, columns);
     }
   }

@@ -14,8 +14,8 @@ const Family& bert_family() {
   return family;
 }
 
-TransformerParts load_bert(const Fields& config, const Checkpoint& checkpoint, Precision precision) {
-  const Weights weights = transformer_weights(bert_family(), checkpoint, precision);
+TransformerParts load_bert(const Fields& config, const Checkpoint& checkpoint) {
+  const Weights weights = transformer_weights(bert_family(), checkpoint);
   TransformerParts parts = load_common(bert_family(), config, weights);
   parts.types = load_types(config, weights, parts.sizes.hidden);
   return parts;

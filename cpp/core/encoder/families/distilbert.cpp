@@ -13,8 +13,8 @@ const Family& distilbert_family() {
   return family;
 }
 
-TransformerParts load_distilbert(const Fields& config, const Checkpoint& checkpoint, Precision precision) {
-  return load_common(distilbert_family(), config, transformer_weights(distilbert_family(), checkpoint, precision));
+TransformerParts load_distilbert(const Fields& config, const Checkpoint& checkpoint) {
+  return load_common(distilbert_family(), config, transformer_weights(distilbert_family(), checkpoint));
 }
 
 }  // namespace revector

@@ -32,8 +32,7 @@ float read_epsilon(const Fields& config, const char* name) {
   return static_cast<float>(epsilon);
 }
 
-TransformerLayer load_layer(const LayerNames& names, const TransformerSizes& sizes, float epsilon,
-                            const Weights& weights) {
+LayerWeights load_layer(const LayerNames& names, const TransformerSizes& sizes, float epsilon, const Weights& weights) {
   const std::size_t hidden = sizes.hidden;
   return {weights.linear({names.query, names.key, names.value}, hidden, hidden),
           weights.linear({names.attention_output}, hidden, hidden),
@@ -45,18 +44,16 @@ TransformerLayer load_layer(const LayerNames& names, const TransformerSizes& siz
 
 }  // namespace
 
-Weights transformer_weights(const Family& family, const Checkpoint& checkpoint, Precision precision) {
+Weights transformer_weights(const Family& family, const Checkpoint& checkpoint) {
   const bool prefixed = checkpoint.contains(std::string(family.prefix) + "embeddings.word_embeddings.weight");
-  return {checkpoint, prefixed ? family.prefix : "", precision};
+  return {checkpoint, prefixed ? family.prefix : ""};
 }
 
 TransformerParts load_common(const Family& family, const Fields& config, const Weights& weights) {
   require_plain_encoder(config);
   TransformerParts parts;
   parts.sizes = read_sizes(config, family.config);
-  parts.precision = weights.precision();
   parts.activation = feed_forward_activation(config, family.config.activation);
-  if (parts.precision != Precision::float32) parts.activation = coarse(parts.activation);
   const std::size_t hidden = parts.sizes.hidden;
   const float epsilon = read_epsilon(config, family.config.epsilon);
   const Weights embeddings = weights.at("embeddings");

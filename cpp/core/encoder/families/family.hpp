@@ -36,7 +36,7 @@ struct Family {
 };
 
 /// The checkpoint from where the transformer's own tensors begin: behind the prefix, if it has one.
-Weights transformer_weights(const Family& family, const Checkpoint& checkpoint, Precision precision);
+Weights transformer_weights(const Family& family, const Checkpoint& checkpoint);
 
 /// Everything that families have in common: sizes, activation, words, positions, layers. Types, position rule and
 /// relative bias are left as they are in a BERT without types.
@@ -54,17 +54,17 @@ const Family& roberta_family();
 const Family& mpnet_family();
 const Family& distilbert_family();
 
-TransformerParts load_bert(const Fields& config, const Checkpoint& checkpoint, Precision precision);
+TransformerParts load_bert(const Fields& config, const Checkpoint& checkpoint);
 /// Also XLM-RoBERTa and CamemBERT, which differ in their tokenisers only.
-TransformerParts load_roberta(const Fields& config, const Checkpoint& checkpoint, Precision precision);
-TransformerParts load_mpnet(const Fields& config, const Checkpoint& checkpoint, Precision precision);
-TransformerParts load_distilbert(const Fields& config, const Checkpoint& checkpoint, Precision precision);
+TransformerParts load_roberta(const Fields& config, const Checkpoint& checkpoint);
+TransformerParts load_mpnet(const Fields& config, const Checkpoint& checkpoint);
+TransformerParts load_distilbert(const Fields& config, const Checkpoint& checkpoint);
 
 /// What is known by one model_type of config.json.
 struct KnownModel {
   const char* model_type;
   const Family& family;
-  TransformerParts (*load)(const Fields& config, const Checkpoint& checkpoint, Precision precision);
+  TransformerParts (*load)(const Fields& config, const Checkpoint& checkpoint);
 };
 
 /// The model that config.json names. @throws EncoderError if it is not supported

@@ -26,8 +26,8 @@ const Family& mpnet_family() {
   return family;
 }
 
-TransformerParts load_mpnet(const Fields& config, const Checkpoint& checkpoint, Precision precision) {
-  const Weights weights = transformer_weights(mpnet_family(), checkpoint, precision);
+TransformerParts load_mpnet(const Fields& config, const Checkpoint& checkpoint) {
+  const Weights weights = transformer_weights(mpnet_family(), checkpoint);
   TransformerParts parts = load_common(mpnet_family(), config, weights);
   parts.position_rule = {pad + 1, static_cast<std::int32_t>(pad)};
   require_positions(config, parts.position_rule, parts.sizes.positions);

@@ -24,8 +24,8 @@ const Family& roberta_family() {
   return family;
 }
 
-TransformerParts load_roberta(const Fields& config, const Checkpoint& checkpoint, Precision precision) {
-  const Weights weights = transformer_weights(roberta_family(), checkpoint, precision);
+TransformerParts load_roberta(const Fields& config, const Checkpoint& checkpoint) {
+  const Weights weights = transformer_weights(roberta_family(), checkpoint);
   TransformerParts parts = load_common(roberta_family(), config, weights);
   const std::size_t pad = pad_token(config, parts.sizes.vocabulary);
   parts.position_rule = {pad + 1, static_cast<std::int32_t>(pad)};
