@@ -214,7 +214,8 @@ def test_a_text_that_changes_back_while_it_is_encoded_is_not_embedded_again(empt
 
     encoder = Wrapped(change_twice)
     _run(world, generation, encoder)
-    assert encoder.calls == [["first"]]
+    # The worker reads ahead, so it may have seen the second text.
+    assert encoder.calls.count(["first"]) == 1
     world.assert_exact(generation, NEW)
 
 
