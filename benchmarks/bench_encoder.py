@@ -32,6 +32,12 @@ BOUNDS = {"fp32": 0.99999, "f32": 0.99999, "bf16": 0.995, "int8": 0.93, "fastemb
 PRECISIONS = {"float32": "fp32", "bfloat16": "bf16", "int8": "int8"}
 
 
+def texts_name() -> str:
+    """Return what the documents are called in titles."""
+    named = os.environ.get("REVECTOR_BENCH_TEXTS")
+    return f"texts of {Path(named).parent.name}/{Path(named).name}" if named else "documentation texts"
+
+
 def read_texts(report: Report) -> tuple[list[str], list[str]]:
     """Return documents and queries."""
     n = 24 if report.smoke else 300
@@ -64,7 +70,7 @@ def bench_transformer(report: Report, folder: Path, texts: list[str]) -> None:
         names += [name for name in ("sentence-transformers fp32",) if name in peers and name not in names]
         contestants = {OURS: lambda encoder=encoder: encoder.encode(texts)}
         contestants |= {name: lambda engine=peers[name]: engine(texts) for name in names}
-        title = f"{folder.name}, {precision}: {len(texts)} documentation texts"
+        title = f"{folder.name}, {precision}: {len(texts)} {texts_name()}"
         report.contest(title, contestants, work=float(len(texts)), unit="texts")
 
 
@@ -178,7 +184,7 @@ def bench_static(report: Report, folder: Path, tensor: str, texts: list[str]) ->
         error = float(np.abs(run() - expected).max())
         assert error <= 1e-5, f"{name} differs by {error:.2g}"
     name = "WordLlama 256" if tensor == "embedding.weight" else "model2vec, a BERT vocabulary x 256"
-    title = f"{name}, tokenised by {encoder.tokenizer}: {len(texts)} documentation texts"
+    title = f"{name}, tokenised by {encoder.tokenizer}: {len(texts)} {texts_name()}"
     report.contest(title, {OURS: lambda: encoder.encode(texts), **peers}, work=float(len(texts)), unit="texts")
 
 
