@@ -54,17 +54,21 @@ struct Transformer::Workspace {
 
 Transformer::Transformer(TransformerParts parts, Precision precision)
     : parts_(std::move(parts)), precision_(Precision::float32) {
-  std::vector<LayerWeights> weights = std::exchange(parts_.layers, {});
-  std::vector<ChannelsOfLayer> apart(weights.size());
+  std::vector<ChannelsOfLayer> apart;
   if (precision == Precision::int8) {
-    for (const LayerWeights& layer : weights) layers_.push_back(pack(layer, Precision::float32, {}));
+    pack_layers(Precision::float32, {});
     apart = outlier_channels(*this);
-    layers_.clear();
   }
   precision_ = precision;
   if (precision != Precision::float32) parts_.activation = coarse(parts_.activation);
-  for (std::size_t i = 0; i < weights.size(); ++i)  // a layer is dropped once it is packed
-    layers_.push_back(pack(std::exchange(weights[i], {}), precision, std::move(apart[i])));
+  pack_layers(precision, std::move(apart));
+  parts_.read_layer = nullptr;
+}
+
+void Transformer::pack_layers(Precision precision, std::vector<ChannelsOfLayer> apart) {
+  layers_.clear();
+  for (std::size_t i = 0; i < parts_.sizes.layers; ++i)
+    layers_.push_back(pack(parts_.read_layer(i), precision, apart.empty() ? ChannelsOfLayer() : std::move(apart[i])));
 }
 
 Transformer::Layer Transformer::pack(LayerWeights weights, Precision precision, ChannelsOfLayer apart) {

@@ -45,7 +45,8 @@ struct PositionRule {
   std::size_t max_length(std::size_t positions) const { return positions > first ? positions - first : 0; }
 };
 
-/// What a family makes of config.json and checkpoint; see families/.
+/// What a family makes of config.json and checkpoint; see families/. Layers are read when they are packed, one at a
+/// time, so that a model is never in memory twice; the checkpoint must live until then.
 struct TransformerParts {
   TransformerSizes sizes;
   Activation activation;
@@ -54,7 +55,7 @@ struct TransformerParts {
   std::vector<float> positions;  ///< [positions x hidden]
   std::vector<float> types;      ///< [types x hidden]; empty: the family has none
   LayerNorm embedding_norm;
-  std::vector<LayerWeights> layers;
+  std::function<LayerWeights(std::size_t layer)> read_layer;  ///< may be asked for a layer again
   std::optional<RelativeBias> relative_bias;
 };
 
@@ -67,7 +68,9 @@ class Transformer {
   /// Sees the input of a product, [tokens x channels], before it is rounded; valid during the call.
   using Observer = std::function<void(std::size_t layer, Product product, MatrixView<const float> x)>;
 
+  /// @param parts  its checkpoint is needed no longer once the transformer stands
   /// @param precision  of all products
+  /// @throws EncoderError naming a layer's tensor that is missing or of another shape
   Transformer(TransformerParts parts, Precision precision);
 
   const TransformerSizes& sizes() const { return parts_.sizes; }
@@ -88,13 +91,15 @@ class Transformer {
   };
 
   static Layer pack(LayerWeights weights, Precision precision, ChannelsOfLayer apart);
+  /// @param apart  for each layer; empty: nothing is set apart
+  void pack_layers(Precision precision, std::vector<ChannelsOfLayer> apart);
   void run_chunk(const TokenBatch& batch, const Chunk& chunk, Workspace& work, const Consumer& consume) const;
   void embed(const TokenBatch& batch, const Chunk& chunk, Workspace& work) const;
   void attend(const TokenBatch& batch, const Chunk& chunk, std::size_t layer, Workspace& work) const;
   void feed_forward(std::size_t layer, std::size_t n_tokens, Workspace& work) const;
   void add_and_normalize(MatrixView<const float> change, const LayerNorm& norm, MatrixView<float> states) const;
 
-  TransformerParts parts_;  // without the layers
+  TransformerParts parts_;  // without read_layer
   Precision precision_;
   std::vector<Layer> layers_;
 };

@@ -32,7 +32,7 @@ float read_epsilon(const Fields& config, const char* name) {
   return static_cast<float>(epsilon);
 }
 
-LayerWeights load_layer(const LayerNames& names, const TransformerSizes& sizes, float epsilon, const Weights& weights) {
+LayerWeights read_layer(const LayerNames& names, const TransformerSizes& sizes, float epsilon, const Weights& weights) {
   const std::size_t hidden = sizes.hidden;
   return {weights.linear({names.query, names.key, names.value}, hidden, hidden),
           weights.linear({names.attention_output}, hidden, hidden),
@@ -60,9 +60,9 @@ TransformerParts load_common(const Family& family, const Fields& config, const W
   parts.words = embeddings.matrix("word_embeddings.weight", parts.sizes.vocabulary, hidden);
   parts.positions = embeddings.matrix("position_embeddings.weight", parts.sizes.positions, hidden);
   parts.embedding_norm = embeddings.layer_norm("LayerNorm", hidden, epsilon);
-  for (std::size_t i = 0; i < parts.sizes.layers; ++i)
-    parts.layers.push_back(load_layer(family.layer, parts.sizes, epsilon,
-                                      weights.at(std::string(family.layers) + "." + std::to_string(i))));
+  parts.read_layer = [&family, sizes = parts.sizes, epsilon, weights](std::size_t i) {
+    return read_layer(family.layer, sizes, epsilon, weights.at(std::string(family.layers) + "." + std::to_string(i)));
+  };
   return parts;
 }
 
