@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <numeric>
 
@@ -118,6 +119,42 @@ TEST(rows_of_extreme_sizes_are_searched_exactly) {
   const Results expected = sorted_cosines(queries, documents, 600);
   check_same(topk(queries, documents.view(), 600), expected);
   check_same(topk_of_index(ExactIndex(documents.view()), queries, 600), expected);
+}
+
+TEST(the_bound_of_the_kth_largest_is_never_above_it) {
+  for (std::size_t k : {1, 7, 100}) {
+    Rows numbers(1, 2000, static_cast<unsigned>(k));
+    revector::KthLargest largest(k);
+    std::vector<float> sorted;
+    for (float number : numbers.values) {
+      largest.push(number);
+      sorted.insert(std::upper_bound(sorted.begin(), sorted.end(), number, std::greater<>()), number);
+      CHECK(largest.bound() <= (sorted.size() < k ? -std::numeric_limits<float>::infinity() : sorted[k - 1]));
+    }
+    largest.tighten();
+    CHECK(largest.bound() == sorted[k - 1]);
+  }
+  revector::KthLargest none(0);
+  none.push(1);
+  none.tighten();
+  CHECK(none.bound() == -std::numeric_limits<float>::infinity());
+}
+
+TEST(only_candidates_that_may_be_among_the_best_are_scored_exactly) {
+  revector::Candidates found(2);
+  for (int i = 0; i < 100; ++i) found.offer(static_cast<float>(i), 1.5F, i);
+  struct Counting {
+    float operator()(std::int64_t index) {
+      ++*scored;
+      return static_cast<float>(index) + .25F;
+    }
+    void expect(std::int64_t) const {}
+    int* scored;
+  };
+  int scored = 0;
+  found.decide(Counting{&scored});
+  CHECK(found.results().size() == 2 && found.results()[0].index == 99 && found.results()[1].score == 98.25F);
+  CHECK(scored == 3);  // 97 might have been 98.5, 96 at most 97.5
 }
 
 TEST(margins_hold_for_every_pair) {

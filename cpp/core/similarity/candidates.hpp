@@ -8,6 +8,7 @@
 #include <limits>
 #include <vector>
 
+#include "core/similarity/kth_largest.hpp"
 #include "core/topk.hpp"
 
 namespace revector {
@@ -20,7 +21,7 @@ class Candidates {
       : k_(k), floor_(floor), certain_(k) {}
 
   /// A document whose score can not reach this is ruled out.
-  float bar() const { return k_ == 0 ? floor_ : std::max(floor_, certain_.threshold()); }
+  float bar() const { return std::max(floor_, certain_.bound()); }
 
   /// A score that is known from elsewhere to be reached by k documents.
   void raise(float floor) { floor_ = std::max(floor_, floor); }
@@ -28,21 +29,29 @@ class Candidates {
   /// The score is right to within `margin`.
   void offer(float score, float margin, std::int64_t index) {
     if (score + margin < bar()) return;
-    if (k_ > 0) certain_.push({score - margin, index});
+    certain_.push(score - margin);
     possible_.push_back({score + margin, index});
   }
 
   /// Whether so many are undecided (copies of one document, say) that exact scores are the cheaper way on.
   bool crowded() const { return k_ > 0 && possible_.size() >= limit_; }
 
-  /// Replace bounds by exact scores: score(index) of each candidate, which score.expect(index) announced.
+  /// Replace bounds by exact scores: score(index) of a candidate, which score.expect(index) announced. The most
+  /// promising go first, so that most need no exact score: they can not reach the k best of those that have one.
   template <class Score>
   void decide(Score score) {
     constexpr std::size_t ahead = 4;
     drop_ruled_out();
+    if (k_ > 0) std::sort(possible_.begin(), possible_.end(), better);
+    TopK best(k_);
     for (std::size_t i = 0; i < possible_.size(); ++i) {
+      if (k_ > 0 && possible_[i].score < best.threshold()) {
+        possible_.resize(i);
+        break;
+      }
       if (i + ahead < possible_.size()) score.expect(possible_[i + ahead].index);
       possible_[i].score = score(possible_[i].index);
+      if (k_ > 0) best.push(possible_[i]);
     }
     settle();
   }
@@ -57,9 +66,7 @@ class Candidates {
   void merge(const Candidates& other) {
     for (const Scored& entry : other.possible_)
       if (entry.score >= bar()) possible_.push_back(entry);
-    if (k_ == 0) return;
-    TopK theirs = other.certain_;
-    for (const Scored& entry : theirs.take()) certain_.push(entry);
+    certain_.merge(other.certain_);
   }
 
   /// After decide() or accept(): the results, best first.
@@ -67,6 +74,7 @@ class Candidates {
 
  private:
   void drop_ruled_out() {
+    certain_.tighten();
     const float least = bar();
     std::erase_if(possible_, [least](const Scored& entry) { return entry.score < least; });
   }
@@ -75,16 +83,15 @@ class Candidates {
   void settle() {
     std::sort(possible_.begin(), possible_.end(), better);
     if (k_ > 0 && possible_.size() > k_) possible_.resize(k_);
-    certain_ = TopK(k_);
-    if (k_ > 0)
-      for (const Scored& entry : possible_) certain_.push(entry);
+    certain_ = KthLargest(k_);
+    for (const Scored& entry : possible_) certain_.push(entry.score);
     drop_ruled_out();
     limit_ = std::max(limit_, 2 * possible_.size());
   }
 
   std::size_t k_;
   float floor_;
-  TopK certain_;                  // lower bounds
+  KthLargest certain_;            // of lower bounds
   std::vector<Scored> possible_;  // upper bounds
   std::size_t limit_ = std::max<std::size_t>(4096, 16 * k_);
 };

@@ -15,7 +15,8 @@ namespace {
 
 constexpr std::size_t query_block = 128;          // with a block of documents: scores that stay in the second cache
 constexpr std::size_t query_chunk = 4096;         // bounds the candidates held at once
-constexpr std::size_t blocks_a_piece = 16;        // of documents, between two looks at what other threads have found
+constexpr std::size_t blocks_a_piece = 16;        // of documents, at most, between two looks at what others have found
+constexpr std::size_t pieces_a_thread = 4;        // at least, so that threads end together
 constexpr std::size_t least_int8_dimension = 64;  // below, int8's margin lets too many candidates pass
 
 /// Cosines in float64, rounded once: the same on every instruction set and for every order of the work.
@@ -151,7 +152,8 @@ class Chunk {
   /// Each thread takes documents; what it finds is merged under a lock, and raises the bar for all.
   void scan_by_documents(RowsView documents, std::size_t blocks, const Scan& scan) {
     std::mutex merging;
-    parallel_for(blocks, blocks_a_piece, [&](std::size_t begin, std::size_t end) {
+    const std::size_t piece = std::clamp<std::size_t>(blocks / (pieces_a_thread * num_threads()), 1, blocks_a_piece);
+    parallel_for(blocks, piece, [&](std::size_t begin, std::size_t end) {
       std::vector<Candidates> local(found_.size(), Candidates(request_.k, request_.floor));
       {
         const std::scoped_lock lock(merging);

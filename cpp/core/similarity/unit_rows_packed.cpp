@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "core/checks.hpp"
 #include "core/unit_rows.hpp"
@@ -10,8 +9,6 @@
 
 namespace revector {
 namespace {
-
-constexpr float epsilon = std::numeric_limits<float>::epsilon();
 
 /// The steps of the two sides are those of the products in int8; see kernels/matmul/int8_format.inl.
 float int8_step(const kernels::RowKernels& rows, const float* unit, std::size_t n, bool query) {
@@ -58,10 +55,6 @@ UnitBlock UnitBlock::pack(RowReader& documents, std::size_t dimension, std::size
   }
   block.panels = PackedMatrix::from_transposed({memory.data(), end - begin, dimension}, precision);
   return block;
-}
-
-float score_margin(float query_rounding, float document_rounding, std::size_t dimension) {
-  return query_rounding * (1 + document_rounding) + document_rounding + static_cast<float>(dimension + 64) * epsilon;
 }
 
 }  // namespace revector

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <limits>
 #include <vector>
 
 #include "core/packed_matrix.hpp"
@@ -48,6 +49,9 @@ struct UnitBlock {
 
 /// A bound on |computed - true| cosine for unit rows whose rounded forms lie this far off. By Cauchy-Schwarz,
 /// |u v - u' v'| <= ||u - u'|| ||v'|| + ||u|| ||v - v'||; the rest is float32's own rounding.
-float score_margin(float query_rounding, float document_rounding, std::size_t dimension);
+inline float score_margin(float query_rounding, float document_rounding, std::size_t dimension) {
+  return query_rounding * (1 + document_rounding) + document_rounding +
+         static_cast<float>(dimension + 64) * std::numeric_limits<float>::epsilon();
+}
 
 }  // namespace revector
