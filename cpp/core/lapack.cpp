@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "core/thread_pool.hpp"
 #include "revector/errors.hpp"
 
 #ifdef REVECTOR_HAVE_LAPACK
@@ -99,12 +100,16 @@ std::vector<double> product(Factor a, Factor b) {
   const std::size_t cols = b.transposed ? b.rows : b.cols;
   std::vector<double> c(rows * cols);
   // Row-major C = A B is column-major C^T = B^T A^T.
-  const int m = static_cast<int>(cols), n = static_cast<int>(rows), k = static_cast<int>(inner);
+  const int m = static_cast<int>(cols), k = static_cast<int>(inner);
   const int lda = static_cast<int>(a.cols), ldb = static_cast<int>(b.cols);
   const double one = 1, zero = 0;
-  REVECTOR_LAPACK(dgemm_)
-  (b.transposed ? "T" : "N", a.transposed ? "T" : "N", &m, &n, &k, &one, b.values.data(), &ldb, a.values.data(), &lda,
-   &zero, c.data(), &m, 1, 1);
+  parallel_for(rows, 64, [&](std::size_t begin, std::size_t end) {
+    const int n = static_cast<int>(end - begin);
+    const double* some = a.values.data() + begin * (a.transposed ? 1 : a.cols);
+    REVECTOR_LAPACK(dgemm_)
+    (b.transposed ? "T" : "N", a.transposed ? "T" : "N", &m, &n, &k, &one, b.values.data(), &ldb, some, &lda, &zero,
+     c.data() + begin * cols, &m, 1, 1);
+  });
   return c;
 }
 

@@ -1,6 +1,8 @@
 #include "core/procrustes/moments.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <optional>
 
 #include "core/packed_matrix.hpp"
 #include "core/thread_pool.hpp"
@@ -9,7 +11,8 @@
 namespace revector {
 namespace {
 
-constexpr std::size_t block_rows = 512;
+constexpr std::size_t block_rows = 512;    // summed in float32
+constexpr std::size_t blocks_at_once = 8;  // shifted and packed side by side, so that every thread has some
 
 std::vector<float> mean_of(MatrixView<const float> x) {
   std::vector<double> sum(x.cols());
@@ -20,50 +23,71 @@ std::vector<float> mean_of(MatrixView<const float> x) {
   return mean;
 }
 
-/// A block of rows minus a shift; its sums are added to those given.
-class ShiftedBlock {
- public:
-  ShiftedBlock(MatrixView<const float> x, const std::vector<float>& shift, std::vector<double>& sum, double& squares)
-      : values_(x.rows() * x.cols()), rows_(x.rows()), cols_(x.cols()) {
-    const kernels::RowKernels& kernels = kernels::table().rows;
-    std::vector<float> block_sum(cols_);
-    for (std::size_t i = 0; i < rows_; ++i) {
-      float* row = values_.data() + i * cols_;
-      std::copy_n(x.row(i), cols_, row);
-      kernels.add_scaled(shift.data(), -1, row, cols_);
-      kernels.add_scaled(row, 1, block_sum.data(), cols_);
-      squares += kernels.dot(row, row, cols_);
-    }
-    for (std::size_t j = 0; j < cols_; ++j) sum[j] += block_sum[j];
-  }
+/// By tiles that stay in the first cache on both sides.
+std::vector<float> transposed(MatrixView<const float> x) {
+  constexpr std::size_t tile = 16;
+  const std::size_t rows = x.rows(), cols = x.cols();
+  std::vector<float> out(rows * cols);
+  for (std::size_t i = 0; i < rows; i += tile)
+    for (std::size_t j = 0; j < cols; j += tile)
+      for (std::size_t l = j; l < std::min(j + tile, cols); ++l)
+        for (std::size_t k = i; k < std::min(i + tile, rows); ++k) out[l * rows + k] = x.row(k)[l];
+  return out;
+}
 
-  MatrixView<const float> view() const { return {values_.data(), rows_, cols_}; }
-
-  /// By tiles that stay in the first cache on both sides.
-  std::vector<float> transposed() const {
-    constexpr std::size_t tile = 16;
-    std::vector<float> out(values_.size());
-    for (std::size_t i = 0; i < rows_; i += tile)
-      for (std::size_t j = 0; j < cols_; j += tile)
-        for (std::size_t l = j; l < std::min(j + tile, cols_); ++l)
-          for (std::size_t k = i; k < std::min(i + tile, rows_); ++k) out[l * rows_ + k] = values_[k * cols_ + l];
-    return out;
-  }
-
- private:
-  std::vector<float> values_;
-  std::size_t rows_, cols_;
+/// How a block stands in products: as the left side, the right side, or both.
+struct Roles {
+  bool left, right;
 };
 
-/// total += left right, [left.rows x right.cols]
-void add_product(MatrixView<const float> left, MatrixView<const float> right, std::vector<double>& total) {
-  const PackedMatrix packed = PackedMatrix::from_rows(right);
-  parallel_for(left.rows(), 64, [&](std::size_t begin, std::size_t end) {
-    std::vector<float> product((end - begin) * right.cols());
-    packed.multiply(left.slice(begin, end), nullptr, {product.data(), end - begin, right.cols()});
-    double* target = total.data() + begin * right.cols();
-    for (std::size_t i = 0; i < product.size(); ++i) target[i] += product[i];
+/// A block of rows minus a shift, ready for products, and its sums.
+struct ShiftedBlock {
+  ShiftedBlock(MatrixView<const float> x, const std::vector<float>& shift, Roles roles)
+      : n_rows(x.rows()), sum(x.cols()) {
+    const kernels::RowKernels& kernels = kernels::table().rows;
+    const std::size_t d = x.cols();
+    std::vector<float> values(n_rows * d);
+    for (std::size_t i = 0; i < n_rows; ++i) {
+      float* row = values.data() + i * d;
+      std::copy_n(x.row(i), d, row);
+      kernels.add_scaled(shift.data(), -1, row, d);
+      kernels.add_scaled(row, 1, sum.data(), d);
+      squares += kernels.dot(row, row, d);
+    }
+    const MatrixView<const float> shifted(values.data(), n_rows, d);
+    if (roles.left) columns_of_rows = transposed(shifted);
+    if (roles.right) packed = PackedMatrix::from_rows(shifted);
+  }
+
+  MatrixView<const float> columns() const { return {columns_of_rows.data(), sum.size(), n_rows}; }
+
+  std::size_t n_rows;
+  std::vector<float> sum;
+  double squares = 0;
+  std::vector<float> columns_of_rows;
+  PackedMatrix packed;
+};
+
+using Blocks = std::vector<std::optional<ShiftedBlock>>;
+
+/// total += left right over all blocks, in their order.
+void add_products(const Blocks& left, const Blocks& right, std::vector<double>& total) {
+  const std::size_t cols = right.front()->packed.cols();
+  parallel_for(left.front()->sum.size(), 64, [&](std::size_t begin, std::size_t end) {
+    std::vector<float> product((end - begin) * cols);
+    double* target = total.data() + begin * cols;
+    for (std::size_t b = 0; b < left.size(); ++b) {
+      right[b]->packed.multiply(left[b]->columns().slice(begin, end), nullptr, {product.data(), end - begin, cols});
+      for (std::size_t i = 0; i < product.size(); ++i) target[i] += product[i];
+    }
   });
+}
+
+void add_sums(const Blocks& blocks, std::vector<double>& sum, double& squares) {
+  for (const std::optional<ShiftedBlock>& block : blocks) {
+    std::transform(sum.begin(), sum.end(), block->sum.begin(), sum.begin(), std::plus<>());
+    squares += block->squares;
+  }
 }
 
 /// Sums over shifted rows of one side, with the shift.
@@ -100,22 +124,32 @@ PairMoments::PairMoments(std::size_t d_x, std::size_t d_y)
     : shift_x_(d_x), shift_y_(d_y), sum_x_(d_x), sum_y_(d_y), cross_(d_x * d_y), gram_(d_x > d_y ? d_x * d_x : 0) {}
 
 void PairMoments::add(MatrixView<const float> x, MatrixView<const float> y) {
-  for (std::size_t begin = 0; begin < x.rows(); begin += block_rows) {
-    const std::size_t end = std::min(begin + block_rows, x.rows());
-    add_block(x.slice(begin, end), y.slice(begin, end));
+  if (n_ == 0 && x.rows() > 0) {
+    const std::size_t first = std::min(block_rows, x.rows());
+    shift_x_ = mean_of(x.slice(0, first));
+    shift_y_ = mean_of(y.slice(0, first));
+  }
+  constexpr std::size_t step = blocks_at_once * block_rows;
+  for (std::size_t begin = 0; begin < x.rows(); begin += step) {
+    const std::size_t end = std::min(begin + step, x.rows());
+    add_some(x.slice(begin, end), y.slice(begin, end));
   }
 }
 
-void PairMoments::add_block(MatrixView<const float> x, MatrixView<const float> y) {
-  if (n_ == 0) {
-    shift_x_ = mean_of(x);
-    shift_y_ = mean_of(y);
-  }
-  const ShiftedBlock left(x, shift_x_, sum_x_, squares_x_), right(y, shift_y_, sum_y_, squares_y_);
-  const std::vector<float> left_transposed = left.transposed();
-  const MatrixView<const float> left_columns(left_transposed.data(), x.cols(), x.rows());
-  add_product(left_columns, right.view(), cross_);
-  if (!gram_.empty()) add_product(left_columns, left.view(), gram_);
+void PairMoments::add_some(MatrixView<const float> x, MatrixView<const float> y) {
+  const std::size_t count = (x.rows() + block_rows - 1) / block_rows;
+  Blocks left(count), right(count);
+  parallel_for(2 * count, 1, [&](std::size_t i, std::size_t) {
+    const std::size_t begin = i / 2 * block_rows, end = std::min(begin + block_rows, x.rows());
+    if (i % 2 == 0)
+      left[i / 2].emplace(x.slice(begin, end), shift_x_, Roles{true, !gram_.empty()});
+    else
+      right[i / 2].emplace(y.slice(begin, end), shift_y_, Roles{false, true});
+  });
+  add_sums(left, sum_x_, squares_x_);
+  add_sums(right, sum_y_, squares_y_);
+  add_products(left, right, cross_);
+  if (!gram_.empty()) add_products(left, left, gram_);
   n_ += x.rows();
 }
 

@@ -35,7 +35,7 @@ class PairMoments {
   double squares_y(bool centered) const;
 
  private:
-  void add_block(MatrixView<const float> x, MatrixView<const float> y);
+  void add_some(MatrixView<const float> x, MatrixView<const float> y);
 
   std::uint64_t n_ = 0;
   std::vector<float> shift_x_, shift_y_;
