@@ -57,10 +57,17 @@ def bench_apply(report: Report, n: int, d: int) -> None:
         return mapped / np.linalg.norm(mapped, axis=1, keepdims=True)
 
     np.testing.assert_allclose(fitted.transform(old), apply_numpy(), atol=1e-5)
-    contestants = {OURS: lambda: fitted.transform(old), "numpy": apply_numpy}
+    np.testing.assert_allclose(fitted.transform(old, precision="bfloat16"), apply_numpy(), atol=4e-3)
+    contestants = {
+        OURS: lambda: fitted.transform(old),
+        "revector bfloat16": lambda: fitted.transform(old, precision="bfloat16"),
+        "numpy": apply_numpy,
+    }
     if torch := peer("torch"):
         x, rotation = torch.from_numpy(old), torch.from_numpy(w)
         contestants["torch float32"] = lambda: torch.nn.functional.normalize(x @ rotation)
+        x16, rotation16 = x.bfloat16(), rotation.bfloat16()
+        contestants["torch bfloat16, ready"] = lambda: torch.nn.functional.normalize(x16 @ rotation16)
     report.contest(f"apply to {n} x {d} and renormalise", contestants, work=2.0 * n * d * d, unit="FLOP")
 
 
@@ -68,7 +75,7 @@ def main() -> None:
     """Run all contests."""
     report = Report.from_arguments("procrustes", rounds=5)
     n = 2_000 if report.smoke else 20_000
-    for d in (64,) if report.smoke else (384, 768):
+    for d in (64,) if report.smoke else (384, 768, 1536):
         bench_fit(report, n, d)
     bench_apply(report, n if report.smoke else 100_000, 64 if report.smoke else 384)
     report.finish()

@@ -16,12 +16,15 @@ std::vector<float> as_vector(const Array<float>& array) {
   return out;
 }
 
-Array<float> transform(const ProcrustesMap& map, const Array<float>& x, bool renormalize, bool inverse) {
+Array<float> transform(const ProcrustesMap& map, const Array<float>& x, bool renormalize, bool inverse,
+                       const std::string& precision) {
+  const revector::Precision products = revector::precision_named(precision);
   const auto rows = view(x, "x");
   auto out = new_matrix<float>(rows.rows(), inverse ? map.d_old() : map.d_new());
   const auto mapped = mutable_view(out, "out");
   const py::gil_scoped_release nogil;
-  inverse ? map.inverse_transform(rows, mapped, renormalize) : map.transform(rows, mapped, renormalize);
+  inverse ? map.inverse_transform(rows, mapped, renormalize, products)
+          : map.transform(rows, mapped, renormalize, products);
   return out;
 }
 
@@ -61,7 +64,8 @@ void register_procrustes(py::module_& m) {
                                   diagnostics);
            }),
            py::arg("rotation"), py::arg("mean_old"), py::arg("mean_new"), py::arg("scale"), py::arg("diagnostics"))
-      .def("transform", &transform, py::arg("x").noconvert(), py::arg("renormalize"), py::arg("inverse"))
+      .def("transform", &transform, py::arg("x").noconvert(), py::arg("renormalize"), py::arg("inverse"),
+           py::arg("precision"))
       .def("parameters", &parameters)
       .def_property_readonly("diagnostics", &ProcrustesMap::diagnostics, py::return_value_policy::copy);
   py::class_<ProcrustesAccumulator>(m, "ProcrustesAccumulator")

@@ -8,6 +8,7 @@
 
 namespace {
 
+using revector::Precision;
 using revector::ProcrustesAccumulator;
 using revector::ProcrustesMap;
 
@@ -125,12 +126,33 @@ TEST(bad_pairs_are_refused_and_leave_the_sums_alone) {
   CHECK_THROWS(revector::InvalidArgument, ProcrustesAccumulator(0, 4));
 }
 
+TEST(bfloat16_products_move_unit_rows_by_little_and_int8_is_refused) {
+  Rows x(300, 16, 1);
+  Rows y = turned(x);
+  const ProcrustesMap map = fit(x, y, true, true);
+  Rows exact(300, 16, 2), near(300, 16, 3);
+  const auto check_near = [&] {
+    for (std::size_t i = 0; i < exact.n; ++i) {
+      CHECK(cosine(exact.row(i), near.row(i), 16) > .9999);
+      CHECK_NEAR(cosine(near.row(i), near.row(i), 16), 1, 1e-6);
+    }
+  };
+  map.transform(x.view(), exact.view());
+  map.transform(x.view(), near.view(), true, Precision::bfloat16);
+  check_near();
+  map.inverse_transform(y.view(), exact.view());
+  map.inverse_transform(y.view(), near.view(), true, Precision::bfloat16);
+  check_near();
+  CHECK_THROWS(revector::InvalidArgument, map.transform(x.view(), near.view(), true, Precision::int8));
+}
+
 TEST(transform_refuses_wrong_columns_and_nan) {
   Rows x(50, 4, 1), y(50, 4, 2), narrow(3, 3, 3), out(3, 4, 4), bad(3, 4, 5);
   const ProcrustesMap map = fit(x, y);
   CHECK_THROWS(revector::ShapeError, map.transform(narrow.view(), out.view()));
   bad.row(1)[2] = std::numeric_limits<float>::infinity();
   CHECK_THROWS(revector::NumericalError, map.transform(bad.view(), out.view()));
+  CHECK_THROWS(revector::NumericalError, map.transform(bad.view(), out.view(), true, Precision::bfloat16));
 }
 
 }  // namespace

@@ -52,6 +52,21 @@ def test_mapped_rows_have_unit_length(unfitted):
     np.testing.assert_allclose(np.linalg.norm(unfitted.fit(x, y).transform(x), axis=1), 1, atol=1e-6)
 
 
+def test_bfloat16_moves_unit_rows_by_little(unfitted):
+    x, y = affine_pairs(noise=0.1)
+    exact = unfitted.fit(x, y).transform(x)
+    near = unfitted.transform(x, precision="bfloat16")
+    np.testing.assert_allclose(near, exact, atol=0.01)
+    assert np.abs(near - exact).max() > 0
+
+
+@pytest.mark.parametrize("precision", ["int8", "float64", ""])
+def test_a_precision_that_maps_do_not_have_is_refused(unfitted, precision):
+    x, y = affine_pairs(noise=0.1)
+    with pytest.raises(InvalidArgumentError, match="precision"):
+        unfitted.fit(x, y).transform(x, precision=precision)
+
+
 def test_a_stream_gives_what_one_call_gives(unfitted):
     x, y = affine_pairs(noise=0.1)
     streamed = unfitted.unfitted()

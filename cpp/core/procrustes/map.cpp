@@ -22,7 +22,9 @@ void apply(const PackedMatrix& b, const std::vector<float>& bias, MatrixView<con
   require_shape(out, x.rows(), b.cols(), "out");
   parallel_for(x.rows(), 128, [&](std::size_t begin, std::size_t end) {
     const MatrixView<float> piece = out.slice(begin, end);
-    b.multiply(x.slice(begin, end), bias.data(), piece);
+    Operand rows(b.precision(), piece.rows(), x.cols());
+    rows.assign(x.slice(begin, end));
+    b.multiply(rows, bias.data(), piece);
     for (std::size_t i = 0; i < piece.rows(); ++i) {
       // A product is finite exactly if its row of x was, short of overflow; so the check costs no pass of its own.
       const bool is_finite = renormalize
@@ -50,13 +52,30 @@ std::vector<float> scaled_copy(MatrixView<const float> x, float factor) {
   return out;
 }
 
+/// @throws InvalidArgument for int8
+bool in_float32(Precision precision) {
+  if (precision == Precision::int8)
+    throw InvalidArgument("precision is int8, which is too coarse for mapped rows, expected float32 or bfloat16");
+  return precision == Precision::float32;
+}
+
 }  // namespace
 
 struct ProcrustesMap::Impl {
+  PackedMatrix forward_in(Precision precision) const {
+    const std::vector<float> scaled = scaled_copy(view(), scale);
+    return PackedMatrix::from_rows({scaled.data(), mean_old.size(), mean_new.size()}, precision);
+  }
+  PackedMatrix backward_in(Precision precision) const {
+    const std::vector<float> scaled = scaled_copy(view(), 1 / scale);
+    return PackedMatrix::from_transposed({scaled.data(), mean_old.size(), mean_new.size()}, precision);
+  }
+  MatrixView<const float> view() const { return {rotation.data(), mean_old.size(), mean_new.size()}; }
+
   std::vector<float> rotation, mean_old, mean_new;
   float scale;
   ProcrustesDiagnostics diagnostics;
-  PackedMatrix forward, backward;  // scale * W and W^T / scale, ready for the kernels
+  PackedMatrix forward, backward;  // scale * W and W^T / scale in float32
   std::vector<float> forward_bias, backward_bias;
 };
 
@@ -74,30 +93,37 @@ ProcrustesMap::ProcrustesMap(MatrixView<const float> rotation, std::vector<float
   map.rotation = scaled_copy(rotation, 1);
   map.scale = scale;
   map.diagnostics = diagnostics;
-  const std::vector<float> forward = scaled_copy(rotation, scale), backward = scaled_copy(rotation, 1 / scale);
-  map.forward = PackedMatrix::from_rows({forward.data(), rotation.rows(), rotation.cols()});
-  map.backward = PackedMatrix::from_transposed({backward.data(), rotation.rows(), rotation.cols()});
-  map.forward_bias = bias_of(mean_old, map.forward, mean_new);
-  map.backward_bias = bias_of(mean_new, map.backward, mean_old);
   map.mean_old = std::move(mean_old);
   map.mean_new = std::move(mean_new);
+  map.forward = map.forward_in(Precision::float32);
+  map.backward = map.backward_in(Precision::float32);
+  map.forward_bias = bias_of(map.mean_old, map.forward, map.mean_new);
+  map.backward_bias = bias_of(map.mean_new, map.backward, map.mean_old);
 }
 
 ProcrustesMap::~ProcrustesMap() = default;
 ProcrustesMap::ProcrustesMap(ProcrustesMap&&) noexcept = default;
 ProcrustesMap& ProcrustesMap::operator=(ProcrustesMap&&) noexcept = default;
 
-void ProcrustesMap::transform(MatrixView<const float> x, MatrixView<float> out, bool renormalize) const {
-  apply(impl_->forward, impl_->forward_bias, x, out, renormalize);
+void ProcrustesMap::transform(MatrixView<const float> x, MatrixView<float> out, bool renormalize,
+                              Precision precision) const {
+  if (in_float32(precision))
+    apply(impl_->forward, impl_->forward_bias, x, out, renormalize);
+  else
+    apply(impl_->forward_in(precision), impl_->forward_bias, x, out, renormalize);
 }
 
-void ProcrustesMap::inverse_transform(MatrixView<const float> y, MatrixView<float> out, bool renormalize) const {
-  apply(impl_->backward, impl_->backward_bias, y, out, renormalize);
+void ProcrustesMap::inverse_transform(MatrixView<const float> y, MatrixView<float> out, bool renormalize,
+                                      Precision precision) const {
+  if (in_float32(precision))
+    apply(impl_->backward, impl_->backward_bias, y, out, renormalize);
+  else
+    apply(impl_->backward_in(precision), impl_->backward_bias, y, out, renormalize);
 }
 
 std::size_t ProcrustesMap::d_old() const { return impl_->mean_old.size(); }
 std::size_t ProcrustesMap::d_new() const { return impl_->mean_new.size(); }
-MatrixView<const float> ProcrustesMap::rotation() const { return {impl_->rotation.data(), d_old(), d_new()}; }
+MatrixView<const float> ProcrustesMap::rotation() const { return impl_->view(); }
 const std::vector<float>& ProcrustesMap::mean_old() const { return impl_->mean_old; }
 const std::vector<float>& ProcrustesMap::mean_new() const { return impl_->mean_new; }
 float ProcrustesMap::scale() const { return impl_->scale; }

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from revector import _core
 from revector.errors import InvalidArgumentError
 from revector.mapping import files
-from revector.mapping.base import Rows, SpaceMap, Weights, check_pairs
+from revector.mapping.base import MapPrecision, Rows, SpaceMap, Weights, check_pairs
 from revector.mapping.moments import PairMoments
 from revector.spaces import EmbeddingSpace
 
@@ -108,8 +108,8 @@ class AffineMap(SpaceMap):
             moments.add(x[rows], y[rows], None if weights is None else weights[rows])
         self._found = None
 
-    def _apply(self, x: Rows, renormalize: bool) -> Rows:
-        return self._fitted()[1].transform(x, renormalize, False)
+    def _apply(self, x: Rows, renormalize: bool, precision: MapPrecision) -> Rows:
+        return self._fitted()[1].transform(x, renormalize, False, precision)
 
     def _fitted(self) -> tuple[Solved, _core.ProcrustesMap]:
         if self._found is None:

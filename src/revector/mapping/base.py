@@ -10,7 +10,7 @@ import inspect
 import os
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from revector.spaces import EmbeddingSpace
 Rows = NDArray[np.float32]
 Weights = NDArray[np.float64]
 Map = TypeVar("Map", bound="SpaceMap")
+MapPrecision = Literal["float32", "bfloat16"]
 
 _FORMATS: dict[str, type[SpaceMap]] = {}
 
@@ -88,7 +89,14 @@ class SpaceMap(ABC):
         self._learn(x, y, None if weights is None else _as_weights(weights, len(x)))
         return self
 
-    def transform(self, x: Any, *, space: EmbeddingSpace | None = None, renormalize: bool = True) -> Rows:
+    def transform(
+        self,
+        x: Any,
+        *,
+        space: EmbeddingSpace | None = None,
+        renormalize: bool = True,
+        precision: MapPrecision = "float32",
+    ) -> Rows:
         """Map rows of the old space into the new one.
 
         Parameters
@@ -98,6 +106,9 @@ class SpaceMap(ABC):
             Where `x` comes from; checked against the map's source.
         renormalize : bool
             Return unit rows.
+        precision : {"float32", "bfloat16"}
+            Format of the products by the map's matrix (by its base's, where it has one). bfloat16 moves unit rows by
+            some .003 and is for many rows: it is twice as fast where the CPU multiplies it, and slower elsewhere.
 
         Returns
         -------
@@ -108,10 +119,10 @@ class SpaceMap(ABC):
         SpaceMismatchError
             `space` is not the map's source: the map is used the wrong way.
         ShapeError, NumericalError, InvalidArgumentError
-            Wrong columns, NaN or infinity, or a map that was never fitted.
+            Wrong columns, NaN or infinity, an unknown precision, or a map that was never fitted.
         """
         self._check_direction(space, self.source, "transform")
-        return self._apply(as_float32(x, "x"), renormalize)
+        return self._apply(as_float32(x, "x"), renormalize, precision)
 
     @property
     @abstractmethod
@@ -127,7 +138,7 @@ class SpaceMap(ABC):
         """Take in checked pairs."""
 
     @abstractmethod
-    def _apply(self, x: Rows, renormalize: bool) -> Rows:
+    def _apply(self, x: Rows, renormalize: bool, precision: MapPrecision) -> Rows:
         """Map rows."""
 
     @abstractmethod

@@ -12,7 +12,7 @@ from revector._arrays import as_float32
 from revector.errors import InvalidArgumentError
 from revector.mapping import files
 from revector.mapping.affine import LEAST_PAIRS
-from revector.mapping.base import Rows, SpaceMap, Weights, check_columns, check_pairs, describe, rebuild
+from revector.mapping.base import MapPrecision, Rows, SpaceMap, Weights, check_columns, check_pairs, describe, rebuild
 from revector.mapping.ridge import RidgeMap
 from revector.similarity import cosine_topk, normalize
 from revector.spaces import EmbeddingSpace
@@ -159,8 +159,8 @@ class LocalResidualMap(SpaceMap):
         self._pairs.append((x, y))
         self._found = None
 
-    def _apply(self, x: Rows, renormalize: bool) -> Rows:
-        mapped = self._fitted().apply(x)
+    def _apply(self, x: Rows, renormalize: bool, precision: MapPrecision) -> Rows:
+        mapped = self._fitted().apply(x, precision)
         return normalize(mapped, out=mapped) if renormalize else mapped
 
     def _fitted(self) -> _Fitted:
@@ -281,8 +281,8 @@ class _Fitted:
             self, known=np.concatenate([self.known, known]), residual=np.concatenate([self.residual, residual])
         )
 
-    def apply(self, x: Rows) -> Rows:
-        mapped = self.base.transform(x)
+    def apply(self, x: Rows, precision: MapPrecision) -> Rows:
+        mapped = self.base.transform(x, precision=precision)
         for block, cosines, residuals in self._neighbours(x):
             mapped[block] += self.neighbourhood.correction(cosines, residuals)
         return mapped

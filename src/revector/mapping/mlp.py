@@ -10,7 +10,7 @@ from revector._optional import require
 from revector.errors import InvalidArgumentError, NumericalError
 from revector.mapping import files
 from revector.mapping.affine import LEAST_PAIRS
-from revector.mapping.base import Rows, SpaceMap, Weights, check_columns, check_pairs, describe, rebuild
+from revector.mapping.base import MapPrecision, Rows, SpaceMap, Weights, check_columns, check_pairs, describe, rebuild
 from revector.mapping.ridge import RidgeMap
 from revector.similarity import normalize
 from revector.spaces import EmbeddingSpace
@@ -105,10 +105,11 @@ class ResidualMLP(SpaceMap):
                 "second_bias": second.bias.numpy(),
             }
 
-    def _apply(self, x: Rows, renormalize: bool) -> Rows:
+    def _apply(self, x: Rows, renormalize: bool, precision: MapPrecision) -> Rows:
         base, layers = self._fitted()
         hidden = np.maximum(x @ layers["first"] + layers["first_bias"], 0)
-        mapped = base.transform(x, renormalize=False) + hidden @ layers["second"] + layers["second_bias"]
+        mapped = base.transform(x, renormalize=False, precision=precision)
+        mapped += hidden @ layers["second"] + layers["second_bias"]
         return normalize(mapped, out=mapped) if renormalize else mapped
 
     def _state(self) -> files.State:

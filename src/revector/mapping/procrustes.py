@@ -11,7 +11,7 @@ from revector import _core
 from revector._arrays import as_float32
 from revector.errors import InvalidArgumentError
 from revector.mapping import files
-from revector.mapping.base import Rows, SpaceMap, Weights, check_pairs
+from revector.mapping.base import MapPrecision, Rows, SpaceMap, Weights, check_pairs
 from revector.mapping.moments import PairMoments
 from revector.mapping.spectrum import Spectrum
 from revector.spaces import EmbeddingSpace
@@ -77,10 +77,17 @@ class Procrustes(SpaceMap):
         self._pairs: _core.ProcrustesAccumulator | _WeightedPairs | None = None
         self._map: _core.ProcrustesMap | None = None
 
-    def inverse_transform(self, y: Any, *, space: EmbeddingSpace | None = None, renormalize: bool = True) -> Rows:
+    def inverse_transform(
+        self,
+        y: Any,
+        *,
+        space: EmbeddingSpace | None = None,
+        renormalize: bool = True,
+        precision: MapPrecision = "float32",
+    ) -> Rows:
         """Map rows of the new space back into the old one. Arguments and errors as for `transform`."""
         self._check_direction(space, self.target, "inverse_transform")
-        return self._fitted().transform(as_float32(y, "y"), renormalize, True)
+        return self._fitted().transform(as_float32(y, "y"), renormalize, True, precision)
 
     @property
     def diagnostics(self) -> ProcrustesDiagnostics:
@@ -114,8 +121,8 @@ class Procrustes(SpaceMap):
             raise InvalidArgumentError("earlier pairs had no weights; give weights (1 each) from the first call on")
         self._map = None
 
-    def _apply(self, x: Rows, renormalize: bool) -> Rows:
-        return self._fitted().transform(x, renormalize, False)
+    def _apply(self, x: Rows, renormalize: bool, precision: MapPrecision) -> Rows:
+        return self._fitted().transform(x, renormalize, False, precision)
 
     def _fitted(self) -> _core.ProcrustesMap:
         if self._map is None:
