@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <optional>
 
 #include "core/packed_matrix.hpp"
 #include "core/thread_pool.hpp"
@@ -42,6 +41,7 @@ struct Roles {
 
 /// A block of rows minus a shift, ready for products, and its sums.
 struct ShiftedBlock {
+  ShiftedBlock() = default;
   ShiftedBlock(MatrixView<const float> x, const std::vector<float>& shift, Roles roles)
       : n_rows(x.rows()), sum(x.cols()) {
     const kernels::RowKernels& kernels = kernels::table().rows;
@@ -61,32 +61,32 @@ struct ShiftedBlock {
 
   MatrixView<const float> columns() const { return {columns_of_rows.data(), sum.size(), n_rows}; }
 
-  std::size_t n_rows;
+  std::size_t n_rows = 0;
   std::vector<float> sum;
   double squares = 0;
   std::vector<float> columns_of_rows;
   PackedMatrix packed;
 };
 
-using Blocks = std::vector<std::optional<ShiftedBlock>>;
+using Blocks = std::vector<ShiftedBlock>;
 
 /// total += left right over all blocks, in their order.
 void add_products(const Blocks& left, const Blocks& right, std::vector<double>& total) {
-  const std::size_t cols = right.front()->packed.cols();
-  parallel_for(left.front()->sum.size(), 64, [&](std::size_t begin, std::size_t end) {
+  const std::size_t cols = right.front().packed.cols();
+  parallel_for(left.front().sum.size(), 64, [&](std::size_t begin, std::size_t end) {
     std::vector<float> product((end - begin) * cols);
     double* target = total.data() + begin * cols;
     for (std::size_t b = 0; b < left.size(); ++b) {
-      right[b]->packed.multiply(left[b]->columns().slice(begin, end), nullptr, {product.data(), end - begin, cols});
+      right[b].packed.multiply(left[b].columns().slice(begin, end), nullptr, {product.data(), end - begin, cols});
       for (std::size_t i = 0; i < product.size(); ++i) target[i] += product[i];
     }
   });
 }
 
 void add_sums(const Blocks& blocks, std::vector<double>& sum, double& squares) {
-  for (const std::optional<ShiftedBlock>& block : blocks) {
-    std::transform(sum.begin(), sum.end(), block->sum.begin(), sum.begin(), std::plus<>());
-    squares += block->squares;
+  for (const ShiftedBlock& block : blocks) {
+    std::transform(sum.begin(), sum.end(), block.sum.begin(), sum.begin(), std::plus<>());
+    squares += block.squares;
   }
 }
 
@@ -142,9 +142,9 @@ void PairMoments::add_some(MatrixView<const float> x, MatrixView<const float> y)
   parallel_for(2 * count, 1, [&](std::size_t i, std::size_t) {
     const std::size_t begin = i / 2 * block_rows, end = std::min(begin + block_rows, x.rows());
     if (i % 2 == 0)
-      left[i / 2].emplace(x.slice(begin, end), shift_x_, Roles{true, !gram_.empty()});
+      left[i / 2] = ShiftedBlock(x.slice(begin, end), shift_x_, Roles{true, !gram_.empty()});
     else
-      right[i / 2].emplace(y.slice(begin, end), shift_y_, Roles{false, true});
+      right[i / 2] = ShiftedBlock(y.slice(begin, end), shift_y_, Roles{false, true});
   });
   add_sums(left, sum_x_, squares_x_);
   add_sums(right, sum_y_, squares_y_);
