@@ -50,9 +50,7 @@ def as_rows(x: Any, name: str) -> NDArray[Any]:
 def as_float32(x: Any, name: str) -> NDArray[np.float32]:
     """Like `as_matrix`, but always float32."""
     array = _floats(_as_array(x, name), name)
-    if _is_bfloat16(array):
-        array = (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
-    elif array.dtype != np.float32:
+    if array.dtype != np.float32:
         array = _copied(array, np.float32, name)
     return _with_contiguous_rows(array, name)
 
@@ -146,4 +144,6 @@ def _with_contiguous_rows(array: NDArray[Any], name: str) -> NDArray[Any]:
 
 def _copied(array: NDArray[Any], dtype: Any, name: str) -> NDArray[Any]:
     _log.info("%s is copied (%s of shape %s to %s)", name, array.dtype, array.shape, np.dtype(dtype))
+    if dtype == np.float32 and _is_bfloat16(array):  # numpy itself can not convert it
+        return (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
     return np.ascontiguousarray(array, dtype)

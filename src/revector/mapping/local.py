@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from revector.mapping import files
 from revector.mapping.affine import LEAST_PAIRS
 from revector.mapping.base import MapPrecision, Rows, SpaceMap, Weights, check_columns, check_pairs, describe, rebuild
 from revector.mapping.ridge import RidgeMap
-from revector.similarity import cosine_topk, normalize
+from revector.similarity import ExactIndex, normalize
 from revector.spaces import EmbeddingSpace
 
 NEIGHBOURS = (8, 16, 32)
@@ -268,6 +269,11 @@ class _Fitted:
     known: Rows
     residual: Rows
 
+    @cached_property
+    def _index(self) -> ExactIndex:
+        """Packed by the first search, so that a row of updates between two searches costs no packing."""
+        return ExactIndex(self.known)
+
     @classmethod
     def on(cls, base: SpaceMap, neighbourhood: Neighbourhood, x: Rows, y: Rows) -> _Fitted:
         residual = normalize(y) - base.transform(x)  # first: the base refuses what no map can be fitted to
@@ -301,5 +307,5 @@ class _Fitted:
         """Yield slices of rows, the cosines of their nearest pairs and the residuals of those."""
         for start in range(0, len(x), _ROWS_A_BLOCK):
             block = slice(start, start + _ROWS_A_BLOCK)
-            cosines, rows = cosine_topk(self.metric.rows(x[block]), self.known, self.neighbourhood.neighbours)
+            cosines, rows = self._index.search(self.metric.rows(x[block]), self.neighbourhood.neighbours)
             yield block, cosines, self.residual[rows]
