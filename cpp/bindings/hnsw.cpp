@@ -2,11 +2,14 @@
 
 #include <pybind11/native_enum.h>
 
+#include <algorithm>
+
 #include "bindings/arrays.hpp"
 #include "bindings/registers.hpp"
 
 namespace {
 
+using revector::BuildWatch;
 using revector::HnswIndex;
 using revector::Metric;
 using Labels = Array<std::int64_t>;
@@ -22,6 +25,14 @@ void add(HnswIndex& index, const Array<float>& vectors, const Labels& labels) {
   const auto row_labels = view_labels(labels);
   const py::gil_scoped_release nogil;
   index.add(rows, row_labels);
+}
+
+HnswIndex build(const Array<float>& vectors, const Labels& labels, Metric metric, std::size_t links, std::size_t ef,
+                std::uint64_t seed, BuildWatch* watch) {
+  const auto rows = view(vectors, "vectors");
+  const auto row_labels = view_labels(labels);
+  const py::gil_scoped_release nogil;
+  return HnswIndex::build(rows, row_labels, metric, {links, ef, seed}, watch);
 }
 
 void mark(HnswIndex& index, const Labels& labels, bool deleted) {
@@ -76,11 +87,17 @@ void register_hnsw(py::module_& m) {
       .value("inner_product", Metric::inner_product)
       .value("l2", Metric::l2)
       .finalize();
+  py::class_<BuildWatch>(m, "BuildWatch")
+      .def(py::init<>())
+      .def("cancel", [](BuildWatch& watch) { watch.cancelled = true; })
+      .def_property_readonly("share", [](const BuildWatch& watch) { return std::min(watch.share.load(), 1.0); });
   py::class_<HnswIndex>(m, "HnswIndex", py::release_gil_before_calling_cpp_dtor())
       .def(py::init([](std::size_t dim, Metric metric, std::size_t links, std::size_t ef, std::uint64_t seed) {
              return HnswIndex(dim, metric, {links, ef, seed});
            }),
            py::arg("dim"), py::arg("metric"), py::arg("m"), py::arg("ef_construction"), py::arg("seed"))
+      .def_static("build", &build, py::arg("vectors").noconvert(), py::arg("labels").noconvert(), py::arg("metric"),
+                  py::arg("m"), py::arg("ef_construction"), py::arg("seed"), py::arg("watch"))
       .def("add", &add, py::arg("vectors").noconvert(), py::arg("labels").noconvert())
       .def("mark", &mark, py::arg("labels").noconvert(), py::arg("deleted"))
       .def("search", &search, py::arg("queries").noconvert(), py::arg("k"), py::arg("ef"))

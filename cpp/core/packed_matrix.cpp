@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <string>
 #include <utility>
@@ -66,6 +67,16 @@ void Operand::assign(MatrixView<float> x, void (*function)(float* row, std::size
     function(x.row(i), x.cols());
     convert_row(x, i);
   }
+}
+
+void Operand::gather(const Operand& from, std::span<const std::uint32_t> rows) {
+  const std::size_t bytes = from.stride_;
+  rows_ = rows.size();
+  stride_ = bytes;
+  memory_.resize(std::max(memory_.size(), rounded_up(rows_, kernels::matmul(precision_).row_block) * bytes));
+  data_ = memory_.data();
+  for (std::size_t i = 0; i < rows_; ++i)
+    std::memcpy(memory_.data() + i * bytes, static_cast<const unsigned char*>(from.data_) + rows[i] * bytes, bytes);
 }
 
 PackedMatrix::PackedMatrix(std::size_t rows, std::size_t cols, Precision precision)

@@ -29,6 +29,9 @@ class Operand {
   /// Be these rows behind a function that works in place, row by row while each is in the first cache.
   void assign(MatrixView<float> x, void (*function)(float* row, std::size_t n), Channels apart = {});
 
+  /// Be some rows of another operand of the same precision and width, none of whose channels are set apart.
+  void gather(const Operand& from, std::span<const std::uint32_t> rows);
+
   const void* data() const { return data_; }
   std::size_t stride() const { return stride_; }  ///< in bytes
   std::size_t rows() const { return rows_; }

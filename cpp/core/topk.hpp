@@ -16,9 +16,9 @@ struct Scored {
 };
 
 /// Total order of results: higher score first, ties by lower index.
-inline bool better(const Scored& a, const Scored& b) {
+inline constexpr auto better = [](const Scored& a, const Scored& b) {
   return a.score > b.score || (a.score == b.score && a.index < b.index);
-}
+};
 
 /// A heap of at most k entries whose front is the worst one kept.
 class TopK {

@@ -87,8 +87,24 @@ class Metric(Enum):
     inner_product = 1
     l2 = 2
 
+class BuildWatch:
+    def __init__(self) -> None: ...
+    def cancel(self) -> None: ...
+    @property
+    def share(self) -> float: ...
+
 class HnswIndex:
     def __init__(self, dim: int, metric: Metric, m: int, ef_construction: int, seed: int) -> None: ...
+    @staticmethod
+    def build(
+        vectors: NDArray[np.float32],
+        labels: NDArray[np.int64],
+        metric: Metric,
+        m: int,
+        ef_construction: int,
+        seed: int,
+        watch: BuildWatch | None,
+    ) -> HnswIndex: ...
     def add(self, vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> None: ...
     def mark(self, labels: NDArray[np.int64], deleted: bool) -> None: ...
     def search(

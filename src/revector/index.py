@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, Literal
 
 import numpy as np
@@ -29,6 +31,7 @@ _NAMES: dict[_core.Metric, MetricName] = {
 
 _DEFAULT_EF = 128
 _DEFAULT_SEED = 100
+_PROGRESS_SECONDS = 0.2
 
 
 class HnswIndex:
@@ -73,6 +76,48 @@ class HnswIndex:
             _count(ef_construction, "ef_construction"),
             _count(seed, "seed"),
         )
+
+    @classmethod
+    def build(
+        cls,
+        vectors: Any,
+        ids: Any,
+        *,
+        m: int = 16,
+        ef_construction: int = 200,
+        metric: MetricName = "cosine",
+        seed: int = _DEFAULT_SEED,
+        progress: Callable[[float], object] | None = None,
+    ) -> HnswIndex:
+        """Make an index of many vectors at once: several times as fast as adding them, and at least as good.
+
+        Candidates for links come from products of whole clusters of vectors, in int8 where that is fast, not from
+        searches. Neighbours lie close in memory, so searches are faster too. The graph depends on the arguments alone,
+        not on the number of threads.
+
+        Parameters
+        ----------
+        vectors : array_like of float, shape (n, dim)
+        ids : array_like of int, shape (n,)
+            Not negative, each once.
+        m, ef_construction, metric, seed
+            As for an index that starts empty.
+        progress : callable, optional
+            Called on this thread, some times a second, with the share that is done. What it raises calls the build
+            off, as Ctrl-C does.
+
+        Raises
+        ------
+        ShapeError, NumericalError, InvalidArgumentError
+            As for `add`; an id that occurs twice.
+        """
+        rows, labels = as_float32(vectors, "vectors"), as_labels(ids, "ids")
+        numbers = _count(m, "m"), _count(ef_construction, "ef_construction"), _count(seed, "seed")
+        index = cls.__new__(cls)
+        index._index = _watched(
+            lambda watch: _core.HnswIndex.build(rows, labels, _metric(metric), *numbers, watch), progress
+        )
+        return index
 
     def add(self, vectors: Any, ids: Any) -> None:
         """Insert vectors; an id that exists gets its new vector in place, and lives again if it was deleted.
@@ -253,6 +298,23 @@ class HnswIndex:
 
     def __repr__(self) -> str:
         return f"HnswIndex(dim={self.dim}, m={self.m}, metric={self.metric!r}, size={len(self)})"
+
+
+def _watched(
+    build: Callable[[_core.BuildWatch], _core.HnswIndex], progress: Callable[[float], object] | None
+) -> _core.HnswIndex:
+    """Build on another thread, so that this one hears Ctrl-C and can tell how far it is."""
+    watch = _core.BuildWatch()
+    with ThreadPoolExecutor(1, "revector-build") as executor:
+        built = executor.submit(build, watch)
+        try:
+            while not wait([built], _PROGRESS_SECONDS).done:
+                if progress is not None:
+                    progress(watch.share)
+        except BaseException:
+            watch.cancel()
+            raise
+    return built.result()
 
 
 def _metric(name: str) -> _core.Metric:

@@ -48,6 +48,53 @@ def test_scores_are_the_metric_and_neighbours_the_nearest(metric):
     assert ids.dtype == np.int64
 
 
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_built_index_is_an_index_like_any(metric, tmp_path):
+    x, queries = rows(1500), rows(50, seed=1)
+    index = HnswIndex.build(x, np.arange(1500) * 3, m=8, ef_construction=100, metric=metric)
+    assert (len(index), index.dim, index.metric, index.m, index.ef_construction) == (1500, 8, metric, 8, 100)
+    np.testing.assert_array_equal(np.sort(index.ids()), np.arange(1500) * 3)
+    expected = np.argsort(-exact_scores(metric, queries, x), axis=1)[:, :10] * 3
+    assert (index.search(queries, 10)[1] == expected).mean() > 0.98
+    index.save(tmp_path / "index")
+    again = HnswIndex.load(tmp_path / "index", 8, metric=metric)
+    np.testing.assert_array_equal(again.search(queries, 10)[1], index.search(queries, 10)[1])
+    index.mark_deleted([0, 3])
+    index.add(x[:2] + 1, [3, 1])
+    assert len(index) == 1500
+
+
+def test_a_build_tells_how_far_it_is_and_can_be_called_off():
+    x, shares = rows(30_000, 64), []
+    HnswIndex.build(x, np.arange(len(x)), progress=shares.append)
+    assert shares == sorted(shares)
+    assert all(0 <= share <= 1 for share in shares)
+
+    class StopError(Exception):
+        pass
+
+    def stop(share):
+        raise StopError(share)
+
+    with pytest.raises(StopError):
+        HnswIndex.build(x, np.arange(len(x)), progress=stop)
+
+
+@pytest.mark.parametrize(
+    ("x", "ids", "error", "message"),
+    [
+        (rows(3), [1, 2, 1], InvalidArgumentError, "label 1 occurs twice"),
+        (rows(3), [1, 2, -1], InvalidArgumentError, "negative"),
+        (rows(3), [1, 2], ShapeError, "number of labels"),
+        (np.full((2, 8), np.nan), [1, 2], NumericalError, "vectors"),
+        (np.empty((2, 0)), [1, 2], InvalidArgumentError, "dim is 0"),
+    ],
+)
+def test_a_build_refuses_what_add_refuses(x, ids, error, message):
+    with pytest.raises(error, match=message):
+        HnswIndex.build(x, ids)
+
+
 def test_it_knows_what_it_holds():
     index = filled()
     assert (len(index), index.dim, index.metric, index.m, index.ef_construction) == (200, 8, "cosine", 16, 200)

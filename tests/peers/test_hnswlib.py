@@ -34,12 +34,22 @@ def assert_same_results(mine, other, metric, seed):
     np.testing.assert_allclose(-scores if metric == "l2" else 1 - scores, distances, atol=1e-4)
 
 
+def added(metric, m):
+    index = HnswIndex(DIM, m=m, ef_construction=80, metric=metric)
+    index.add(rows(N, 1), np.arange(N))
+    return index
+
+
+def built(metric, m):
+    return HnswIndex.build(rows(N, 1), np.arange(N), m=m, ef_construction=80, metric=metric)
+
+
+@pytest.mark.parametrize("made", [added, built])
 @pytest.mark.parametrize("m", [4, 16, 48])
 @pytest.mark.parametrize("metric", ["cosine", "ip", "l2"])
-def test_ours_is_read_searched_and_added_to_by_hnswlib(tmp_path, metric, m):
+def test_ours_is_read_searched_and_added_to_by_hnswlib(tmp_path, metric, m, made):
     path = tmp_path / "index"
-    mine = HnswIndex(DIM, m=m, ef_construction=80, metric=metric)
-    mine.add(rows(N, 1), np.arange(N))
+    mine = made(metric, m)
     mine.mark_deleted(np.arange(0, N, 5))
     mine.save(path)
     other = theirs(path, metric)

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/unit_rows.hpp"
 #include "kernels/dispatch.hpp"
 
 namespace revector::hnsw {
@@ -36,6 +37,13 @@ Graph::Graph(std::size_t dim, Metric metric, HnswOptions options)
       distance_(metric, dim),
       vectors_(dim, vector_alignment_bytes),
       base_(2 * options.m + 1, sizeof(NodeId)) {}
+
+void Graph::prepare(const float* vector, float* out) const {
+  if (metric_ == Metric::cosine)
+    normalize_row(kernels::table().rows, vector, out, dim_);
+  else
+    std::copy_n(vector, dim_, out);
+}
 
 std::optional<NodeId> Graph::find(std::int64_t label) const {
   const auto found = ids_.find(label);

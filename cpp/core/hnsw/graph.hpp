@@ -25,10 +25,11 @@ struct Neighbor {
   NodeId id;
 };
 
-/// Total order, so that nothing depends on the order in which equals arrive.
-inline bool closer(const Neighbor& a, const Neighbor& b) {
+/// Total order, so that nothing depends on the order in which equals arrive. An object, as algorithms inline its call
+/// and would not inline that of a function.
+inline constexpr auto closer = [](const Neighbor& a, const Neighbor& b) {
   return a.distance < b.distance || (a.distance == b.distance && a.id < b.id);
-}
+};
 
 /// Smaller is closer, and score = -distance for each metric: -dot for cosine and inner product (hnswlib's 1 - dot has
 /// the same order and fewer digits), the squared distance for l2. Never NaN for rows that passed is_measurable().
@@ -70,6 +71,10 @@ class Graph {
 
   const float* vector(NodeId id) const { return vectors_.row(id); }
   float* vector(NodeId id) { return vectors_.row(id); }
+  /// Store a vector as the metric wants it.
+  void set_vector(NodeId id, const float* vector) { prepare(vector, vectors_.row(id)); }
+  /// Write a vector or a query as the metric wants it: for cosine at unit length. out may be the vector.
+  void prepare(const float* vector, float* out) const;
   std::int64_t label(NodeId id) const { return labels_[id]; }
   std::optional<NodeId> find(std::int64_t label) const;
   bool is_deleted(NodeId id) const { return deleted_[id] != 0; }

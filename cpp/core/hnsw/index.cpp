@@ -6,13 +6,13 @@
 
 #include "core/checks.hpp"
 #include "core/hnsw/build.hpp"
+#include "core/hnsw/bulk/build_all.hpp"
 #include "core/hnsw/file.hpp"
 #include "core/hnsw/gate.hpp"
 #include "core/hnsw/graph.hpp"
 #include "core/hnsw/search.hpp"
 #include "core/packed_matrix.hpp"
 #include "core/thread_pool.hpp"
-#include "core/unit_rows.hpp"
 #include "kernels/dispatch.hpp"
 #include "revector/hnsw.hpp"
 
@@ -88,14 +88,6 @@ struct HnswIndex::Impl {
   hnsw::ScratchPool scratches;
   hnsw::Gate gate;
 
-  void place(const float* vector, NodeId node) {
-    float* target = graph.vector(node);
-    if (graph.metric() == Metric::cosine)
-      normalize_row(kernels::table().rows, vector, target, graph.dim());
-    else
-      std::copy_n(vector, graph.dim(), target);
-  }
-
   /// @throws InvalidArgument
   NodeId node_of(std::int64_t label) const {
     if (const auto node = graph.find(label)) return *node;
@@ -123,7 +115,7 @@ struct HnswIndex::Impl {
       auto node = graph.find(labels[row]);
       if (!node) node = graph.append(labels[row], graph.draw_level(static_cast<NodeId>(graph.size())));
       if (*node >= old_size)
-        place(vectors.row(row), *node);
+        graph.set_vector(*node, vectors.row(row));
       else
         replaced.push_back({row, *node});
     }
@@ -147,7 +139,7 @@ struct HnswIndex::Impl {
     while (!replaced.empty()) {
       const auto some = replaced.first(std::min(replaced.size(), repairs_at_a_time));
       for (const Placement& one : some) {
-        place(vectors.row(one.row), one.node);
+        graph.set_vector(one.node, vectors.row(one.row));
         graph.set_deleted(one.node, false);
       }
       parallel_for(some.size(), 1, [&](std::size_t first, std::size_t last) {
@@ -176,6 +168,19 @@ void require_labels(std::span<const std::int64_t> labels) {
     if (label < 0) throw InvalidArgument(described(label) + " is negative, expected 0 or more");
 }
 
+void require_unique(std::span<const std::int64_t> labels) {
+  std::vector<std::int64_t> sorted(labels.begin(), labels.end());
+  std::sort(sorted.begin(), sorted.end());
+  if (const auto twice = std::adjacent_find(sorted.begin(), sorted.end()); twice != sorted.end())
+    throw InvalidArgument(described(*twice) +
+                          " occurs twice, expected each label once; add() takes the last of several");
+}
+
+void require_room(std::size_t added, std::size_t size) {
+  if (added > Graph::max_nodes - size)
+    throw InvalidArgument("the index would hold more than " + std::to_string(Graph::max_nodes) + " nodes");
+}
+
 }  // namespace
 
 HnswIndex::HnswIndex(std::size_t dim, Metric metric, HnswOptions options)
@@ -193,8 +198,7 @@ void HnswIndex::add(MatrixView<const float> vectors, std::span<const std::int64_
   const auto lock = impl_->gate.write();
   const std::size_t old_size = graph.size();
   const hnsw::Entry old_entry = graph.entry;
-  if (labels.size() > Graph::max_nodes - old_size)
-    throw InvalidArgument("the index would hold more than " + std::to_string(Graph::max_nodes) + " nodes");
+  require_room(labels.size(), old_size);
   hnsw::Builder builder(graph, impl_->locks, impl_->scratches);
   std::vector<Placement> replaced;
   try {
@@ -206,6 +210,18 @@ void HnswIndex::add(MatrixView<const float> vectors, std::span<const std::int64_
     graph.entry = old_entry;
     throw;
   }
+}
+
+HnswIndex HnswIndex::build(MatrixView<const float> vectors, std::span<const std::int64_t> labels, Metric metric,
+                           HnswOptions options, BuildWatch* watch) {
+  HnswIndex index(vectors.cols(), metric, options);
+  require_rows(vectors, vectors.cols(), metric, "vectors");
+  require_equal(labels.size(), vectors.rows(), "number of labels");
+  require_labels(labels);
+  require_unique(labels);
+  require_room(labels.size(), 0);
+  hnsw::build_all(index.impl_->graph, vectors, labels, watch);
+  return index;
 }
 
 void HnswIndex::mark_deleted(std::span<const std::int64_t> labels) { impl_->mark(labels, true); }
@@ -225,7 +241,7 @@ void HnswIndex::search(MatrixView<const float> queries, std::size_t k, std::size
       const float* query = queries.row(i);
       if (graph.metric() == Metric::cosine) {
         scratch->query.resize(graph.dim());
-        normalize_row(kernels::table().rows, query, scratch->query.data(), graph.dim());
+        graph.prepare(query, scratch->query.data());
         query = scratch->query.data();
       }
       hnsw::search_one(graph, query, k, std::max(ef, k), *scratch, scores.row(i), labels.row(i));
@@ -246,7 +262,7 @@ void HnswIndex::rotate(MatrixView<const float> rotation) {
     for (std::size_t i = 0; i < n; ++i)
       std::copy_n(graph.vector(static_cast<NodeId>(begin + i)), d, before.data() + i * d);
     packed.multiply(MatrixView<const float>(before.data(), n, d), nullptr, MatrixView<float>(after.data(), n, d));
-    for (std::size_t i = 0; i < n; ++i) impl_->place(after.data() + i * d, static_cast<NodeId>(begin + i));
+    for (std::size_t i = 0; i < n; ++i) graph.set_vector(static_cast<NodeId>(begin + i), after.data() + i * d);
   });
 }
 

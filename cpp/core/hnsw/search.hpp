@@ -15,7 +15,7 @@
 namespace revector::hnsw {
 
 /// Order of a heap whose front is the closest.
-inline bool farther(const Neighbor& a, const Neighbor& b) { return closer(b, a); }
+inline constexpr auto farther = [](const Neighbor& a, const Neighbor& b) { return closer(b, a); };
 
 /// What one walk needs, kept from walk to walk.
 class Scratch {

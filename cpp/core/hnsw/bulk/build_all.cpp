@@ -1,0 +1,95 @@
+#include "core/hnsw/bulk/build_all.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+#include "core/hnsw/bulk/clusters.hpp"
+#include "core/hnsw/bulk/layer.hpp"
+#include "core/hnsw/bulk/reach.hpp"
+#include "core/thread_pool.hpp"
+
+namespace revector::hnsw {
+namespace {
+
+constexpr std::size_t rows_a_piece = 256;
+constexpr std::size_t members = 512;  // of a cluster: packed, they stay in the second cache beside some scores
+constexpr std::size_t sampling = 8;
+constexpr float slack = 0.05F;
+
+/// What is spent on a level. Numbers were chosen on half of the queries of Debian's descriptions and WordNet's
+/// definitions, and judged on the other half (benchmarks/bench_hnsw.py).
+struct Plan {
+  ClusterOptions clusters;
+  LayerOptions layer;
+
+  Plan(const HnswOptions& options, std::size_t level, std::size_t n) {
+    // Probes grow with log n, as do the hops of a search and the cost of an insertion.
+    const auto near_probes =
+        static_cast<std::size_t>(1.6 * std::log2(static_cast<double>(std::max<std::size_t>(n, 2)))) + 1;
+    clusters = {members, near_probes * 4 / 3, options.seed};
+    layer.candidates.near = std::max(options.ef_construction * 2 / 5, options.m + 1);
+    layer.candidates.far = options.ef_construction * 8 / 25;
+    layer.candidates.near_probes = near_probes;
+    layer.candidates.sampling = sampling;
+    layer.chosen = level == 0 ? options.m * 3 / 2 : options.m * 3 / 4;
+    layer.slack = slack;
+  }
+};
+
+/// Append a node for each vector, in the order of clusters.
+void append(Graph& graph, MatrixView<const float> vectors, std::span<const std::int64_t> labels,
+            std::span<const std::uint32_t> order) {
+  graph.reserve(order.size());
+  for (std::uint32_t row : order) graph.append(labels[row], graph.draw_level(static_cast<NodeId>(graph.size())));
+  parallel_for(order.size(), rows_a_piece, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) graph.set_vector(static_cast<NodeId>(i), vectors.row(order[i]));
+  });
+}
+
+std::vector<NodeId> nodes_of_level(const Graph& graph, std::size_t level) {
+  std::vector<NodeId> nodes;
+  for (NodeId id = 0; id < graph.size(); ++id)
+    if (graph.level(id) >= level) nodes.push_back(id);
+  return nodes;
+}
+
+Entry highest(const Graph& graph) {
+  Entry entry{0, graph.level(0)};
+  for (NodeId id = 1; id < graph.size(); ++id)
+    if (graph.level(id) > entry.level) entry = {id, graph.level(id)};
+  return entry;
+}
+
+void link_upper(Graph& graph, std::size_t level) {
+  const std::vector<NodeId> unordered = nodes_of_level(graph, level);
+  const Points points{unordered.size(), graph.dim(),
+                      [&](std::size_t i, float* out) { std::copy_n(graph.vector(unordered[i]), graph.dim(), out); }};
+  const Plan plan(graph.options(), level, points.size);
+  const Clusters clusters = cluster(points, graph.metric(), plan.clusters);
+  std::vector<NodeId> nodes(points.size);
+  std::transform(clusters.order.begin(), clusters.order.end(), nodes.begin(),
+                 [&](std::uint32_t point) { return unordered[point]; });
+  link_layer(graph, level, nodes, clusters, plan.layer, Progress());
+  make_reachable(graph, level, nodes);
+}
+
+}  // namespace
+
+void build_all(Graph& graph, MatrixView<const float> vectors, std::span<const std::int64_t> labels, BuildWatch* watch) {
+  if (labels.empty()) return;
+  const Points points{vectors.rows(), vectors.cols(),
+                      [&](std::size_t i, float* out) { graph.prepare(vectors.row(i), out); }};
+  const Plan plan(graph.options(), 0, points.size);
+  const Clusters clusters = cluster(points, graph.metric(), plan.clusters);
+  append(graph, vectors, labels, clusters.order);
+  graph.entry = highest(graph);
+  std::vector<NodeId> all(graph.size());
+  std::iota(all.begin(), all.end(), 0);
+  link_layer(graph, 0, all, clusters, plan.layer, Progress(watch, clusters.size()));
+  make_reachable(graph, 0, all);
+  for (std::size_t level = 1; level <= graph.entry.level; ++level) link_upper(graph, level);
+}
+
+}  // namespace revector::hnsw
