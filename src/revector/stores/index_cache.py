@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,7 +20,6 @@ from numpy.typing import NDArray
 from revector._files import sha256_of, write_whole
 from revector.errors import CorruptIndexError
 from revector.index import HnswIndex, MetricName
-from revector.spaces import EmbeddingSpace
 from revector.stores.base import Generation, Store
 
 SEARCH_BREADTH = 512
@@ -164,12 +164,18 @@ class GenerationIndex:
             raise CorruptIndexError(f"{self._file.path} holds {len(graph)} vectors, the store {expected}")
 
     def _build(self) -> HnswIndex:
-        graph = _new_graph(self._generation.space)
+        space = self._generation.space
         self._seq = self._store.last_seq()
-        self._unsaved = 1  # whatever file there is, it is not this one
-        for keys, vectors in self._store.scan_vectors(self._generation.id):
-            graph.add(vectors, keys)
-            self._unsaved += len(keys)
+        parts = list(self._store.scan_vectors(self._generation.id))
+        keys = np.concatenate([np.empty(0, np.int64), *(keys for keys, _ in parts)])
+        vectors = np.concatenate([np.empty((0, space.dimension), np.float32), *(rows for _, rows in parts)])
+        parts.clear()
+        self._unsaved = 1 + len(keys)  # whatever file there is, it is not this one
+        started = time.perf_counter()
+        graph = HnswIndex.build(vectors, keys, metric=_METRICS[space.metric])
+        if len(keys):
+            seconds = time.perf_counter() - started
+            _log.info("index of generation %d built: %d vectors, %.2f s", self._generation.id, len(keys), seconds)
         return graph
 
     def _follow(self, graph: HnswIndex) -> None:
@@ -253,7 +259,3 @@ class _IndexFile:
             raise CorruptIndexError(f"{self.path} is at point {sidecar.seq}, the store only at {last_seq}")
         if sha256_of(self.path) != sidecar.sha256:
             raise CorruptIndexError(f"{self.path} is not the file that was saved (SHA-256 differs)")
-
-
-def _new_graph(space: EmbeddingSpace) -> HnswIndex:
-    return HnswIndex(space.dimension, metric=_METRICS[space.metric])
