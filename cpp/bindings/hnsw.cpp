@@ -1,11 +1,13 @@
 #include "revector/hnsw.hpp"
 
 #include <pybind11/native_enum.h>
+#include <pybind11/stl.h>
 
 #include <algorithm>
 
 #include "bindings/arrays.hpp"
 #include "bindings/registers.hpp"
+#include "bindings/results.hpp"
 
 namespace {
 
@@ -41,17 +43,51 @@ void mark(HnswIndex& index, const Labels& labels, bool deleted) {
   deleted ? index.mark_deleted(marked) : index.unmark_deleted(marked);
 }
 
-py::tuple search(const HnswIndex& index, const Array<float>& queries, std::size_t k, std::size_t ef) {
+using Allowed = std::optional<Labels>;
+
+std::optional<std::span<const std::int64_t>> view_allowed(const Allowed& allowed) {
+  return allowed ? std::optional(view_labels(*allowed)) : std::nullopt;
+}
+
+py::tuple search(const HnswIndex& index, const Array<float>& queries, std::size_t k, std::size_t ef,
+                 const Allowed& allowed) {
   const auto rows = view(queries, "queries");
-  auto scores = new_matrix<float>(rows.rows(), k);
-  auto labels = new_matrix<std::int64_t>(rows.rows(), k);
-  const auto best_scores = mutable_view(scores, "scores");
-  const auto best_labels = mutable_view(labels, "labels");
+  const auto among = view_allowed(allowed);
+  return topk(rows.rows(), k, [&](auto scores, auto labels) { index.search(rows, k, ef, scores, labels, among); });
+}
+
+py::tuple search_exact(const HnswIndex& index, const Array<float>& queries, std::size_t k) {
+  const auto rows = view(queries, "queries");
+  return topk(rows.rows(), k, [&](auto scores, auto labels) { index.search_exact(rows, k, scores, labels); });
+}
+
+py::tuple range(const HnswIndex& index, const Array<float>& queries, float least_score, std::size_t ef,
+                const Allowed& allowed) {
+  const auto rows = view(queries, "queries");
+  const auto among = view_allowed(allowed);
+  return range_of([&] { return index.range(rows, least_score, ef, among); });
+}
+
+HnswIndex serve_stale(const HnswIndex& index, const Array<float>& vectors, const Labels& labels) {
+  const auto rows = view(vectors, "vectors");
+  const auto row_labels = view_labels(labels);
+  const py::gil_scoped_release nogil;
+  return index.serve_stale(rows, row_labels);
+}
+
+py::dict health(const HnswIndex& index) {
+  revector::HnswHealth found;
   {
     const py::gil_scoped_release nogil;
-    index.search(rows, k, ef, best_scores, best_labels);
+    found = index.health();
   }
-  return py::make_tuple(scores, labels);
+  py::dict out;
+  out["live"] = found.live;
+  out["deleted"] = found.deleted;
+  out["levels"] = found.levels;
+  out["unreachable"] = found.unreachable;
+  out["degrees"] = found.degrees;
+  return out;
 }
 
 Array<float> get_vectors(const HnswIndex& index, const Labels& labels) {
@@ -75,7 +111,7 @@ Labels live_labels(const HnswIndex& index) {
     const py::gil_scoped_release nogil;
     labels = index.labels();
   }
-  return Labels(static_cast<py::ssize_t>(labels.size()), labels.data());
+  return vector_of(labels);
 }
 
 }  // namespace
@@ -100,7 +136,12 @@ void register_hnsw(py::module_& m) {
                   py::arg("m"), py::arg("ef_construction"), py::arg("seed"), py::arg("watch"))
       .def("add", &add, py::arg("vectors").noconvert(), py::arg("labels").noconvert())
       .def("mark", &mark, py::arg("labels").noconvert(), py::arg("deleted"))
-      .def("search", &search, py::arg("queries").noconvert(), py::arg("k"), py::arg("ef"))
+      .def("rebuilt", &HnswIndex::rebuilt, py::arg("watch"), nogil)
+      .def("serve_stale", &serve_stale, py::arg("vectors").noconvert(), py::arg("labels").noconvert())
+      .def("search", &search, py::arg("queries").noconvert(), py::arg("k"), py::arg("ef"), py::arg("allowed"))
+      .def("search_exact", &search_exact, py::arg("queries").noconvert(), py::arg("k"))
+      .def("range", &range, py::arg("queries").noconvert(), py::arg("least_score"), py::arg("ef"), py::arg("allowed"))
+      .def("health", &health)
       .def("rotate", &rotate, py::arg("rotation").noconvert())
       .def("get_vectors", &get_vectors, py::arg("labels").noconvert())
       .def("labels", &live_labels)
@@ -111,5 +152,6 @@ void register_hnsw(py::module_& m) {
       .def_property_readonly("dim", &HnswIndex::dim)
       .def_property_readonly("metric", &HnswIndex::metric)
       .def_property_readonly("m", [](const HnswIndex& index) { return index.options().m; })
-      .def_property_readonly("ef_construction", [](const HnswIndex& index) { return index.options().ef_construction; });
+      .def_property_readonly("ef_construction", [](const HnswIndex& index) { return index.options().ef_construction; })
+      .def_property_readonly("seed", [](const HnswIndex& index) { return index.options().seed; });
 }

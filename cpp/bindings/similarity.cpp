@@ -4,12 +4,12 @@
 
 #include "bindings/arrays.hpp"
 #include "bindings/registers.hpp"
+#include "bindings/results.hpp"
 #include "revector/exact_index.hpp"
 
 namespace {
 
 using revector::ExactIndex;
-using revector::RangeResults;
 
 using Allowed = std::optional<Array<std::uint8_t>>;
 
@@ -31,20 +31,6 @@ void normalize(const py::array& x, Array<float>& out) {
   revector::normalize(rows, unit);
 }
 
-/// search(scores, indices) into new matrices of q x k, without the GIL.
-template <class Search>
-py::tuple topk(std::size_t q, std::size_t k, Search search) {
-  auto scores = new_matrix<float>(q, k);
-  auto indices = new_matrix<std::int64_t>(q, k);
-  const auto best_scores = mutable_view(scores, "scores");
-  const auto best_indices = mutable_view(indices, "indices");
-  {
-    const py::gil_scoped_release nogil;
-    search(best_scores, best_indices);
-  }
-  return py::make_tuple(scores, indices);
-}
-
 py::tuple cosine_topk(const Array<float>& queries, const py::array& documents, std::size_t k,
                       const std::string& precision, const Allowed& allowed, const std::string& device) {
   const auto q = view(queries, "queries");
@@ -53,23 +39,6 @@ py::tuple cosine_topk(const Array<float>& queries, const py::array& documents, s
                                       device == "cuda" ? revector::Device::cuda : revector::Device::cpu};
   return topk(q.rows(), k,
               [&](auto scores, auto indices) { revector::cosine_topk(q, n, k, scores, indices, options); });
-}
-
-template <class T>
-Array<T> vector_of(const std::vector<T>& values) {
-  return Array<T>(static_cast<py::ssize_t>(values.size()), values.data());
-}
-
-/// range() without the GIL, as (scores, indices, offsets).
-template <class Range>
-py::tuple range_of(Range range) {
-  RangeResults found;
-  {
-    const py::gil_scoped_release nogil;
-    found = range();
-  }
-  const std::vector<std::int64_t> offsets(found.offsets.begin(), found.offsets.end());
-  return py::make_tuple(vector_of(found.scores), vector_of(found.indices), vector_of(offsets));
 }
 
 py::tuple cosine_range(const Array<float>& queries, const py::array& documents, float threshold,

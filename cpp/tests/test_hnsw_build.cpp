@@ -28,7 +28,8 @@ HnswIndex built(Rows& x, Metric metric = Metric::cosine, revector::HnswOptions w
 
 Graph built_graph(Rows& x, Metric metric, revector::HnswOptions with = options) {
   Graph graph(x.d, metric, with);
-  revector::hnsw::build_all(graph, x.view(), first_labels(x.n), nullptr);
+  const revector::hnsw::Points points{x.n, x.d, [&](std::size_t i, float* out) { graph.prepare(x.row(i), out); }};
+  revector::hnsw::build_all(graph, points, first_labels(x.n), nullptr);
   return graph;
 }
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from revector import errors
 from revector._core import __version__
-from revector.index import HnswIndex
+from revector.index import HnswHealth, HnswIndex
 from revector.mapping import LocalResidualMap, LowRankMap, Procrustes, ResidualMLP, RidgeMap, ScoreMap, load_map
 from revector.similarity import ExactIndex, cosine_range, cosine_topk, normalize
 
@@ -52,6 +52,7 @@ __all__ = [
     "Encoder",
     "ExactIndex",
     "Hit",
+    "HnswHealth",
     "HnswIndex",
     "LocalResidualMap",
     "LowRankMap",

@@ -30,6 +30,21 @@ class NumericalError(RevectorError, ArithmeticError):
     """The numbers do not allow the computation: NaN, infinity, or no convergence."""
 
 
+class RecallNotReachedError(RevectorError):
+    """No search of an index, however broad, has the recall that was asked for.
+
+    Attributes
+    ----------
+    target, reached : float
+        The recall asked for, and that of the broadest search.
+    """
+
+    def __init__(self, message: str, *, target: float, reached: float) -> None:
+        super().__init__(message)
+        self.target = target
+        self.reached = reached
+
+
 class CorruptIndexError(RevectorError):
     """An index file is truncated, of another format, or inconsistent."""
 

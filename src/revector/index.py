@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from revector import _core
 from revector._arrays import as_float32, as_labels
 from revector.errors import InvalidArgumentError
+from revector.index_health import SAMPLE, HnswHealth, examine, tune
 
-__all__ = ["HnswIndex", "MetricName"]
+__all__ = ["HnswHealth", "HnswIndex", "MetricName"]
 
 MetricName = Literal["cosine", "ip", "l2"]
 
@@ -37,9 +38,10 @@ _PROGRESS_SECONDS = 0.2
 class HnswIndex:
     """A navigable small-world graph of vectors (Malkov & Yashunin, arXiv:1603.09320).
 
-    Searches may run side by side from any number of threads; a call that changes the index waits for them to end and
-    then has it for itself, before searches that come later. `add` and `search` use all threads of the pool and release
-    the GIL.
+    Searches may run side by side from any number of threads, and beside one call that changes the index: `add` links
+    its vectors beside them, and keeps them waiting only while it copies, about a millisecond at a time. Calls that
+    change the index, `save`, `check`, `rebuild` without vectors and `serve_stale` wait for each other. `add` and
+    `search` use all threads of the pool; everything releases the GIL.
 
     Parameters
     ----------
@@ -113,11 +115,84 @@ class HnswIndex:
         """
         rows, labels = as_float32(vectors, "vectors"), as_labels(ids, "ids")
         numbers = _count(m, "m"), _count(ef_construction, "ef_construction"), _count(seed, "seed")
-        index = cls.__new__(cls)
-        index._index = _watched(
-            lambda watch: _core.HnswIndex.build(rows, labels, _metric(metric), *numbers, watch), progress
+        return cls._of(
+            _watched(lambda watch: _core.HnswIndex.build(rows, labels, _metric(metric), *numbers, watch), progress)
         )
+
+    @classmethod
+    def _of(cls, native: _core.HnswIndex) -> HnswIndex:
+        index = cls.__new__(cls)
+        index._index = native
         return index
+
+    def rebuild(
+        self, vectors: Any = None, ids: Any = None, *, progress: Callable[[float], object] | None = None
+    ) -> HnswIndex:
+        """Make the index of a new model's vectors at once, with this one's parameters, while this one serves.
+
+        Without `vectors` the live ones of this index are taken: that gives back what deleted nodes take, and what a
+        graph loses by many changes. `add`, `mark_deleted` and the like wait meanwhile; searches do not.
+
+        Parameters
+        ----------
+        vectors : array_like of float, shape (n, new dim), optional
+            May have another dimension.
+        ids : array_like of int, shape (n,), optional
+            Those of `vectors`; by default ``self.ids()``, in that order.
+        progress : callable, optional
+            As for `build`.
+
+        Returns
+        -------
+        HnswIndex
+            A new index. This one is left as it is.
+
+        Raises
+        ------
+        ShapeError, NumericalError, InvalidArgumentError
+            As for `build`; ids without vectors.
+        """
+        if vectors is not None:
+            return HnswIndex.build(
+                vectors,
+                self.ids() if ids is None else ids,
+                m=self.m,
+                ef_construction=self.ef_construction,
+                metric=self.metric,
+                seed=self._index.seed,
+                progress=progress,
+            )
+        if ids is not None:
+            raise InvalidArgumentError("there are ids but no vectors, expected both or none")
+        return self._of(_watched(self._index.rebuilt, progress))
+
+    def serve_stale(self, vectors: Any, ids: Any = None) -> HnswIndex:
+        """Put a new model's vectors under the old graph: a stop-gap that costs no more than copying them.
+
+        Who was near in the old space is often near in the new one. How often, ``check()`` of the result measures;
+        `rebuild` makes a graph that was meant for the vectors.
+
+        Parameters
+        ----------
+        vectors : array_like of float, shape (n, new dim)
+            One for each live id.
+        ids : array_like of int, shape (n,), optional
+            In any order; by default ``self.ids()``.
+
+        Returns
+        -------
+        HnswIndex
+            A new index. This one is left as it is.
+
+        Raises
+        ------
+        InvalidArgumentError
+            The ids are not the live ones, each once.
+        ShapeError, NumericalError
+            As for `add`.
+        """
+        rows = as_float32(vectors, "vectors")
+        return self._of(self._index.serve_stale(rows, self.ids() if ids is None else as_labels(ids, "ids")))
 
     def add(self, vectors: Any, ids: Any) -> None:
         """Insert vectors; an id that exists gets its new vector in place, and lives again if it was deleted.
@@ -153,7 +228,9 @@ class HnswIndex:
         """Show deleted ids again. Arguments and errors as for `mark_deleted`."""
         self._index.mark(as_labels(ids, "ids"), False)
 
-    def search(self, queries: Any, k: int, *, ef: int | None = None) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def search(
+        self, queries: Any, k: int, *, ef: int | None = None, allowed: Any = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Find the `k` nearest live vectors of every query, approximately.
 
         Parameters
@@ -163,6 +240,9 @@ class HnswIndex:
             Results a query.
         ef : int, optional
             Candidates kept while searching: more find more and take longer. At least `k` is used; 128 by default.
+        allowed : array_like of int, shape (a,), optional
+            Ids that may be found; those not in the index are passed over. Where they are few, all of them are
+            measured, which is faster then, and exact.
 
         Returns
         -------
@@ -177,9 +257,85 @@ class HnswIndex:
         ShapeError, NumericalError, InvalidArgumentError
             Wrong columns; NaN or infinity; `k` below 1.
         """
-        return self._index.search(
-            as_float32(queries, "queries"), _count(k, "k"), _DEFAULT_EF if ef is None else _count(ef, "ef")
-        )
+        return self._index.search(as_float32(queries, "queries"), _count(k, "k"), _breadth(ef), _allowed(allowed))
+
+    def search_exact(self, queries: Any, k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Find the `k` nearest live vectors of every query by measuring all. As `search` otherwise."""
+        return self._index.search_exact(as_float32(queries, "queries"), _count(k, "k"))
+
+    def range(
+        self, queries: Any, least_score: float, *, ef: int | None = None, allowed: Any = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
+        """Find the live vectors whose score is at least `least_score`, approximately.
+
+        Found are those that a search comes by which keeps `ef` candidates and everything above the score. What lies
+        apart from the rest is only found by a broad one.
+
+        Parameters
+        ----------
+        queries, ef, allowed
+            As for `search`.
+        least_score : float
+            A similarity; for "l2" a negative squared distance.
+
+        Returns
+        -------
+        scores : ndarray of float32, shape (f,)
+        ids : ndarray of int64, shape (f,)
+        offsets : ndarray of int64, shape (q + 1,)
+            The results of query ``i`` are ``[offsets[i]:offsets[i + 1]]``, best first.
+
+        Raises
+        ------
+        ShapeError, NumericalError, InvalidArgumentError
+            As for `search`; a score that is NaN.
+        """
+        return self._index.range(as_float32(queries, "queries"), least_score, _breadth(ef), _allowed(allowed))
+
+    def check(self, queries: Any = None, *, k: int = 10, ef: int | None = None, sample: int = SAMPLE) -> HnswHealth:
+        """Look at the graph, and measure its recall beside exact search.
+
+        Parameters
+        ----------
+        queries : array_like of float, shape (q, dim), optional
+            Real ones tell most. By default `sample` of the stored vectors, which do not count as their own results.
+        k : int
+            Results a query.
+        ef : int, optional
+            As for `search`.
+        sample : int
+            Vectors that serve as queries where none are given.
+
+        Returns
+        -------
+        HnswHealth
+            With a recommendation.
+        """
+        return examine(self, queries, _count(k, "k"), _breadth(ef), _count(sample, "sample"))
+
+    def tune(self, target_recall: float, queries: Any = None, *, k: int = 10, sample: int = SAMPLE) -> int:
+        """Find the narrowest search that has a recall, measured beside exact search.
+
+        Parameters
+        ----------
+        target_recall : float
+            Share of the `k` nearest vectors to be found, on average.
+        queries, k, sample
+            As for `check`.
+
+        Returns
+        -------
+        int
+            The `ef` to search with, to within a thirty-second.
+
+        Raises
+        ------
+        RecallNotReachedError
+            No search finds as many.
+        InvalidArgumentError
+            A recall that is not above 0 and at most 1.
+        """
+        return tune(self, target_recall, queries, _count(k, "k"), _count(sample, "sample"))
 
     def rotate(self, rotation: Any) -> None:
         """Rotate every vector in place: distances stay what they are, so the graph stays right and nothing is rebuilt.
@@ -292,9 +448,7 @@ class HnswIndex:
         OSError
             The file can not be read.
         """
-        index = cls.__new__(cls)
-        index._index = _core.HnswIndex.load(os.fspath(path), _count(dim, "dim"), _metric(metric), _count(seed, "seed"))
-        return index
+        return cls._of(_core.HnswIndex.load(os.fspath(path), _count(dim, "dim"), _metric(metric), _count(seed, "seed")))
 
     def __repr__(self) -> str:
         return f"HnswIndex(dim={self.dim}, m={self.m}, metric={self.metric!r}, size={len(self)})"
@@ -321,6 +475,14 @@ def _metric(name: str) -> _core.Metric:
     if name not in _METRICS:
         raise InvalidArgumentError(f"metric is {name!r}, expected one of {', '.join(map(repr, _METRICS))}")
     return _METRICS[name]
+
+
+def _breadth(ef: int | None) -> int:
+    return _DEFAULT_EF if ef is None else _count(ef, "ef")
+
+
+def _allowed(ids: Any) -> NDArray[np.int64] | None:
+    return None if ids is None else as_labels(ids, "allowed")
 
 
 def _count(value: int, name: str) -> int:

@@ -32,32 +32,16 @@ std::vector<Neighbor> select_diverse(const Graph& graph, std::span<const Neighbo
   return kept;
 }
 
-/// Reads a list through a copy, so that the lock is not held while distances are computed.
-class Builder::LockedLinks {
- public:
-  LockedLinks(Builder& builder, std::vector<NodeId>& copy) : builder_(builder), copy_(copy) {}
-  std::span<const NodeId> operator()(NodeId id, std::size_t level) const {
-    const std::scoped_lock lock(builder_.locks_.of(id));
-    const auto links = builder_.graph_.links(id, level);
-    copy_.assign(links.begin(), links.end());
-    return copy_;
-  }
-
- private:
-  Builder& builder_;
-  std::vector<NodeId>& copy_;
-};
-
 Builder::Builder(Graph& graph, NodeLocks& locks, ScratchPool& scratches)
     : graph_(graph), locks_(locks), scratches_(scratches) {}
 
 Entry Builder::read_entry() {
-  const std::scoped_lock lock(entry_mutex_);
+  const std::scoped_lock lock(locks_.entry());
   return graph_.entry;
 }
 
 void Builder::raise_entry(NodeId id) {
-  const std::scoped_lock lock(entry_mutex_);
+  const std::scoped_lock lock(locks_.entry());
   if (graph_.level(id) > graph_.entry.level) graph_.entry = {id, graph_.level(id)};
 }
 
@@ -79,7 +63,7 @@ void Builder::repair(NodeId id) {
 std::vector<std::vector<Neighbor>> Builder::choose_links(NodeId id, Entry entry, std::size_t top) {
   const float* query = graph_.vector(id);
   const ScratchPool::Lease scratch(scratches_);
-  const LockedLinks read(*this, scratch->links);
+  const LockedLinks read(graph_, locks_, scratch->links);
   std::vector<std::vector<Neighbor>> chosen(top + 1);
   Neighbor start = descend_to(graph_, query, entry, top, read);
   for (std::size_t level = top + 1; level-- > 0;) {
@@ -115,7 +99,7 @@ void Builder::link_back(NodeId from, std::size_t level, Neighbor to) {
 
 std::vector<NodeId> Builder::copy_links(NodeId id, std::size_t level) {
   std::vector<NodeId> links;
-  LockedLinks(*this, links)(id, level);
+  LockedLinks(graph_, locks_, links)(id, level);
   return links;
 }
 

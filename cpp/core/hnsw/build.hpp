@@ -2,29 +2,19 @@
 /// Insertion of nodes one by one, by several threads.
 #pragma once
 
-#include <array>
 #include <cstddef>
-#include <memory>
-#include <mutex>
 #include <span>
 #include <vector>
 
 #include "core/hnsw/graph.hpp"
+#include "core/hnsw/links.hpp"
 #include "core/hnsw/search.hpp"
 
 namespace revector::hnsw {
 
-/// Locks of link lists. A node's lists share a lock with those of other nodes: never hold two.
-class NodeLocks {
- public:
-  std::mutex& of(NodeId id) { return locks_[id % locks_.size()]; }
-
- private:
-  std::array<std::mutex, 4096> locks_;
-};
-
-/// Links nodes into a graph. insert() and repair() may run in several threads at once, on different nodes, while nobody
-/// else uses the graph: vectors, labels and levels stay as they are meanwhile; only links and the entry point change.
+/// Links nodes into a graph. insert() and repair() may run in several threads at once, on different nodes, beside
+/// searches through LockedLinks: vectors, labels and levels stay as they are meanwhile; only links and the entry point
+/// change.
 ///
 /// Deleted nodes are linked like live ones: links to them keep the graph connected however many there are, and they
 /// are still good when a deleted node comes back.
@@ -41,8 +31,6 @@ class Builder {
   void repair(NodeId id);
 
  private:
-  class LockedLinks;
-
   Entry read_entry();
   void raise_entry(NodeId id);
   /// Find links for the levels up to `top`, lowest level first.
@@ -55,7 +43,6 @@ class Builder {
   Graph& graph_;
   NodeLocks& locks_;
   ScratchPool& scratches_;
-  std::mutex entry_mutex_;
 };
 
 /// The heuristic of the paper (algorithm 4): of candidates sorted closest first, keep at most n of those that are

@@ -1,9 +1,5 @@
 #include "core/hnsw/search.hpp"
 
-#include <limits>
-
-#include "core/topk.hpp"
-
 namespace revector::hnsw {
 
 std::unique_ptr<Scratch> ScratchPool::take() {
@@ -24,23 +20,45 @@ void ScratchPool::put(std::unique_ptr<Scratch> scratch) noexcept {
   idle_.push_back(std::move(scratch));  // never allocates: take() made the room
 }
 
-void search_one(const Graph& graph, const float* query, std::size_t k, std::size_t ef, Scratch& scratch, float* scores,
-                std::int64_t* labels) {
-  std::fill_n(scores, k, -std::numeric_limits<float>::infinity());
-  std::fill_n(labels, k, std::int64_t{-1});
-  if (graph.size() == graph.n_deleted()) return;
-  const PlainLinks read(graph);
-  const Neighbor start = descend_to(graph, query, graph.entry, 0, read);
-  if (graph.n_deleted() == 0)
-    search_level(graph, query, start, 0, ef, scratch, read, [](NodeId) { return true; });
+namespace {
+
+/// Walk level 0 from where the descent ends, with whatever reads links and admits nodes here.
+template <class ReadLinks, class Collect>
+void walk(const Graph& graph, const float* query, const NodeSet* allowed, Collect collect, Scratch& scratch,
+          const ReadLinks& read) {
+  const Neighbor start = descend_to(graph, query, read.entry(), 0, read);
+  const auto admitting = [&](const auto& admit) { walk_level(graph, query, start, 0, collect, scratch, read, admit); };
+  if (allowed != nullptr)
+    admitting([&](NodeId id) { return allowed->contains(id); });
+  else if (graph.n_deleted() == 0)
+    admitting([](NodeId) { return true; });
   else
-    search_level(graph, query, start, 0, ef, scratch, read, [&](NodeId id) { return !graph.is_deleted(id); });
-  TopK results(std::min(k, scratch.best.size()));
-  for (const Neighbor& found : scratch.best) results.push({-found.distance, graph.label(found.id)});
-  for (const Scored& result : results.take()) {
-    *scores++ = result.score;
-    *labels++ = result.index;
-  }
+    admitting([&](NodeId id) { return !graph.is_deleted(id); });
+}
+
+template <class Collect>
+void walk(const Graph& graph, const float* query, const Lookup& how, Collect collect, Scratch& scratch) {
+  if (how.locks == nullptr)
+    walk(graph, query, how.allowed, collect, scratch, PlainLinks(graph));
+  else
+    walk(graph, query, how.allowed, collect, scratch, LockedLinks(graph, *how.locks, scratch.links));
+}
+
+}  // namespace
+
+std::span<const Neighbor> find_nearest(const Graph& graph, const float* query, const Lookup& how, Scratch& scratch) {
+  scratch.begin(graph.size());
+  if (graph.size() > graph.n_deleted()) walk(graph, query, how, Beam(scratch.best, how.ef), scratch);
+  return scratch.best;
+}
+
+std::vector<Neighbor> find_within(const Graph& graph, const float* query, float radius, const Lookup& how,
+                                  Scratch& scratch) {
+  std::vector<Neighbor> inside;
+  scratch.begin(graph.size());
+  if (graph.size() > graph.n_deleted())
+    walk(graph, query, how, Ball(inside, radius, Beam(scratch.best, how.ef)), scratch);
+  return inside;
 }
 
 }  // namespace revector::hnsw

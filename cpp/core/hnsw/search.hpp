@@ -3,14 +3,17 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <span>
 #include <vector>
 
 #include "core/hnsw/graph.hpp"
+#include "core/hnsw/links.hpp"
 
 namespace revector::hnsw {
 
@@ -24,7 +27,6 @@ class Scratch {
   std::vector<Neighbor> best;      ///< heap, farthest in front: the candidates kept
   std::vector<NodeId> fresh;       ///< neighbours of the node being expanded that were not seen before
   std::vector<NodeId> links;       ///< copy of a list that others may be writing
-  std::vector<float> query;        ///< the query at unit length
 
   /// Forget which nodes were seen, in constant time but for every 65,535th call.
   void begin(std::size_t n_nodes) {
@@ -74,16 +76,6 @@ class ScratchPool {
   std::size_t made_ = 0;                        // guarded by mutex_
 };
 
-/// Reads lists that nobody is writing.
-class PlainLinks {
- public:
-  explicit PlainLinks(const Graph& graph) : graph_(graph) {}
-  std::span<const NodeId> operator()(NodeId id, std::size_t level) const { return graph_.links(id, level); }
-
- private:
-  const Graph& graph_;
-};
-
 /// The start of the rows, for the memory to fetch while other distances are computed; the rest follows in sequence,
 /// which the hardware foresees.
 inline void prefetch_row(const float* row) {
@@ -108,7 +100,7 @@ Neighbor descend(const Graph& graph, const float* query, Neighbor at, std::size_
   return at;
 }
 
-/// Descend from the entry point to the level given, exclusive.
+/// Descend from an entry point to the level given, exclusive.
 template <class ReadLinks>
 Neighbor descend_to(const Graph& graph, const float* query, Entry entry, std::size_t level, const ReadLinks& read) {
   Neighbor at{graph.distance()(query, graph.vector(entry.id)), entry.id};
@@ -116,27 +108,60 @@ Neighbor descend_to(const Graph& graph, const float* query, Entry entry, std::si
   return at;
 }
 
-inline void push_best(std::vector<Neighbor>& best, std::size_t ef, Neighbor found) {
-  best.push_back(found);
-  std::push_heap(best.begin(), best.end(), closer);
-  if (best.size() <= ef) return;
-  std::pop_heap(best.begin(), best.end(), closer);
-  best.pop_back();
-}
+/// Collects the ef closest nodes.
+class Beam {
+ public:
+  /// @param best  empty; becomes a heap, farthest in front
+  Beam(std::vector<Neighbor>& best, std::size_t ef) : best_(best), ef_(ef) {}
 
-/// Beam search of one level: fills scratch.best with the (at most) ef closest nodes that were met and that `admit`
-/// takes. Nodes that it does not take lead on like all others.
-template <class ReadLinks, class Admit>
-void search_level(const Graph& graph, const float* query, Neighbor start, std::size_t level, std::size_t ef,
-                  Scratch& scratch, const ReadLinks& read, const Admit& admit) {
-  std::vector<Neighbor>&frontier = scratch.frontier, &best = scratch.best;
-  scratch.begin(graph.size());
+  /// Nodes at this distance, or farther away, are of no use any more.
+  float bound() const { return best_.size() < ef_ ? std::numeric_limits<float>::infinity() : best_.front().distance; }
+  void take(Neighbor found) {
+    best_.push_back(found);
+    std::push_heap(best_.begin(), best_.end(), closer);
+    if (best_.size() <= ef_) return;
+    std::pop_heap(best_.begin(), best_.end(), closer);
+    best_.pop_back();
+  }
+
+ private:
+  std::vector<Neighbor>& best_;
+  std::size_t ef_;
+};
+
+/// Collects all nodes within a radius. A beam finds the way there, and from one to the next.
+class Ball {
+ public:
+  Ball(std::vector<Neighbor>& inside, float radius, Beam beam)
+      : inside_(inside),
+        radius_(radius),
+        beyond_(std::nextafter(radius, std::numeric_limits<float>::infinity())),
+        beam_(beam) {}
+
+  float bound() const { return std::max(beam_.bound(), beyond_); }
+  void take(Neighbor found) {
+    if (found.distance <= radius_) inside_.push_back(found);
+    if (found.distance < beam_.bound()) beam_.take(found);
+  }
+
+ private:
+  std::vector<Neighbor>& inside_;
+  float radius_, beyond_;
+  Beam beam_;
+};
+
+/// Walk one level from a node on, always from the closest node found, while any is closer than the bound of what is
+/// collected. Nodes that `admit` does not take are not collected, but lead on like all others.
+template <class ReadLinks, class Collect, class Admit>
+void walk_level(const Graph& graph, const float* query, Neighbor start, std::size_t level, Collect collect,
+                Scratch& scratch, const ReadLinks& read, const Admit& admit) {
+  std::vector<Neighbor>& frontier = scratch.frontier;
   scratch.see(start.id);
   frontier.push_back(start);
-  if (admit(start.id)) best.push_back(start);
+  if (admit(start.id)) collect.take(start);
   while (!frontier.empty()) {
     const Neighbor nearest = frontier.front();
-    if (best.size() >= ef && nearest.distance > best.front().distance) return;
+    if (nearest.distance > collect.bound()) return;
     std::pop_heap(frontier.begin(), frontier.end(), farther);
     frontier.pop_back();
     scratch.fresh.clear();
@@ -147,17 +172,53 @@ void search_level(const Graph& graph, const float* query, Neighbor start, std::s
       }
     for (NodeId id : scratch.fresh) {
       const Neighbor found{graph.distance()(query, graph.vector(id)), id};
-      if (best.size() >= ef && found.distance >= best.front().distance) continue;
+      if (found.distance >= collect.bound()) continue;
       frontier.push_back(found);
       std::push_heap(frontier.begin(), frontier.end(), farther);
-      if (admit(id)) push_best(best, ef, found);
+      if (admit(id)) collect.take(found);
     }
   }
 }
 
-/// Answer one query: fills the k slots of scores and labels.
+/// Fills scratch.best with the (at most) ef closest nodes that are met and admitted.
+template <class ReadLinks, class Admit>
+void search_level(const Graph& graph, const float* query, Neighbor start, std::size_t level, std::size_t ef,
+                  Scratch& scratch, const ReadLinks& read, const Admit& admit) {
+  scratch.begin(graph.size());
+  walk_level(graph, query, start, level, Beam(scratch.best, ef), scratch, read, admit);
+}
+
+/// Which nodes a search may return.
+class NodeSet {
+ public:
+  /// None of n nodes.
+  explicit NodeSet(std::size_t n) : in_(n) {}
+  void insert(NodeId id) {
+    size_ += in_[id] == 0 ? 1 : 0;
+    in_[id] = 1;
+  }
+  bool contains(NodeId id) const { return in_[id] != 0; }
+  std::size_t size() const { return size_; }
+  std::size_t universe() const { return in_.size(); }
+
+ private:
+  std::vector<std::uint8_t> in_;
+  std::size_t size_ = 0;
+};
+
+/// How to look for the neighbours of a query.
+struct Lookup {
+  std::size_t ef;
+  const NodeSet* allowed = nullptr;  ///< live nodes that may be found; null: all live nodes
+  NodeLocks* locks = nullptr;        ///< while somebody links nodes
+};
+
+/// The ef nearest nodes of a query, in no order; valid until the scratch is used again.
 /// @param query  dim floats; of unit length for cosine
-void search_one(const Graph& graph, const float* query, std::size_t k, std::size_t ef, Scratch& scratch, float* scores,
-                std::int64_t* labels);
+std::span<const Neighbor> find_nearest(const Graph& graph, const float* query, const Lookup& how, Scratch& scratch);
+
+/// All nodes that were found within a radius, in no order. What a beam of ef nodes can not see is missed.
+std::vector<Neighbor> find_within(const Graph& graph, const float* query, float radius, const Lookup& how,
+                                  Scratch& scratch);
 
 }  // namespace revector::hnsw

@@ -36,17 +36,24 @@ void write_topk(const std::vector<Candidates>& found, MatrixView<float> scores, 
     }
 }
 
-RangeResults range_results(const std::vector<Candidates>& found) {
+RangeResults range_results(std::span<const std::span<const Scored>> found) {
   RangeResults out;
   out.offsets.push_back(0);
-  for (const Candidates& query : found) {
-    for (const Scored& entry : query.results()) {
+  for (const std::span<const Scored> query : found) {
+    for (const Scored& entry : query) {
       out.scores.push_back(entry.score);
       out.indices.push_back(entry.index);
     }
     out.offsets.push_back(out.scores.size());
   }
   return out;
+}
+
+RangeResults range_results(const std::vector<Candidates>& found) {
+  std::vector<std::span<const Scored>> results(found.size());
+  std::transform(found.begin(), found.end(), results.begin(),
+                 [](const Candidates& query) { return std::span(query.results()); });
+  return range_results(results);
 }
 
 }  // namespace revector

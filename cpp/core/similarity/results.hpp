@@ -2,6 +2,7 @@
 /// What every search checks first and writes last.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "core/similarity/search.hpp"
@@ -17,6 +18,8 @@ void require_results_fit(const SearchRequest& request, std::size_t n, MatrixView
                          MatrixView<std::int64_t> indices);
 
 void write_topk(const std::vector<Candidates>& found, MatrixView<float> scores, MatrixView<std::int64_t> indices);
+/// Results of each query, best first, one after the other.
+RangeResults range_results(std::span<const std::span<const Scored>> found);
 RangeResults range_results(const std::vector<Candidates>& found);
 
 }  // namespace revector

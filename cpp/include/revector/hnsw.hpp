@@ -7,12 +7,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "revector/export.hpp"
 #include "revector/matrix.hpp"
+#include "revector/similarity.hpp"
 
 namespace revector {
 
@@ -36,11 +38,22 @@ struct BuildWatch {
   std::atomic<double> share{0};        ///< of the work that is done, 0 to 1
 };
 
+/// What a graph looks like; see HnswIndex::health().
+struct HnswHealth {
+  std::size_t live = 0, deleted = 0;  ///< nodes; deleted ones still cost memory and time
+  std::size_t levels = 0;
+  std::size_t unreachable = 0;       ///< live nodes that no path of links leads to from the entry point, at level 0
+  std::vector<std::size_t> degrees;  ///< at level 0: how many nodes have 0, 1, ... 2 m links
+};
+
 /// A graph of labelled vectors. Labels are chosen by the caller: unique, not negative.
 ///
-/// Threads: any number of searches and other const calls run side by side; add, mark_deleted and unmark_deleted wait
-/// for them to end and exclude everything else. A waiting writer goes before readers that come later, so neither
-/// starves. Every call locks for itself: the object may be shared without further care (but for move and destruction).
+/// Threads: any number of searches and other const calls run side by side, and beside one call that changes the index;
+/// others that would change it, save(), health(), rebuilt() and serve_stale() wait for that one to end. add() keeps
+/// searches waiting only while it copies vectors in, about a millisecond at a time, and links them beside the searches,
+/// which see each vector as soon as it is linked; so do not other changes, which are short, but for rotate(). A waiting
+/// writer goes before readers that come later, so neither starves. Every call locks for itself: the object may be
+/// shared without further care (but for move and destruction).
 ///
 /// With one thread (set_num_threads(1)) the graph depends on the options and the sequence of calls alone.
 class REVECTOR_API HnswIndex {
@@ -61,6 +74,17 @@ class REVECTOR_API HnswIndex {
   ///         12 m bytes a vector and some megabytes a thread.
   static HnswIndex build(MatrixView<const float> vectors, std::span<const std::int64_t> labels, Metric metric,
                          HnswOptions options = {}, BuildWatch* watch = nullptr);
+  /// The same live vectors in a graph made anew by build(): what deleted nodes took is given back, and so is what a
+  /// graph loses by many changes. Searches of this index go on meanwhile; changes wait.
+  /// @throws Cancelled, std::bad_alloc
+  HnswIndex rebuilt(BuildWatch* watch = nullptr) const;
+  /// The same graph under other vectors, of another model, say, and of any dimension: a stop-gap that serves until
+  /// build() has made a graph for them. Who was near in the one space is often near in the other; how many neighbours
+  /// are found, search_exact() tells.
+  /// @param vectors  [live labels x dim]; copied
+  /// @param labels   all live ones, in any order
+  /// @throws as build() does. Cost: that of copying.
+  HnswIndex serve_stale(MatrixView<const float> vectors, std::span<const std::int64_t> labels) const;
   ~HnswIndex();
   HnswIndex(HnswIndex&&) noexcept;
   HnswIndex& operator=(HnswIndex&&) noexcept;
@@ -71,8 +95,8 @@ class REVECTOR_API HnswIndex {
   /// @param vectors  [n x dim]; copied
   /// @param labels   n of them
   /// @throws ShapeError, InvalidArgument (negative label), NumericalError (NaN, infinity, or a length whose square
-  ///         overflows float32): nothing has changed then. std::bad_alloc: no new label was added, existing ones may
-  ///         already hold their new vectors, and the graph is valid.
+  ///         overflows float32): nothing has changed then. std::bad_alloc: no new label was added (searches may have
+  ///         met some for a while), existing ones may already hold their new vectors, and the graph is valid.
   ///         Cost: about ef_construction * m * log(size) distances a row, n * dim floats and m links a row of memory.
   void add(MatrixView<const float> vectors, std::span<const std::int64_t> labels);
 
@@ -87,10 +111,24 @@ class REVECTOR_API HnswIndex {
   /// @param ef       candidates kept while searching, the dial between recall and time; max(ef, k) is used
   /// @param scores   [q x k] owned by the caller; -infinity where fewer than k were found
   /// @param labels   [q x k] owned by the caller; -1 where fewer than k were found
+  /// @param allowed  labels that may be found; those not in the index are passed over. Where they are few, all of them
+  ///                 are measured, and the result is exact
   /// @throws ShapeError, InvalidArgument (k is 0), NumericalError (as for add).
-  ///         Cost: about ef * m distances a query; scratch of 2 bytes a node and thread, kept for the next search.
+  ///         Cost: about ef * m distances a query, more where few labels are allowed; scratch of 2 bytes a node and
+  ///         thread, kept for the next search; a lookup and a byte a node for `allowed`.
   void search(MatrixView<const float> queries, std::size_t k, std::size_t ef, MatrixView<float> scores,
-              MatrixView<std::int64_t> labels) const;
+              MatrixView<std::int64_t> labels,
+              std::optional<std::span<const std::int64_t>> allowed = std::nullopt) const;
+  /// The k nearest live vectors of every query, by measuring all. As search() otherwise. Cost: size * dim FMA a query.
+  void search_exact(MatrixView<const float> queries, std::size_t k, MatrixView<float> scores,
+                    MatrixView<std::int64_t> labels) const;
+  /// All live vectors whose score is at least `least_score`, approximately: those that a search which keeps ef
+  /// candidates, and everything it finds above the score, comes by. Indices are labels.
+  /// @param ef       as for search(); what lies apart from the rest is only found by a broad search
+  /// @param allowed  as for search()
+  /// @throws as search(); InvalidArgument (ef is 0, a score that is NaN)
+  RangeResults range(MatrixView<const float> queries, float least_score, std::size_t ef,
+                     std::optional<std::span<const std::int64_t>> allowed = std::nullopt) const;
 
   /// Rotate every vector in place, v W, deleted ones too: distances stay what they are, and so the graph stays right.
   /// @param rotation  [dim x dim] orthogonal: no element of W W^T - I above 1e-4
@@ -101,6 +139,9 @@ class REVECTOR_API HnswIndex {
   /// @param out  [labels x dim] owned by the caller
   /// @throws ShapeError; InvalidArgument naming a label that is unknown or deleted
   void get_vectors(std::span<const std::int64_t> labels, MatrixView<float> out) const;
+
+  /// Look at the whole graph. Cost: O(links), in one thread.
+  HnswHealth health() const;
 
   /// Live labels, in the order in which they were first added.
   std::vector<std::int64_t> labels() const;

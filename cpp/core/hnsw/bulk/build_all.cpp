@@ -38,13 +38,13 @@ struct Plan {
   }
 };
 
-/// Append a node for each vector, in the order of clusters.
-void append(Graph& graph, MatrixView<const float> vectors, std::span<const std::int64_t> labels,
+/// Append a node for each point, in the order of clusters.
+void append(Graph& graph, const Points& points, std::span<const std::int64_t> labels,
             std::span<const std::uint32_t> order) {
   graph.reserve(order.size());
   for (std::uint32_t row : order) graph.append(labels[row], graph.draw_level(static_cast<NodeId>(graph.size())));
   parallel_for(order.size(), rows_a_piece, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t i = begin; i < end; ++i) graph.set_vector(static_cast<NodeId>(i), vectors.row(order[i]));
+    for (std::size_t i = begin; i < end; ++i) points.read(order[i], graph.vector(static_cast<NodeId>(i)));
   });
 }
 
@@ -77,13 +77,11 @@ void link_upper(Graph& graph, std::size_t level) {
 
 }  // namespace
 
-void build_all(Graph& graph, MatrixView<const float> vectors, std::span<const std::int64_t> labels, BuildWatch* watch) {
+void build_all(Graph& graph, const Points& points, std::span<const std::int64_t> labels, BuildWatch* watch) {
   if (labels.empty()) return;
-  const Points points{vectors.rows(), vectors.cols(),
-                      [&](std::size_t i, float* out) { graph.prepare(vectors.row(i), out); }};
   const Plan plan(graph.options(), 0, points.size);
   const Clusters clusters = cluster(points, graph.metric(), plan.clusters);
-  append(graph, vectors, labels, clusters.order);
+  append(graph, points, labels, clusters.order);
   graph.entry = highest(graph);
   std::vector<NodeId> all(graph.size());
   std::iota(all.begin(), all.end(), 0);
