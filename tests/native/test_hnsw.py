@@ -212,7 +212,7 @@ def test_searches_and_changes_from_many_threads():
 
 IDS = st.lists(st.integers(0, 60), min_size=1, max_size=25)
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["add", "mark", "unmark", "reload"]), IDS, st.integers(0, 2**32 - 1)), max_size=12
+    st.tuples(st.sampled_from(["add", "mark", "unmark", "reload", "rebuild"]), IDS, st.integers(0, 2**32 - 1)), max_size=12
 )
 
 
@@ -231,6 +231,10 @@ def test_any_history_ends_in_what_exact_search_finds(tmp_path_factory, metric, m
         elif verb == "reload":
             index.save(path)
             index = HnswIndex.load(path, 5, metric=metric)
+        elif verb == "rebuild":
+            index = index.rebuild()
+            vectors = {i: vector for i, vector in vectors.items() if i not in deleted}
+            deleted = set()
         else:
             (index.mark_deleted if verb == "mark" else index.unmark_deleted)(known)
             deleted = deleted | set(known) if verb == "mark" else deleted - set(known)
