@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 from numpy.typing import NDArray
 
-from common import OURS, Report, peer
+from common import OURS, Report, peak_mb, peer
 from revector import Procrustes
 
 Rows = NDArray[np.float32]
@@ -71,12 +73,40 @@ def bench_apply(report: Report, n: int, d: int) -> None:
     report.contest(f"apply to {n} x {d} and renormalise", contestants, work=2.0 * n * d * d, unit="FLOP")
 
 
+def bench_stream(report: Report, blocks: int, rows: int, d: int) -> None:
+    """Learn a rotation from more pairs than memory would hold; what is kept does not grow."""
+    rng = np.random.default_rng(d)
+    turn = np.linalg.qr(rng.standard_normal((d, d)))[0].astype(np.float32)
+    fitted, seconds = Procrustes(center=False), 0.0
+    before = 0.0
+    for block in range(blocks):
+        old = rng.standard_normal((rows, d), dtype=np.float32)
+        new = old @ turn + 0.3 * rng.standard_normal((rows, d), dtype=np.float32)
+        begin = time.process_time()
+        fitted.partial_fit(old, new)
+        seconds += time.process_time() - begin
+        if block == min(2, blocks - 1):
+            before = peak_mb()
+    rotation = fitted.rotation.astype(np.float64)
+    grown, error = peak_mb() - before, float(np.abs(rotation - turn).max())
+    assert grown < 64, f"{grown:.0f} MB more for {blocks * rows} pairs"  # a block or two of temporaries
+    assert np.abs(rotation.T @ rotation - np.eye(d)).max() <= 1e-5
+    assert error < 10 / np.sqrt(blocks * rows), f"the rotation is off by {error}"
+    report.note(
+        f"{blocks * rows} pairs of {d} dimensions in a stream",
+        cpu_microseconds_a_pair=1e6 * seconds / (blocks * rows),
+        grown_mb=grown,
+        rotation_error=error,
+    )
+
+
 def main() -> None:
     """Run all contests."""
     report = Report.from_arguments("procrustes", rounds=5)
     n = 2_000 if report.smoke else 20_000
     for d in (64,) if report.smoke else (384, 768, 1536):
         bench_fit(report, n, d)
+    bench_stream(report, 10 if report.smoke else 200, n if report.smoke else 50_000, 64 if report.smoke else 128)
     bench_apply(report, n if report.smoke else 100_000, 64 if report.smoke else 384)
     report.finish()
 

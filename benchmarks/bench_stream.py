@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import resource
 import time
 from collections.abc import Iterator
 
-from common import Report
+from common import Report, peak_mb
 from revector import Encoder
 from revector.demo.docstrings import python_corpus
 from revector.demo.models import fetch_model
@@ -19,11 +18,6 @@ def short_texts(sentences: list[str], n: int) -> Iterator[str]:
     """Yield sentences of real text, each with a number so that none is like another."""
     for i, sentence in zip(range(n), itertools.cycle(sentences), strict=False):
         yield f"{sentence} {i}"
-
-
-def peak_mb() -> float:
-    """Return the most memory that this process has held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import resource
 import statistics
 import subprocess
 import time
@@ -112,6 +113,11 @@ def interleaved(contestants: Mapping[str, Callable[[], Any]], rounds: int) -> di
         name: Timing(*(statistics.median(column) for column in zip(*times, strict=True)), len(times))
         for name, times in seen.items()
     }
+
+
+def peak_mb() -> float:
+    """Return the most memory that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def peer(name: str) -> ModuleType | None:
