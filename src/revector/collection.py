@@ -312,12 +312,15 @@ class Collection:
             retention_seconds,
             encoders=self._encoders,
             verifier=self._verify,
+            indexes=self._indexes,
         )
 
     @property
     def migration(self) -> Migration | None:
         """The migration that is not retired, or ``None``."""
-        return Migration.active(self._store, self._ledger, ALIAS, self._encoders, verifier=self._verify)
+        return Migration.active(
+            self._store, self._ledger, ALIAS, self._encoders, verifier=self._verify, indexes=self._indexes
+        )
 
     def _verify(
         self,

@@ -33,6 +33,7 @@ def test_the_real_models_tell_the_whole_story(
     assert abs(report["samples"][-1]["ndcg"] - report["direct_ndcg"]) <= 0.002
     assert all(sample["difference"]["high"] >= 0 for sample in report["samples"])
     assert report["traffic"]["answered"] > 0
+    assert report["verification"]["details"]["index_seconds"] > 0
     assert (tmp_path / "work" / "docs.db").exists()
 
 
@@ -48,7 +49,14 @@ def test_people_see_the_steps_the_table_and_what_to_try_next(
 ) -> None:
     result = _demo(docstring_corpus, tmp_path, *models)
     assert result.exit_code == 0, result.output
-    for text in ("Ingest 300 documents", "Roll back", "new model directly", "revector search", "✓"):
+    for text in (
+        "Ingest 300 documents",
+        "Roll back",
+        "index of 300 vectors built in",
+        "new model directly",
+        "revector search",
+        "✓",
+    ):
         assert text in result.stdout
 
 

@@ -7,16 +7,19 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from revector.index import HnswIndex
 from revector.stores.base import Generation, VectorRow
-from revector.stores.index_cache import IndexCache
+from revector.stores.index_cache import FEW_CHANGES, IndexCache
 from revector.stores.sqlite import SqliteStore
 from revector.testing import HashEncoder
 
 ENCODER = HashEncoder(16)
+SECONDS = 10.0
 
 
 class World:
@@ -41,6 +44,9 @@ class World:
     def find(self, cache: IndexCache, text: str, k: int = 1) -> list[int]:
         return cache.index(self.generation).search(ENCODER.encode([text]), k)[1][0].tolist()
 
+    def put_many(self, name: str, n: int) -> list[int]:
+        return self.put(*(f"{name} number{i}" for i in range(n)))
+
     def save_once(self) -> None:
         cache = self.cache()
         self.find(cache, "anything")
@@ -53,6 +59,10 @@ class World:
     @property
     def sidecar(self) -> Path:
         return self.folder / f"{self.generation.id}.json"
+
+
+def never(*_: object, **__: object) -> None:
+    raise AssertionError("this was not to be called")
 
 
 @pytest.fixture
@@ -94,6 +104,108 @@ def test_a_saved_index_is_loaded_and_caught_up(world: World, monkeypatch: pytest
     cache = world.cache()
     assert world.find(cache, "banana") == [banana]
     assert len([key for key in world.find(cache, "cherry", 5) if key >= 0]) == 2
+
+
+def test_vectors_without_a_file_are_built_into_a_graph_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = world.put_many("apple", 2 * FEW_CHANGES)
+    monkeypatch.setattr(HnswIndex, "add", never)
+    assert world.find(world.cache(), "apple number7") == [keys[7]]
+
+
+@pytest.mark.parametrize("saved", [True, False], ids=["file", "graph in memory"])
+def test_what_lacks_many_vectors_is_built_anew(world: World, monkeypatch: pytest.MonkeyPatch, saved: bool) -> None:
+    world.put_many("apple", 8)
+    cache = world.cache()
+    world.find(cache, "apple")
+    if saved:
+        cache.close()
+    keys = world.put_many("banana", FEW_CHANGES + 1)
+    monkeypatch.setattr(HnswIndex, "add", never)
+    assert world.find(cache, "banana number7") == [keys[7]]
+
+
+def test_what_lacks_few_vectors_is_added_to(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.put_many("apple", 8)
+    world.save_once()
+    keys = world.put_many("banana", FEW_CHANGES)
+    monkeypatch.setattr(HnswIndex, "build", never)
+    assert world.find(world.cache(), "banana number7") == [keys[7]]
+
+
+# Before a generation serves
+
+
+def test_a_prepared_index_is_neither_built_nor_added_to_by_a_search(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = world.put_many("apple", 40)
+    here, elsewhere = world.cache(), world.cache()
+    prepared = here.prepare(world.generation)
+    assert (prepared.vectors, prepared.built) == (40, 40)
+    assert prepared.seconds > 0
+    monkeypatch.setattr(HnswIndex, "build", never)
+    monkeypatch.setattr(HnswIndex, "add", never)
+    assert [world.find(cache, "apple number7") for cache in (here, elsewhere)] == [[keys[7]]] * 2
+
+
+def test_a_graph_in_memory_that_is_far_behind_gives_way_to_a_prepared_file(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.put("apple")
+    behind = world.cache()
+    world.find(behind, "apple")
+    keys = world.put_many("banana", 2 * FEW_CHANGES)
+    world.cache().prepare(world.generation)
+    monkeypatch.setattr(HnswIndex, "build", never)
+    monkeypatch.setattr(HnswIndex, "add", never)
+    assert world.find(behind, "banana number7") == [keys[7]]
+
+
+def test_a_graph_that_grew_vector_by_vector_is_built_anew_once(world: World) -> None:
+    cache = world.cache()
+    for name in ("apple", "banana", "cherry"):
+        world.put_many(name, 20)
+        world.find(cache, name)
+    assert [cache.prepare(world.generation).built for _ in range(2)] == [60, 0]
+
+
+def test_how_much_a_graph_has_grown_is_kept_with_its_file(world: World) -> None:
+    world.put_many("apple", 20)
+    world.save_once()
+    world.put_many("banana", 20)
+    world.save_once()
+    assert json.loads(world.sidecar.read_text())["grown"] == 20
+    assert world.cache().prepare(world.generation).built == 40
+
+
+def test_few_new_vectors_are_added_when_an_index_is_prepared_again(world: World) -> None:
+    world.put_many("apple", 40)
+    cache = world.cache()
+    cache.prepare(world.generation)
+    world.put("banana")
+    again = cache.prepare(world.generation)
+    assert (again.vectors, again.built) == (41, 0)
+
+
+def test_an_index_is_searched_and_followed_while_a_new_one_is_prepared(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = world.cache()
+    world.put("apple")
+    world.find(cache, "apple")
+    world.put_many("banana", 8)
+    build, found = HnswIndex.build, []
+
+    def build_slowly(*args: Any, **options: Any) -> HnswIndex:
+        keys = world.put("cherry")
+        searching = threading.Thread(target=lambda: found.append(world.find(cache, "cherry") == keys), daemon=True)
+        searching.start()
+        searching.join(SECONDS)
+        return build(*args, **options)
+
+    monkeypatch.setattr(HnswIndex, "build", build_slowly)
+    assert cache.prepare(world.generation).vectors == 10
+    assert found == [True]
 
 
 def test_an_index_that_did_not_change_is_not_written_again(world: World) -> None:

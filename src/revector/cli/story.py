@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from revector.cli.progress import describe, progress_bar, show_seconds
-from revector.demo.report import DemoReport, Sample, Traffic
+from revector.demo.report import DemoReport, Sample, Traffic, index_figures
 from revector.migration.progress import Progress
 
 
@@ -128,7 +128,7 @@ def _samples_table(report: DemoReport) -> Table:
 
 def _caption(report: DemoReport) -> str:
     speed = f"re-embedded {report.documents_per_second:,.0f} documents/s while it answered searches"
-    return f"{speed}; {show_seconds(report.seconds)} in all"
+    return f"{speed}; {index_figures(report.verification.details)}; {show_seconds(report.seconds)} in all"
 
 
 def _example(report: DemoReport) -> Text:

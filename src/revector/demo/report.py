@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from revector.evaluation.significance import Interval
 from revector.evaluation.verdict import Verdict
@@ -100,6 +101,12 @@ class DemoReport:
     def succeeded(self) -> bool:
         """Whether every check held."""
         return all(check.held for check in self.checks)
+
+
+def index_figures(details: Mapping[str, Any]) -> str:
+    """Tell from a verification's details how long it took to make the index ready, and of how many vectors."""
+    vectors, seconds = details["index_built"], details["index_seconds"]
+    return f"index of {vectors:,} vectors built in {seconds:.2f} s" if vectors else f"index ready in {seconds:.2f} s"
 
 
 class Listener(Protocol):

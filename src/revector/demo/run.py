@@ -16,7 +16,7 @@ from revector.collection import Collection
 from revector.demo.background import BackgroundRun
 from revector.demo.corpus import Corpus
 from revector.demo.reference import METRIC, MemoisingEncoder, direct_scores
-from revector.demo.report import Check, DemoReport, Example, Listener
+from revector.demo.report import Check, DemoReport, Example, Listener, index_figures
 from revector.demo.sampling import LiveTraffic, QualitySampler
 from revector.encoders.base import TextEncoder
 from revector.errors import InvalidArgumentError
@@ -150,9 +150,10 @@ class _Story:
         return len(self.corpus.documents) / run.seconds
 
     def verify(self, migration: Migration) -> VerificationResult:
-        self.listener.step("Verify the new vectors before anything depends on them")
+        self.listener.step("Build the index of the new vectors and verify both")
         verification = migration.verify()
         details = verification.details
+        self.listener.found(f"the old vectors serve meanwhile; {index_figures(details)}")
         figures = f"{details['sample']:,} vectors embedded again, the lowest cosine is {details['lowest_cosine']:.4f}"
         self.listener.found("; ".join(verification.reasons) or figures)
         self.check("the new vectors are verified", verification.passed, "; ".join(verification.reasons) or figures)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import asdict
 from typing import Any
 
 from revector.encoders.base import TextEncoder
@@ -20,6 +21,7 @@ from revector.migration.verification import VerificationResult, Verifier, defaul
 from revector.migration.worker import WorkerReport
 from revector.migration.writes import reconcile
 from revector.stores.base import Alias, Store
+from revector.stores.indexes import Indexes, KeptByStore
 
 RETENTION_SECONDS = 7 * 86400.0
 _VERIFIES_IN = (Phase.PROVING, Phase.SERVING)
@@ -43,6 +45,8 @@ class Migration:
         Default: `revector.evaluation.verify.verify`.
     fit : callable
         Fits the map between the spaces.
+    indexes : Indexes, optional
+        Are ready before readers are sent to a generation. Default: the store keeps its own.
     """
 
     def __init__(
@@ -55,8 +59,10 @@ class Migration:
         strategy: Background | None = None,
         verifier: Verifier | None = None,
         fit: Fit = fit_bridge,
+        indexes: Indexes | None = None,
     ) -> None:
         self._store, self._ledger, self._id, self._encoders = store, ledger, migration_id, encoders
+        self._indexes = indexes or KeptByStore()
         self._verifier = verifier
         self._strategy = strategy or Background.from_json(self.record.strategy)
         self._filling = Filling(store, ledger, migration_id, encoders, self._strategy, fit)
@@ -206,6 +212,9 @@ class Migration:
     def verify(self, *, sample: int = 200, seed: int = 0) -> VerificationResult:
         """Compare the new generation with what its model gives now; `cutover` wants this to have passed.
 
+        The index of the new generation is built first, so that it is verified, too, and ready for the cut-over; the
+        result's details say of how many vectors (`index_built`) and how long it took (`index_seconds`).
+
         Parameters
         ----------
         sample : int
@@ -223,6 +232,7 @@ class Migration:
             raise MigrationError(f"the migration is {record.phase}; it can be verified once run() has filled it")
         target = target_of(self._store, record)
         encoder = self._encoders.require(target, purpose="verification")
+        prepared = self._indexes.prepare(target)
         seq = self._store.last_seq()
         result = (self._verifier or default_verifier())(
             self._store,
@@ -233,6 +243,7 @@ class Migration:
             seed=seed,
             known_failures=self._ledger.counts(target.id).failed,
         )
+        result.details.update(index_built=prepared.built, index_seconds=prepared.seconds)
         outcome = {"passed": result.passed, "reasons": list(result.reasons), "seq": seq, "at": time.time()}
         self._ledger.note(self._id, "verify", {**outcome, "details": result.details}, verification=outcome)
         return result
@@ -240,7 +251,8 @@ class Migration:
     def cutover(self, *, accept_failed: bool = False) -> None:
         """Let readers see the new generation, from one moment to the next.
 
-        Writes of the last moments that lack their new vector are embedded first, if the new model is at hand.
+        Writes of the last moments that lack their new vector are embedded first, if the new model is at hand. The index
+        is brought up to date, so that the first search of a reader does not have to.
 
         Parameters
         ----------
@@ -256,21 +268,24 @@ class Migration:
         """
         record = self.record
         require_transition(record.phase, Phase.SERVING)
-        self._filling.catch_up(target_of(self._store, record))
+        target = target_of(self._store, record)
+        self._filling.catch_up(target)
+        self._pass_cutover_gates(record, accept_failed)  # before the work, and again where nobody can write
+        prepared = self._indexes.prepare(target)
         with self._store.transaction():
             record = self.record
             require_transition(record.phase, Phase.SERVING)
-            target = target_of(self._store, record).id
-            pass_gates("cut-over", cutover_reasons(self._store, self._ledger, record, accept_failed=accept_failed))
-            moved = self._store.swap_alias(record.alias, target, record.alias_version)
+            self._pass_cutover_gates(record, accept_failed)
+            moved = self._store.swap_alias(record.alias, target.id, record.alias_version)
             fields = {"alias_version": moved.version, "cutover_at": time.time()}
-            self._ledger.advance(self._id, Phase.SERVING, "cutover", {"generation": target}, **fields)
+            details = {"generation": target.id, "index": asdict(prepared)}
+            self._ledger.advance(self._id, Phase.SERVING, "cutover", details, **fields)
 
     def rollback(self, *, accept_failed: bool = False) -> None:
         """Let readers see the old generation again; the new one is kept until `retire`, and can be filled on.
 
         Writes since the cut-over went to both generations, so nothing is lost. Those that lacked the old model are
-        embedded first.
+        embedded first, and the old index is brought up to date.
 
         Parameters
         ----------
@@ -290,6 +305,7 @@ class Migration:
         for _ in range(_DRAINS):
             if self.phase is Phase.SERVING:
                 self._filling.complete_source()
+                self._indexes.prepare(source_of(self._store, self.record))
             with self._store.transaction():
                 record = self.record
                 reasons = self._rollback_reasons(record, accept_failed)
@@ -331,6 +347,9 @@ class Migration:
     def resume(self) -> None:
         """Allow `run` again."""
         self._ledger.note(self._id, "resume", paused=False)
+
+    def _pass_cutover_gates(self, record: MigrationRecord, accept_failed: bool) -> None:
+        pass_gates("cut-over", cutover_reasons(self._store, self._ledger, record, accept_failed=accept_failed))
 
     def _rollback_reasons(self, record: MigrationRecord, accept_failed: bool) -> list[str]:
         if record.phase is not Phase.SERVING:

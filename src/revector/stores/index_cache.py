@@ -2,25 +2,25 @@
 
 Each generation has an HNSW graph in memory that follows the store's changes by their sequence number. The file beside
 the database is a cache: its sidecar says which vectors it holds, and whatever does not add up is rebuilt from the
-store, with a warning.
+store, with a warning. Few changes are added to a graph; where there are many, a new one is built at once.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from revector._files import sha256_of, write_whole
 from revector.errors import CorruptIndexError
-from revector.index import HnswIndex, MetricName
+from revector.index import HnswIndex
 from revector.stores.base import Generation, Store
+from revector.stores.index_file import METRICS, IndexFile
+from revector.stores.indexes import Preparation
 
 SEARCH_BREADTH = 512
 """Candidates a search keeps (``ef``).
@@ -29,9 +29,14 @@ On 40,000 WordNet definitions and queries unlike them, nDCG@10 with 512 is that 
 for half a millisecond a query: a tenth of what encoding the query takes."""
 SAVE_AFTER_CHANGES = 20_000
 """Changes after which a graph is saved before its collection is closed; a quarter of the graph where that is more."""
+BUILD_SHARE = 0.25
+"""Vectors beyond this share of a graph are not added to it: all are put into a new one.
+
+A vector that is added costs four to five times its share of a build (10,000 vectors and more, 384 dimensions)."""
+FEW_CHANGES = 256
+"""So many are added before a search, whatever their share: that takes no longer than reading the other vectors."""
 
 _log = logging.getLogger(__name__)
-_METRICS: dict[str, MetricName] = {"cosine": "cosine", "dot": "ip"}
 
 
 class IndexCache:
@@ -58,6 +63,10 @@ class IndexCache:
             if found is None:
                 found = self._indexes[generation.id] = GenerationIndex(self._store, generation, self._folder)
             return found
+
+    def prepare(self, generation: Generation) -> Preparation:
+        """Make the index of a generation ready to serve, in this process and, by its file, in others."""
+        return self.index(generation).prepare()
 
     def prune(self) -> None:
         """Forget, and remove the files of, generations that no longer exist."""
@@ -87,17 +96,15 @@ class GenerationIndex:
     generation : Generation
         Whose vectors.
     folder : Path
-        Holds ``<generation>.hnsw`` and ``<generation>.json``.
+        Where the file is.
     """
 
     def __init__(self, store: Store, generation: Generation, folder: Path) -> None:
         self._store = store
         self._generation = generation
-        self._file = _IndexFile(folder, generation)
+        self._file = IndexFile(folder, generation)
         self._lock = threading.Lock()  # for changes; the graph itself keeps searches and changes apart
-        self._graph: HnswIndex | None = None
-        self._seq = 0
-        self._unsaved = 0
+        self._held: _Held | None = None
 
     def search(
         self, queries: NDArray[np.float32], k: int, *, ef: int = SEARCH_BREADTH
@@ -121,141 +128,123 @@ class GenerationIndex:
         """
         return self._up_to_date().search(queries, k, ef=ef)
 
+    def prepare(self) -> Preparation:
+        """Make the graph one that can serve, and save it, so that no search here or in another process has to build it.
+
+        A graph that has grown by more than `BUILD_SHARE` since it was built is built anew: the new one finds at least
+        as much, and its neighbours lie close in memory. It is made beside the old one, which is searched meanwhile.
+        """
+        began, built = time.perf_counter(), 0
+        with self._lock:
+            self._held = held = self._held or self._load()
+        if held is None or self._has_grown(held):
+            held = self._build()
+            built = len(held.graph)
+            with self._lock:
+                self._held = held
+        graph = self._up_to_date()
+        self.save()
+        return Preparation(len(graph), built, time.perf_counter() - began)
+
     def save(self) -> None:
         """Write the file if the graph has changed since it was read or written."""
         with self._lock:
-            if self._graph is not None and self._unsaved:
-                self._save(self._graph)
+            if self._held is not None and self._held.unsaved:
+                self._save(self._held)
 
     def _up_to_date(self) -> HnswIndex:
         """Return the graph, after whatever happened in the store since the last time."""
-        graph = self._graph
-        if graph is not None and self._seq >= self._store.last_seq():
-            return graph
+        held = self._held
+        if held is not None and held.seq >= self._store.last_seq():
+            return held.graph
         with self._lock:
-            if self._graph is None:
-                self._graph = self._load()
-            if self._graph is None:
-                self._graph = self._build()
-            graph = self._graph
-            self._follow(graph)
-            if self._unsaved >= max(SAVE_AFTER_CHANGES, len(graph) // 4):
-                self._save(graph)
-        return graph
+            held = self._held
+            if held is None or self._is_behind(held.seq, len(held.graph)):
+                held = self._load() or self._build()  # another process may have prepared the file
+            self._follow(held)
+            self._held = held
+            if held.unsaved >= max(SAVE_AFTER_CHANGES, len(held.graph) // 4):
+                self._save(held)
+        return held.graph
 
-    def _load(self) -> HnswIndex | None:
-        """Load the file and bring it up to date; ``None`` if there is none that can be trusted."""
+    def _is_behind(self, seq: int, size: int) -> bool:
+        """Tell whether a graph lacks so much that building a new one is faster."""
+        return self._missing(seq) > max(FEW_CHANGES, BUILD_SHARE * size)
+
+    def _has_grown(self, held: _Held) -> bool:
+        return held.grown + self._missing(held.seq) > BUILD_SHARE * len(held.graph)
+
+    def _missing(self, seq: int) -> int:
+        return self._store.count_vectors(self._generation.id, since=seq)
+
+    def _load(self) -> _Held | None:
+        """Load the file and bring it up to date; ``None`` if there is none, none to trust, or one far behind."""
         try:
-            loaded = self._file.load(self._store.last_seq())
-            if loaded is None:
+            sidecar = self._file.sidecar(self._store.last_seq())
+            if sidecar is None or self._is_behind(sidecar.seq, sidecar.count):
                 return None
-            graph, self._seq = loaded
-            self._follow(graph)
-            self._check_count(graph)
+            held = _Held(self._file.graph(sidecar), sidecar.seq, grown=sidecar.grown, unsaved=0)
+            self._follow(held)
+            self._check_count(held)
         except (CorruptIndexError, OSError) as error:
             _log.warning("rebuilding the index of generation %d: %s", self._generation.id, error)
             return None
-        return graph
+        return held
 
-    def _check_count(self, graph: HnswIndex) -> None:
+    def _check_count(self, held: _Held) -> None:
         expected = self._store.count_vectors(self._generation.id)
-        ahead = self._store.last_seq() != self._seq  # somebody wrote since: the counts belong to two moments
-        if len(graph) != expected and not ahead:
-            raise CorruptIndexError(f"{self._file.path} holds {len(graph)} vectors, the store {expected}")
+        ahead = self._store.last_seq() != held.seq  # somebody wrote since: the counts belong to two moments
+        if len(held.graph) != expected and not ahead:
+            raise CorruptIndexError(f"{self._file.path} holds {len(held.graph)} vectors, the store {expected}")
 
-    def _build(self) -> HnswIndex:
-        space = self._generation.space
-        self._seq = self._store.last_seq()
+    def _build(self) -> _Held:
+        space, seq = self._generation.space, self._store.last_seq()
         parts = list(self._store.scan_vectors(self._generation.id))
         keys = np.concatenate([np.empty(0, np.int64), *(keys for keys, _ in parts)])
         vectors = np.concatenate([np.empty((0, space.dimension), np.float32), *(rows for _, rows in parts)])
         parts.clear()
-        self._unsaved = 1 + len(keys)  # whatever file there is, it is not this one
         started = time.perf_counter()
-        graph = HnswIndex.build(vectors, keys, metric=_METRICS[space.metric])
+        graph = HnswIndex.build(vectors, keys, metric=METRICS[space.metric])
         if len(keys):
             seconds = time.perf_counter() - started
             _log.info("index of generation %d built: %d vectors, %.2f s", self._generation.id, len(keys), seconds)
-        return graph
+        return _Held(graph, seq, grown=0, unsaved=1 + len(keys))  # whatever file there is, it is not this one
 
-    def _follow(self, graph: HnswIndex) -> None:
-        changes = self._store.changes_since(self._generation.id, self._seq)
+    def _follow(self, held: _Held) -> None:
+        graph, changes = held.graph, self._store.changes_since(self._generation.id, held.seq)
         if len(changes.keys):
             graph.add(changes.vectors, changes.keys)
         gone = [key for key in changes.deleted.tolist() if key in graph]
         if gone:
             graph.mark_deleted(np.array(gone, dtype=np.int64))
-        self._unsaved += len(changes.keys) + len(gone)
-        self._seq = max(self._seq, changes.seq)  # a caller inside an older snapshot sees an older end
+        held.grown += len(changes.keys)
+        held.unsaved += len(changes.keys) + len(gone)
+        held.seq = max(held.seq, changes.seq)  # a caller inside an older snapshot sees an older end
 
-    def _save(self, graph: HnswIndex) -> None:
+    def _save(self, held: _Held) -> None:
         try:
-            self._file.save(graph, self._seq)
+            self._file.save(held.graph, held.seq, held.grown)
         except OSError as error:  # a full disk must not fail a search; the file is a cache
             _log.warning("the index of generation %d was not saved: %s", self._generation.id, error)
-        self._unsaved = 0
+        held.unsaved = 0
 
 
-@dataclass(frozen=True)
-class _Sidecar:
-    """Which vectors a file holds. `created_at` tells the generation from one of another database."""
+@dataclass
+class _Held:
+    """A graph in memory, and where it stands.
 
+    Parameters
+    ----------
+    graph : HnswIndex
+    seq : int
+        The point of the store it stands at.
+    grown : int
+        Vectors added since it was built.
+    unsaved : int
+        Changes that its file lacks.
+    """
+
+    graph: HnswIndex
     seq: int
-    fingerprint: str
-    created_at: float
-    count: int
-    sha256: str
-
-
-class _IndexFile:
-    """The file of a generation's graph, and its sidecar."""
-
-    def __init__(self, folder: Path, generation: Generation) -> None:
-        self.path = folder / f"{generation.id}.hnsw"
-        self._sidecar = folder / f"{generation.id}.json"
-        self._generation = generation
-
-    def load(self, last_seq: int) -> tuple[HnswIndex, int] | None:
-        """Return the graph and the point it stands at; ``None`` if it was never saved.
-
-        Raises
-        ------
-        CorruptIndexError
-            The files do not fit each other, the generation, or the store.
-        """
-        if not self._sidecar.exists():
-            return None
-        sidecar = self._read_sidecar()
-        self._check(sidecar, last_seq)
-        space = self._generation.space
-        graph = HnswIndex.load(self.path, space.dimension, metric=_METRICS[space.metric])
-        if len(graph) != sidecar.count:
-            raise CorruptIndexError(f"{self.path} holds {len(graph)} vectors, expected {sidecar.count}")
-        return graph, sidecar.seq
-
-    def save(self, graph: HnswIndex, seq: int) -> None:
-        """Write graph and sidecar, each whole or not at all; a crash between them is found by the digest."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        graph.save(self.path)
-        space, created_at = self._generation.space, self._generation.created_at
-        sidecar = _Sidecar(seq, space.fingerprint, created_at, len(graph), sha256_of(self.path))
-        write_whole(self._sidecar, json.dumps(asdict(sidecar)).encode())
-
-    def _read_sidecar(self) -> _Sidecar:
-        try:
-            return _Sidecar(**json.loads(self._sidecar.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
-            raise CorruptIndexError(f"{self._sidecar} can not be read ({error})") from error
-
-    def _check(self, sidecar: _Sidecar, last_seq: int) -> None:
-        if not self.path.exists():
-            raise CorruptIndexError(f"{self.path} is missing")
-        if (sidecar.fingerprint, sidecar.created_at) != (
-            self._generation.space.fingerprint,
-            self._generation.created_at,
-        ):
-            raise CorruptIndexError(f"{self.path} belongs to another generation")
-        if sidecar.seq > last_seq:
-            raise CorruptIndexError(f"{self.path} is at point {sidecar.seq}, the store only at {last_seq}")
-        if sha256_of(self.path) != sidecar.sha256:
-            raise CorruptIndexError(f"{self.path} is not the file that was saved (SHA-256 differs)")
+    grown: int
+    unsaved: int

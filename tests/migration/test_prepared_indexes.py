@@ -1,0 +1,147 @@
+"""Readers are sent to a generation whose index is ready; those of the other one go on while it is made."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from revector.collection import Collection
+from revector.errors import GateRefusedError
+from revector.index import HnswIndex
+from revector.migration.migration import Migration
+from revector.stores.base import Generation
+from revector.stores.indexes import Preparation
+from revector.testing import HashEncoder
+from worlds import World
+
+OLD, NEW = HashEncoder(24, seed=1, name="old"), HashEncoder(32, seed=2, name="new")
+TEXTS = {f"doc{i}": f"apple{i} banana{i} cherry{i % 7}" for i in range(200)}
+SECONDS = 10.0
+
+
+@pytest.fixture
+def collection(tmp_path: Path) -> Iterator[Collection]:
+    with Collection.open(tmp_path / "docs.db", OLD, encoders=[NEW]) as opened:
+        opened.upsert(list(TEXTS), list(TEXTS.values()))
+        yield opened
+
+
+def _proving(collection: Collection) -> Migration:
+    migration = collection.migrate(NEW)
+    migration.start()
+    migration.run()
+    return migration
+
+
+def _finds(collection: Collection, id_: str = "doc7") -> bool:
+    return collection.search(collection.documents([id_])[0].text, 1)[0].id == id_
+
+
+def _write_as_many_again(collection: Collection) -> None:
+    collection.upsert([f"late{i}" for i in range(200)], [f"dragonfruit{i} elderberry{i}" for i in range(200)])
+
+
+@pytest.fixture
+def forbid_building(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return what makes every index refuse to be built or added to from then on."""
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("a search built an index")
+
+    def forbid() -> None:
+        monkeypatch.setattr(HnswIndex, "build", never)
+        monkeypatch.setattr(HnswIndex, "add", never)
+
+    return forbid
+
+
+@pytest.mark.parametrize("sample", [0, 50])
+@pytest.mark.parametrize("writes", [False, True])
+def test_the_first_search_after_a_cutover_builds_nothing(
+    collection: Collection, forbid_building: Any, sample: int, writes: bool
+) -> None:
+    migration = _proving(collection)
+    assert migration.verify(sample=sample).details["index_built"] == len(TEXTS)
+    if writes:
+        _write_as_many_again(collection)
+    migration.cutover()
+    forbid_building()
+    assert _finds(collection)
+
+
+def test_nor_does_that_of_another_process(collection: Collection, tmp_path: Path, forbid_building: Any) -> None:
+    with Collection.open(tmp_path / "docs.db", OLD, encoders=[NEW]) as reader:
+        assert _finds(reader)
+        migration = _proving(collection)
+        migration.verify()
+        _write_as_many_again(collection)
+        migration.cutover()
+        forbid_building()
+        assert _finds(reader)
+
+
+def test_nor_does_the_first_search_after_a_rollback(collection: Collection, forbid_building: Any) -> None:
+    migration = _proving(collection)
+    migration.verify()
+    migration.cutover()
+    _write_as_many_again(collection)
+    migration.rollback()
+    forbid_building()
+    assert _finds(collection, "late7")
+
+
+def test_searches_of_the_old_generation_are_answered_while_the_new_index_is_built(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build, found = HnswIndex.build, []
+    assert _finds(collection)
+    migration = _proving(collection)
+
+    def build_slowly(*args: Any, **options: Any) -> HnswIndex:
+        searching = threading.Thread(target=lambda: found.append(_finds(collection)), daemon=True)
+        searching.start()
+        searching.join(SECONDS)
+        return build(*args, **options)
+
+    monkeypatch.setattr(HnswIndex, "build", build_slowly)
+    migration.verify()
+    assert found == [True]
+
+
+class RecordingIndexes:
+    """Notes which generations it prepares, and which one readers are sent to meanwhile."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.calls: list[tuple[int, int]] = []
+
+    def prepare(self, generation: Generation) -> Preparation:
+        self.calls.append((generation.id, self.world.served))
+        return Preparation(vectors=40, built=40, seconds=0.5)
+
+
+def test_an_index_is_prepared_before_readers_are_sent_to_its_generation(world: World) -> None:
+    indexes = RecordingIndexes(world)
+    migration = world.serving(indexes=indexes)
+    migration.rollback()
+    old, new = migration.record.source_generation, migration.record.target_generation
+    assert indexes.calls == [(new, old), (new, old), (old, new)]  # verify, cutover, rollback
+
+
+def test_a_cutover_that_is_refused_prepares_nothing(world: World) -> None:
+    indexes = RecordingIndexes(world)
+    migration = world.proving(indexes=indexes)
+    with pytest.raises(GateRefusedError):
+        migration.cutover()
+    assert indexes.calls == []
+
+
+def test_the_ledger_keeps_what_it_took(world: World) -> None:
+    migration = world.serving(indexes=RecordingIndexes(world))
+    details = {event.name: event.details for event in world.ledger.events(migration.record.id)}
+    assert details["verify"]["details"]["index_seconds"] == 0.5
+    assert details["cutover"]["index"] == {"vectors": 40, "built": 40, "seconds": 0.5}
