@@ -10,7 +10,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from revector import errors
-from revector._core import __version__
+from revector._core import (
+    __version__,
+    active_isa,
+    available_isas,
+    cuda_available,
+    num_threads,
+    set_num_threads,
+)
 from revector.index import HnswHealth, HnswIndex
 from revector.mapping import LocalResidualMap, LowRankMap, Procrustes, ResidualMLP, RidgeMap, ScoreMap, load_map
 from revector.similarity import ExactIndex, cosine_range, cosine_topk, normalize
@@ -66,13 +73,18 @@ __all__ = [
     "SentenceTransformersEncoder",
     "Verdict",
     "__version__",
+    "active_isa",
+    "available_isas",
     "cosine_range",
     "cosine_topk",
+    "cuda_available",
     "errors",
     "fit_best",
     "import_model",
     "load_map",
     "normalize",
+    "num_threads",
+    "set_num_threads",
 ]
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from revector.database import Database
 from revector.encoders.base import TextEncoder
 from revector.errors import InvalidArgumentError
+from revector.evaluation.health import CollectionHealth, examine_collection
 from revector.evaluation.metrics import Qrels
 from revector.evaluation.verdict import Verdict
 from revector.evaluation.verify import Verification, verify
@@ -229,6 +230,19 @@ class Collection:
         """The space that queries are answered in now."""
         return self._searcher.route().serving.space
 
+    def check(self) -> CollectionHealth:
+        """Look at the database file, at the vectors of the generation that serves, and at its index.
+
+        Reads the whole file, and measures the index's recall beside exact search for 200 of its vectors.
+
+        Returns
+        -------
+        CollectionHealth
+            With what is wrong, and what to do about it.
+        """
+        serving = self._searcher.route().serving
+        return examine_collection(self._store, serving, self._indexes.index(serving), self._damage())
+
     # Changing the model
 
     def assess(
@@ -321,6 +335,9 @@ class Collection:
         return Migration.active(
             self._store, self._ledger, ALIAS, self._encoders, verifier=self._verify, indexes=self._indexes
         )
+
+    def _damage(self) -> list[str]:
+        return self._store.database.check() if isinstance(self._store, SqliteStore) else []
 
     def _verify(
         self,

@@ -211,8 +211,10 @@ def test_searches_and_changes_from_many_threads():
 
 
 IDS = st.lists(st.integers(0, 60), min_size=1, max_size=25)
+VERBS = ["add", "mark", "unmark", "reload", "rebuild"]
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["add", "mark", "unmark", "reload", "rebuild"]), IDS, st.integers(0, 2**32 - 1)), max_size=12
+    st.tuples(st.sampled_from(VERBS), IDS, st.integers(0, 2**32 - 1)),
+    max_size=12,
 )
 
 

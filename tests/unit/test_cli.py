@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -171,3 +173,23 @@ def test_assess_prints_the_verdict_and_ends_with_it(cli: Cli) -> None:
     arguments = ("--model", str(cli.new), "--judged", str(cli.folder))
     assert cli.json("assess", *arguments, code=3)["decision"] == "inconclusive"  # three queries decide nothing
     assert "INCONCLUSIVE" in cli("assess", *arguments, code=3).stdout
+
+
+def test_the_doctor_shows_the_installation_and_a_sound_collection(cli: Cli) -> None:
+    result = cli.filled().json("doctor")
+    assert result["installation"]["threads"] >= 1
+    assert result["collection"]["documents"] == len(TEXTS)
+    assert result["collection"]["index"]["unreachable"] == 0
+    assert result["collection"]["problems"] == []
+    assert re.search(r"problems +none", cli("doctor").stdout)
+    alone = CliRunner().invoke(app, ["doctor"], catch_exceptions=False)
+    assert alone.exit_code == 0
+    assert "documents" not in alone.stdout
+
+
+def test_the_doctor_finds_documents_without_a_vector(cli: Cli) -> None:
+    cli.filled()
+    with sqlite3.connect(cli.path) as database:
+        database.execute("DELETE FROM vectors WHERE rowid IN (SELECT rowid FROM vectors LIMIT 1)")
+    result = cli.json("doctor", code=1)
+    assert f"1 of {len(TEXTS)} documents have no vector" in result["collection"]["problems"][0]

@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "revector"
 # Rooms, lowest first; a room may import those of lower levels and its own.
 LEVELS = [
     {"_core"},
-    {"errors", "_arrays", "_files", "_optional", "spaces", "similarity", "mapping", "index", "fusion"},
+    {"errors", "_arrays", "_files", "_optional", "spaces", "similarity", "mapping", "index", "index_health", "fusion"},
     {"encoders", "database", "testing"},
     {"stores"},
     {"migration", "evaluation"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from revector.errors import SpaceMismatchError
 from revector.evaluation.verify import verify
+from revector.index import HnswHealth, HnswIndex
 from revector.stores.base import VectorRow
 from revector.stores.index_cache import IndexCache
 from revector.stores.sqlite import SqliteStore
@@ -78,8 +80,26 @@ def test_vectors_in_the_wrong_rows_are_found(world: World) -> None:
     assert not world.verify().passed
 
 
+class Sound:
+    """What an index says that has no fault of its own."""
+
+    def check(self) -> HnswHealth:
+        return HnswHealth(len(TEXTS), 0, 1, 0, (), 1.0, 0.0, 10, 128, 200)
+
+
+def test_vectors_that_can_not_be_reached_are_found(world: World) -> None:
+    class Torn(HnswIndex):
+        def check(self) -> HnswHealth:
+            return dataclasses.replace(super().check(), unreachable=3)
+
+    keys, vectors = next(iter(world.store.scan_vectors(world.new.id)))
+    index = Torn(vectors.shape[1])
+    index.add(vectors, keys)
+    assert world.verify(index=index).reasons == ("3 vectors can not be reached in the index; rebuild it",)
+
+
 def test_an_index_of_other_vectors_is_found(world: World, tmp_path: Path) -> None:
-    class Elsewhere:
+    class Elsewhere(Sound):
         """Returns the same documents whatever is asked."""
 
         def search(self, queries, k):
@@ -91,7 +111,7 @@ def test_an_index_of_other_vectors_is_found(world: World, tmp_path: Path) -> Non
 
 
 def test_an_index_that_returns_deleted_documents_is_found(world: World) -> None:
-    class Stale:
+    class Stale(Sound):
         def search(self, queries, k):
             return np.ones((len(queries), k), np.float32), np.full((len(queries), k), 10**6)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from revector.encoders.base import TextEncoder
 from revector.evaluation.exact import Keys, Matrix, topk, topk_of_batches
+from revector.index import HnswHealth
 from revector.spaces import EmbeddingSpace
 from revector.stores.base import Document, Store
 
@@ -27,6 +28,10 @@ class SearchIndex(Protocol):
 
     def search(self, queries: Matrix, k: int) -> tuple[Matrix, Keys]:
         """Return scores and keys, best first; missing hits have key -1."""
+        ...
+
+    def check(self) -> HnswHealth:
+        """Look at the graph."""
         ...
 
 
@@ -194,7 +199,7 @@ def _check_index(
     index: SearchIndex,
     details: dict[str, Any],
 ) -> list[str]:
-    """Each hit of the index is as near, by its stored vector, as the last of the exact hits."""
+    """Each hit of the index is as near, by its stored vector, as the last of the exact hits; all can be reached."""
     _, keys = index.search(queries, best.shape[1])
     known, vectors = store.get_vectors(target, np.unique(keys))
     hits = 0
@@ -202,9 +207,13 @@ def _check_index(
         near, _ = topk(space, query[None], vectors[np.isin(known, row)], best.shape[1])
         hits += int((near >= worst - SCORE_TOLERANCE).sum())
     details["index_recall"] = hits / best.size
-    if details["index_recall"] >= MIN_INDEX_RECALL:
-        return []
-    return [
-        f"the index finds {details['index_recall']:.1%} of the {best.shape[1]} nearest, expected "
-        f"{MIN_INDEX_RECALL:.0%}; rebuild it"
-    ]
+    details["index_unreachable"] = unreachable = index.check().unreachable
+    reasons = []
+    if details["index_recall"] < MIN_INDEX_RECALL:
+        reasons.append(
+            f"the index finds {details['index_recall']:.1%} of the {best.shape[1]} nearest, expected "
+            f"{MIN_INDEX_RECALL:.0%}; rebuild it"
+        )
+    if unreachable:
+        reasons.append(f"{unreachable:,} vectors can not be reached in the index; rebuild it")
+    return reasons

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector.errors import CorruptIndexError
-from revector.index import HnswIndex
+from revector.index import HnswHealth, HnswIndex
 from revector.stores.base import Generation, Store
 from revector.stores.index_file import METRICS, IndexFile
 from revector.stores.indexes import Preparation
@@ -127,6 +127,10 @@ class GenerationIndex:
             Keys of documents; -1 where there are fewer hits.
         """
         return self._up_to_date().search(queries, k, ef=ef)
+
+    def check(self) -> HnswHealth:
+        """Look at the graph as it is searched, after whatever happened in the store."""
+        return self._up_to_date().check(ef=SEARCH_BREADTH)
 
     def prepare(self) -> Preparation:
         """Make the graph one that can serve, and save it, so that no search here or in another process has to build it.

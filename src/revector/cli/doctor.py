@@ -1,0 +1,66 @@
+"""What this installation can do, and how a collection is."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Annotated, Any
+
+import typer
+
+import revector
+from revector.cli.common import EXIT_ERROR, AsJson, emit, fields, opened
+from revector.evaluation.health import CollectionHealth
+
+EXTRAS = {
+    "fast": "tokie",
+    "onnx": "onnx",
+    "openai": "httpx2",
+    "sentence-transformers": "sentence_transformers",
+    "eval": "ir_measures",
+}
+"""Optional parts of the installation, and a module that each brings."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command()(doctor)
+
+
+def doctor(
+    collection: Annotated[str | None, typer.Argument(help="A collection's database file, to be checked, too.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what this installation can do, and check a collection: its file, its vectors, its index."""
+    installation = _installation()
+    health = _health(collection) if collection is not None else None
+    found = {"installation": installation, "collection": health}
+    rows = {name: str(value) for name, value in installation.items()}
+    emit(found, fields(rows if health is None else {**rows, **_rows(health)}), as_json=as_json)
+    if health is not None and health.problems:
+        raise typer.Exit(EXIT_ERROR)
+
+
+def _installation() -> dict[str, Any]:
+    installed = [extra for extra, module in EXTRAS.items() if find_spec(module) is not None]
+    return {
+        "version": revector.__version__,
+        "instruction set": f"{revector.active_isa()} (of {', '.join(revector.available_isas())})",
+        "threads": revector.num_threads(),
+        "CUDA": "yes" if revector.cuda_available() else "no",
+        "extras": ", ".join(installed) or "none",
+    }
+
+
+def _health(collection: str) -> CollectionHealth:
+    with opened(collection) as docs:
+        return docs.check()
+
+
+def _rows(health: CollectionHealth) -> dict[str, str]:
+    index = health.index
+    return {
+        "documents": f"{health.documents:,}",
+        "index": f"{index.live:,} vectors, {index.deleted:,} deleted nodes, {index.mean_degree:.1f} links each",
+        "recall": f"{index.recall:.4f} of the {index.k} nearest (ef {index.ef}, {index.queries} queries)",
+        "problems": "\n".join(health.problems) or "none",
+    }

@@ -1,0 +1,73 @@
+"""What a collection looks like from outside: its file, its vectors, its index."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from revector.index import HnswHealth
+from revector.stores.base import Generation, Store
+
+
+class CheckedIndex(Protocol):
+    """The part of an index that tells how it is."""
+
+    def check(self) -> HnswHealth:
+        """Look at the index, brought up to date."""
+        ...
+
+
+@dataclass(frozen=True)
+class CollectionHealth:
+    """What was found.
+
+    Parameters
+    ----------
+    documents : int
+        That are live.
+    stale : int
+        Documents without a vector of their present text in the generation that serves.
+    damage : tuple of str
+        What the database's own check found wrong with its file.
+    index : HnswHealth
+        Of the generation that serves.
+    """
+
+    documents: int
+    stale: int
+    damage: tuple[str, ...]
+    index: HnswHealth
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong, each with what to do about it; empty for a sound collection."""
+        found = [f"the database is damaged ({damage}): restore it from a backup" for damage in self.damage]
+        if self.stale:
+            found.append(
+                f"{self.stale:,} of {self.documents:,} documents have no vector of their present text, so no search "
+                "finds them by it: run the migration, or add them again"
+            )
+        return (*found, *(f"index: {problem}" for problem in self.index.problems))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain JSON types."""
+        return {**asdict(self), "problems": self.problems}
+
+
+def examine_collection(store: Store, serving: Generation, index: CheckedIndex, damage: list[str]) -> CollectionHealth:
+    """Look at the generation that serves.
+
+    Parameters
+    ----------
+    store : Store
+        Holds it.
+    serving : Generation
+        Which one.
+    index : CheckedIndex
+        Its index.
+    damage : list of str
+        What the database's own check found.
+    """
+    with store.snapshot():
+        documents, stale = store.count_documents(), len(store.stale_keys(serving.id))
+    return CollectionHealth(documents, stale, tuple(damage), index.check())
