@@ -53,11 +53,11 @@ asan tsan: $(STAMPS)/test  ## C++ tests under sanitizers
 	$(call PRESET_BUILD,$@)
 	$(call PRESET_TEST,$@)
 
-fuzz: $(STAMPS)/test  ## libFuzzer on what reads a model folder; FUZZ_SECONDS for each target; needs clang 16 or newer
+fuzz: $(STAMPS)/test  ## libFuzzer on what reads model folders and indexes; FUZZ_SECONDS for each target; needs clang 16 or newer
 	PATH="$(CURDIR)/$(BIN):$$PATH" cmake --preset fuzz -DCMAKE_CXX_COMPILER="$(CLANGXX)" -DCMAKE_C_COMPILER="$(subst ++,,$(CLANGXX))" \
 	  -DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" >/dev/null
 	PATH="$(CURDIR)/$(BIN):$$PATH" cmake --build --preset fuzz
-	for target in safetensors config modules index; do mkdir -p build/fuzz/found/$$target; \
+	for target in safetensors config modules index hnsw; do mkdir -p build/fuzz/found/$$target; \
 	  TMPDIR=$(FUZZ_TMPDIR) build/fuzz/cpp/fuzz/fuzz_$$target -max_total_time=$(FUZZ_SECONDS) -timeout=10 -malloc_limit_mb=512 -max_len=4096 \
 	    -print_final_stats=1 build/fuzz/found/$$target cpp/fuzz/corpus/$$target || exit 1; done
 

@@ -1,30 +1,13 @@
 // Any bytes as a safetensors file, with every tensor that it claims to have read.
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <cstdint>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <string>
 
 #include "core/encoder/safetensors.hpp"
+#include "memory_file.hpp"
 #include "revector/errors.hpp"
 
 namespace {
-
-/// A file in memory, written anew for each input.
-class MemoryFile {
- public:
-  MemoryFile() : descriptor_(memfd_create("fuzz", MFD_CLOEXEC)) {}
-  void write(const std::uint8_t* data, std::size_t size) const {
-    if (ftruncate(descriptor_, 0) != 0 || pwrite(descriptor_, data, size, 0) != static_cast<ssize_t>(size))
-      std::abort();
-  }
-  std::string path() const { return "/proc/self/fd/" + std::to_string(descriptor_); }
-
- private:
-  int descriptor_;
-};
 
 void read_all(const revector::SafetensorsFile& file, const nlohmann::json& header) {
   for (const auto& [name, entry] : header.items()) {
