@@ -137,6 +137,7 @@ class _Story:
         """Run the worker while searches are answered; return its speed in documents a second."""
         self.listener.step("Re-embed in the background, answer searches meanwhile")
         with BackgroundRun(migration, SHARES) as run:
+            self.traffic.search_once()  # small collections may move before the first interval is over
             while not run.finished:
                 held = run.held(timeout_seconds=SECONDS_BETWEEN_SEARCHES)
                 if held is not None:
