@@ -29,7 +29,8 @@ struct Plan {
     const auto near_probes =
         static_cast<std::size_t>(1.6 * std::log2(static_cast<double>(std::max<std::size_t>(n, 2)))) + 1;
     clusters = {members, near_probes * 4 / 3, options.seed};
-    const std::size_t breadth = std::min(options.ef_construction, 5 * n / 2);  // no list is longer than there are points
+    const std::size_t breadth =
+        std::min(options.ef_construction, 5 * n / 2);  // no list is longer than there are points
     layer.candidates.near = std::max(breadth * 2 / 5, options.m + 1);
     layer.candidates.far = breadth * 8 / 25;
     layer.candidates.near_probes = near_probes;
