@@ -33,6 +33,24 @@ revector_status revector_hnsw_new(size_t dim, revector_metric metric, size_t m, 
   });
 }
 
+revector_status revector_hnsw_build(const float* vectors, const int64_t* labels, size_t n, size_t dim,
+                                    revector_metric metric, size_t m, size_t ef_construction, uint64_t seed,
+                                    revector_hnsw** out) {
+  return guard([&] {
+    revector_hnsw*& result = require(out, "out");
+    result = new revector_hnsw{
+        revector::HnswIndex::build({vectors, n, dim}, {labels, n}, metric_of(metric), {m, ef_construction, seed})};
+  });
+}
+
+revector_status revector_hnsw_serve_stale(const revector_hnsw* index, const float* vectors, const int64_t* labels,
+                                          size_t n, size_t dim, revector_hnsw** out) {
+  return guard([&] {
+    revector_hnsw*& result = require(out, "out");
+    result = new revector_hnsw{require(index, "index").value.serve_stale({vectors, n, dim}, {labels, n})};
+  });
+}
+
 revector_status revector_hnsw_load(const char* path, size_t dim, revector_metric metric, uint64_t seed,
                                    revector_hnsw** out) {
   return guard([&] {
@@ -67,6 +85,15 @@ revector_status revector_hnsw_search(const revector_hnsw* index, const float* qu
   return guard([&] {
     const auto& self = require(index, "index").value;
     self.search({queries, q, self.dim()}, k, ef, {scores, q, k}, {labels, q, k});
+  });
+}
+
+revector_status revector_hnsw_search_allowed(const revector_hnsw* index, const float* queries, size_t q, size_t k,
+                                             size_t ef, const int64_t* allowed, size_t n_allowed, float* scores,
+                                             int64_t* labels) {
+  return guard([&] {
+    const auto& self = require(index, "index").value;
+    self.search({queries, q, self.dim()}, k, ef, {scores, q, k}, {labels, q, k}, std::span(allowed, n_allowed));
   });
 }
 

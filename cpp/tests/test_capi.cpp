@@ -96,6 +96,19 @@ TEST(a_graph_is_built_searched_saved_and_loaded) {
   CHECK(label == 107);
   CHECK_NEAR(score, 1, 1e-6);
   CHECK(revector_hnsw_get_vectors(loaded, &label, 1, vector) == REVECTOR_OK);
+  const int64_t allowed[] = {103, 1000};
+  CHECK(revector_hnsw_search_allowed(loaded, x.row(7), 1, 1, 50, allowed, 2, &score, &label) == REVECTOR_OK);
+  CHECK(label == 103);
+  revector_hnsw_free(loaded);
+  CHECK(revector_hnsw_build(x.values.data(), labels, 50, 4, REVECTOR_COSINE, 1, 50, 100, &loaded) ==
+        REVECTOR_INVALID_ARGUMENT);
+  CHECK(revector_hnsw_build(x.values.data(), labels, 50, 4, REVECTOR_COSINE, 8, 50, 100, &loaded) == REVECTOR_OK);
+  CHECK(revector_hnsw_search(loaded, x.row(7), 1, 1, 50, &score, &label) == REVECTOR_OK && label == labels[7]);
+  revector_hnsw* stale = nullptr;
+  CHECK(revector_hnsw_serve_stale(loaded, x.values.data(), labels, 49, 2, &stale) == REVECTOR_INVALID_ARGUMENT);
+  CHECK(revector_hnsw_serve_stale(loaded, x.values.data(), labels, 50, 2, &stale) == REVECTOR_OK);
+  CHECK(revector_hnsw_size(stale, &size) == REVECTOR_OK && size == 50);
+  revector_hnsw_free(stale);
   revector_hnsw_free(loaded);
   revector_hnsw_free(index);
 }

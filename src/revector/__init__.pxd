@@ -63,6 +63,11 @@ cdef extern from "revector/revector.h" nogil:
 
     revector_status revector_hnsw_new(size_t dim, revector_metric metric, size_t m, size_t ef_construction,
                                       uint64_t seed, revector_hnsw** out)
+    revector_status revector_hnsw_build(const float* vectors, const int64_t* labels, size_t n, size_t dim,
+                                        revector_metric metric, size_t m, size_t ef_construction, uint64_t seed,
+                                        revector_hnsw** out)
+    revector_status revector_hnsw_serve_stale(const revector_hnsw* index, const float* vectors, const int64_t* labels,
+                                              size_t n, size_t dim, revector_hnsw** out)
     revector_status revector_hnsw_load(const char* path, size_t dim, revector_metric metric, uint64_t seed,
                                        revector_hnsw** out)
     revector_status revector_hnsw_save(const revector_hnsw* index, const char* path)
@@ -72,6 +77,9 @@ cdef extern from "revector/revector.h" nogil:
     revector_status revector_hnsw_unmark_deleted(revector_hnsw* index, const int64_t* labels, size_t n)
     revector_status revector_hnsw_search(const revector_hnsw* index, const float* queries, size_t q, size_t k,
                                          size_t ef, float* scores, int64_t* labels)
+    revector_status revector_hnsw_search_allowed(const revector_hnsw* index, const float* queries, size_t q, size_t k,
+                                                 size_t ef, const int64_t* allowed, size_t n_allowed, float* scores,
+                                                 int64_t* labels)
     revector_status revector_hnsw_get_vectors(const revector_hnsw* index, const int64_t* labels, size_t n, float* out)
     revector_status revector_hnsw_size(const revector_hnsw* index, size_t* out)
 

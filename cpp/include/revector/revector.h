@@ -99,6 +99,14 @@ typedef enum revector_metric { REVECTOR_COSINE = 0, REVECTOR_INNER_PRODUCT = 1, 
 /** An empty index; see HnswIndex in hnsw.hpp for the options. Its functions may be called from several threads. */
 REVECTOR_C_API revector_status revector_hnsw_new(size_t dim, revector_metric metric, size_t m, size_t ef_construction,
                                                  uint64_t seed, revector_hnsw** out);
+/** An index of many vectors (n x dim, labels n, each once) at once, for a fraction of what adding them costs. */
+REVECTOR_C_API revector_status revector_hnsw_build(const float* vectors, const int64_t* labels, size_t n, size_t dim,
+                                                   revector_metric metric, size_t m, size_t ef_construction,
+                                                   uint64_t seed, revector_hnsw** out);
+/** The old graph under new vectors (n x dim, one for each live label, any dim), until one is built for them. */
+REVECTOR_C_API revector_status revector_hnsw_serve_stale(const revector_hnsw* index, const float* vectors,
+                                                         const int64_t* labels, size_t n, size_t dim,
+                                                         revector_hnsw** out);
 /** Open a file in hnswlib's format; neither metric nor seed is in it. */
 REVECTOR_C_API revector_status revector_hnsw_load(const char* path, size_t dim, revector_metric metric, uint64_t seed,
                                                   revector_hnsw** out);
@@ -113,6 +121,10 @@ REVECTOR_C_API revector_status revector_hnsw_unmark_deleted(revector_hnsw* index
 /** queries q x dim -> scores and labels q x k, best first; label -1 and score -infinity where fewer were found. */
 REVECTOR_C_API revector_status revector_hnsw_search(const revector_hnsw* index, const float* queries, size_t q,
                                                     size_t k, size_t ef, float* scores, int64_t* labels);
+/** As revector_hnsw_search, of the labels allowed; those that are not in the index are passed over. */
+REVECTOR_C_API revector_status revector_hnsw_search_allowed(const revector_hnsw* index, const float* queries, size_t q,
+                                                            size_t k, size_t ef, const int64_t* allowed,
+                                                            size_t n_allowed, float* scores, int64_t* labels);
 /** out n x dim */
 REVECTOR_C_API revector_status revector_hnsw_get_vectors(const revector_hnsw* index, const int64_t* labels, size_t n,
                                                          float* out);
