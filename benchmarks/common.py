@@ -14,7 +14,7 @@ import resource
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from importlib import import_module
@@ -39,26 +39,41 @@ class Timing:
 
 @dataclass
 class Report:
-    """Collects the contests of one benchmark, prints them, and writes them as JSON on request."""
+    """Collects the contests of one benchmark, prints them, and writes them as JSON on request.
+
+    The file is written anew after every contest, so that a run that is cut short leaves what it has measured.
+    """
 
     subject: str
     smoke: bool
     json_path: Path | None
     rounds: int
+    parts: tuple[str, ...] = ()
     contests: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
-    def from_arguments(cls, subject: str, *, rounds: int = 7) -> Report:
-        """Read ``--smoke`` (small inputs, one round), ``--json PATH`` and ``--rounds N``."""
+    def from_arguments(
+        cls, subject: str, *, rounds: int = 7, parts: Sequence[str] = (), default_parts: Sequence[str] = ()
+    ) -> Report:
+        """Read ``--smoke`` (small inputs, one round), ``--json PATH``, ``--rounds N`` and, if any, ``--parts``."""
         parser = argparse.ArgumentParser(description=f"Benchmark of {subject}, beside the peers that are installed.")
         parser.add_argument("--smoke", action="store_true", help="small inputs, one round: only the answers count")
         parser.add_argument("--json", type=Path, help="write the figures to this file")
         parser.add_argument("--rounds", type=int, default=rounds)
+        parser.add_argument(
+            "--parts", nargs="+", choices=parts or None, default=list(default_parts), help="what to run"
+        )
         given = parser.parse_args()
-        return cls(subject, given.smoke, given.json, 1 if given.smoke else given.rounds)
+        return cls(subject, given.smoke, given.json, 1 if given.smoke else given.rounds, tuple(given.parts))
 
     def contest(
-        self, title: str, contestants: Mapping[str, Callable[[], Any]], *, work: float | None = None, unit: str = ""
+        self,
+        title: str,
+        contestants: Mapping[str, Callable[[], Any]],
+        *,
+        work: float | None = None,
+        unit: str = "",
+        warm_up: bool = True,
     ) -> dict[str, Timing]:
         """Time the contestants in turn and print medians and ratios.
 
@@ -70,8 +85,10 @@ class Report:
             ``"revector"`` and its peers; each call does the whole work once.
         work, unit : float, str
             Work of one call, printed per wall second (``2e9, "FLOP"``).
+        warm_up : bool
+            Whether everybody runs once before the rounds; calls of many seconds need not.
         """
-        timings = interleaved(contestants, self.rounds)
+        timings = interleaved(contestants, self.rounds, warm_up=warm_up)
         ours = timings[OURS]
         print(f"\n{title}")
         for name, timing in timings.items():
@@ -81,27 +98,31 @@ class Report:
                 f"  {name:28}{timing.wall_seconds * 1e3:11.2f} ms{timing.cpu_seconds * 1e3:11.2f} CPU-ms"
                 f"{ratio:8.2f} x{rate}"
             )
-        self.contests.append({"title": title, "timings": {name: asdict(timing) for name, timing in timings.items()}})
+        self._keep({"title": title, "timings": {name: asdict(timing) for name, timing in timings.items()}})
         return timings
 
     def note(self, title: str, **figures: Any) -> None:
         """Print and record figures that are no timings."""
         print(f"\n{title}\n  " + "  ".join(f"{name}={_show(value)}" for name, value in figures.items()))
-        self.contests.append({"title": title, "figures": figures})
+        self._keep({"title": title, "figures": figures})
 
     def finish(self) -> None:
-        """Print the machine; write the JSON file if one was asked for."""
-        where = machine()
-        print("\n" + "  ".join(f"{name}={value}" for name, value in where.items()))
+        """Print the machine."""
+        print("\n" + "  ".join(f"{name}={value}" for name, value in machine().items()))
+
+    def _keep(self, contest: dict[str, Any]) -> None:
+        self.contests.append(contest)
         if self.json_path is not None:
-            record = {"subject": self.subject, "machine": where, "smoke": self.smoke, "contests": self.contests}
+            record = {"subject": self.subject, "machine": machine(), "smoke": self.smoke, "contests": self.contests}
             self.json_path.parent.mkdir(parents=True, exist_ok=True)
             self.json_path.write_text(json.dumps(record, indent=1) + "\n")
 
 
-def interleaved(contestants: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, Timing]:
+def interleaved(
+    contestants: Mapping[str, Callable[[], Any]], rounds: int, *, warm_up: bool = True
+) -> dict[str, Timing]:
     """Run everybody once to warm up, then in turn; return medians."""
-    for run in contestants.values():
+    for run in contestants.values() if warm_up else ():
         run()
     seen: dict[str, list[tuple[float, float]]] = {name: [] for name in contestants}
     for _ in range(rounds):
