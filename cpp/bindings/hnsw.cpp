@@ -149,6 +149,7 @@ void register_hnsw(py::module_& m) {
       .def("size", &HnswIndex::size, nogil)
       .def("save", &HnswIndex::save, py::arg("path"), nogil)
       .def_static("load", &HnswIndex::load, py::arg("path"), py::arg("dim"), py::arg("metric"), py::arg("seed"), nogil)
+      .def_static("load_faiss", &HnswIndex::load_faiss, py::arg("path"), py::arg("metric"), py::arg("seed"), nogil)
       .def_property_readonly("dim", &HnswIndex::dim)
       .def_property_readonly("metric", &HnswIndex::metric)
       .def_property_readonly("m", [](const HnswIndex& index) { return index.options().m; })

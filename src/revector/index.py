@@ -450,6 +450,37 @@ class HnswIndex:
         """
         return cls._of(_core.HnswIndex.load(os.fspath(path), _count(dim, "dim"), _metric(metric), _count(seed, "seed")))
 
+    @classmethod
+    def load_faiss(
+        cls, path: str | os.PathLike[str], *, metric: MetricName | None = None, seed: int = _DEFAULT_SEED
+    ) -> HnswIndex:
+        """Read an IndexHNSWFlat that ``faiss.write_index`` wrote, alone or in an IndexIDMap.
+
+        Parameters
+        ----------
+        path : path-like
+        metric : {"cosine", "ip", "l2"}, optional
+            By default that of the file. "cosine" where all vectors are of unit length, as is usual in faiss.
+        seed : int
+            Levels of nodes added from now on.
+
+        Returns
+        -------
+        HnswIndex
+            With the ids of the IndexIDMap, or the positions, from 0.
+
+        Raises
+        ------
+        CorruptIndexError
+            The file is truncated, inconsistent or another kind of index; the message names offset and reason.
+        InvalidArgumentError
+            The metric is not the file's; vectors are not of unit length.
+        OSError
+            The file can not be read.
+        """
+        wanted = None if metric is None else _metric(metric)
+        return cls._of(_core.HnswIndex.load_faiss(os.fspath(path), wanted, _count(seed, "seed")))
+
     def __repr__(self) -> str:
         return f"HnswIndex(dim={self.dim}, m={self.m}, metric={self.metric!r}, size={len(self)})"
 

@@ -257,4 +257,8 @@ HnswIndex HnswIndex::load(const std::string& path, std::size_t dim, Metric metri
   return HnswIndex(std::make_unique<Impl>(hnsw::load(path, dim, metric, seed)));
 }
 
+HnswIndex HnswIndex::load_faiss(const std::string& path, std::optional<Metric> metric, std::uint64_t seed) {
+  return HnswIndex(std::make_unique<Impl>(hnsw::load_faiss(path, metric, seed)));
+}
+
 }  // namespace revector

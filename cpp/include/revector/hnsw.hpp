@@ -163,6 +163,15 @@ class REVECTOR_API HnswIndex {
   /// is taken than the size of the file explains.
   /// @throws CorruptIndex naming offset and reason; ShapeError if the file holds vectors of another dimension; IoError
   static HnswIndex load(const std::string& path, std::size_t dim, Metric metric, std::uint64_t seed = 100);
+  /// Read what faiss (1.7 to 1.15) writes of an IndexHNSWFlat, alone or in an IndexIDMap, whose ids become labels;
+  /// otherwise labels count from 0.
+  /// @param metric  none: that of the file. Cosine where all vectors are of unit length (or zero), which links them
+  /// alike
+  /// @throws CorruptIndex naming offset and reason, also for other kinds of indexes; InvalidArgument (the metric does
+  /// not
+  ///         suit the file, or the vectors' lengths); IoError
+  static HnswIndex load_faiss(const std::string& path, std::optional<Metric> metric = std::nullopt,
+                              std::uint64_t seed = 100);
 
  private:
   struct Impl;
