@@ -1,8 +1,8 @@
 """Peak memory of `HnswIndex.build`, measured in a process of its own.
 
 The process holds the vectors, resets the kernel's mark of its highest resident size (VmHWM), builds, and reads the
-mark: what lies above the size before the build is what the build took at its peak, the finished index included. The
-index is as large as its file. Works on Linux only.
+mark: what lies above the size before the build is what the build took at its peak, the finished index included. What
+is resident afterwards is the index; its file holds the same without the table of ids. Works on Linux only.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["peak_of_build"]
 
 
 def peak_of_build(rows: Rows) -> dict[str, float]:
-    """Return bytes at the peak and of the finished index, and their ratio."""
+    """Return bytes at the peak, of the finished index and of its file, and the ratios."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "rows.npy")
         np.save(path, rows)
@@ -36,11 +36,17 @@ def _measure(path: Path) -> dict[str, float]:
     Path("/proc/self/clear_refs").write_text("5")
     before = _resident("VmRSS")
     index = HnswIndex.build(rows, ids)
-    peak = _resident("VmHWM") - before
+    peak, finished = _resident("VmHWM") - before, _resident("VmRSS") - before
     file = path.with_suffix(".hnsw")
     index.save(file)
     size = file.stat().st_size
-    return {"peak_bytes": peak, "index_bytes": size, "peak_of_index": peak / size}
+    return {
+        "peak_bytes": peak,
+        "index_bytes": finished,
+        "file_bytes": size,
+        "peak_of_index": peak / finished,
+        "peak_of_file": peak / size,
+    }
 
 
 def _resident(field: str) -> int:

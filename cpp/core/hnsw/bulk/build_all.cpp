@@ -5,6 +5,7 @@
 #include <numeric>
 #include <vector>
 
+#include "core/freed_memory.hpp"
 #include "core/hnsw/bulk/clusters.hpp"
 #include "core/hnsw/bulk/layer.hpp"
 #include "core/hnsw/bulk/reach.hpp"
@@ -83,6 +84,7 @@ void build_all(Graph& graph, const Points& points, std::span<const std::int64_t>
   if (labels.empty()) return;
   const Plan plan(graph.options(), 0, points.size);
   const Clusters clusters = cluster(points, graph.metric(), plan.clusters);
+  return_freed_memory();
   append(graph, points, labels, clusters.order);
   graph.entry = highest(graph);
   std::vector<NodeId> all(graph.size());
@@ -90,6 +92,7 @@ void build_all(Graph& graph, const Points& points, std::span<const std::int64_t>
   link_layer(graph, 0, all, clusters, plan.layer, Progress(watch, clusters.size()));
   make_reachable(graph, 0, all);
   for (std::size_t level = 1; level <= graph.entry.level; ++level) link_upper(graph, level);
+  return_freed_memory();
 }
 
 }  // namespace revector::hnsw

@@ -52,6 +52,7 @@ class CandidateSearch::Search {
         far_(n_, Shortlist(all.options_.far)) {
     rows_ = gathered(all.graph_, all.nodes_.subspan(first_, n_));
     members_.assign(MatrixView<const float>(rows_.data(), n_, d_));
+    if (members_.precision() != Precision::float32) rows_ = {};  // else the operand reads them where they are
   }
 
   void run() {

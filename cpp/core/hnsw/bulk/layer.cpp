@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "core/freed_memory.hpp"
 #include "core/hnsw/search.hpp"
 #include "core/thread_pool.hpp"
 
@@ -11,75 +12,61 @@ namespace {
 
 constexpr std::size_t nodes_a_piece = 256;
 
-/// What each position chose, in rows of equal length.
-class Choices {
- public:
-  Choices(std::size_t n, std::size_t most) : most_(most), chosen_(n * most), counts_(n) {}
-
-  std::size_t size() const { return counts_.size(); }
-  std::span<const Neighbor> of(std::size_t i) const { return std::span(chosen_).subspan(i * most_, counts_[i]); }
-  void set(std::size_t i, std::span<const Neighbor> chosen) {
-    std::copy(chosen.begin(), chosen.end(), chosen_.begin() + static_cast<std::ptrdiff_t>(i * most_));
-    counts_[i] = static_cast<std::uint32_t>(chosen.size());
-  }
-
- private:
-  std::size_t most_;
-  std::vector<Neighbor> chosen_;
-  std::vector<std::uint32_t> counts_;
-};
-
-/// Who chose a position, and at which distance.
+/// Who chose a position.
 struct Choosers {
-  explicit Choosers(const Choices& choices) : begin(choices.size() + 1) {
-    for (std::size_t i = 0; i < choices.size(); ++i)
-      for (const Neighbor& one : choices.of(i)) ++begin[one.id + 1];
+  /// @param choices  what position i of n chose
+  template <class Choices>
+  Choosers(std::size_t n, const Choices& choices) : begin(n + 1) {
+    for (std::size_t i = 0; i < n; ++i)
+      for (NodeId one : choices(i)) ++begin[one + 1];
     std::partial_sum(begin.begin(), begin.end(), begin.begin());
     all.resize(begin.back());
     std::vector<std::size_t> next(begin.begin(), begin.end() - 1);
-    for (std::size_t i = 0; i < choices.size(); ++i)
-      for (const Neighbor& one : choices.of(i)) all[next[one.id]++] = {one.distance, static_cast<NodeId>(i)};
+    for (std::size_t i = 0; i < n; ++i)
+      for (NodeId one : choices(i)) all[next[one]++] = static_cast<NodeId>(i);
   }
-  std::span<const Neighbor> of(std::size_t i) const {
-    return std::span(all).subspan(begin[i], begin[i + 1] - begin[i]);
-  }
+  std::span<const NodeId> of(std::size_t i) const { return std::span(all).subspan(begin[i], begin[i + 1] - begin[i]); }
 
   std::vector<std::size_t> begin;
-  std::vector<Neighbor> all;
+  std::vector<NodeId> all;
 };
 
-/// A level under construction: positions stand for nodes.
+/// A level under construction: positions stand for nodes. Until link() the lists of the graph hold the positions that
+/// each has chosen, without their distances: measuring those again costs a fiftieth of a build, keeping them, and the
+/// choices beside the graph, a sixth of an index.
 class Layer {
  public:
   Layer(Graph& graph, std::size_t level, std::span<const NodeId> nodes, const LayerOptions& options)
       : graph_(graph), level_(level), nodes_(nodes), options_(options) {}
 
-  Choices choose(const Clusters& clusters, const Progress& progress) const {
-    Choices choices(nodes_.size(), most_chosen());
+  void choose(const Clusters& clusters, const Progress& progress) {
     const CandidateSearch search(graph_, nodes_, clusters, options_.candidates);
     parallel_for(clusters.size(), 1, [&](std::size_t cluster, std::size_t) {
       progress.step();
       std::vector<Neighbor> candidates;
+      std::vector<NodeId> chosen;
       search.visit(cluster, [&](std::size_t position, std::span<const Neighbor> near, std::span<const Neighbor> far) {
         candidates.assign(near.begin(), near.end());
         candidates.insert(candidates.end(), far.begin(), far.end());
         measure(position, candidates);
-        choices.set(position, spread(candidates, most_chosen()));
+        chosen.clear();
+        for (const Neighbor& one : spread(candidates, most_chosen())) chosen.push_back(one.id);
+        graph_.set_links(nodes_[position], level_, chosen);
       });
     });
-    return choices;
   }
 
-  void link(const Choices& choices) {
-    const Choosers choosers(choices);
+  void link() {
+    const Choosers choosers(nodes_.size(), [&](std::size_t i) { return choice(i); });
     const std::size_t most = graph_.capacity(level_);
     parallel_for(nodes_.size(), nodes_a_piece, [&](std::size_t begin, std::size_t end) {
       std::vector<Neighbor> links;
       std::vector<NodeId> ids;
       for (std::size_t i = begin; i < end; ++i) {
-        links.assign(choices.of(i).begin(), choices.of(i).end());
-        links.insert(links.end(), choosers.of(i).begin(), choosers.of(i).end());
-        sort_unique(links);
+        links.clear();
+        for (const auto& some : {choice(i), choosers.of(i)})
+          for (NodeId one : some) links.push_back({0, one});
+        measure(i, links);
         if (links.size() > most) links = spread(links, most);
         ids.clear();
         for (const Neighbor& link : links) ids.push_back(nodes_[link.id]);
@@ -90,16 +77,10 @@ class Layer {
 
  private:
   std::size_t most_chosen() const { return std::min(options_.chosen, graph_.capacity(level_)); }
+  std::span<const NodeId> choice(std::size_t position) const { return graph_.links(nodes_[position], level_); }
   const float* row(std::size_t position) const { return graph_.vector(nodes_[position]); }
 
-  static void sort_unique(std::vector<Neighbor>& found) {
-    std::sort(found.begin(), found.end(), closer);
-    found.erase(
-        std::unique(found.begin(), found.end(), [](const Neighbor& a, const Neighbor& b) { return a.id == b.id; }),
-        found.end());
-  }
-
-  /// Replace approximate distances by true ones, each candidate once, closest first.
+  /// Give candidates their true distances; each is kept once, closest first.
   void measure(std::size_t position, std::vector<Neighbor>& candidates) const {
     std::sort(candidates.begin(), candidates.end(), [](const Neighbor& a, const Neighbor& b) { return a.id < b.id; });
     candidates.erase(std::unique(candidates.begin(), candidates.end(),
@@ -168,7 +149,9 @@ class Layer {
 void link_layer(Graph& graph, std::size_t level, std::span<const NodeId> nodes, const Clusters& clusters,
                 const LayerOptions& options, const Progress& progress) {
   Layer layer(graph, level, nodes, options);
-  layer.link(layer.choose(clusters, progress));
+  layer.choose(clusters, progress);
+  return_freed_memory();
+  layer.link();
 }
 
 }  // namespace revector::hnsw

@@ -50,8 +50,8 @@ class Tree {
     }
     if (best) return best->id;
     const NodeId entry = graph_.entry.id;
-    return descend(graph_, vector, {graph_.distance()(vector, graph_.vector(entry)), entry}, level_, PlainLinks(graph_))
-        .id;
+    const GraphDistances distance_to(graph_, vector);
+    return descend(distance_to, {distance_to(entry), entry}, level_, PlainLinks(graph_)).id;
   }
 
   /// Link `id` from this node, or from one further down the tree that has a place left.
