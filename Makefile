@@ -57,7 +57,7 @@ fuzz: $(STAMPS)/test  ## libFuzzer on what reads model folders and indexes; FUZZ
 	PATH="$(CURDIR)/$(BIN):$$PATH" cmake --preset fuzz -DCMAKE_CXX_COMPILER="$(CLANGXX)" -DCMAKE_C_COMPILER="$(subst ++,,$(CLANGXX))" \
 	  -DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" >/dev/null
 	PATH="$(CURDIR)/$(BIN):$$PATH" cmake --build --preset fuzz
-	for target in safetensors config modules index hnsw faiss; do mkdir -p build/fuzz/found/$$target; \
+	for target in safetensors config modules index hnsw faiss snapshot; do mkdir -p build/fuzz/found/$$target; \
 	  TMPDIR=$(FUZZ_TMPDIR) build/fuzz/cpp/fuzz/fuzz_$$target -max_total_time=$(FUZZ_SECONDS) -timeout=10 -malloc_limit_mb=512 -max_len=4096 \
 	    -print_final_stats=1 build/fuzz/found/$$target cpp/fuzz/corpus/$$target || exit 1; done
 

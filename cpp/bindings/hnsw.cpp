@@ -5,23 +5,17 @@
 
 #include <algorithm>
 
-#include "bindings/arrays.hpp"
+#include "bindings/labels.hpp"
 #include "bindings/registers.hpp"
 #include "bindings/results.hpp"
+#include "revector/hnsw_snapshot.hpp"
 
 namespace {
 
 using revector::BuildWatch;
+using revector::ElementType;
 using revector::HnswIndex;
 using revector::Metric;
-using Labels = Array<std::int64_t>;
-
-std::span<const std::int64_t> view_labels(const Labels& labels) {
-  if (labels.ndim() != 1 || (labels.size() > 1 && labels.strides(0) != sizeof(std::int64_t)))
-    throw revector::ShapeError("labels are not a contiguous vector");
-  return {labels.data(), static_cast<std::size_t>(labels.size())};
-}
-
 void add(HnswIndex& index, const Array<float>& vectors, const Labels& labels) {
   const auto rows = view(vectors, "vectors");
   const auto row_labels = view_labels(labels);
@@ -41,12 +35,6 @@ void mark(HnswIndex& index, const Labels& labels, bool deleted) {
   const auto marked = view_labels(labels);
   const py::gil_scoped_release nogil;
   deleted ? index.mark_deleted(marked) : index.unmark_deleted(marked);
-}
-
-using Allowed = std::optional<Labels>;
-
-std::optional<std::span<const std::int64_t>> view_allowed(const Allowed& allowed) {
-  return allowed ? std::optional(view_labels(*allowed)) : std::nullopt;
 }
 
 py::tuple search(const HnswIndex& index, const Array<float>& queries, std::size_t k, std::size_t ef,
@@ -123,6 +111,12 @@ void register_hnsw(py::module_& m) {
       .value("inner_product", Metric::inner_product)
       .value("l2", Metric::l2)
       .finalize();
+  py::native_enum<ElementType>(m, "ElementType", "enum.Enum")
+      .value("float32", ElementType::float32)
+      .value("float16", ElementType::float16)
+      .value("bfloat16", ElementType::bfloat16)
+      .value("int8", ElementType::int8)
+      .finalize();
   py::class_<BuildWatch>(m, "BuildWatch")
       .def(py::init<>())
       .def("cancel", [](BuildWatch& watch) { watch.cancelled = true; })
@@ -148,6 +142,12 @@ void register_hnsw(py::module_& m) {
       .def("contains", &HnswIndex::contains, py::arg("label"), nogil)
       .def("size", &HnswIndex::size, nogil)
       .def("save", &HnswIndex::save, py::arg("path"), nogil)
+      .def(
+          "save_snapshot",
+          [](const HnswIndex& index, const std::string& path, ElementType type, bool rescore) {
+            index.save_snapshot(path, {type, rescore});
+          },
+          py::arg("path"), py::arg("dtype"), py::arg("rescore"), nogil)
       .def_static("load", &HnswIndex::load, py::arg("path"), py::arg("dim"), py::arg("metric"), py::arg("seed"), nogil)
       .def_static("load_faiss", &HnswIndex::load_faiss, py::arg("path"), py::arg("metric"), py::arg("seed"), nogil)
       .def_property_readonly("dim", &HnswIndex::dim)

@@ -7,6 +7,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   register_similarity(m);
   register_procrustes(m);
   register_hnsw(m);
+  register_hnsw_snapshot(m);
   register_encoder(m);
   register_cross_encoder(m);
   register_word_table(m);

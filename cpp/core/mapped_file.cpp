@@ -1,4 +1,4 @@
-#include "core/encoder/mapped_file.hpp"
+#include "core/mapped_file.hpp"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -13,8 +13,8 @@
 namespace revector {
 namespace {
 
-[[noreturn]] void throw_unreadable(const std::string& path, const char* reason) {
-  throw EncoderError(path + " can not be read: " + reason);
+[[noreturn]] void throw_unreadable(const std::string& path, const char* reason, int code) {
+  throw IoError(path + " can not be read: " + reason, code, path);
 }
 
 /// Closes the descriptor on every way out; the mapping outlives it. Opening a pipe must not hold us up.
@@ -33,12 +33,12 @@ struct Descriptor {
 MappedFile::MappedFile(const std::string& path) {
   const Descriptor file(path);
   struct stat status{};
-  if (file.value < 0 || fstat(file.value, &status) != 0) throw_unreadable(path, std::strerror(errno));
-  if (!S_ISREG(status.st_mode)) throw_unreadable(path, "it is not a regular file");
+  if (file.value < 0 || fstat(file.value, &status) != 0) throw_unreadable(path, std::strerror(errno), errno);
+  if (!S_ISREG(status.st_mode)) throw_unreadable(path, "it is not a regular file", EINVAL);
   if (status.st_size == 0) return;  // nothing to map: mmap refuses a length of 0
   size_ = static_cast<std::size_t>(status.st_size);
   void* mapped = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.value, 0);
-  if (mapped == MAP_FAILED) throw_unreadable(path, std::strerror(errno));
+  if (mapped == MAP_FAILED) throw_unreadable(path, std::strerror(errno), errno);
   data_ = static_cast<unsigned char*>(mapped);
 }
 

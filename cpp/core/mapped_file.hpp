@@ -7,10 +7,11 @@
 
 namespace revector {
 
-/// A whole file, mapped read-only for the life of this object.
+/// A whole file, mapped read-only for the life of this object. Who replaces the file by another leaves the mapping as
+/// it is; who cuts it short makes reading beyond its end a SIGBUS.
 class MappedFile {
  public:
-  /// @throws EncoderError if the file can not be opened or mapped
+  /// @throws IoError if the file can not be opened or mapped
   explicit MappedFile(const std::string& path);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;

@@ -32,6 +32,13 @@ struct RowKernels {
   void (*widen_float16)(const std::uint16_t* x, std::size_t n, float* out);
   void (*widen_bfloat16)(const std::uint16_t* x, std::size_t n, float* out);
   void (*widen_int8)(const std::int8_t* x, std::size_t n, float* out);
+  /// As dot and squared_distance, b widened on the way; the same error bounds.
+  float (*dot_float16)(const float* a, const std::uint16_t* b, std::size_t n);
+  float (*dot_bfloat16)(const float* a, const std::uint16_t* b, std::size_t n);
+  float (*squared_distance_float16)(const float* a, const std::uint16_t* b, std::size_t n);
+  float (*squared_distance_bfloat16)(const float* a, const std::uint16_t* b, std::size_t n);
+  /// sum a[i] * b[i], exactly. Elements are at least -127, n is at most 131,072.
+  std::int32_t (*dot_int8)(const std::int8_t* a, const std::int8_t* b, std::size_t n);
 };
 
 /// What a product adds to A B: a row, and a product of a few terms in float32.

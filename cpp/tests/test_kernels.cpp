@@ -46,6 +46,42 @@ TEST(squared_distance_is_within_its_error_bound) {
   }
 }
 
+TEST(rows_of_16_bits_are_widened_on_the_way) {
+  for (std::size_t n : sizes) {
+    const auto a = random_row(n, 5);
+    std::vector<std::uint16_t> half(n), brain(n);
+    for (std::size_t i = 0; i < n; ++i) {
+      half[i] = static_cast<std::uint16_t>(i * 7919 % 0x7C00);  // any finite one, subnormal ones too
+      brain[i] = static_cast<std::uint16_t>(0x3F00 + i * 7919 % 0x100);
+    }
+    std::vector<float> wide_half(n), wide_brain(n);
+    rows().widen_float16(half.data(), n, wide_half.data());
+    rows().widen_bfloat16(brain.data(), n, wide_brain.data());
+    CHECK(rows().dot_float16(a.data(), half.data(), n) == rows().dot(a.data(), wide_half.data(), n));
+    CHECK(rows().dot_bfloat16(a.data(), brain.data(), n) == rows().dot(a.data(), wide_brain.data(), n));
+    CHECK(rows().squared_distance_float16(a.data(), half.data(), n) ==
+          rows().squared_distance(a.data(), wide_half.data(), n));
+    CHECK(rows().squared_distance_bfloat16(a.data(), brain.data(), n) ==
+          rows().squared_distance(a.data(), wide_brain.data(), n));
+  }
+}
+
+TEST(products_of_bytes_are_exact) {
+  for (std::size_t n :
+       {std::size_t{0}, std::size_t{1}, std::size_t{15}, std::size_t{16}, std::size_t{17}, std::size_t{63},
+        std::size_t{64}, std::size_t{65}, std::size_t{127}, std::size_t{129}, std::size_t{384}, std::size_t{131072}})
+    for (const int span : {127, 0}) {  // 0: all at their bounds
+      std::vector<std::int8_t> a(n), b(n);
+      std::int64_t exact = 0;
+      for (std::size_t i = 0; i < n; ++i) {
+        a[i] = static_cast<std::int8_t>(span > 0 ? static_cast<int>(i * 31 % 255) - span : 127);
+        b[i] = static_cast<std::int8_t>(span > 0 ? span - static_cast<int>(i * 17 % 255) : -127);
+        exact += a[i] * b[i];
+      }
+      CHECK(rows().dot_int8(a.data(), b.data(), n) == exact);
+    }
+}
+
 TEST(scale_and_add_scaled_touch_n_elements_only) {
   for (std::size_t n : sizes) {
     const auto x = random_row(n, 5);

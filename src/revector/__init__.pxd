@@ -70,6 +70,8 @@ cdef extern from "revector/revector.h" nogil:
                                               size_t n, size_t dim, revector_hnsw** out)
     revector_status revector_hnsw_load(const char* path, size_t dim, revector_metric metric, uint64_t seed,
                                        revector_hnsw** out)
+    revector_status revector_hnsw_load_faiss(const char* path, const revector_metric* metric, uint64_t seed,
+                                             revector_hnsw** out)
     revector_status revector_hnsw_save(const revector_hnsw* index, const char* path)
     void revector_hnsw_free(revector_hnsw* index)
     revector_status revector_hnsw_add(revector_hnsw* index, const float* vectors, const int64_t* labels, size_t n)
@@ -82,6 +84,24 @@ cdef extern from "revector/revector.h" nogil:
                                                  int64_t* labels)
     revector_status revector_hnsw_get_vectors(const revector_hnsw* index, const int64_t* labels, size_t n, float* out)
     revector_status revector_hnsw_size(const revector_hnsw* index, size_t* out)
+
+    ctypedef struct revector_hnsw_snapshot:
+        pass
+
+    ctypedef enum revector_element_type:
+        REVECTOR_ELEMENT_FLOAT32
+        REVECTOR_ELEMENT_FLOAT16
+        REVECTOR_ELEMENT_BFLOAT16
+        REVECTOR_ELEMENT_INT8
+
+    revector_status revector_hnsw_save_snapshot(const revector_hnsw* index, const char* path,
+                                                revector_element_type type, int rescore)
+    revector_status revector_hnsw_snapshot_open(const char* path, revector_hnsw_snapshot** out)
+    void revector_hnsw_snapshot_free(revector_hnsw_snapshot* snapshot)
+    revector_status revector_hnsw_snapshot_verify(const revector_hnsw_snapshot* snapshot)
+    revector_status revector_hnsw_snapshot_search(const revector_hnsw_snapshot* snapshot, const float* queries,
+                                                  size_t q, size_t k, size_t ef, float* scores, int64_t* labels)
+    revector_status revector_hnsw_snapshot_size(const revector_hnsw_snapshot* snapshot, size_t* size, size_t* dim)
 
     ctypedef struct revector_encoder:
         pass

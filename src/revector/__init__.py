@@ -19,6 +19,7 @@ from revector._core import (
     set_num_threads,
 )
 from revector.index import HnswHealth, HnswIndex
+from revector.index_snapshot import HnswSnapshot
 from revector.mapping import LocalResidualMap, LowRankMap, Procrustes, ResidualMLP, RidgeMap, ScoreMap, load_map
 from revector.similarity import ExactIndex, cosine_range, cosine_topk, normalize
 
@@ -61,6 +62,7 @@ __all__ = [
     "Hit",
     "HnswHealth",
     "HnswIndex",
+    "HnswSnapshot",
     "LocalResidualMap",
     "LowRankMap",
     "MapReport",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,24 +13,20 @@ from numpy.typing import NDArray
 from revector import _core
 from revector._arrays import as_float32, as_labels
 from revector.errors import InvalidArgumentError
+from revector.index_arguments import (
+    METRIC_NAMES,
+    DtypeName,
+    MetricName,
+    allowed_ids,
+    breadth,
+    count,
+    dtype_of,
+    metric_of,
+)
 from revector.index_health import SAMPLE, HnswHealth, examine, tune
 
 __all__ = ["HnswHealth", "HnswIndex", "MetricName"]
 
-MetricName = Literal["cosine", "ip", "l2"]
-
-_METRICS: dict[str, _core.Metric] = {
-    "cosine": _core.Metric.cosine,
-    "ip": _core.Metric.inner_product,
-    "l2": _core.Metric.l2,
-}
-_NAMES: dict[_core.Metric, MetricName] = {
-    _core.Metric.cosine: "cosine",
-    _core.Metric.inner_product: "ip",
-    _core.Metric.l2: "l2",
-}
-
-_DEFAULT_EF = 128
 _DEFAULT_SEED = 100
 _PROGRESS_SECONDS = 0.2
 
@@ -72,11 +68,11 @@ class HnswIndex:
         seed: int = _DEFAULT_SEED,
     ) -> None:
         self._index = _core.HnswIndex(
-            _count(dim, "dim"),
-            _metric(metric),
-            _count(m, "m"),
-            _count(ef_construction, "ef_construction"),
-            _count(seed, "seed"),
+            count(dim, "dim"),
+            metric_of(metric),
+            count(m, "m"),
+            count(ef_construction, "ef_construction"),
+            count(seed, "seed"),
         )
 
     @classmethod
@@ -114,9 +110,9 @@ class HnswIndex:
             As for `add`; an id that occurs twice.
         """
         rows, labels = as_float32(vectors, "vectors"), as_labels(ids, "ids")
-        numbers = _count(m, "m"), _count(ef_construction, "ef_construction"), _count(seed, "seed")
+        numbers = count(m, "m"), count(ef_construction, "ef_construction"), count(seed, "seed")
         return cls._of(
-            _watched(lambda watch: _core.HnswIndex.build(rows, labels, _metric(metric), *numbers, watch), progress)
+            _watched(lambda watch: _core.HnswIndex.build(rows, labels, metric_of(metric), *numbers, watch), progress)
         )
 
     @classmethod
@@ -257,11 +253,11 @@ class HnswIndex:
         ShapeError, NumericalError, InvalidArgumentError
             Wrong columns; NaN or infinity; `k` below 1.
         """
-        return self._index.search(as_float32(queries, "queries"), _count(k, "k"), _breadth(ef), _allowed(allowed))
+        return self._index.search(as_float32(queries, "queries"), count(k, "k"), breadth(ef), allowed_ids(allowed))
 
     def search_exact(self, queries: Any, k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Find the `k` nearest live vectors of every query by measuring all. As `search` otherwise."""
-        return self._index.search_exact(as_float32(queries, "queries"), _count(k, "k"))
+        return self._index.search_exact(as_float32(queries, "queries"), count(k, "k"))
 
     def range(
         self, queries: Any, least_score: float, *, ef: int | None = None, allowed: Any = None
@@ -290,7 +286,7 @@ class HnswIndex:
         ShapeError, NumericalError, InvalidArgumentError
             As for `search`; a score that is NaN.
         """
-        return self._index.range(as_float32(queries, "queries"), least_score, _breadth(ef), _allowed(allowed))
+        return self._index.range(as_float32(queries, "queries"), least_score, breadth(ef), allowed_ids(allowed))
 
     def check(self, queries: Any = None, *, k: int = 10, ef: int | None = None, sample: int = SAMPLE) -> HnswHealth:
         """Look at the graph, and measure its recall beside exact search.
@@ -311,7 +307,7 @@ class HnswIndex:
         HnswHealth
             With a recommendation.
         """
-        return examine(self, queries, _count(k, "k"), _breadth(ef), _count(sample, "sample"))
+        return examine(self, queries, count(k, "k"), breadth(ef), count(sample, "sample"))
 
     def tune(self, target_recall: float, queries: Any = None, *, k: int = 10, sample: int = SAMPLE) -> int:
         """Find the narrowest search that has a recall, measured beside exact search.
@@ -335,7 +331,7 @@ class HnswIndex:
         InvalidArgumentError
             A recall that is not above 0 and at most 1.
         """
-        return tune(self, target_recall, queries, _count(k, "k"), _count(sample, "sample"))
+        return tune(self, target_recall, queries, count(k, "k"), count(sample, "sample"))
 
     def rotate(self, rotation: Any) -> None:
         """Rotate every vector in place: distances stay what they are, so the graph stays right and nothing is rebuilt.
@@ -396,7 +392,7 @@ class HnswIndex:
     @property
     def metric(self) -> MetricName:
         """What "near" means."""
-        return _NAMES[self._index.metric]
+        return METRIC_NAMES[self._index.metric]
 
     @property
     def m(self) -> int:
@@ -417,6 +413,28 @@ class HnswIndex:
             The file can not be written.
         """
         self._index.save(os.fspath(path))
+
+    def save_snapshot(self, path: str | os.PathLike[str], *, dtype: DtypeName = "int8", rescore: bool = True) -> None:
+        """Write a read-only copy that `HnswSnapshot` searches where it lies. The file appears whole or not at all.
+
+        Parameters
+        ----------
+        path : path-like
+        dtype : {"int8", "bfloat16", "float16", "float32"}
+            How the vectors are stored that searches walk over.
+        rescore : bool
+            Whether the vectors are stored in float32 too, so that what a walk finds is scored by them.
+
+        Raises
+        ------
+        NumericalError
+            An element is too large for float16.
+        InvalidArgumentError
+            A dtype that is none of these; int8 and more than 131,072 dimensions.
+        OSError
+            The file can not be written.
+        """
+        self._index.save_snapshot(os.fspath(path), dtype_of(dtype), rescore)
 
     @classmethod
     def load(
@@ -448,7 +466,7 @@ class HnswIndex:
         OSError
             The file can not be read.
         """
-        return cls._of(_core.HnswIndex.load(os.fspath(path), _count(dim, "dim"), _metric(metric), _count(seed, "seed")))
+        return cls._of(_core.HnswIndex.load(os.fspath(path), count(dim, "dim"), metric_of(metric), count(seed, "seed")))
 
     @classmethod
     def load_faiss(
@@ -478,8 +496,8 @@ class HnswIndex:
         OSError
             The file can not be read.
         """
-        wanted = None if metric is None else _metric(metric)
-        return cls._of(_core.HnswIndex.load_faiss(os.fspath(path), wanted, _count(seed, "seed")))
+        wanted = None if metric is None else metric_of(metric)
+        return cls._of(_core.HnswIndex.load_faiss(os.fspath(path), wanted, count(seed, "seed")))
 
     def __repr__(self) -> str:
         return f"HnswIndex(dim={self.dim}, m={self.m}, metric={self.metric!r}, size={len(self)})"
@@ -500,23 +518,3 @@ def _watched(
             watch.cancel()
             raise
     return built.result()
-
-
-def _metric(name: str) -> _core.Metric:
-    if name not in _METRICS:
-        raise InvalidArgumentError(f"metric is {name!r}, expected one of {', '.join(map(repr, _METRICS))}")
-    return _METRICS[name]
-
-
-def _breadth(ef: int | None) -> int:
-    return _DEFAULT_EF if ef is None else _count(ef, "ef")
-
-
-def _allowed(ids: Any) -> NDArray[np.int64] | None:
-    return None if ids is None else as_labels(ids, "allowed")
-
-
-def _count(value: int, name: str) -> int:
-    if value < 0:
-        raise InvalidArgumentError(f"{name} is {value}, expected 0 or more")
-    return value

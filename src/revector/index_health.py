@@ -13,6 +13,7 @@ from revector.errors import InvalidArgumentError, RecallNotReachedError
 
 if TYPE_CHECKING:
     from revector.index import HnswIndex
+    from revector.index_snapshot import HnswSnapshot
 
 __all__ = ["HnswHealth"]
 
@@ -98,7 +99,7 @@ def examine(index: HnswIndex, queries: Any, k: int, ef: int, sample: int) -> Hns
     )
 
 
-def tune(index: HnswIndex, target: float, queries: Any, k: int, sample: int) -> int:
+def tune(index: HnswIndex | HnswSnapshot, target: float, queries: Any, k: int, sample: int) -> int:
     """Do the work of `HnswIndex.tune`."""
     if not 0 < target <= 1:
         raise InvalidArgumentError(f"target_recall is {target}, expected more than 0 and at most 1")
@@ -126,7 +127,7 @@ def tune(index: HnswIndex, target: float, queries: Any, k: int, sample: int) -> 
 class _Referee:
     """Compares searches with exact ones. Stored vectors that serve as queries do not count as their own results."""
 
-    def __init__(self, index: HnswIndex, queries: Any, k: int, sample: int) -> None:
+    def __init__(self, index: HnswIndex | HnswSnapshot, queries: Any, k: int, sample: int) -> None:
         if k < 1:
             raise InvalidArgumentError(f"k is {k}, expected at least 1")
         if sample < 1:

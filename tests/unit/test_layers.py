@@ -12,14 +12,27 @@ SOURCE = Path(__file__).parents[2] / "src" / "revector"
 # Rooms, lowest first; a room may import those of lower levels and its own.
 LEVELS = [
     {"_core"},
-    {"errors", "_arrays", "_files", "_optional", "spaces", "similarity", "mapping", "index", "index_health", "fusion"},
+    {
+        "errors",
+        "_arrays",
+        "_files",
+        "_optional",
+        "spaces",
+        "similarity",
+        "mapping",
+        "index",
+        "index_arguments",
+        "index_health",
+        "index_snapshot",
+        "fusion",
+    },
     {"encoders", "database", "testing"},
     {"stores"},
     {"migration", "evaluation"},
     {"collection", "search"},
     {"demo", "cli", "__main__"},
 ]
-FACES = {"__init__", "similarity", "mapping", "index", "encoders"}
+FACES = {"__init__", "similarity", "mapping", "index", "index_arguments", "index_snapshot", "encoders"}
 
 
 def modules():

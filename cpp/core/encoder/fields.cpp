@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <utility>
 
-#include "core/encoder/mapped_file.hpp"
+#include "core/encoder/model_file.hpp"
 
 namespace revector {
 
@@ -15,7 +15,7 @@ bool file_exists(const std::string& path) {
 }
 
 json read_json(const std::string& path) {
-  const MappedFile file(path);
+  const MappedFile file = map_model_file(path);
   json value = json::parse(file.data(), file.data() + file.size(), nullptr, false);
   if (value.is_discarded()) throw EncoderError(path + " is not valid JSON; copy or download it again");
   return value;

@@ -6,6 +6,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "core/encoder/model_file.hpp"
 #include "kernels/vec/half.hpp"
 #include "revector/errors.hpp"
 
@@ -145,7 +146,7 @@ std::string to_string(const Shape& shape) {
   return text.append("]");
 }
 
-SafetensorsFile::SafetensorsFile(const std::string& path) : path_(path), file_(path) {
+SafetensorsFile::SafetensorsFile(const std::string& path) : path_(path), file_(map_model_file(path)) {
   std::size_t data_begin = 0;
   const json header = parse_header(path, file_, data_begin);
   for (const auto& [name, entry] : header.items())

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/encoder/mapped_file.hpp"
+#include "core/mapped_file.hpp"
 
 namespace revector {
 

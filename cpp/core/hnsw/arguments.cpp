@@ -42,6 +42,14 @@ void require_rows(MatrixView<const float> x, std::size_t dim, Metric metric, con
   }
 }
 
+void require_search(MatrixView<const float> queries, std::size_t dim, Metric metric, std::size_t k,
+                    MatrixView<float> scores, MatrixView<std::int64_t> labels) {
+  require_rows(queries, dim, metric, "queries");
+  if (k == 0) throw InvalidArgument("k is 0, expected at least 1");
+  require_shape(scores, queries.rows(), k, "scores");
+  require_shape(labels, queries.rows(), k, "labels");
+}
+
 void require_labels(std::span<const std::int64_t> labels, std::size_t n_vectors) {
   require_equal(labels.size(), n_vectors, "number of labels");
   for (std::int64_t label : labels)

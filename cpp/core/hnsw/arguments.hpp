@@ -22,6 +22,10 @@ HnswOptions checked(std::size_t dim, HnswOptions options);
 /// @throws ShapeError, NumericalError
 void require_rows(MatrixView<const float> x, std::size_t dim, Metric metric, const char* name);
 
+/// What a search for k neighbours asks of its arguments. @throws ShapeError, InvalidArgument (k is 0), NumericalError
+void require_search(MatrixView<const float> queries, std::size_t dim, Metric metric, std::size_t k,
+                    MatrixView<float> scores, MatrixView<std::int64_t> labels);
+
 /// @throws ShapeError (another number than the vectors'), InvalidArgument (negative)
 void require_labels(std::span<const std::int64_t> labels, std::size_t n_vectors);
 /// @throws InvalidArgument naming a label that occurs twice

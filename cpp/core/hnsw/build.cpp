@@ -61,15 +61,16 @@ void Builder::repair(NodeId id) {
 }
 
 std::vector<std::vector<Neighbor>> Builder::choose_links(NodeId id, Entry entry, std::size_t top) {
-  const float* query = graph_.vector(id);
+  const GraphDistances distance_to(graph_, graph_.vector(id));
   const ScratchPool::Lease scratch(scratches_);
   const LockedLinks read(graph_, locks_, scratch->links);
   std::vector<std::vector<Neighbor>> chosen(top + 1);
-  Neighbor start = descend_to(graph_, query, entry, top, read);
+  Neighbor start = descend_to(distance_to, entry, top, read);
   for (std::size_t level = top + 1; level-- > 0;) {
     std::vector<Neighbor>& best = scratch->best;
-    search_level(graph_, query, start, level, graph_.options().ef_construction, *scratch, read,
-                 [id](NodeId found) { return found != id; });  // a node being repaired meets itself
+    scratch->begin(graph_.size());
+    walk_level(distance_to, start, level, Beam(best, graph_.options().ef_construction), *scratch, read,
+               [id](NodeId found) { return found != id; });  // a node being repaired meets itself
     std::sort_heap(best.begin(), best.end(), closer);
     if (!best.empty()) start = best.front();
     chosen[level] = select_diverse(graph_, best, graph_.options().m);

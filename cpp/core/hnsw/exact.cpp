@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "core/thread_pool.hpp"
-#include "core/topk.hpp"
 
 namespace revector::hnsw {
 namespace {
@@ -22,7 +21,9 @@ std::vector<NodeId> candidates(const Graph& graph, const NodeSet* allowed) {
   return nodes;
 }
 
-void write(TopK best, std::size_t k, float* scores, std::int64_t* labels) {
+}  // namespace
+
+void write_slots(TopK best, std::size_t k, float* scores, std::int64_t* labels) {
   const std::vector<Scored> results = best.take();
   std::fill_n(scores, k, -std::numeric_limits<float>::infinity());
   std::fill_n(labels, k, std::int64_t{-1});
@@ -31,8 +32,6 @@ void write(TopK best, std::size_t k, float* scores, std::int64_t* labels) {
     *labels++ = result.index;
   }
 }
-
-}  // namespace
 
 bool is_scan_cheaper(const NodeSet& allowed, std::size_t ef) {
   // Until ef of them are found, a walk passes ef / share hops, with share = allowed / all.
@@ -44,7 +43,7 @@ void write_best(const Graph& graph, std::span<const Neighbor> found, std::size_t
                 std::int64_t* labels) {
   TopK best(std::min(k, found.size()));
   for (const Neighbor& one : found) best.push({-one.distance, graph.label(one.id)});
-  write(std::move(best), k, scores, labels);
+  write_slots(std::move(best), k, scores, labels);
 }
 
 void search_exactly(const Graph& graph, MatrixView<const float> queries, std::size_t k, const NodeSet* allowed,
@@ -66,7 +65,8 @@ void search_exactly(const Graph& graph, MatrixView<const float> queries, std::si
       for (std::size_t q = 0; q < n; ++q)
         for (const Scored& one : here[q].take()) best[q].push(one);
     });
-    for (std::size_t q = 0; q < n; ++q) write(std::move(best[q]), k, scores.row(first + q), labels.row(first + q));
+    for (std::size_t q = 0; q < n; ++q)
+      write_slots(std::move(best[q]), k, scores.row(first + q), labels.row(first + q));
   }
 }
 

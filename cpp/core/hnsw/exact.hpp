@@ -8,6 +8,7 @@
 
 #include "core/hnsw/graph.hpp"
 #include "core/hnsw/search.hpp"
+#include "core/topk.hpp"
 #include "revector/matrix.hpp"
 
 namespace revector::hnsw {
@@ -19,6 +20,9 @@ bool is_scan_cheaper(const NodeSet& allowed, std::size_t ef);
 /// @param queries  as the metric wants them
 void search_exactly(const Graph& graph, MatrixView<const float> queries, std::size_t k, const NodeSet* allowed,
                     MatrixView<float> scores, MatrixView<std::int64_t> labels);
+
+/// Fill the k slots of one query, best first, and what is left with label -1 and score -infinity.
+void write_slots(TopK best, std::size_t k, float* scores, std::int64_t* labels);
 
 /// Fill the k slots of one query with the best of what was found; ties by lower label.
 void write_best(const Graph& graph, std::span<const Neighbor> found, std::size_t k, float* scores,

@@ -26,6 +26,13 @@ Distance::Distance(Metric metric, std::size_t dim)
       sign_(metric == Metric::l2 ? 1.0F : -1.0F),
       dim_(dim) {}
 
+void prepare_row(Metric metric, const float* vector, float* out, std::size_t dim) {
+  if (metric == Metric::cosine)
+    normalize_row(kernels::table().rows, vector, out, dim);
+  else
+    std::copy_n(vector, dim, out);
+}
+
 bool is_measurable(const float* row, std::size_t dim) {
   return std::isfinite(kernels::table().rows.dot(row, row, dim));
 }
@@ -37,13 +44,6 @@ Graph::Graph(std::size_t dim, Metric metric, HnswOptions options)
       distance_(metric, dim),
       vectors_(dim, vector_alignment_bytes),
       base_(2 * options.m + 1, sizeof(NodeId)) {}
-
-void Graph::prepare(const float* vector, float* out) const {
-  if (metric_ == Metric::cosine)
-    normalize_row(kernels::table().rows, vector, out, dim_);
-  else
-    std::copy_n(vector, dim_, out);
-}
 
 std::optional<NodeId> Graph::find(std::int64_t label) const {
   const auto found = ids_.find(label);

@@ -44,6 +44,9 @@ class Distance {
   std::size_t dim_;
 };
 
+/// Write a vector or a query as the metric wants it: for cosine at unit length. out may be the vector.
+void prepare_row(Metric metric, const float* vector, float* out, std::size_t dim);
+
 /// Whether the squared length is finite in float32. By Cauchy-Schwarz no product of two such rows, nor a part of it,
 /// overflows both ways, so distances are never NaN.
 bool is_measurable(const float* row, std::size_t dim);
@@ -73,8 +76,7 @@ class Graph {
   float* vector(NodeId id) { return vectors_.row(id); }
   /// Store a vector as the metric wants it.
   void set_vector(NodeId id, const float* vector) { prepare(vector, vectors_.row(id)); }
-  /// Write a vector or a query as the metric wants it: for cosine at unit length. out may be the vector.
-  void prepare(const float* vector, float* out) const;
+  void prepare(const float* vector, float* out) const { prepare_row(metric_, vector, out, dim_); }
   std::int64_t label(NodeId id) const { return labels_[id]; }
   std::optional<NodeId> find(std::int64_t label) const;
   bool is_deleted(NodeId id) const { return deleted_[id] != 0; }

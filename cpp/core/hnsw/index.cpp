@@ -10,15 +10,18 @@
 #include "core/hnsw/exact.hpp"
 #include "core/hnsw/file.hpp"
 #include "core/hnsw/health.hpp"
+#include "core/hnsw/prepared_queries.hpp"
 #include "core/hnsw/revectored.hpp"
 #include "core/hnsw/search.hpp"
 #include "core/hnsw/shared_graph.hpp"
+#include "core/hnsw/snapshot/write.hpp"
 #include "core/hnsw/writer.hpp"
 #include "core/packed_matrix.hpp"
 #include "core/similarity/results.hpp"
 #include "core/thread_pool.hpp"
 #include "core/topk.hpp"
 #include "revector/hnsw.hpp"
+#include "revector/hnsw_snapshot.hpp"
 
 namespace revector {
 
@@ -28,27 +31,7 @@ using hnsw::NodeId;
 namespace {
 
 constexpr std::size_t search_grain = 4;    // queries; one takes about 0.1 ms
-constexpr std::size_t prepare_grain = 64;  // queries
 constexpr std::size_t rotate_grain = 128;  // vectors; their old and new forms stay in the second cache
-
-/// Queries as the metric wants them: the caller's own, or copies of unit length.
-class PreparedQueries {
- public:
-  PreparedQueries(const Graph& graph, MatrixView<const float> queries) : rows_(queries) {
-    if (graph.metric() != Metric::cosine) return;
-    const std::size_t d = graph.dim();
-    copies_.resize(queries.rows() * d);
-    parallel_for(queries.rows(), prepare_grain, [&](std::size_t begin, std::size_t end) {
-      for (std::size_t i = begin; i < end; ++i) graph.prepare(queries.row(i), copies_.data() + i * d);
-    });
-    rows_ = {copies_.data(), queries.rows(), d};
-  }
-  MatrixView<const float> rows() const { return rows_; }
-
- private:
-  std::vector<float> copies_;
-  MatrixView<const float> rows_;
-};
 
 /// Of the labels allowed, those that live here.
 hnsw::NodeSet nodes_allowed(const Graph& graph, std::span<const std::int64_t> labels) {
@@ -141,11 +124,8 @@ void HnswIndex::unmark_deleted(std::span<const std::int64_t> labels) { impl_->ma
 void HnswIndex::search(MatrixView<const float> queries, std::size_t k, std::size_t ef, MatrixView<float> scores,
                        MatrixView<std::int64_t> labels, std::optional<std::span<const std::int64_t>> allowed) const {
   const Graph& graph = impl_->graph;
-  hnsw::require_rows(queries, dim(), metric(), "queries");
-  if (k == 0) throw InvalidArgument("k is 0, expected at least 1");
-  require_shape(scores, queries.rows(), k, "scores");
-  require_shape(labels, queries.rows(), k, "labels");
-  const PreparedQueries prepared(graph, queries);
+  hnsw::require_search(queries, dim(), metric(), k, scores, labels);
+  const hnsw::PreparedQueries prepared(graph.metric(), queries);
   const auto shared = impl_->gate.read();
   std::optional<hnsw::NodeSet> nodes;
   if (allowed) nodes = nodes_allowed(graph, *allowed);
@@ -160,11 +140,8 @@ void HnswIndex::search(MatrixView<const float> queries, std::size_t k, std::size
 
 void HnswIndex::search_exact(MatrixView<const float> queries, std::size_t k, MatrixView<float> scores,
                              MatrixView<std::int64_t> labels) const {
-  hnsw::require_rows(queries, dim(), metric(), "queries");
-  if (k == 0) throw InvalidArgument("k is 0, expected at least 1");
-  require_shape(scores, queries.rows(), k, "scores");
-  require_shape(labels, queries.rows(), k, "labels");
-  const PreparedQueries prepared(impl_->graph, queries);
+  hnsw::require_search(queries, dim(), metric(), k, scores, labels);
+  const hnsw::PreparedQueries prepared(metric(), queries);
   const auto shared = impl_->gate.read();
   hnsw::search_exactly(impl_->graph, prepared.rows(), k, nullptr, scores, labels);
 }
@@ -175,7 +152,7 @@ RangeResults HnswIndex::range(MatrixView<const float> queries, float least_score
   hnsw::require_rows(queries, dim(), metric(), "queries");
   if (std::isnan(least_score)) throw InvalidArgument("the least score is NaN, expected a number");
   if (ef == 0) throw InvalidArgument("ef is 0, expected at least 1");
-  const PreparedQueries prepared(graph, queries);
+  const hnsw::PreparedQueries prepared(graph.metric(), queries);
   const auto shared = impl_->gate.read();
   std::optional<hnsw::NodeSet> nodes;
   if (allowed) nodes = nodes_allowed(graph, *allowed);
@@ -250,6 +227,12 @@ void HnswIndex::save(const std::string& path) const {
   const std::scoped_lock no_writer(impl_->writer);
   const auto shared = impl_->gate.read();
   hnsw::save(impl_->graph, path);
+}
+
+void HnswIndex::save_snapshot(const std::string& path, const SnapshotOptions& options) const {
+  const std::scoped_lock no_writer(impl_->writer);
+  const auto shared = impl_->gate.read();
+  hnsw::write_snapshot(impl_->graph, path, options);
 }
 
 HnswIndex HnswIndex::load(const std::string& path, std::size_t dim, Metric metric, std::uint64_t seed) {

@@ -26,8 +26,9 @@ namespace {
 template <class ReadLinks, class Collect>
 void walk(const Graph& graph, const float* query, const NodeSet* allowed, Collect collect, Scratch& scratch,
           const ReadLinks& read) {
-  const Neighbor start = descend_to(graph, query, read.entry(), 0, read);
-  const auto admitting = [&](const auto& admit) { walk_level(graph, query, start, 0, collect, scratch, read, admit); };
+  const GraphDistances distance_to(graph, query);
+  const Neighbor start = descend_to(distance_to, read.entry(), 0, read);
+  const auto admitting = [&](const auto& admit) { walk_level(distance_to, start, 0, collect, scratch, read, admit); };
   if (allowed != nullptr)
     admitting([&](NodeId id) { return allowed->contains(id); });
   else if (graph.n_deleted() == 0)

@@ -76,22 +76,37 @@ class ScratchPool {
   std::size_t made_ = 0;                        // guarded by mutex_
 };
 
-/// The start of the rows, for the memory to fetch while other distances are computed; the rest follows in sequence,
-/// which the hardware foresees.
-inline void prefetch_row(const float* row) {
-  constexpr std::size_t floats_per_line = 16;
-  for (std::size_t line = 0; line < 4; ++line) __builtin_prefetch(row + line * floats_per_line);
+/// The start of a row, for the memory to fetch while other distances are computed; the rest follows in sequence, which
+/// the hardware foresees.
+inline void prefetch_row(const void* row) {
+  constexpr std::size_t line_bytes = 64;
+  for (std::size_t line = 0; line < 4; ++line)
+    __builtin_prefetch(static_cast<const unsigned char*>(row) + line * line_bytes);
 }
 
+/// Distances from a query to the nodes of a graph: what a walk asks for. Whoever has other vectors to walk over gives
+/// it another such type; its distances are never NaN.
+class GraphDistances {
+ public:
+  /// @param query  as the metric wants it
+  GraphDistances(const Graph& graph, const float* query) : graph_(graph), query_(query) {}
+  float operator()(NodeId id) const { return graph_.distance()(query_, graph_.vector(id)); }
+  void prefetch(NodeId id) const { prefetch_row(graph_.vector(id)); }
+
+ private:
+  const Graph& graph_;
+  const float* query_;
+};
+
 /// Step to the closest neighbour until none is closer.
-template <class ReadLinks>
-Neighbor descend(const Graph& graph, const float* query, Neighbor at, std::size_t level, const ReadLinks& read) {
+template <class Distances, class ReadLinks>
+Neighbor descend(const Distances& distance_to, Neighbor at, std::size_t level, const ReadLinks& read) {
   for (bool moved = true; moved;) {
     moved = false;
     const auto links = read(at.id, level);
-    for (NodeId link : links) prefetch_row(graph.vector(link));
+    for (NodeId link : links) distance_to.prefetch(link);
     for (NodeId link : links) {
-      const float distance = graph.distance()(query, graph.vector(link));
+      const float distance = distance_to(link);
       if (distance >= at.distance) continue;
       at = {distance, link};
       moved = true;
@@ -101,10 +116,10 @@ Neighbor descend(const Graph& graph, const float* query, Neighbor at, std::size_
 }
 
 /// Descend from an entry point to the level given, exclusive.
-template <class ReadLinks>
-Neighbor descend_to(const Graph& graph, const float* query, Entry entry, std::size_t level, const ReadLinks& read) {
-  Neighbor at{graph.distance()(query, graph.vector(entry.id)), entry.id};
-  for (std::size_t upper = entry.level; upper > level; --upper) at = descend(graph, query, at, upper, read);
+template <class Distances, class ReadLinks>
+Neighbor descend_to(const Distances& distance_to, Entry entry, std::size_t level, const ReadLinks& read) {
+  Neighbor at{distance_to(entry.id), entry.id};
+  for (std::size_t upper = entry.level; upper > level; --upper) at = descend(distance_to, at, upper, read);
   return at;
 }
 
@@ -152,9 +167,9 @@ class Ball {
 
 /// Walk one level from a node on, always from the closest node found, while any is closer than the bound of what is
 /// collected. Nodes that `admit` does not take are not collected, but lead on like all others.
-template <class ReadLinks, class Collect, class Admit>
-void walk_level(const Graph& graph, const float* query, Neighbor start, std::size_t level, Collect collect,
-                Scratch& scratch, const ReadLinks& read, const Admit& admit) {
+template <class Distances, class ReadLinks, class Collect, class Admit>
+void walk_level(const Distances& distance_to, Neighbor start, std::size_t level, Collect collect, Scratch& scratch,
+                const ReadLinks& read, const Admit& admit) {
   std::vector<Neighbor>& frontier = scratch.frontier;
   scratch.see(start.id);
   frontier.push_back(start);
@@ -167,25 +182,17 @@ void walk_level(const Graph& graph, const float* query, Neighbor start, std::siz
     scratch.fresh.clear();
     for (NodeId link : read(nearest.id, level))
       if (scratch.see(link)) {
-        prefetch_row(graph.vector(link));
+        distance_to.prefetch(link);
         scratch.fresh.push_back(link);
       }
     for (NodeId id : scratch.fresh) {
-      const Neighbor found{graph.distance()(query, graph.vector(id)), id};
+      const Neighbor found{distance_to(id), id};
       if (found.distance >= collect.bound()) continue;
       frontier.push_back(found);
       std::push_heap(frontier.begin(), frontier.end(), farther);
       if (admit(id)) collect.take(found);
     }
   }
-}
-
-/// Fills scratch.best with the (at most) ef closest nodes that are met and admitted.
-template <class ReadLinks, class Admit>
-void search_level(const Graph& graph, const float* query, Neighbor start, std::size_t level, std::size_t ef,
-                  Scratch& scratch, const ReadLinks& read, const Admit& admit) {
-  scratch.begin(graph.size());
-  walk_level(graph, query, start, level, Beam(scratch.best, ef), scratch, read, admit);
 }
 
 /// Which nodes a search may return.

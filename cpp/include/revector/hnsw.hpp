@@ -18,6 +18,8 @@
 
 namespace revector {
 
+struct SnapshotOptions;
+
 /// What "near" means. Scores are always "higher is better".
 enum class Metric {
   cosine,         ///< score = cosine similarity; vectors and queries are scaled to unit length, zero rows stay zero
@@ -157,6 +159,10 @@ class REVECTOR_API HnswIndex {
   /// Write hnswlib's format. The file appears whole or not at all: it is written beside `path`, synced, then renamed.
   /// @throws IoError. Searches may go on meanwhile.
   void save(const std::string& path) const;
+  /// Write a read-only copy in our own format, to be opened by HnswSnapshot (hnsw_snapshot.hpp). Files as in save().
+  /// @throws IoError; NumericalError (float16, and an element above 65,504); InvalidArgument (int8 and more than
+  ///         131,072 dimensions). Searches may go on meanwhile.
+  void save_snapshot(const std::string& path, const SnapshotOptions& options) const;
 
   /// Read hnswlib's format, whoever wrote it. Neither metric nor seed is in the file.
   /// Everything is checked before it is believed: a damaged file never gives more than an exception, and no more memory

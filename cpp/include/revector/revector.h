@@ -110,6 +110,9 @@ REVECTOR_C_API revector_status revector_hnsw_serve_stale(const revector_hnsw* in
 /** Open a file in hnswlib's format; neither metric nor seed is in it. */
 REVECTOR_C_API revector_status revector_hnsw_load(const char* path, size_t dim, revector_metric metric, uint64_t seed,
                                                   revector_hnsw** out);
+/** Open what faiss wrote of an IndexHNSWFlat, alone or in an IndexIDMap. metric: NULL for that of the file. */
+REVECTOR_C_API revector_status revector_hnsw_load_faiss(const char* path, const revector_metric* metric, uint64_t seed,
+                                                        revector_hnsw** out);
 REVECTOR_C_API revector_status revector_hnsw_save(const revector_hnsw* index, const char* path);
 REVECTOR_C_API void revector_hnsw_free(revector_hnsw* index);
 /** Insert or replace: vectors n x dim, labels n. */
@@ -130,6 +133,34 @@ REVECTOR_C_API revector_status revector_hnsw_get_vectors(const revector_hnsw* in
                                                          float* out);
 /** Number of live labels. */
 REVECTOR_C_API revector_status revector_hnsw_size(const revector_hnsw* index, size_t* out);
+
+/* ---- HNSW in a file that is searched where it lies ------------------------------------------------------------ */
+
+typedef struct revector_hnsw_snapshot revector_hnsw_snapshot;
+
+/** How the vectors are stored that searches walk over; see SnapshotOptions in hnsw_snapshot.hpp. */
+typedef enum revector_element_type {
+  REVECTOR_ELEMENT_FLOAT32 = 0,
+  REVECTOR_ELEMENT_FLOAT16 = 1,
+  REVECTOR_ELEMENT_BFLOAT16 = 2,
+  REVECTOR_ELEMENT_INT8 = 3
+} revector_element_type;
+
+/** Write a read-only copy; rescore is a flag (0 or 1): keep the float32 vectors beside the others. */
+REVECTOR_C_API revector_status revector_hnsw_save_snapshot(const revector_hnsw* index, const char* path,
+                                                           revector_element_type type, int rescore);
+/** Map a file of revector_hnsw_save_snapshot. Its functions may be called from several threads. */
+REVECTOR_C_API revector_status revector_hnsw_snapshot_open(const char* path, revector_hnsw_snapshot** out);
+REVECTOR_C_API void revector_hnsw_snapshot_free(revector_hnsw_snapshot* snapshot);
+/** Read the whole file and compare its checksums. */
+REVECTOR_C_API revector_status revector_hnsw_snapshot_verify(const revector_hnsw_snapshot* snapshot);
+/** As revector_hnsw_search. */
+REVECTOR_C_API revector_status revector_hnsw_snapshot_search(const revector_hnsw_snapshot* snapshot,
+                                                             const float* queries, size_t q, size_t k, size_t ef,
+                                                             float* scores, int64_t* labels);
+/** Number of live labels, and elements of a vector. */
+REVECTOR_C_API revector_status revector_hnsw_snapshot_size(const revector_hnsw_snapshot* snapshot, size_t* size,
+                                                           size_t* dim);
 
 /* ---- encoder ------------------------------------------------------------------------------------------------- */
 

@@ -102,19 +102,73 @@ std::size_t at_least(const float* x, std::size_t n, float bar, std::uint32_t* po
   return count;
 }
 
-/// out[i] = load(x + i) for a type of fewer bits; the rest goes through a buffer of one vector.
+/// The first n elements of a type of fewer bits, which is read a vector at a time; zeros after them.
+template <class T, class Load>
+inline Vec load_first_of(const T* x, std::size_t n, Load load) {
+  T first[Vec::width] = {};
+  for (std::size_t i = 0; i < n; ++i) first[i] = x[i];
+  return load(first);
+}
+
+/// out[i] = load(x + i) for a type of fewer bits.
 template <class T, class Load>
 inline void widen(const T* x, std::size_t n, float* out, Load load) {
   std::size_t i = 0;
   for (; i + Vec::width <= n; i += Vec::width) load(x + i).store(out + i);
-  if (i == n) return;
-  T rest[Vec::width] = {};
-  for (std::size_t j = 0; i + j < n; ++j) rest[j] = x[i + j];
-  load(rest).store_first(out + i, n - i);
+  if (i < n) load_first_of(x + i, n - i, load).store_first(out + i, n - i);
 }
 
 void widen_float16(const std::uint16_t* x, std::size_t n, float* out) { widen(x, n, out, Vec::load_float16); }
 void widen_bfloat16(const std::uint16_t* x, std::size_t n, float* out) { widen(x, n, out, Vec::load_bfloat16); }
 void widen_int8(const std::int8_t* x, std::size_t n, float* out) { widen(x, n, out, Vec::load_int8); }
+
+template <class T, class Load>
+inline float dot_of(const float* a, const T* b, std::size_t n, Load load) {
+  return reduce(
+      n, [&](std::size_t i, Vec sum) { return fma(Vec::load(a + i), load(b + i), sum); },
+      [&](std::size_t i, std::size_t left, Vec sum) {
+        return fma(Vec::load_first(a + i, left), load_first_of(b + i, left, load), sum);
+      });
+}
+
+template <class T, class Load>
+inline float squared_distance_of(const float* a, const T* b, std::size_t n, Load load) {
+  return reduce(
+      n,
+      [&](std::size_t i, Vec sum) {
+        const Vec difference = Vec::load(a + i) - load(b + i);
+        return fma(difference, difference, sum);
+      },
+      [&](std::size_t i, std::size_t left, Vec sum) {
+        const Vec difference = Vec::load_first(a + i, left) - load_first_of(b + i, left, load);
+        return fma(difference, difference, sum);
+      });
+}
+
+float dot_float16(const float* a, const std::uint16_t* b, std::size_t n) { return dot_of(a, b, n, Vec::load_float16); }
+float dot_bfloat16(const float* a, const std::uint16_t* b, std::size_t n) {
+  return dot_of(a, b, n, Vec::load_bfloat16);
+}
+float squared_distance_float16(const float* a, const std::uint16_t* b, std::size_t n) {
+  return squared_distance_of(a, b, n, Vec::load_float16);
+}
+float squared_distance_bfloat16(const float* a, const std::uint16_t* b, std::size_t n) {
+  return squared_distance_of(a, b, n, Vec::load_bfloat16);
+}
+
+std::int32_t dot_int8(const std::int8_t* a, const std::int8_t* b, std::size_t n) {
+  ByteProducts sums[2];
+  std::size_t i = 0;
+  for (; i + 2 * ByteProducts::width <= n; i += 2 * ByteProducts::width)
+    for (std::size_t s = 0; s < 2; ++s) sums[s].add(a + i + s * ByteProducts::width, b + i + s * ByteProducts::width);
+  for (; i < n; i += ByteProducts::width) {
+    const std::size_t left = n - i;
+    if (left >= ByteProducts::width)
+      sums[0].add(a + i, b + i);
+    else
+      sums[1].add_first(a + i, b + i, left);
+  }
+  return sums[0].sum() + sums[1].sum();
+}
 
 }  // namespace

@@ -4,7 +4,20 @@
 #include "kernels/table.hpp"
 
 namespace revector::kernels {
-extern const RowKernels rows_scalar = {dot,           squared_distance, scale,          add_scaled,
-                                       extremes,      rounding_squares, exact_products, at_least,
-                                       widen_float16, widen_bfloat16,   widen_int8};
+extern const RowKernels rows_scalar = {dot,
+                                       squared_distance,
+                                       scale,
+                                       add_scaled,
+                                       extremes,
+                                       rounding_squares,
+                                       exact_products,
+                                       at_least,
+                                       widen_float16,
+                                       widen_bfloat16,
+                                       widen_int8,
+                                       dot_float16,
+                                       dot_bfloat16,
+                                       squared_distance_float16,
+                                       squared_distance_bfloat16,
+                                       dot_int8};
 }  // namespace revector::kernels

@@ -91,4 +91,30 @@ struct WideSum {
   }
 };
 
+/// A sum of products of signed bytes.
+struct ByteProducts {
+  static constexpr std::size_t width = 16;
+  __m256i lanes = _mm256_setzero_si256();
+
+  static __m256i load(const std::int8_t* p) {
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  void add(const std::int8_t* a, const std::int8_t* b) {
+    lanes = _mm256_add_epi32(lanes, _mm256_madd_epi16(load(a), load(b)));
+  }
+  void add_first(const std::int8_t* a, const std::int8_t* b, std::size_t n) {
+    std::int8_t first_a[width] = {}, first_b[width] = {};
+    for (std::size_t i = 0; i < n; ++i) {
+      first_a[i] = a[i];
+      first_b[i] = b[i];
+    }
+    add(first_a, first_b);
+  }
+  std::int32_t sum() const {
+    __m128i s = _mm_add_epi32(_mm256_castsi256_si128(lanes), _mm256_extracti128_si256(lanes, 1));
+    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4E));
+    return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xB1)));
+  }
+};
+
 }  // namespace

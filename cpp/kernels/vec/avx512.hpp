@@ -70,4 +70,24 @@ struct WideSum {
   double sum() const { return _mm512_reduce_add_pd(_mm512_add_pd(low, high)); }
 };
 
+/// A sum of products of signed bytes. VNNI multiplies unsigned by signed ones: a is moved up by 128, and what that
+/// adds, 128 times the sum of b, is taken off in the end.
+struct ByteProducts {
+  static constexpr std::size_t width = 64;
+  __m512i products = _mm512_setzero_si512(), sum_of_b = _mm512_setzero_si512();
+
+  void add(__m512i a, __m512i b) {
+    products = _mm512_dpbusd_epi32(products, _mm512_xor_si512(a, _mm512_set1_epi8(-128)), b);
+    sum_of_b = _mm512_dpbusd_epi32(sum_of_b, _mm512_set1_epi8(1), b);
+  }
+  void add(const std::int8_t* a, const std::int8_t* b) { add(_mm512_loadu_si512(a), _mm512_loadu_si512(b)); }
+  void add_first(const std::int8_t* a, const std::int8_t* b, std::size_t n) {
+    const __mmask64 first = (std::uint64_t{1} << n) - 1;
+    add(_mm512_maskz_loadu_epi8(first, a), _mm512_maskz_loadu_epi8(first, b));
+  }
+  std::int32_t sum() const {
+    return _mm512_reduce_add_epi32(_mm512_sub_epi32(products, _mm512_slli_epi32(sum_of_b, 7)));
+  }
+};
+
 }  // namespace

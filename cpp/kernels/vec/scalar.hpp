@@ -113,4 +113,14 @@ struct WideSum {
   double sum() const { return (lane[0] + lane[1]) + (lane[2] + lane[3]); }
 };
 
+/// A sum of products of signed bytes.
+struct ByteProducts {
+  static constexpr std::size_t width = 1;
+  std::int32_t lane = 0;
+
+  void add(const std::int8_t* a, const std::int8_t* b) { lane += *a * *b; }
+  void add_first(const std::int8_t*, const std::int8_t*, std::size_t) {}  // there is always a whole one
+  std::int32_t sum() const { return lane; }
+};
+
 }  // namespace

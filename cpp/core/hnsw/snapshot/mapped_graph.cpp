@@ -1,0 +1,145 @@
+#include "core/hnsw/snapshot/mapped_graph.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/crc32c.hpp"
+#include "revector/errors.hpp"
+
+namespace revector::hnsw {
+namespace {
+
+constexpr std::uint64_t most_levels = 255;
+
+}  // namespace
+
+MappedGraph::MappedGraph(const std::string& path) : path_(path), file_(path), header_(read_header()), layout_(header_) {
+  check_size();
+  for (std::size_t section = labels_section; section < rows_section; ++section)
+    check_section(static_cast<Section>(section));
+  labels_ = elements<std::int64_t>(labels_section);
+  order_ = elements<NodeId>(order_section);
+  deleted_ = elements<std::uint8_t>(deleted_section);
+  first_upper_ = elements<std::uint32_t>(first_upper_section);
+  base_ = elements<NodeId>(base_section);
+  upper_ = elements<NodeId>(upper_section);
+  check_labels();
+  check_levels();
+  check_links();
+}
+
+void MappedGraph::verify() const {
+  for (std::size_t section = 0; section < n_sections; ++section) check_section(static_cast<Section>(section));
+}
+
+std::optional<NodeId> MappedGraph::find(std::int64_t label) const {
+  const NodeId* end = order_ + size();
+  const NodeId* found =
+      std::lower_bound(order_, end, label, [&](NodeId id, std::int64_t x) { return labels_[id] < x; });
+  return found != end && labels_[*found] == label ? std::optional(*found) : std::nullopt;
+}
+
+void MappedGraph::fail(std::uint64_t offset, const std::string& reason) const {
+  throw CorruptIndex(path_ + ", offset " + std::to_string(offset) + ": " + reason +
+                     "; restore the file or write the snapshot anew");
+}
+
+SnapshotHeader MappedGraph::read_header() const {
+  SnapshotHeader header;
+  if (file_.size() < sizeof(header)) fail(file_.size(), "the file ends within its header");
+  std::memcpy(&header, file_.data(), sizeof(header));
+  if (header.magic != snapshot_magic) fail(0, "this is not a snapshot of an index");
+  if (header.version != snapshot_version)
+    fail(offsetof(SnapshotHeader, version), "format version " + std::to_string(header.version) + ", expected " +
+                                                std::to_string(snapshot_version) + "; a newer revector wrote it");
+  if (header.checksum != crc32c(&header, offsetof(SnapshotHeader, checksum)))
+    fail(offsetof(SnapshotHeader, checksum), "the checksum of the header differs");
+  const auto expect = [&](bool holds, std::uint64_t offset, const char* name, std::uint64_t value) {
+    if (!holds) fail(offset, std::string(name) + " is " + std::to_string(value));
+  };
+  expect(header.metric <= 2, offsetof(SnapshotHeader, metric), "the metric", header.metric);
+  expect(header.type <= 3, offsetof(SnapshotHeader, type), "the type of the vectors", header.type);
+  expect(header.has_exact <= 1, offsetof(SnapshotHeader, has_exact), "the mark of float32 vectors", header.has_exact);
+  const std::size_t most_dims =
+      header.type == static_cast<std::uint32_t>(ElementType::int8) ? most_int8_dims : Graph::max_dim;
+  expect(header.dim >= 1 && header.dim <= most_dims, offsetof(SnapshotHeader, dim), "the dimension", header.dim);
+  expect(header.m >= 2 && header.m <= Graph::max_m, offsetof(SnapshotHeader, m), "M", header.m);
+  expect(header.count <= Graph::max_nodes, offsetof(SnapshotHeader, count), "the number of nodes", header.count);
+  expect(header.upper_lists <= UINT32_MAX, offsetof(SnapshotHeader, upper_lists), "the number of upper lists",
+         header.upper_lists);
+  expect(header.count == 0 || header.entry < header.count, offsetof(SnapshotHeader, entry), "the entry point",
+         header.entry);
+  return header;
+}
+
+void MappedGraph::check_size() const {
+  if (file_.size() != layout_.total)
+    fail(std::min<std::uint64_t>(file_.size(), layout_.total),
+         "the file has " + std::to_string(file_.size()) + " bytes, expected " + std::to_string(layout_.total));
+  SnapshotTrailer trailer;
+  std::memcpy(&trailer, file_.data() + layout_.trailer, sizeof(trailer));
+  if (trailer.own != crc32c(&trailer, offsetof(SnapshotTrailer, own)))
+    fail(layout_.trailer, "the checksum of the checksums differs");
+}
+
+void MappedGraph::check_section(Section section) const {
+  SnapshotTrailer trailer;
+  std::memcpy(&trailer, file_.data() + layout_.trailer, sizeof(trailer));
+  if (trailer.checksums[section] != crc32c(at(section), layout_.bytes[section]))
+    fail(layout_.begin[section], std::string("the checksum of the ") + section_names[section] + " differs");
+}
+
+/// Labels are found by halving: the order must be one, which also makes each node and each label occur once.
+void MappedGraph::check_labels() const {
+  std::uint64_t n_deleted = 0;
+  for (std::size_t i = 0; i < size(); ++i) {
+    const std::uint64_t where = offset(order_section, i, sizeof(NodeId));
+    if (order_[i] >= size()) fail(where, "node " + std::to_string(order_[i]) + " of " + std::to_string(size()));
+    const std::int64_t before = i == 0 ? -1 : labels_[order_[i - 1]];
+    if (labels_[order_[i]] <= before) fail(where, "labels are not in order, or negative");
+    if (deleted_[i] > 1) fail(offset(deleted_section, i, 1), "a mark of " + std::to_string(deleted_[i]));
+    n_deleted += deleted_[i];
+  }
+  if (n_deleted != header_.n_deleted)
+    fail(offsetof(SnapshotHeader, n_deleted),
+         std::to_string(header_.n_deleted) + " nodes are deleted, expected " + std::to_string(n_deleted));
+}
+
+void MappedGraph::check_levels() const {
+  const auto where = [&](std::size_t i) { return offset(first_upper_section, i, sizeof(std::uint32_t)); };
+  if (first_upper_[0] != 0) fail(where(0), "upper lists do not begin with the first");
+  for (std::size_t i = 0; i < size(); ++i)
+    if (first_upper_[i + 1] < first_upper_[i] || first_upper_[i + 1] - first_upper_[i] > most_levels)
+      fail(where(i + 1), "node " + std::to_string(i) + " has upper lists " + std::to_string(first_upper_[i]) + " to " +
+                             std::to_string(first_upper_[i + 1]));
+  if (first_upper_[size()] != header_.upper_lists)
+    fail(where(size()),
+         std::to_string(first_upper_[size()]) + " upper lists, expected " + std::to_string(header_.upper_lists));
+  if (size() > 0 && level(header_.entry) != header_.entry_level)
+    fail(offsetof(SnapshotHeader, entry_level), "the entry point is of level " + std::to_string(level(header_.entry)) +
+                                                    ", expected " + std::to_string(header_.entry_level));
+}
+
+void MappedGraph::check_list(Section section, std::uint64_t list, std::size_t capacity, std::size_t level) const {
+  const NodeId* words = elements<NodeId>(section) + list * (capacity + 1);
+  const auto where = [&](std::size_t i) { return offset(section, list * (capacity + 1) + i, sizeof(NodeId)); };
+  if (words[0] > capacity)
+    fail(where(0), "a list of " + std::to_string(words[0]) + " links, expected at most " + std::to_string(capacity));
+  for (std::size_t i = 1; i <= words[0]; ++i) {
+    if (words[i] >= size())
+      fail(where(i), "a link to node " + std::to_string(words[i]) + " of " + std::to_string(size()));
+    if (this->level(words[i]) < level)
+      fail(where(i), "a link of level " + std::to_string(level) + " to node " + std::to_string(words[i]) +
+                         ", which ends at level " + std::to_string(this->level(words[i])));
+  }
+}
+
+void MappedGraph::check_links() const {
+  for (NodeId id = 0; id < size(); ++id) {
+    check_list(base_section, id, 2 * header_.m, 0);
+    for (std::size_t level = 1; level <= this->level(id); ++level)
+      check_list(upper_section, first_upper_[id] + level - 1, header_.m, level);
+  }
+}
+
+}  // namespace revector::hnsw
