@@ -1,8 +1,8 @@
 """Building and searching an HNSW graph, beside hnswlib, faiss, usearch and voyager with the same parameters.
 
 ``--parts`` names what to run: ``real`` (``$REVECTOR_BENCH_MODELS`` on ``$REVECTOR_BENCH_COLLECTIONS``, see `judged`; by
-default minilm on the documentation of this Python), sets of synthetic clusters by their size, ``growth`` and
-``memory``. Queries are held out: `HnswIndex.build` was tuned on others.
+default minilm on the documentation of this Python), sets of synthetic clusters by their size, ``snapshots``,
+``growth`` and ``memory``. Queries are held out: `HnswIndex.build` was tuned on others.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from common import OURS, Report
 from hnsw_memory import peak_of_build
 from hnsw_peers import EF_CONSTRUCTION, INSERTED, PEERS, Contestant, M, Search, contestants, ours
 from hnsw_sets import K, Vectors, embeddings, synthetic
+from hnsw_snapshots import bench_snapshots
 from revector import HnswIndex, _core
 
 BREADTHS = (10, 16, 24, 32, 64, 128, 256)
@@ -198,6 +199,7 @@ PARTS: dict[str, Callable[[Report], None]] = {
     "100kx768": lambda report: bench(report, synthetic(100_000, 768)),
     "300k": lambda report: bench(report, synthetic(300_000, 384)),
     "1m": lambda report: bench(report, synthetic(1_000_000, 384)),
+    "snapshots": lambda report: bench_snapshots(report, synthetic(100_000, 384)),
     "growth": lambda report: bench_growth(report, SIZES, 384),
     "memory": lambda report: bench_memory(report, SIZES, 384),
 }
@@ -206,6 +208,7 @@ PARTS: dict[str, Callable[[Report], None]] = {
 def smoke(report: Report) -> None:
     """Run every contest on little."""
     bench(report, synthetic(2_000, 64, 100))
+    bench_snapshots(report, synthetic(2_000, 64, 100))
     bench_growth(report, (1_000, 2_000), 64)
     bench_memory(report, (4_000,), 64)
 
