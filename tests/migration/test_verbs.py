@@ -136,6 +136,13 @@ def test_status_is_json(world):
     assert json.loads(text)["phase"] == "serving"
 
 
+def test_verification_embeds_what_was_written_without_the_new_model(world):
+    migration = world.proving(verifier=None)
+    world.write({"late": "written without the new model"}, encoders=[OLD])
+    verification = migration.verify()
+    assert (verification.passed, verification.details["stale"]) == (True, 0)
+
+
 # Cut-over
 
 

@@ -212,7 +212,8 @@ class Migration:
     def verify(self, *, sample: int = 200, seed: int = 0) -> VerificationResult:
         """Compare the new generation with what its model gives now; `cutover` wants this to have passed.
 
-        The index of the new generation is built first, so that it is verified, too, and ready for the cut-over; the
+        Writes of the last moments that lack their new vector (begun before `start`, say, and committed behind `run`) are
+        embedded first. The index of the new generation is built first, so that it is verified, too, and ready for the cut-over; the
         result's details say of how many vectors (`index_built`) and how long it took (`index_seconds`).
 
         Parameters
@@ -233,6 +234,7 @@ class Migration:
         target = target_of(self._store, record)
         encoder = self._encoders.require(target, purpose="verification")
         prepared = self._indexes.prepare(target)
+        self._filling.catch_up(target)
         seq = self._store.last_seq()
         result = (self._verifier or default_verifier())(
             self._store,
