@@ -5,14 +5,15 @@
 #include <algorithm>
 #include <bit>
 #include <cstddef>
-#include <memory>
-#include <new>
 #include <vector>
+
+#include "core/large_memory.hpp"
 
 namespace revector::hnsw {
 
 /// Rows of `width` elements in chunks of about 2 MiB: growth copies nothing and doubles nothing, and addresses stay.
-/// Rows start at multiples of the alignment given; new rows are not initialised.
+/// What one call of reserve() adds lies together, in huge pages if it is much. Rows start at multiples of the alignment
+/// given; new rows are not initialised.
 template <class T>
 class Chunks {
  public:
@@ -23,28 +24,28 @@ class Chunks {
         shift_(
             static_cast<unsigned>(std::bit_width(std::max(chunk_bytes / (stride_ * sizeof(T)), std::size_t{1})) - 1)) {}
 
-  T* row(std::size_t i) { return chunks_[i >> shift_].get() + (i & mask()) * stride_; }
-  const T* row(std::size_t i) const { return chunks_[i >> shift_].get() + (i & mask()) * stride_; }
+  T* row(std::size_t i) { return chunks_[i >> shift_] + (i & mask()) * stride_; }
+  const T* row(std::size_t i) const { return chunks_[i >> shift_] + (i & mask()) * stride_; }
 
   /// Make rows [0, n) exist. @throws std::bad_alloc, with the rows that were there untouched
   void reserve(std::size_t n) {
-    while (chunks_.size() << shift_ < n) {
-      const std::size_t bytes = (mask() + 1) * stride_ * sizeof(T);
-      chunks_.emplace_back(static_cast<T*>(::operator new(bytes, std::align_val_t(page_bytes))));
-    }
+    const std::size_t wanted = (n + mask()) >> shift_, missing = wanted - std::min(wanted, chunks_.size());
+    if (missing == 0) return;
+    const std::size_t elements = (mask() + 1) * stride_;
+    chunks_.reserve(wanted);
+    memory_.reserve(memory_.size() + 1);
+    memory_.push_back(allocate_large(missing * elements * sizeof(T)));
+    auto* chunk = reinterpret_cast<T*>(memory_.back().get());
+    for (std::size_t i = 0; i < missing; ++i, chunk += elements) chunks_.push_back(chunk);
   }
 
  private:
-  static constexpr std::size_t page_bytes = 4096;
-  struct Free {
-    void operator()(T* memory) const { ::operator delete(memory, std::align_val_t(page_bytes)); }
-  };
-
   std::size_t mask() const { return (std::size_t{1} << shift_) - 1; }
 
   std::size_t stride_;
   unsigned shift_;
-  std::vector<std::unique_ptr<T[], Free>> chunks_;
+  std::vector<T*> chunks_;
+  std::vector<LargeMemory> memory_;
 };
 
 }  // namespace revector::hnsw
