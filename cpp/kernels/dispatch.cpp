@@ -14,18 +14,19 @@ constexpr Isa all_isas[] = {Isa::scalar, Isa::avx2, Isa::avx512, Isa::avx512_bf1
 /// The table of an instruction set, or null where the build left it out.
 const kernels::KernelTable* built_table(Isa isa) {
   using namespace kernels;
-  static const KernelTable scalar{rows_scalar, float32_scalar, bfloat16_scalar, int8_scalar, nn_scalar};
+  static const KernelTable scalar{rows_scalar, float32_scalar, bfloat16_scalar, int8_scalar, int8_scalar, nn_scalar};
 #ifdef REVECTOR_HAVE_AVX2
-  static const KernelTable avx2{rows_avx2, float32_avx2, bfloat16_avx2, int8_avx2, nn_avx2};
+  static const KernelTable avx2{rows_avx2, float32_avx2, bfloat16_avx2, int8_avx2, coarse_avx2, nn_avx2};
 #endif
 #ifdef REVECTOR_HAVE_AVX512
-  static const KernelTable avx512{rows_avx512, float32_avx512, bfloat16_avx512, int8_avx512, nn_avx512};
+  static const KernelTable avx512{rows_avx512, float32_avx512, bfloat16_avx512, int8_avx512, int8_avx512, nn_avx512};
 #endif
 #ifdef REVECTOR_HAVE_AVX512_BF16
-  static const KernelTable avx512_bf16{rows_avx512, float32_avx512, bfloat16_avx512_bf16, int8_avx512, nn_avx512};
+  static const KernelTable avx512_bf16{rows_avx512, float32_avx512, bfloat16_avx512_bf16,
+                                       int8_avx512, int8_avx512,    nn_avx512};
 #endif
 #ifdef REVECTOR_HAVE_AMX
-  static const KernelTable amx{rows_avx512, float32_avx512, bfloat16_amx, int8_amx, nn_avx512};
+  static const KernelTable amx{rows_avx512, float32_avx512, bfloat16_amx, int8_amx, int8_amx, nn_avx512};
 #endif
   switch (isa) {
     case Isa::scalar:

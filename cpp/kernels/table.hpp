@@ -93,6 +93,9 @@ struct NnKernels {
 struct KernelTable {
   RowKernels rows;
   MatmulKernels float32, bfloat16, int8;
+  /// What is fastest where only a rough order is wanted: the elements of a row are kept to 1/63 of its range, those of
+  /// a column to 1/63 of its largest, or better.
+  MatmulKernels coarse;
   NnKernels nn;
 };
 
@@ -100,6 +103,7 @@ extern const RowKernels rows_scalar, rows_avx2, rows_avx512;
 extern const MatmulKernels float32_scalar, float32_avx2, float32_avx512;
 extern const MatmulKernels bfloat16_scalar, bfloat16_avx2, bfloat16_avx512, bfloat16_avx512_bf16, bfloat16_amx;
 extern const MatmulKernels int8_scalar, int8_avx2, int8_avx512, int8_amx;
+extern const MatmulKernels coarse_avx2;
 extern const NnKernels nn_scalar, nn_avx2, nn_avx512;
 
 }  // namespace revector::kernels

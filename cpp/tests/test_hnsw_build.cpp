@@ -1,10 +1,12 @@
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <thread>
 #include <vector>
 
 #include "check.hpp"
 #include "core/hnsw/bulk/build_all.hpp"
+#include "core/hnsw/bulk/centroids.hpp"
 #include "core/hnsw/bulk/clusters.hpp"
 #include "core/hnsw/bulk/reach.hpp"
 #include "core/hnsw/graph.hpp"
@@ -198,14 +200,37 @@ TEST(clusters_hold_every_point_once_and_none_is_too_large) {
   Rows x(5000, 8, 1);
   for (std::size_t i = 0; i < 3000; ++i) std::copy_n(x.row(0), 8, x.row(i));
   const revector::hnsw::Points points{5000, 8, [&](std::size_t i, float* out) { std::copy_n(x.row(i), 8, out); }};
-  const auto clusters = revector::hnsw::cluster(points, Metric::l2, {128, 6, 1});
+  const auto clusters = revector::hnsw::cluster(points, Metric::l2, {128, 6, 12, 1});
   std::vector<std::uint32_t> order = clusters.order;
   std::sort(order.begin(), order.end());
   for (std::uint32_t i = 0; i < 5000; ++i) CHECK(order[i] == i);
   for (std::size_t c = 0; c < clusters.size(); ++c) {
     CHECK(clusters.members(c) >= 1 && clusters.members(c) <= 256);
-    for (std::size_t at = clusters.begin[c]; at < clusters.begin[c + 1]; ++at) CHECK(clusters.near(at)[0] == c);
+    CHECK(clusters.around.of(c)[0] == c);
+    for (std::size_t at = clusters.begin[c]; at < clusters.begin[c + 1]; ++at) CHECK(clusters.near.of(at)[0] == c);
   }
+}
+
+TEST(the_centroids_found_near_a_point_are_the_nearest_but_for_a_few_in_far_groups) {
+  Rows x(20000, 24, 5);
+  const revector::hnsw::Points points{x.n, x.d, [&](std::size_t i, float* out) { std::copy_n(x.row(i), x.d, out); }};
+  const revector::hnsw::Centroids centroids(points, Metric::l2, 300, 1);
+  CHECK(centroids.size() >= 300 && centroids.size() <= 320);
+  const std::size_t width = 20;
+  const std::vector<std::uint32_t> near = centroids.nearest(points, true, width);
+  std::vector<float> rows(centroids.size() * x.d);
+  for (std::size_t c = 0; c < centroids.size(); ++c) centroids.points().read(c, &rows[c * x.d]);
+  std::size_t found = 0;
+  for (std::size_t i = 0; i < x.n; i += 100) {
+    std::vector<std::uint32_t> order(centroids.size());
+    std::iota(order.begin(), order.end(), 0);
+    const auto score = [&](std::uint32_t c) { return exact_score(Metric::l2, x.row(i), &rows[c * x.d], x.d); };
+    std::partial_sort(order.begin(), order.begin() + width, order.end(),
+                      [&](std::uint32_t a, std::uint32_t b) { return score(a) > score(b); });
+    for (std::size_t j = 0; j < width; ++j)
+      found += std::count(order.begin(), order.begin() + width, near[i * width + j]);
+  }
+  CHECK(static_cast<double>(found) >= .9 * 200 * width);
 }
 
 }  // namespace

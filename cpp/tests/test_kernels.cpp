@@ -102,9 +102,16 @@ using revector::AlignedBytes;
 using revector::Precision;
 using revector::kernels::MatmulKernels;
 
+/// Steps of an integer format: the parts that the range of a row of A and the largest element of a column of B have.
+struct Steps {
+  float row, column;
+};
+constexpr Steps int8_steps{255, 127}, coarse_steps{63, 63};
+
 struct Tested {
   Precision precision;
   const MatmulKernels& kernels;
+  Steps steps = int8_steps;
 };
 
 /// The products of the active table; beside those of AVX512-BF16 the tile kernels on emulated tiles.
@@ -112,6 +119,7 @@ std::vector<Tested> tested_products() {
   std::vector<Tested> tested;
   for (Precision precision : {Precision::float32, Precision::bfloat16, Precision::int8})
     tested.push_back({precision, revector::kernels::matmul(precision)});
+  tested.push_back({Precision::int8, revector::kernels::table().coarse, coarse_steps});
 #ifdef REVECTOR_EMULATED_TILES
   if (revector::active_isa() == revector::Isa::avx512_bf16) {
     tested.push_back({Precision::bfloat16, revector::kernels::bfloat16_amx_emulated});
@@ -163,18 +171,18 @@ float largest_of(std::size_t n, const std::function<float(std::size_t)>& at) {
 /// What may be lost where a, with an error of at most da, meets b, with at most db.
 double product_bound(double a, double da, double b, double db) { return std::abs(a) * db + std::abs(b) * da + da * db; }
 
-/// The errors of rounding to a format: relative in bfloat16; in int8 half a step, of a 255th of a row of A (whose
-/// extremes include 0) and of a 127th of the largest element of a column of B.
+/// The errors of rounding to a format: relative in bfloat16; in integers half a step, of the range of a row of A (whose
+/// extremes include 0) and of the largest element of a column of B.
 struct Rounding {
   double relative, a_step, b_step;
 };
 
-Rounding rounding_of(Precision precision, const Product& p, std::size_t i, std::size_t j, bool transposed) {
-  if (precision == Precision::float32) return {0, 0, 0};
-  if (precision == Precision::bfloat16) return {0x1p-8, 0, 0};
+Rounding rounding_of(const Tested& tested, const Product& p, std::size_t i, std::size_t j, bool transposed) {
+  if (tested.precision == Precision::float32) return {0, 0, 0};
+  if (tested.precision == Precision::bfloat16) return {0x1p-8, 0, 0};
   const float a = largest_of(p.k, [&](std::size_t l) { return p.a[i * p.k + l]; });
   const float b = largest_of(p.k, [&](std::size_t l) { return p.b_at(l, j, transposed); });
-  return {0, 2 * a / 255 * .501, b / 127 * .501};
+  return {0, 2 * a / tested.steps.row * .501, b / tested.steps.column * .501};
 }
 
 /// C = A B + addend through the packed kernels, with a guard column behind every row of C.
@@ -185,7 +193,7 @@ void check_product(const Tested& tested, std::size_t m, std::size_t n, std::size
   p.kernels.multiply(p.rows.data(), p.kernels.row_bytes(k), m, p.packed.data(), k, n, p.addend(), c.data(), n + 1);
   for (std::size_t i = 0; i < m; ++i) {
     for (std::size_t j = 0; j < n; ++j) {
-      const Rounding rounding = rounding_of(tested.precision, p, i, j, transposed);
+      const Rounding rounding = rounding_of(tested, p, i, j, transposed);
       double exact = p.bias[j], magnitude = std::abs(exact), bound = 0;
       for (std::size_t t = 0; t < Product::terms; ++t) {
         const double x = p.left[i * Product::terms + t], y = p.right[t * n + j];

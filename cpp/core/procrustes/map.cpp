@@ -22,7 +22,7 @@ void apply(const PackedMatrix& b, const std::vector<float>& bias, MatrixView<con
   require_shape(out, x.rows(), b.cols(), "out");
   parallel_for(x.rows(), 128, [&](std::size_t begin, std::size_t end) {
     const MatrixView<float> piece = out.slice(begin, end);
-    Operand rows(b.precision(), piece.rows(), x.cols());
+    Operand rows(b.format(), piece.rows(), x.cols());
     rows.assign(x.slice(begin, end));
     b.multiply(rows, bias.data(), piece);
     for (std::size_t i = 0; i < piece.rows(); ++i) {

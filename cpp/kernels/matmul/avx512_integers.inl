@@ -8,7 +8,8 @@ struct IntegerLanes {
   using Element = std::int8_t;  // rows hold unsigned bytes in the same place
   using Lanes = __m512i;
   using Sum = __m512i;
-  static constexpr std::size_t group = 4, k_unit = integer_k_unit;
+  static constexpr std::size_t group = 4, k_unit = integer_k_unit, rows_a_tile = tile_rows, settled_k = 0;
+  static constexpr int most_row = 255, most_column = 127;
 
   static Sum zero() { return _mm512_setzero_si512(); }
   static Lanes broadcast(const Element* a) {

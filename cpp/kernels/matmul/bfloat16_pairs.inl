@@ -11,7 +11,8 @@ struct Bfloat16Pairs {
   using Element = std::uint16_t;
   using Lanes = __m512i;
   using Sum = Vec;
-  static constexpr std::size_t group = 2, k_unit = pair_k_unit, row_tail_bytes = 0;
+  static constexpr std::size_t group = 2, k_unit = pair_k_unit, row_tail_bytes = 0, rows_a_tile = tile_rows,
+                               settled_k = 0;
   static constexpr bool has_columns = false;
 
   struct Columns : PlainColumns {

@@ -19,7 +19,7 @@ struct FloatLanes {
   using Element = float;
   using Lanes = Vec;
   using Sum = Vec;
-  static constexpr std::size_t group = 1, k_unit = 1, row_tail_bytes = 0;
+  static constexpr std::size_t group = 1, k_unit = 1, row_tail_bytes = 0, rows_a_tile = tile_rows, settled_k = 0;
   static constexpr bool has_columns = false;
   static Vec zero() { return Vec::zero(); }
   static Vec broadcast(const float* a) { return Vec::set(*a); }

@@ -11,6 +11,8 @@
 //   Lanes, Sum               a vector of lanes and a vector of sums
 //   broadcast, load          one lane of A for all columns; a vector of lanes of a panel
 //   multiply_add             Sum += Lanes * Lanes, group by group
+//   rows_a_tile              rows of a tile: tile_rows, or fewer where a Sum takes more than one register
+//   settled_k, settle        0; or after how many elements of k narrow sums are widened, before they may overflow
 //   Columns                  what is known of a panel's columns (their scale): measure, encode, and finish, which turns
 //                            a Sum into floats
 //   row_tail_bytes, convert  what follows the elements of a row of A, and how a row is written
@@ -95,8 +97,8 @@ struct Panels {
     for (std::size_t r = 0; r < rows; ++r)
 #pragma GCC unroll 4
       for (std::size_t v = 0; v < tile_vectors; ++v) sums[r][v] = Format::zero();
-    const Element* b = panel;
-    for (std::size_t i = 0; i < padded; i += Format::group, b += panel_width * Format::group) {
+    const auto step = [&](std::size_t i) __attribute__((always_inline)) {
+      const Element* b = panel + i * panel_width;
       typename Format::Lanes right[tile_vectors];
 #pragma GCC unroll 4
       for (std::size_t v = 0; v < tile_vectors; ++v) right[v] = Format::load(b + v * Vec::width * Format::group);
@@ -105,6 +107,19 @@ struct Panels {
         const typename Format::Lanes left = Format::broadcast(reinterpret_cast<const Element*>(a + r * a_stride) + i);
 #pragma GCC unroll 4
         for (std::size_t v = 0; v < tile_vectors; ++v) sums[r][v] = Format::multiply_add(left, right[v], sums[r][v]);
+      }
+    };
+    if constexpr (Format::settled_k == 0) {
+      for (std::size_t i = 0; i < padded; i += Format::group) step(i);
+    } else {
+      static_assert(Format::k_unit % Format::settled_k == 0);
+      for (std::size_t i = 0; i < padded; i += Format::settled_k) {
+#pragma GCC unroll 8
+        for (std::size_t j = 0; j < Format::settled_k; j += Format::group) step(i + j);
+#pragma GCC unroll 16
+        for (std::size_t r = 0; r < rows; ++r)
+#pragma GCC unroll 4
+          for (std::size_t v = 0; v < tile_vectors; ++v) sums[r][v] = Format::settle(sums[r][v]);
       }
     }
     const char* row_tails = a + padded * sizeof(Element);
@@ -129,7 +144,7 @@ struct Panels {
     }
   }
 
-  /// The last rows of A, fewer than tile_rows.
+  /// The last rows of A, fewer than rows_a_tile.
   template <std::size_t rows>
   static inline void remaining_rows(std::size_t m, const char* a, std::size_t a_stride, const Element* panel,
                                     std::size_t padded, const TileAddend& addend, float* c, std::size_t c_stride,
@@ -149,11 +164,11 @@ struct Panels {
       const std::size_t columns = n - j < panel_width ? n - j : panel_width;
       const auto* elements = reinterpret_cast<const Element*>(panel);
       std::size_t i = 0;
-      for (; i + tile_rows <= m; i += tile_rows)
-        tile<tile_rows>(rows + i * a_stride, a_stride, elements, padded, {addend, i, j, n}, c + i * c_stride + j,
-                        c_stride, columns);
-      remaining_rows<tile_rows - 1>(m - i, rows + i * a_stride, a_stride, elements, padded, {addend, i, j, n},
-                                    c + i * c_stride + j, c_stride, columns);
+      for (; i + Format::rows_a_tile <= m; i += Format::rows_a_tile)
+        tile<Format::rows_a_tile>(rows + i * a_stride, a_stride, elements, padded, {addend, i, j, n},
+                                  c + i * c_stride + j, c_stride, columns);
+      remaining_rows<Format::rows_a_tile - 1>(m - i, rows + i * a_stride, a_stride, elements, padded, {addend, i, j, n},
+                                              c + i * c_stride + j, c_stride, columns);
     }
   }
 };

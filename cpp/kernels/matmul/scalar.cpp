@@ -19,7 +19,8 @@ struct IntegerLanes {
     std::int32_t lane[Vec::width];
   };
   using Sum = Lanes;
-  static constexpr std::size_t group = 1, k_unit = 1;
+  static constexpr std::size_t group = 1, k_unit = 1, rows_a_tile = tile_rows, settled_k = 0;
+  static constexpr int most_row = 255, most_column = 127;
 
   static Sum zero() { return {}; }
   static Lanes broadcast(const Element* a) { return {{*a, *a, *a, *a}}; }

@@ -15,7 +15,8 @@ namespace revector::hnsw {
 namespace {
 
 constexpr std::size_t rows_a_piece = 256;
-constexpr std::size_t members = 512;  // of a cluster: packed, they stay in the second cache beside some scores
+constexpr std::size_t members =
+    192;  // of a cluster: fewer make more centroids to compare with, more are scored in vain
 constexpr std::size_t sampling = 8;
 constexpr float slack = 0.05F;
 
@@ -27,14 +28,12 @@ struct Plan {
 
   Plan(const HnswOptions& options, std::size_t level, std::size_t n) {
     // Probes grow with log n, as do the hops of a search and the cost of an insertion.
-    const auto near_probes =
-        static_cast<std::size_t>(1.6 * std::log2(static_cast<double>(std::max<std::size_t>(n, 2)))) + 1;
-    clusters = {members, near_probes * 4 / 3, options.seed};
+    const auto probes = static_cast<std::size_t>(1.6 * std::log2(static_cast<double>(std::max<std::size_t>(n, 2)))) + 1;
+    clusters = {members, probes, probes * 8 / 3, options.seed};
     const std::size_t breadth =
-        std::min(options.ef_construction, 5 * n / 2);  // no list is longer than there are points
-    layer.candidates.near = std::max(breadth * 2 / 5, options.m + 1);
+        std::min(options.ef_construction, 3 * n / 2);  // no list is longer than there are points
+    layer.candidates.near = std::max(breadth * 17 / 25, options.m + 1);
     layer.candidates.far = breadth * 8 / 25;
-    layer.candidates.near_probes = near_probes;
     layer.candidates.sampling = sampling;
     layer.chosen = level == 0 ? options.m * 3 / 2 : options.m * 3 / 4;
     layer.slack = slack;

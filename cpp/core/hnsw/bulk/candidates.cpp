@@ -18,9 +18,10 @@ AlignedFloats gathered(const Graph& graph, std::span<const NodeId> nodes) {
   return rows;
 }
 
-/// A point of the cluster that is looked after, and a cluster it probes.
-struct Probe {
-  std::uint32_t target, rank, member;
+/// A cluster that some points of another are compared with.
+struct Meeting {
+  std::uint32_t target;
+  std::vector<std::uint32_t> near, far;  // members that it lies near to, and those that only meet its sample
 };
 
 }  // namespace
@@ -31,11 +32,16 @@ CandidateSearch::CandidateSearch(const Graph& graph, std::span<const NodeId> nod
   parallel_for(blocks_.size(), 1, [&](std::size_t c, std::size_t) { blocks_[c] = pack(c); });
 }
 
-CandidateSearch::Block CandidateSearch::pack(std::size_t cluster) const {
-  const std::size_t n = clusters_.members(cluster), few = sampled(cluster), d = graph_.dim();
+Targets CandidateSearch::pack(std::size_t cluster) const {
+  const std::size_t n = clusters_.members(cluster), d = graph_.dim();
   const AlignedFloats rows = gathered(graph_, nodes_.subspan(clusters_.begin[cluster], n));
-  const bool by_distance = graph_.metric() == Metric::l2;
-  return {Targets({rows.data(), few, d}, by_distance), Targets({rows.data() + few * d, n - few, d}, by_distance)};
+  return {{rows.data(), n, d}, graph_.metric() == Metric::l2};
+}
+
+std::size_t CandidateSearch::sampled(std::size_t cluster) const {
+  const std::size_t n = clusters_.members(cluster), panel = blocks_[cluster].panel_width();
+  const std::size_t panels = (n / options_.sampling + panel / 2) / panel;
+  return std::min(n, std::max<std::size_t>(panels, 1) * panel);
 }
 
 /// The work on one cluster.
@@ -43,27 +49,22 @@ class CandidateSearch::Search {
  public:
   Search(const CandidateSearch& all, std::size_t cluster)
       : all_(all),
+        cluster_(cluster),
         first_(all.clusters_.begin[cluster]),
         n_(all.clusters_.members(cluster)),
-        d_(all.graph_.dim()),
-        members_(all.blocks_[cluster].sample.precision(), n_, d_),
-        some_(members_.precision(), rows_a_product, d_),
+        members_(all.blocks_[cluster].format(), n_, all.graph_.dim()),
+        some_(all.blocks_[cluster].format(), rows_a_product, all.graph_.dim()),
         near_(n_, Shortlist(all.options_.near)),
         far_(n_, Shortlist(all.options_.far)) {
     rows_ = gathered(all.graph_, all.nodes_.subspan(first_, n_));
-    members_.assign(MatrixView<const float>(rows_.data(), n_, d_));
-    if (members_.precision() != Precision::float32) rows_ = {};  // else the operand reads them where they are
+    members_.assign(MatrixView<const float>(rows_.data(), n_, all.graph_.dim()));
+    if (!all.blocks_[cluster].format().reads_floats()) rows_ = {};  // else the operand reads them where they are
   }
 
   void run() {
-    const std::vector<Probe> probes = sorted_probes();
-    for (std::size_t begin = 0; begin < probes.size();) {
-      std::size_t end = begin + 1;
-      while (end < probes.size() && end - begin < rows_a_product && probes[end].target == probes[begin].target &&
-             is_near(probes[end]) == is_near(probes[begin]))
-        ++end;
-      score(std::span(probes).subspan(begin, end - begin));
-      begin = end;
+    for (const Meeting& meeting : meetings()) {
+      score(meeting.target, meeting.near, true);
+      score(meeting.target, meeting.far, false);
     }
   }
 
@@ -72,62 +73,70 @@ class CandidateSearch::Search {
   }
 
  private:
-  bool is_near(const Probe& probe) const { return probe.rank < all_.options_.near_probes; }
-
-  /// By cluster, the nearest ones (in whose lists they come first) before others, so that bars are high early.
-  std::vector<Probe> sorted_probes() const {
-    std::vector<Probe> probes;
-    for (std::uint32_t i = 0; i < n_; ++i) {
-      const auto near = all_.clusters_.near(first_ + i);
-      for (std::uint32_t rank = 0; rank < near.size() && near[rank] != Clusters::none; ++rank)
-        probes.push_back({near[rank], rank, i});
-    }
-    std::vector<std::uint32_t> best_rank(all_.clusters_.size(), UINT32_MAX);
-    for (const Probe& probe : probes) best_rank[probe.target] = std::min(best_rank[probe.target], probe.rank);
-    std::sort(probes.begin(), probes.end(), [&](const Probe& a, const Probe& b) {
-      const auto key = [&](const Probe& p) { return std::tuple(best_rank[p.target], p.target, !is_near(p), p.member); };
-      return key(a) < key(b);
-    });
-    return probes;
+  /// Those that are nearest to some point first, so that bars are high early.
+  std::vector<Meeting> meetings() const {
+    std::vector<Meeting> all;
+    std::vector<std::uint32_t> place(all_.clusters_.size(), Clusters::none);
+    const auto meeting_with = [&](std::uint32_t target) -> Meeting& {
+      if (place[target] == Clusters::none) {
+        place[target] = static_cast<std::uint32_t>(all.size());
+        all.push_back({target, {}, {}});
+      }
+      return all[place[target]];
+    };
+    for (std::size_t rank = 0; rank < all_.clusters_.near.width; ++rank)
+      for (std::uint32_t i = 0; i < n_; ++i)
+        if (const std::uint32_t target = all_.clusters_.near.of(first_ + i)[rank]; target != Clusters::none)
+          meeting_with(target).near.push_back(i);
+    for (std::uint32_t target : all_.clusters_.around.of(cluster_))
+      if (target != Clusters::none) add_others(meeting_with(target));
+    return all;
   }
 
-  /// Points that probe one cluster, all of them near it or none.
-  void score(std::span<const Probe> probes) {
-    chosen_.clear();
-    for (const Probe& probe : probes) chosen_.push_back(probe.member);
-    some_.gather(members_, chosen_);
-    const std::uint32_t target = probes.front().target, first = all_.clusters_.begin[target];
-    const Block& block = all_.blocks_[target];
-    offer(block.sample, first, true, is_near(probes.front()));
-    if (is_near(probes.front()))
-      offer(block.rest, first + static_cast<std::uint32_t>(block.sample.size()), false, true);
+  /// Members that are not near become those that meet the sample.
+  void add_others(Meeting& meeting) const {
+    std::vector<std::uint32_t> near = meeting.near;
+    std::sort(near.begin(), near.end());
+    auto next = near.begin();
+    for (std::uint32_t i = 0; i < n_; ++i)
+      if (next != near.end() && *next == i)
+        ++next;
+      else
+        meeting.far.push_back(i);
   }
 
-  void offer(const Targets& targets, std::uint32_t first, bool far, bool near) {
-    const std::size_t n = targets.size();
-    if (n == 0) return;
+  void score(std::uint32_t target, std::span<const std::uint32_t> members, bool near) {
+    const Targets& block = all_.blocks_[target];
+    const std::size_t few = all_.sampled(target), n = near ? block.size() : few;
+    const std::uint32_t first = all_.clusters_.begin[target];
     scores_.resize(rows_a_product * n);
     positions_.resize(n);
-    targets.score(some_, {scores_.data(), chosen_.size(), n});
-    for (std::size_t i = 0; i < chosen_.size(); ++i) {
-      if (near) offer_to(near_[chosen_[i]], scores_.data() + i * n, n, first, chosen_[i]);
-      if (far) offer_to(far_[chosen_[i]], scores_.data() + i * n, n, first, chosen_[i]);
+    for (std::size_t begin = 0; begin < members.size(); begin += rows_a_product) {
+      const auto some = members.subspan(begin, std::min(rows_a_product, members.size() - begin));
+      some_.gather(members_, some);
+      block.score(some_, {scores_.data(), some.size(), n});
+      for (std::size_t i = 0; i < some.size(); ++i) {
+        const float* scores = scores_.data() + i * n;
+        offer(far_[some[i]], {scores, few}, first, some[i]);
+        if (near) offer(near_[some[i]], {scores, n}, first, some[i]);
+      }
     }
   }
 
-  void offer_to(Shortlist& list, const float* scores, std::size_t n, std::uint32_t first, std::uint32_t member) {
-    const std::size_t count = kernels::table().rows.at_least(scores, n, list.bar(), positions_.data());
+  void offer(Shortlist& list, std::span<const float> scores, std::uint32_t first, std::uint32_t member) {
+    const std::size_t count =
+        kernels::table().rows.at_least(scores.data(), scores.size(), list.bar(), positions_.data());
     for (std::size_t i = 0; i < count; ++i)
       if (const NodeId position = first + positions_[i]; position != first_ + member)
         list.offer(scores[positions_[i]], position);
   }
 
   const CandidateSearch& all_;
-  std::size_t first_, n_, d_;
+  std::size_t cluster_, first_, n_;
   AlignedFloats rows_, scores_;
   Operand members_, some_;
   std::vector<Shortlist> near_, far_;
-  std::vector<std::uint32_t> chosen_, positions_;
+  std::vector<std::uint32_t> positions_;
 };
 
 void CandidateSearch::visit(std::size_t cluster, const Visit& visit) const {

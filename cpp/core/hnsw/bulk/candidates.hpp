@@ -18,9 +18,8 @@ namespace revector::hnsw {
 /// Near ones make a list exact; far ones, the nearest of a random part of the points, are where long links lead. A
 /// graph of near ones alone is hard to cross.
 struct CandidateOptions {
-  std::size_t near = 48, far = 48;  ///< candidates of each kind
-  std::size_t near_probes = 16;     ///< clusters whose points are all looked at
-  std::size_t sampling = 8;         ///< of the other clusters that are listed, and for far candidates, one in so many
+  std::size_t near = 48, far = 48;  ///< candidates of each kind, at most
+  std::size_t sampling = 8;  ///< of the clusters near a point or around its own, for far ones, one in about so many
 };
 
 /// The nodes of a level in the order of their clusters, packed to be scored.
@@ -37,22 +36,18 @@ class CandidateSearch {
   void visit(std::size_t cluster, const Visit& visit) const;
 
  private:
-  /// The points of a cluster; as their order is random, the first ones are a sample.
-  struct Block {
-    Targets sample, rest;
-  };
   class Search;
 
-  Block pack(std::size_t cluster) const;
-  std::size_t sampled(std::size_t cluster) const {
-    return (clusters_.members(cluster) + options_.sampling - 1) / options_.sampling;
-  }
+  Targets pack(std::size_t cluster) const;
+  /// How many points of a cluster are a sample of it: whole panels, or all. As their order is random, the first ones
+  /// are.
+  std::size_t sampled(std::size_t cluster) const;
 
   const Graph& graph_;
   std::span<const NodeId> nodes_;
   const Clusters& clusters_;
   CandidateOptions options_;
-  std::vector<Block> blocks_;
+  std::vector<Targets> blocks_;
 };
 
 }  // namespace revector::hnsw

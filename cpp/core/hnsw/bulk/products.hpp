@@ -1,30 +1,31 @@
 /// @file
-/// Scores of rows against packed rows, in the number format that is fastest here.
+/// Scores of rows against packed rows, roughly.
 #pragma once
 
 #include <vector>
 
 #include "core/packed_matrix.hpp"
-#include "core/similarity/search.hpp"
 #include "kernels/dispatch.hpp"
 
 namespace revector::hnsw {
 
-/// Rows to be scored against. Scores are approximate (int8 where it is fast) and "higher is better": products, or
+/// Rows to be scored against. Scores are approximate (ProductFormat::coarse) and "higher is better": products, or
 /// products less half the target's squared length, which order targets as their distance from a row does.
 class Targets {
  public:
   Targets() = default;
   Targets(MatrixView<const float> rows, bool by_distance)
-      : packed_(PackedMatrix::from_transposed(rows, candidate_precision(Precision::float32, rows.cols()))) {
+      : packed_(PackedMatrix::from_transposed(rows, ProductFormat::coarse(rows.cols()))) {
     if (!by_distance) return;
     for (std::size_t i = 0; i < rows.rows(); ++i)
       bias_.push_back(kernels::table().rows.dot(rows.row(i), rows.row(i), rows.cols()) / -2);
   }
 
   std::size_t size() const { return packed_.cols(); }
-  Precision precision() const { return packed_.precision(); }
-  /// scores[rows x size]
+  ProductFormat format() const { return packed_.format(); }
+  /// Columns that are scored together; see score().
+  std::size_t panel_width() const { return packed_.format().kernels().panel_width; }
+  /// scores[rows x size], or with fewer columns, a multiple of panel_width(): the first ones
   void score(const Operand& rows, MatrixView<float> scores) const {
     packed_.multiply(rows, bias_.empty() ? nullptr : bias_.data(), scores);
   }
