@@ -38,10 +38,10 @@ class Contestant:
     searcher: Callable[[Any, int, int], Search]
 
 
-def contestants(names: Iterable[str] = PEERS) -> dict[str, Contestant]:
-    """Return both of ours, and those of the peers that are installed."""
+def contestants(names: Iterable[str] = PEERS, *, inserted: bool = True) -> dict[str, Contestant]:
+    """Return ours, built and inserted, and those of the peers that are installed."""
     makers = {"hnswlib": _hnswlib, "faiss": _faiss, "usearch": _usearch, "voyager": _voyager}
-    found = {OURS: ours(), INSERTED: _inserted()}
+    found = {OURS: ours(), **({INSERTED: _inserted()} if inserted else {})}
     for name in names:
         if module := peer("usearch.index" if name == "usearch" else name):
             found[name] = makers[name](module)

@@ -212,9 +212,10 @@ class Migration:
     def verify(self, *, sample: int = 200, seed: int = 0) -> VerificationResult:
         """Compare the new generation with what its model gives now; `cutover` wants this to have passed.
 
-        Writes of the last moments that lack their new vector (begun before `start`, say, and committed behind `run`) are
-        embedded first. The index of the new generation is built first, so that it is verified, too, and ready for the cut-over; the
-        result's details say of how many vectors (`index_built`) and how long it took (`index_seconds`).
+        Writes of the last moments that lack their new vector (begun before `start`, say, and committed behind `run`)
+        are embedded first, if the model is at hand. The index of the new generation is built, so that it is verified,
+        too, and ready for the cut-over; the result's details say of how many vectors (`index_built`) and how long it
+        took (`index_seconds`).
 
         Parameters
         ----------
