@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "check.hpp"
+#include "core/hnsw/label_table.hpp"
 #include "hnsw_rows.hpp"
 
 namespace {
@@ -233,6 +234,16 @@ TEST(a_rotation_leaves_results_as_they_are) {
   w[3] = .9F;
   CHECK_THROWS(revector::InvalidArgument, index.rotate({w.data(), 8, 8}));
   CHECK_THROWS(revector::ShapeError, index.rotate({w.data(), 8, 7}));
+}
+
+TEST(labels_of_any_stride_are_told_apart) {
+  for (std::int64_t stride : {std::int64_t{1}, std::int64_t{64}, std::int64_t{1} << 32U, std::int64_t{7919}}) {
+    revector::hnsw::LabelTable table;
+    for (std::uint32_t i = 0; i < 5000; ++i) table.insert(i * stride, i);
+    for (std::uint32_t i = 0; i < 5000; i += 2) table.erase(i * stride);
+    for (std::uint32_t i = 0; i < 5000; ++i) CHECK(table.find(i * stride) == (i % 2 ? std::optional(i) : std::nullopt));
+    CHECK(!table.find(5000 * stride));
+  }
 }
 
 }  // namespace

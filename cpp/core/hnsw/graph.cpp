@@ -45,11 +45,6 @@ Graph::Graph(std::size_t dim, Metric metric, HnswOptions options)
       vectors_(dim, vector_alignment_bytes),
       base_(2 * options.m + 1, sizeof(NodeId)) {}
 
-std::optional<NodeId> Graph::find(std::int64_t label) const {
-  const auto found = ids_.find(label);
-  return found == ids_.end() ? std::nullopt : std::optional(found->second);
-}
-
 void Graph::set_deleted(NodeId id, bool deleted) {
   if (is_deleted(id) == deleted) return;
   deleted_[id] = deleted ? 1 : 0;
@@ -75,14 +70,14 @@ void Graph::reserve(std::size_t n) {
   upper_.reserve(room);
   levels_.reserve(room);
   deleted_.reserve(room);
-  ids_.reserve(room);
+  if (labels_.empty()) ids_.reserve(n);  // growth is left to the table, which takes it in small steps
   labels_.reserve(room);  // last: its capacity stands for all
 }
 
 NodeId Graph::append(std::int64_t label, std::size_t level) {
   const auto id = static_cast<NodeId>(labels_.size());
   reserve(labels_.size() + 1);
-  ids_.emplace(label, id);
+  ids_.insert(label, id);
   upper_.emplace_back();
   levels_.push_back(0);
   deleted_.push_back(0);

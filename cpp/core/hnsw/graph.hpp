@@ -7,10 +7,10 @@
 #include <memory>
 #include <optional>
 #include <span>
-#include <unordered_map>
 #include <vector>
 
 #include "core/hnsw/chunks.hpp"
+#include "core/hnsw/label_table.hpp"
 #include "kernels/table.hpp"
 #include "revector/hnsw.hpp"
 
@@ -78,7 +78,7 @@ class Graph {
   void set_vector(NodeId id, const float* vector) { prepare(vector, vectors_.row(id)); }
   void prepare(const float* vector, float* out) const { prepare_row(metric_, vector, out, dim_); }
   std::int64_t label(NodeId id) const { return labels_[id]; }
-  std::optional<NodeId> find(std::int64_t label) const;
+  std::optional<NodeId> find(std::int64_t label) const { return ids_.find(label); }
   bool is_deleted(NodeId id) const { return deleted_[id] != 0; }
   void set_deleted(NodeId id, bool deleted);
 
@@ -96,7 +96,7 @@ class Graph {
 
   Entry entry;  ///< meaningless while size() is 0
 
-  /// Make room, so that append() up to n nodes allocates no more than the links of upper levels.
+  /// Make room, so that append() up to n nodes allocates no more than the links of upper levels and places of labels.
   void reserve(std::size_t n);
   /// A node without links; its vector is not initialised. The label must be new.
   NodeId append(std::int64_t label, std::size_t level);
@@ -124,7 +124,7 @@ class Graph {
   std::vector<std::unique_ptr<NodeId[]>> upper_;  // lists of levels 1, 2, ...; null at level 0
   std::vector<std::uint8_t> levels_, deleted_;
   std::vector<std::int64_t> labels_;
-  std::unordered_map<std::int64_t, NodeId> ids_;
+  LabelTable ids_;
   std::size_t n_deleted_ = 0;
 };
 

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <vector>
 
 #include "core/freed_memory.hpp"
 #include "core/hnsw/bulk/clusters.hpp"
 #include "core/hnsw/bulk/layer.hpp"
 #include "core/hnsw/bulk/reach.hpp"
+#include "core/hnsw/bulk/twins.hpp"
 #include "core/thread_pool.hpp"
 
 namespace revector::hnsw {
@@ -40,7 +40,27 @@ struct Plan {
   }
 };
 
-/// Append a node for each point, in the order of clusters.
+/// The points of a level, one of each kind in clusters.
+struct Arrangement {
+  Arrangement(const Points& points, Metric metric, const ClusterOptions& options)
+      : twins(points),
+        clusters(cluster(
+            {twins.kinds(), points.dim, [&](std::size_t kind, float* out) { points.read(twins.first(kind), out); }},
+            metric, options)) {}
+
+  /// All points, cluster by cluster, twins side by side.
+  std::vector<std::uint32_t> order() const {
+    std::vector<std::uint32_t> all;
+    for (std::uint32_t kind : clusters.order)
+      for (std::uint32_t point : twins.of(kind)) all.push_back(point);
+    return all;
+  }
+
+  Twins twins;
+  Clusters clusters;  // their points are kinds
+};
+
+/// Append a node for each point.
 void append(Graph& graph, const Points& points, std::span<const std::int64_t> labels,
             std::span<const std::uint32_t> order) {
   graph.reserve(order.size());
@@ -64,17 +84,26 @@ Entry highest(const Graph& graph) {
   return entry;
 }
 
+/// @param node_of  node of each point of the level
+void link_level(Graph& graph, std::size_t level, const Arrangement& points, std::span<const NodeId> node_of,
+                const LayerOptions& options, const Progress& progress) {
+  std::vector<NodeId> nodes;
+  for (std::uint32_t kind : points.clusters.order) nodes.push_back(node_of[points.twins.first(kind)]);
+  link_layer(graph, level, nodes, points.clusters, options, progress);
+  for (std::size_t kind = 0; kind < points.twins.kinds(); ++kind) {
+    nodes.clear();
+    for (std::uint32_t point : points.twins.of(kind)) nodes.push_back(node_of[point]);
+    link_twins(graph, level, nodes);
+  }
+  make_reachable(graph, level, node_of);
+}
+
 void link_upper(Graph& graph, std::size_t level) {
-  const std::vector<NodeId> unordered = nodes_of_level(graph, level);
-  const Points points{unordered.size(), graph.dim(),
-                      [&](std::size_t i, float* out) { std::copy_n(graph.vector(unordered[i]), graph.dim(), out); }};
+  const std::vector<NodeId> nodes = nodes_of_level(graph, level);
+  const Points points{nodes.size(), graph.dim(),
+                      [&](std::size_t i, float* out) { std::copy_n(graph.vector(nodes[i]), graph.dim(), out); }};
   const Plan plan(graph.options(), level, points.size);
-  const Clusters clusters = cluster(points, graph.metric(), plan.clusters);
-  std::vector<NodeId> nodes(points.size);
-  std::transform(clusters.order.begin(), clusters.order.end(), nodes.begin(),
-                 [&](std::uint32_t point) { return unordered[point]; });
-  link_layer(graph, level, nodes, clusters, plan.layer, Progress());
-  make_reachable(graph, level, nodes);
+  link_level(graph, level, {points, graph.metric(), plan.clusters}, nodes, plan.layer, Progress());
 }
 
 }  // namespace
@@ -82,14 +111,14 @@ void link_upper(Graph& graph, std::size_t level) {
 void build_all(Graph& graph, const Points& points, std::span<const std::int64_t> labels, BuildWatch* watch) {
   if (labels.empty()) return;
   const Plan plan(graph.options(), 0, points.size);
-  const Clusters clusters = cluster(points, graph.metric(), plan.clusters);
+  const Arrangement arranged(points, graph.metric(), plan.clusters);
   return_freed_memory();
-  append(graph, points, labels, clusters.order);
+  const std::vector<std::uint32_t> order = arranged.order();
+  append(graph, points, labels, order);
   graph.entry = highest(graph);
-  std::vector<NodeId> all(graph.size());
-  std::iota(all.begin(), all.end(), 0);
-  link_layer(graph, 0, all, clusters, plan.layer, Progress(watch, clusters.size()));
-  make_reachable(graph, 0, all);
+  std::vector<NodeId> node_of(points.size);
+  for (std::size_t node = 0; node < order.size(); ++node) node_of[order[node]] = static_cast<NodeId>(node);
+  link_level(graph, 0, arranged, node_of, plan.layer, Progress(watch, arranged.clusters.size()));
   for (std::size_t level = 1; level <= graph.entry.level; ++level) link_upper(graph, level);
   return_freed_memory();
 }
