@@ -71,7 +71,7 @@ void Graph::reserve(std::size_t n) {
   levels_.reserve(room);
   deleted_.reserve(room);
   if (labels_.empty()) ids_.reserve(n);  // growth is left to the table, which takes it in small steps
-  labels_.reserve(room);  // last: its capacity stands for all
+  labels_.reserve(room);                 // last: its capacity stands for all
 }
 
 NodeId Graph::append(std::int64_t label, std::size_t level) {

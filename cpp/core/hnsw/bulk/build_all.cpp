@@ -87,8 +87,9 @@ Entry highest(const Graph& graph) {
 /// @param node_of  node of each point of the level
 void link_level(Graph& graph, std::size_t level, const Arrangement& points, std::span<const NodeId> node_of,
                 const LayerOptions& options, const Progress& progress) {
-  std::vector<NodeId> nodes;
-  for (std::uint32_t kind : points.clusters.order) nodes.push_back(node_of[points.twins.first(kind)]);
+  std::vector<NodeId> nodes(points.clusters.order.size());
+  std::transform(points.clusters.order.begin(), points.clusters.order.end(), nodes.begin(),
+                 [&](std::uint32_t kind) { return node_of[points.twins.first(kind)]; });
   link_layer(graph, level, nodes, points.clusters, options, progress);
   for (std::size_t kind = 0; kind < points.twins.kinds(); ++kind) {
     nodes.clear();
