@@ -65,9 +65,9 @@ class REVECTOR_API HnswIndex {
   /// @throws InvalidArgument if dim or an option is out of range
   HnswIndex(std::size_t dim, Metric metric, HnswOptions options = {});
   /// An index of many vectors, made at once for a fraction of what add() costs, and at least as good: candidates for
-  /// links come from products of whole clusters (int8 where that is fast, measured again in float32), not from
-  /// searches. Nodes are numbered by nearness, so labels() gives that order, and neighbours lie close in memory. The
-  /// graph does not depend on the number of threads. Every node can be reached from the entry point.
+  /// links come from rough products of whole clusters, measured again in float32, not from searches; of equal vectors
+  /// one is linked for all. Nodes are numbered by nearness, so labels() gives that order, and neighbours lie close in
+  /// memory. The graph does not depend on the number of threads. Every node can be reached from the entry point.
   /// @param vectors  [n x dim]; copied
   /// @param labels   n of them, each once
   /// @param watch    lives longer than the call
