@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from revector import Encoder
-from revector.demo.corpus import Corpus
+from revector.demo.docstrings import python_corpus
 from revector.errors import InvalidArgumentError, NumericalError, ShapeError
 from revector.evaluation.mixture import MIN_DIMENSION, MIN_PART, MIN_ROWS, THRESHOLD, Mixture, detect_mixture
 
@@ -134,9 +135,11 @@ def test_what_is_no_sample_of_vectors_is_refused(vectors: np.ndarray, error: typ
 
 
 def test_real_texts_of_one_model_are_one_space_and_two_when_some_are_rotated(
-    wordllama_folder: Path, docstring_corpus: Corpus
+    wordllama_folder: Path,
 ) -> None:
-    rows = Encoder.from_pretrained(wordllama_folder).encode(list(docstring_corpus.documents.values()))
+    standard_library = Path(sysconfig.get_paths()["stdlib"])  # whatever packages are installed
+    corpus = python_corpus(n_documents=300, n_queries=100, roots=[standard_library])
+    rows = Encoder.from_pretrained(wordllama_folder).encode(list(corpus.documents.values()))
     assert not detect_mixture(rows).mixed
     rows[:150] = rows[:150] @ rotation(3, rows.shape[1])
     found = detect_mixture(rows)
