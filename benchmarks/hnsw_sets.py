@@ -60,7 +60,7 @@ class Vectors:
 def embeddings() -> Iterator[Vectors]:
     """Yield each model's vectors of each collection, with the half of the queries that no parameter was chosen on.
 
-    What `HnswIndex.build` does was tuned on ``queries[0::2]`` of debian and wordnet with minilm and bge.
+    What `HnswIndex.build` does was tuned on ``queries[0::2]`` of wordnet with minilm and bge.
     """
     models = named("REVECTOR_BENCH_MODELS") or [fetch_model("minilm")]
     collections = [read_collection(path) for path in named("REVECTOR_BENCH_COLLECTIONS")] or [python_corpus()]

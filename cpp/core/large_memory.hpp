@@ -21,7 +21,7 @@ using LargeMemory = std::unique_ptr<std::byte[], FreeLarge>;
 
 /// Uninitialised memory from the start of a page; of a huge one, where the system has them and the memory is as large.
 /// Rows that lie anywhere in a gigabyte miss the TLB almost every time with pages of 4 KiB, which costs a walk of a
-/// graph a fifth of its time.
+/// graph a sixth of its time.
 /// @throws std::bad_alloc
 inline LargeMemory allocate_large(std::size_t bytes) {
   constexpr std::size_t page_bytes = 4096, huge_page_bytes = std::size_t{2} << 20U;

@@ -19,7 +19,7 @@ std::size_t rounded_up(std::size_t n, std::size_t unit) { return (n + unit - 1) 
 constexpr std::size_t longest_int8_sum = std::numeric_limits<std::int32_t>::max() / (255 * 127);
 
 void require_sums_that_fit(std::size_t rows, ProductFormat format) {
-  if (&format.kernels() == &kernels::matmul(Precision::int8) && rows > longest_int8_sum)
+  if (format.sums_integers() && rows > longest_int8_sum)
     throw InvalidArgument("int8 product: sums over " + std::to_string(rows) + " elements, expected at most " +
                           std::to_string(longest_int8_sum) + "; use bfloat16 or float32");
 }

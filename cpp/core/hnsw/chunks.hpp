@@ -32,8 +32,6 @@ class Chunks {
     const std::size_t wanted = (n + mask()) >> shift_, missing = wanted - std::min(wanted, chunks_.size());
     if (missing == 0) return;
     const std::size_t elements = (mask() + 1) * stride_;
-    chunks_.reserve(wanted);
-    memory_.reserve(memory_.size() + 1);
     memory_.push_back(allocate_large(missing * elements * sizeof(T)));
     auto* chunk = reinterpret_cast<T*>(memory_.back().get());
     for (std::size_t i = 0; i < missing; ++i, chunk += elements) chunks_.push_back(chunk);

@@ -235,7 +235,7 @@ class Migration:
         target = target_of(self._store, record)
         encoder = self._encoders.require(target, purpose="verification")
         prepared = self._indexes.prepare(target)
-        self._filling.catch_up(target)
+        self._filling.catch_up(target)  # last, as little as may be should land between this and the count
         seq = self._store.last_seq()
         result = (self._verifier or default_verifier())(
             self._store,

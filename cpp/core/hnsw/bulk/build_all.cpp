@@ -15,13 +15,12 @@ namespace revector::hnsw {
 namespace {
 
 constexpr std::size_t rows_a_piece = 256;
-constexpr std::size_t members =
-    192;  // of a cluster: fewer make more centroids to compare with, more are scored in vain
+constexpr std::size_t members = 192;  // of a cluster: fewer make more centroids, more are scored in vain
 constexpr std::size_t sampling = 8;
 constexpr float slack = 0.05F;
 
-/// What is spent on a level. Numbers were chosen on half of the queries of Debian's descriptions and WordNet's
-/// definitions, and judged on the other half (benchmarks/bench_hnsw.py).
+/// What is spent on a level. Numbers were chosen on half of the queries of WordNet's definitions and on clustered
+/// vectors, and judged on the other half and on Debian's descriptions (benchmarks/bench_hnsw.py).
 struct Plan {
   ClusterOptions clusters;
   LayerOptions layer;

@@ -2,11 +2,11 @@
 /// Who belongs to what.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace revector::hnsw {
@@ -26,7 +26,9 @@ class Members {
   std::span<std::uint32_t> of(std::size_t number) {
     return std::span(all_).subspan(begin_[number], begin_[number + 1] - begin_[number]);
   }
-  std::span<const std::uint32_t> of(std::size_t number) const { return const_cast<Members&>(*this).of(number); }
+  std::span<const std::uint32_t> of(std::size_t number) const {
+    return std::span(all_).subspan(begin_[number], begin_[number + 1] - begin_[number]);
+  }
   /// All of them, number by number.
   std::vector<std::uint32_t> take() && { return std::move(all_); }
 

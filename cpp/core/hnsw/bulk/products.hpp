@@ -5,17 +5,19 @@
 #include <vector>
 
 #include "core/packed_matrix.hpp"
+#include "core/similarity/search.hpp"
 #include "kernels/dispatch.hpp"
 
 namespace revector::hnsw {
 
-/// Rows to be scored against. Scores are approximate (ProductFormat::coarse) and "higher is better": products, or
-/// products less half the target's squared length, which order targets as their distance from a row does.
+/// Rows to be scored against. Scores are approximate (coarse, unless rows are too short for integers to tell them
+/// apart) and "higher is better": products, or products less half the target's squared length, which order targets as
+/// their distance from a row does.
 class Targets {
  public:
   Targets() = default;
   Targets(MatrixView<const float> rows, bool by_distance)
-      : packed_(PackedMatrix::from_transposed(rows, ProductFormat::coarse(rows.cols()))) {
+      : packed_(PackedMatrix::from_transposed(rows, format_for(rows.cols()))) {
     if (!by_distance) return;
     for (std::size_t i = 0; i < rows.rows(); ++i)
       bias_.push_back(kernels::table().rows.dot(rows.row(i), rows.row(i), rows.cols()) / -2);
@@ -31,6 +33,11 @@ class Targets {
   }
 
  private:
+  static ProductFormat format_for(std::size_t dim) {
+    const Precision precise = candidate_precision(Precision::float32, dim);
+    return precise == Precision::int8 ? ProductFormat::coarse() : precise;
+  }
+
   PackedMatrix packed_;
   std::vector<float> bias_;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 #include <string_view>
+#include <vector>
 
 #include "core/aligned.hpp"
 #include "core/thread_pool.hpp"
@@ -51,24 +52,17 @@ std::vector<std::uint32_t> firsts_of(const Points& points) {
   return first;
 }
 
+Members by_kind(const Points& points) {
+  std::vector<std::uint32_t> kind = firsts_of(points);
+  std::uint32_t kinds = 0;
+  // In order, so that the first of a kind has its number before the others ask for it.
+  for (std::uint32_t i = 0; i < points.size; ++i) kind[i] = kind[i] == i ? kinds++ : kind[kind[i]];
+  return {kind, kinds};
+}
+
 }  // namespace
 
-Twins::Twins(const Points& points) : points_(points.size) {
-  const std::vector<std::uint32_t> first = firsts_of(points);
-  std::vector<std::uint32_t> kind(points.size), next;
-  for (std::uint32_t i = 0; i < points.size; ++i) {
-    if (first[i] == i) {
-      kind[i] = static_cast<std::uint32_t>(next.size());
-      next.push_back(0);
-    }
-    kind[i] = kind[first[i]];
-    ++next[kind[i]];
-  }
-  begin_.resize(next.size() + 1);
-  std::partial_sum(next.begin(), next.end(), begin_.begin() + 1);
-  std::copy(begin_.begin(), begin_.end() - 1, next.begin());
-  for (std::uint32_t i = 0; i < points.size; ++i) points_[next[kind[i]]++] = i;
-}
+Twins::Twins(const Points& points) : members_(by_kind(points)) {}
 
 void link_twins(Graph& graph, std::size_t level, std::span<const NodeId> twins) {
   if (twins.size() == 1) return;

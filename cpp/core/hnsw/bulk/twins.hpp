@@ -5,8 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <vector>
 
+#include "core/hnsw/bulk/members.hpp"
 #include "core/hnsw/bulk/points.hpp"
 #include "core/hnsw/graph.hpp"
 
@@ -18,15 +18,13 @@ class Twins {
  public:
   explicit Twins(const Points& points);
 
-  std::size_t kinds() const { return begin_.size() - 1; }
+  std::size_t kinds() const { return members_.numbers(); }
   /// The points of a kind, at least one, in order. Kinds are in the order of their first points.
-  std::span<const std::uint32_t> of(std::size_t kind) const {
-    return std::span(points_).subspan(begin_[kind], begin_[kind + 1] - begin_[kind]);
-  }
-  std::uint32_t first(std::size_t kind) const { return points_[begin_[kind]]; }
+  std::span<const std::uint32_t> of(std::size_t kind) const { return members_.of(kind); }
+  std::uint32_t first(std::size_t kind) const { return of(kind).front(); }
 
  private:
-  std::vector<std::uint32_t> begin_, points_;
+  Members members_;
 };
 
 /// Link twins once the first of them is linked: a tree of them hangs from it, and each has its links, so that one that
