@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/encoder/text_model.hpp"
+#include "core/prefetch.hpp"
 #include "core/thread_pool.hpp"
 #include "kernels/dispatch.hpp"
 
@@ -10,8 +11,7 @@ namespace revector {
 namespace {
 
 constexpr std::size_t texts_per_piece = 64;
-constexpr std::size_t tokens_ahead = 4;  // rows that are fetched while one is added
-constexpr std::size_t floats_per_line = 16;
+constexpr std::size_t tokens_ahead = 4;            // rows that are fetched while one is added
 constexpr std::size_t model2vec_max_length = 512;  // what model2vec takes where config.json does not say
 
 class StaticTable : public TextModel {
@@ -28,7 +28,8 @@ class StaticTable : public TextModel {
  private:
   void encode_text(std::span<const std::int32_t> ids, float* out) const;
   const float* row_of(std::int32_t id) const;
-  void fetch(const float* row) const;
+  /// Rows lie anywhere in a table far larger than the caches, and no hardware guesses the next one.
+  [[gnu::always_inline]] void fetch(const float* row) const { prefetch(row, dimension_ * sizeof(float)); }
 
   bool model2vec_;
   std::size_t n_rows_ = 0, dimension_ = 0, max_length_ = 0;
@@ -85,11 +86,6 @@ void StaticTable::encode_text(std::span<const std::int32_t> ids, float* out) con
 const float* StaticTable::row_of(std::int32_t id) const {
   const auto token = static_cast<std::size_t>(id);
   return table_.data() + (rows_.empty() ? token : static_cast<std::size_t>(rows_[token])) * dimension_;
-}
-
-/// Rows lie anywhere in a table far larger than the caches, and no hardware guesses the next one.
-void StaticTable::fetch(const float* row) const {
-  for (std::size_t j = 0; j < dimension_; j += floats_per_line) __builtin_prefetch(row + j);
 }
 
 /// model2vec writes "embeddings", sentence-transformers and WordLlama "embedding.weight"; a config may name another.

@@ -14,6 +14,7 @@
 
 #include "core/hnsw/graph.hpp"
 #include "core/hnsw/links.hpp"
+#include "core/prefetch.hpp"
 
 namespace revector::hnsw {
 
@@ -78,11 +79,7 @@ class ScratchPool {
 
 /// The start of a row, for the memory to fetch while other distances are computed; the rest follows in sequence, which
 /// the hardware foresees.
-inline void prefetch_row(const void* row) {
-  constexpr std::size_t line_bytes = 64;
-  for (std::size_t line = 0; line < 4; ++line)
-    __builtin_prefetch(static_cast<const unsigned char*>(row) + line * line_bytes);
-}
+[[gnu::always_inline]] inline void prefetch_row(const void* row) { revector::prefetch(row, 256); }
 
 /// Distances from a query to the nodes of a graph: what a walk asks for. Whoever has other vectors to walk over gives
 /// it another such type; its distances are never NaN.
@@ -91,7 +88,7 @@ class GraphDistances {
   /// @param query  as the metric wants it
   GraphDistances(const Graph& graph, const float* query) : graph_(graph), query_(query) {}
   float operator()(NodeId id) const { return graph_.distance()(query_, graph_.vector(id)); }
-  void prefetch(NodeId id) const { prefetch_row(graph_.vector(id)); }
+  [[gnu::always_inline]] void prefetch(NodeId id) const { prefetch_row(graph_.vector(id)); }
 
  private:
   const Graph& graph_;

@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "core/checks.hpp"
+#include "core/prefetch.hpp"
 #include "core/thread_pool.hpp"
 #include "core/unit_rows.hpp"
 #include "kernels/dispatch.hpp"
@@ -33,10 +34,8 @@ class ExactScores {
   }
 
   /// Begin to fetch a document that will soon be scored; they lie anywhere in memory.
-  void expect(std::int64_t document) const {
-    const auto* row = static_cast<const char*>(documents_.row(static_cast<std::size_t>(document)));
-    for (std::size_t i = 0; i < documents_.cols() * element_bytes(documents_.type()); i += 64)
-      __builtin_prefetch(row + i);
+  [[gnu::always_inline]] void expect(std::int64_t document) const {
+    prefetch(documents_.row(static_cast<std::size_t>(document)), documents_.cols() * element_bytes(documents_.type()));
   }
 
   float operator()(std::int64_t document) {

@@ -100,7 +100,7 @@ class FloatDistances {
   FloatDistances(StoredRows rows, float (*kernel)(const float*, const T*, std::size_t), float sign, const float* query)
       : rows_(rows), kernel_(kernel), sign_(sign), query_(query) {}
   float operator()(NodeId id) const { return comparable(sign_ * kernel_(query_, rows_.elements<T>(id), rows_.dim)); }
-  void prefetch(NodeId id) const { prefetch_row(rows_.row(id)); }
+  [[gnu::always_inline]] void prefetch(NodeId id) const { prefetch_row(rows_.row(id)); }
 
  private:
   StoredRows rows_;
@@ -125,9 +125,9 @@ class Int8Distances {
     const float product = scale.step * scale_.step * steps;
     return comparable(is_l2_ ? std::max(scale.square + scale_.square - 2 * product, 0.0F) : -product);
   }
-  void prefetch(NodeId id) const {
+  [[gnu::always_inline]] void prefetch(NodeId id) const {
     prefetch_row(rows_.row(id));
-    __builtin_prefetch(rows_.row(id) + rows_.stride - sizeof(Int8Scale));
+    revector::prefetch(rows_.row(id) + rows_.stride - sizeof(Int8Scale), sizeof(Int8Scale));
   }
 
  private:
