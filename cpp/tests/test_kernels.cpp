@@ -82,6 +82,49 @@ TEST(products_of_bytes_are_exact) {
     }
 }
 
+TEST(rows_are_rounded_to_integers_as_rounding_squares_says) {
+  for (std::size_t n : sizes) {
+    const auto x = random_row(n, 7);
+    float lowest = 0, highest = 0;
+    rows().extremes(x.data(), n, &lowest, &highest);
+    for (const float most : {127.0F, 32767.0F}) {
+      const float step = std::max(-lowest, highest) / most;
+      std::vector<std::int8_t> bytes(n + 1, 99);
+      std::vector<std::int16_t> words(n + 1, 99);
+      if (most < 128) rows().round_to_int8(x.data(), n, step, bytes.data());
+      rows().round_to_int16(x.data(), n, step, words.data());
+      double lost = 0;
+      for (std::size_t i = 0; i < n; ++i) {
+        const double left = x[i] - static_cast<double>(step) * words[i];
+        CHECK(std::abs(left) <= step * .5001 + 1e-6 * std::abs(x[i]));
+        CHECK(most > 128 || bytes[i] == words[i]);
+        lost += left * left;
+      }
+      CHECK(bytes[n] == 99 && words[n] == 99);
+      CHECK_NEAR(rows().rounding_squares(x.data(), n, step), lost, 1e-3 * lost + 1e-9);
+    }
+    std::vector<std::int8_t> zeros(n, 99);
+    rows().round_to_int8(x.data(), n, 0, zeros.data());
+    CHECK(std::all_of(zeros.begin(), zeros.end(), [](std::int8_t code) { return code == 0; }));
+  }
+}
+
+TEST(products_of_words_and_bytes_are_exact) {
+  for (std::size_t n : {std::size_t{0}, std::size_t{1}, std::size_t{15}, std::size_t{17}, std::size_t{31},
+                        std::size_t{33}, std::size_t{63}, std::size_t{65}, std::size_t{384}, std::size_t{4096}})
+    for (const int most : {4095, 0}) {  // 0: all at their bounds
+      std::vector<std::int16_t> a(n);
+      std::vector<std::int8_t> b(n);
+      std::int64_t exact = 0;
+      for (std::size_t i = 0; i < n; ++i) {
+        a[i] = static_cast<std::int16_t>(most > 0 ? static_cast<int>(i * 3571 % 8191) - most : 4095);
+        b[i] = static_cast<std::int8_t>(most > 0 ? 127 - static_cast<int>(i * 17 % 255) : -127);
+        exact += a[i] * b[i];
+      }
+      CHECK(rows().dot_int16_int8(a.data(), b.data(), n) == exact);
+    }
+}
+
 TEST(scale_and_add_scaled_touch_n_elements_only) {
   for (std::size_t n : sizes) {
     const auto x = random_row(n, 5);

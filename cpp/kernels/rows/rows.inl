@@ -156,19 +156,47 @@ float squared_distance_bfloat16(const float* a, const std::uint16_t* b, std::siz
   return squared_distance_of(a, b, n, Vec::load_bfloat16);
 }
 
-std::int32_t dot_int8(const std::int8_t* a, const std::int8_t* b, std::size_t n) {
-  ByteProducts sums[2];
+/// out[i] = store(x[i] / step) for an integer type; the rest by way of a whole vector.
+template <class T, class Store>
+inline void round_to(const float* x, std::size_t n, float step, T* out, Store store) {
+  const Vec factor = Vec::set(step > 0 ? 1 / step : 0);
   std::size_t i = 0;
-  for (; i + 2 * ByteProducts::width <= n; i += 2 * ByteProducts::width)
-    for (std::size_t s = 0; s < 2; ++s) sums[s].add(a + i + s * ByteProducts::width, b + i + s * ByteProducts::width);
-  for (; i < n; i += ByteProducts::width) {
+  for (; i + Vec::width <= n; i += Vec::width) store(round(Vec::load(x + i) * factor), out + i);
+  if (i == n) return;
+  T whole[Vec::width];
+  store(round(Vec::load_first(x + i, n - i) * factor), whole);
+  for (std::size_t j = 0; i < n; ++i, ++j) out[i] = whole[j];
+}
+
+void round_to_int8(const float* x, std::size_t n, float step, std::int8_t* out) {
+  round_to(x, n, step, out, [](Vec v, std::int8_t* p) { v.store_int8(p); });
+}
+void round_to_int16(const float* x, std::size_t n, float step, std::int16_t* out) {
+  round_to(x, n, step, out, [](Vec v, std::int16_t* p) { v.store_int16(p); });
+}
+
+/// Sum of products of integers.
+template <class Products, class A, class B>
+inline std::int32_t sum_of(const A* a, const B* b, std::size_t n) {
+  Products sums[2];
+  std::size_t i = 0;
+  for (; i + 2 * Products::width <= n; i += 2 * Products::width)
+    for (std::size_t s = 0; s < 2; ++s) sums[s].add(a + i + s * Products::width, b + i + s * Products::width);
+  for (; i < n; i += Products::width) {
     const std::size_t left = n - i;
-    if (left >= ByteProducts::width)
+    if (left >= Products::width)
       sums[0].add(a + i, b + i);
     else
       sums[1].add_first(a + i, b + i, left);
   }
   return sums[0].sum() + sums[1].sum();
+}
+
+std::int32_t dot_int8(const std::int8_t* a, const std::int8_t* b, std::size_t n) {
+  return sum_of<ByteProducts>(a, b, n);
+}
+std::int32_t dot_int16_int8(const std::int16_t* a, const std::int8_t* b, std::size_t n) {
+  return sum_of<WordByteProducts>(a, b, n);
 }
 
 }  // namespace

@@ -19,5 +19,8 @@ extern const RowKernels rows_scalar = {dot,
                                        dot_bfloat16,
                                        squared_distance_float16,
                                        squared_distance_bfloat16,
-                                       dot_int8};
+                                       round_to_int8,
+                                       round_to_int16,
+                                       dot_int8,
+                                       dot_int16_int8};
 }  // namespace revector::kernels

@@ -38,6 +38,15 @@ struct Vec {
   }
   void store(float* p) const { _mm256_storeu_ps(p, lanes); }
   void store_first(float* p, std::size_t n) const { _mm256_maskstore_ps(p, first(n), lanes); }
+  __m128i words() const {
+    const __m256i whole = _mm256_cvtps_epi32(lanes);
+    return _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+  }
+  /// Lanes are whole numbers that the type has.
+  void store_int8(std::int8_t* p) const {
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words(), words()));
+  }
+  void store_int16(std::int16_t* p) const { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), words()); }
   float sum() const {
     __m128 s = _mm_add_ps(_mm256_castps256_ps128(lanes), _mm256_extractf128_ps(lanes, 1));
     s = _mm_add_ps(s, _mm_movehl_ps(s, s));
@@ -91,19 +100,20 @@ struct WideSum {
   }
 };
 
-/// A sum of products of signed bytes.
-struct ByteProducts {
+/// A sum of products of signed bytes, or words, and signed bytes.
+template <class A>
+struct ProductsWithBytes {
   static constexpr std::size_t width = 16;
   __m256i lanes = _mm256_setzero_si256();
 
   static __m256i load(const std::int8_t* p) {
     return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   }
-  void add(const std::int8_t* a, const std::int8_t* b) {
-    lanes = _mm256_add_epi32(lanes, _mm256_madd_epi16(load(a), load(b)));
-  }
-  void add_first(const std::int8_t* a, const std::int8_t* b, std::size_t n) {
-    std::int8_t first_a[width] = {}, first_b[width] = {};
+  static __m256i load(const std::int16_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+  void add(const A* a, const std::int8_t* b) { lanes = _mm256_add_epi32(lanes, _mm256_madd_epi16(load(a), load(b))); }
+  void add_first(const A* a, const std::int8_t* b, std::size_t n) {
+    A first_a[width] = {};
+    std::int8_t first_b[width] = {};
     for (std::size_t i = 0; i < n; ++i) {
       first_a[i] = a[i];
       first_b[i] = b[i];
@@ -116,5 +126,7 @@ struct ByteProducts {
     return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xB1)));
   }
 };
+using ByteProducts = ProductsWithBytes<std::int8_t>;
+using WordByteProducts = ProductsWithBytes<std::int16_t>;
 
 }  // namespace

@@ -34,6 +34,13 @@ struct Vec {
   }
   void store(float* p) const { _mm512_storeu_ps(p, lanes); }
   void store_first(float* p, std::size_t n) const { _mm512_mask_storeu_ps(p, first(n), lanes); }
+  /// Lanes are whole numbers that the type has.
+  void store_int8(std::int8_t* p) const {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(lanes)));
+  }
+  void store_int16(std::int16_t* p) const {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(lanes)));
+  }
   float sum() const { return _mm512_reduce_add_ps(lanes); }
   float largest() const { return _mm512_reduce_max_ps(lanes); }
 };
@@ -88,6 +95,22 @@ struct ByteProducts {
   std::int32_t sum() const {
     return _mm512_reduce_add_epi32(_mm512_sub_epi32(products, _mm512_slli_epi32(sum_of_b, 7)));
   }
+};
+
+/// A sum of products of signed words and signed bytes.
+struct WordByteProducts {
+  static constexpr std::size_t width = 32;
+  __m512i lanes = _mm512_setzero_si512();
+
+  void add(__m512i a, __m256i b) { lanes = _mm512_dpwssd_epi32(lanes, a, _mm512_cvtepi8_epi16(b)); }
+  void add(const std::int16_t* a, const std::int8_t* b) {
+    add(_mm512_loadu_si512(a), _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b)));
+  }
+  void add_first(const std::int16_t* a, const std::int8_t* b, std::size_t n) {
+    const __mmask32 first = (1U << n) - 1;
+    add(_mm512_maskz_loadu_epi16(first, a), _mm256_maskz_loadu_epi8(first, b));
+  }
+  std::int32_t sum() const { return _mm512_reduce_add_epi32(lanes); }
 };
 
 }  // namespace

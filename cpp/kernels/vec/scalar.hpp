@@ -41,6 +41,13 @@ struct Vec {
   void store_first(float* p, std::size_t n) const {
     for (std::size_t i = 0; i < n; ++i) p[i] = lane[i];
   }
+  /// Lanes are whole numbers that the type has.
+  void store_int8(std::int8_t* p) const {
+    for (std::size_t i = 0; i < width; ++i) p[i] = static_cast<std::int8_t>(lane[i]);
+  }
+  void store_int16(std::int16_t* p) const {
+    for (std::size_t i = 0; i < width; ++i) p[i] = static_cast<std::int16_t>(lane[i]);
+  }
   float sum() const { return (lane[0] + lane[1]) + (lane[2] + lane[3]); }
   float largest() const {
     const float a = lane[0] > lane[1] ? lane[0] : lane[1], b = lane[2] > lane[3] ? lane[2] : lane[3];
@@ -113,14 +120,17 @@ struct WideSum {
   double sum() const { return (lane[0] + lane[1]) + (lane[2] + lane[3]); }
 };
 
-/// A sum of products of signed bytes.
-struct ByteProducts {
+/// A sum of products of integers, one by one.
+template <class A>
+struct ProductsWithBytes {
   static constexpr std::size_t width = 1;
   std::int32_t lane = 0;
 
-  void add(const std::int8_t* a, const std::int8_t* b) { lane += *a * *b; }
-  void add_first(const std::int8_t*, const std::int8_t*, std::size_t) {}  // there is always a whole one
+  void add(const A* a, const std::int8_t* b) { lane += *a * *b; }
+  void add_first(const A*, const std::int8_t*, std::size_t) {}  // there is always a whole one
   std::int32_t sum() const { return lane; }
 };
+using ByteProducts = ProductsWithBytes<std::int8_t>;
+using WordByteProducts = ProductsWithBytes<std::int16_t>;
 
 }  // namespace
