@@ -43,7 +43,9 @@ Graph::Graph(std::size_t dim, Metric metric, HnswOptions options)
       options_(options),
       distance_(metric, dim),
       vectors_(dim, vector_alignment_bytes),
-      base_(2 * options.m + 1, sizeof(NodeId)) {}
+      base_(2 * options.m + 1, sizeof(NodeId)) {
+  if (CoarseRows::pay(dim)) coarse_.emplace(dim);
+}
 
 void Graph::set_deleted(NodeId id, bool deleted) {
   if (is_deleted(id) == deleted) return;
@@ -64,6 +66,7 @@ void Graph::push_link(NodeId id, std::size_t level, NodeId link) {
 
 void Graph::reserve(std::size_t n) {
   vectors_.reserve(n);
+  if (coarse_) coarse_->reserve(n);
   base_.reserve(n);
   if (n <= labels_.capacity()) return;
   const std::size_t room = std::max(n, labels_.capacity() + labels_.capacity() / 2);

@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "core/hnsw/chunks.hpp"
+#include "core/hnsw/coarse_rows.hpp"
 #include "core/hnsw/label_table.hpp"
+#include "core/prefetch.hpp"
 #include "kernels/table.hpp"
 #include "revector/hnsw.hpp"
 
@@ -18,6 +20,9 @@ namespace revector::hnsw {
 
 /// Number of a node: dense, in order of arrival.
 using NodeId = std::uint32_t;
+
+/// Of a list of level 0 for M = 16: what is fetched ahead.
+inline constexpr std::size_t usual_list_bytes = 33 * sizeof(NodeId);
 
 /// A node at a distance from something.
 struct Neighbor {
@@ -73,9 +78,19 @@ class Graph {
   std::size_t n_deleted() const { return n_deleted_; }
 
   const float* vector(NodeId id) const { return vectors_.row(id); }
-  float* vector(NodeId id) { return vectors_.row(id); }
+  /// Let write(out) write the node's vector, as the metric wants it.
+  template <class Write>
+  void write_vector(NodeId id, const Write& write) {
+    float* row = vectors_.row(id);
+    write(row);
+    if (coarse_) coarse_->set(id, row);
+  }
   /// Store a vector as the metric wants it.
-  void set_vector(NodeId id, const float* vector) { prepare(vector, vectors_.row(id)); }
+  void set_vector(NodeId id, const float* vector) {
+    write_vector(id, [&](float* out) { prepare(vector, out); });
+  }
+  /// The vectors in eight bits; null where that does not pay.
+  const CoarseRows* coarse() const { return coarse_ ? &*coarse_ : nullptr; }
   void prepare(const float* vector, float* out) const { prepare_row(metric_, vector, out, dim_); }
   std::int64_t label(NodeId id) const { return labels_[id]; }
   std::optional<NodeId> find(std::int64_t label) const { return ids_.find(label); }
@@ -88,6 +103,10 @@ class Graph {
   std::span<const NodeId> links(NodeId id, std::size_t level) const {
     const NodeId* list = list_of(id, level);
     return {list + 1, *list};
+  }
+  /// Begin to fetch the links() of level 0; others are few and lie behind a pointer.
+  [[gnu::always_inline]] void prefetch_links(NodeId id, std::size_t level) const {
+    if (level == 0) prefetch(base_.row(id), usual_list_bytes);
   }
   /// @param links  at most capacity(level); not a view of the list itself
   void set_links(NodeId id, std::size_t level, std::span<const NodeId> links);
@@ -120,6 +139,7 @@ class Graph {
   HnswOptions options_;
   Distance distance_;
   Chunks<float> vectors_;
+  std::optional<CoarseRows> coarse_;
   Chunks<NodeId> base_;                           // a list: number of links, then the links
   std::vector<std::unique_ptr<NodeId[]>> upper_;  // lists of levels 1, 2, ...; null at level 0
   std::vector<std::uint8_t> levels_, deleted_;

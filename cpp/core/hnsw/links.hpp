@@ -29,6 +29,7 @@ class PlainLinks {
   explicit PlainLinks(const Graph& graph) : graph_(graph) {}
   Entry entry() const { return graph_.entry; }
   std::span<const NodeId> operator()(NodeId id, std::size_t level) const { return graph_.links(id, level); }
+  [[gnu::always_inline]] void prefetch(NodeId id, std::size_t level) const { graph_.prefetch_links(id, level); }
 
  private:
   const Graph& graph_;
@@ -50,6 +51,7 @@ class LockedLinks {
     copy_.assign(links.begin(), links.end());
     return copy_;
   }
+  [[gnu::always_inline]] void prefetch(NodeId id, std::size_t level) const { graph_.prefetch_links(id, level); }
 
  private:
   const Graph& graph_;

@@ -132,7 +132,7 @@ void Loader::read_records(Graph& graph) {
     if (label < 0) fail(label_offset, "label " + std::to_string(static_cast<std::uint64_t>(label)) + " exceeds 2^63-1");
     if (graph.find(label)) fail(label_offset, "label " + std::to_string(label) + " occurs twice");
     const NodeId id = graph.append(label, 0);
-    std::copy(vector.begin(), vector.end(), graph.vector(id));
+    graph.write_vector(id, [&](float* out) { std::copy(vector.begin(), vector.end(), out); });
     graph.set_links(id, 0, links);
     graph.set_deleted(id, (list_[0] & deleted_bit) != 0);
   }

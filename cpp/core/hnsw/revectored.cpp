@@ -47,7 +47,7 @@ Graph revectored(const Graph& old, MatrixView<const float> vectors, std::span<co
       if (row < vectors.rows())
         graph.set_vector(id, vectors.row(row));
       else
-        std::fill_n(graph.vector(id), graph.dim(), 0.0F);
+        graph.write_vector(id, [&](float* out) { std::fill_n(out, graph.dim(), 0.0F); });
     }
   });
   for (NodeId id = 0; id < old.size(); ++id) graph.set_deleted(id, old.is_deleted(id));

@@ -9,6 +9,7 @@
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -86,13 +87,27 @@ class ScratchPool {
 class GraphDistances {
  public:
   /// @param query  as the metric wants it
-  GraphDistances(const Graph& graph, const float* query) : graph_(graph), query_(query) {}
+  GraphDistances(const Graph& graph, const float* query) : graph_(graph), query_(query) {
+    if (graph.coarse() != nullptr) coarse_query_.emplace(graph.metric(), query, graph.dim());
+  }
   float operator()(NodeId id) const { return graph_.distance()(query_, graph_.vector(id)); }
-  [[gnu::always_inline]] void prefetch(NodeId id) const { prefetch_row(graph_.vector(id)); }
+  /// What is read of a node first.
+  [[gnu::always_inline]] void prefetch(NodeId id) const {
+    if (coarse_query_)
+      prefetch_row(graph_.coarse()->row(id));
+    else
+      prefetch_row(graph_.vector(id));
+  }
+  /// Whether the distance is at least the bound for certain; most are known to be, and need not be measured.
+  bool excludes(NodeId id, float bound) const {
+    return coarse_query_ && bound < std::numeric_limits<float>::infinity() &&
+           coarse_query_->least_distance(graph_.coarse()->row(id)) >= bound;
+  }
 
  private:
   const Graph& graph_;
   const float* query_;
+  std::optional<CoarseQuery> coarse_query_;
 };
 
 /// Step to the closest neighbour until none is closer.
@@ -103,6 +118,7 @@ Neighbor descend(const Distances& distance_to, Neighbor at, std::size_t level, c
     const auto links = read(at.id, level);
     for (NodeId link : links) distance_to.prefetch(link);
     for (NodeId link : links) {
+      if (distance_to.excludes(link, at.distance)) continue;
       const float distance = distance_to(link);
       if (distance >= at.distance) continue;
       at = {distance, link};
@@ -176,6 +192,7 @@ void walk_level(const Distances& distance_to, Neighbor start, std::size_t level,
     if (nearest.distance > collect.bound()) return;
     std::pop_heap(frontier.begin(), frontier.end(), farther);
     frontier.pop_back();
+    if (!frontier.empty()) read.prefetch(frontier.front().id, level);  // likely to be next
     scratch.fresh.clear();
     for (NodeId link : read(nearest.id, level))
       if (scratch.see(link)) {
@@ -183,6 +200,7 @@ void walk_level(const Distances& distance_to, Neighbor start, std::size_t level,
         scratch.fresh.push_back(link);
       }
     for (NodeId id : scratch.fresh) {
+      if (distance_to.excludes(id, collect.bound())) continue;
       const Neighbor found{distance_to(id), id};
       if (found.distance >= collect.bound()) continue;
       frontier.push_back(found);

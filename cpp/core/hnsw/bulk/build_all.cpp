@@ -65,7 +65,8 @@ void append(Graph& graph, const Points& points, std::span<const std::int64_t> la
   graph.reserve(order.size());
   for (std::uint32_t row : order) graph.append(labels[row], graph.draw_level(static_cast<NodeId>(graph.size())));
   parallel_for(order.size(), rows_a_piece, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t i = begin; i < end; ++i) points.read(order[i], graph.vector(static_cast<NodeId>(i)));
+    for (std::size_t i = begin; i < end; ++i)
+      graph.write_vector(static_cast<NodeId>(i), [&](float* out) { points.read(order[i], out); });
   });
 }
 

@@ -43,6 +43,9 @@ class MappedGraph {
         level == 0 ? base_ + id * (2 * header_.m + 1) : upper_ + (first_upper_[id] + level - 1) * (header_.m + 1);
     return {list + 1, *list};
   }
+  [[gnu::always_inline]] void prefetch(NodeId id, std::size_t level) const {
+    if (level == 0) revector::prefetch(base_ + id * (2 * header_.m + 1), usual_list_bytes);
+  }
 
  private:
   [[noreturn]] void fail(std::uint64_t offset, const std::string& reason) const;

@@ -12,6 +12,7 @@
 #include <span>
 #include <vector>
 
+#include "core/hnsw/rounding.hpp"
 #include "core/hnsw/search.hpp"
 #include "core/hnsw/snapshot/format.hpp"
 #include "kernels/dispatch.hpp"
@@ -41,16 +42,10 @@ inline std::uint16_t to_bfloat16(float x) {
 
 /// Multiples of the scale's step, -127 to 127.
 inline Int8Scale to_int8(const float* x, std::size_t n, std::int8_t* codes) {
-  constexpr float most = 127;
   const kernels::RowKernels& kernels = kernels::table().rows;
-  float lowest = 0, highest = 0;
-  kernels.extremes(x, n, &lowest, &highest);
-  const float step = std::max(-lowest, highest) / most, factor = step > 0 ? 1 / step : 0;
-  const bool counts = std::isfinite(factor);  // below the smallest normal float there is nothing to tell apart
-  for (std::size_t i = 0; i < n; ++i)
-    codes[i] =
-        counts ? static_cast<std::int8_t>(std::clamp(std::nearbyint(x[i] * factor), -most, most)) : std::int8_t{0};
-  return {counts ? step : 0, kernels.dot(x, x, n)};
+  const float step = rounding_step(x, n, 127);
+  kernels.round_to_int8(x, n, step, codes);
+  return {step, kernels.dot(x, x, n)};
 }
 
 /// Rows as they lie in a file.
@@ -101,6 +96,7 @@ class FloatDistances {
       : rows_(rows), kernel_(kernel), sign_(sign), query_(query) {}
   float operator()(NodeId id) const { return comparable(sign_ * kernel_(query_, rows_.elements<T>(id), rows_.dim)); }
   [[gnu::always_inline]] void prefetch(NodeId id) const { prefetch_row(rows_.row(id)); }
+  static bool excludes(NodeId, float) { return false; }
 
  private:
   StoredRows rows_;
@@ -129,6 +125,7 @@ class Int8Distances {
     prefetch_row(rows_.row(id));
     revector::prefetch(rows_.row(id) + rows_.stride - sizeof(Int8Scale), sizeof(Int8Scale));
   }
+  static bool excludes(NodeId, float) { return false; }
 
  private:
   StoredRows rows_;

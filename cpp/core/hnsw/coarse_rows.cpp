@@ -1,0 +1,64 @@
+#include "core/hnsw/coarse_rows.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "core/hnsw/rounding.hpp"
+#include "kernels/dispatch.hpp"
+
+namespace revector::hnsw {
+namespace {
+
+constexpr float most_int8 = 127, most_int16 = 4095;  // 4,096 products of them add up to less than 2^31
+
+/// By how much, relatively, a float32 kernel may be off on n elements; see kernels/table.hpp.
+double slack(std::size_t n) { return (static_cast<double>(n) / 16 + 10) * std::numeric_limits<float>::epsilon(); }
+
+/// At least the root of what a kernel summed up from n squares, some of which may have vanished.
+double length_from(float squares, std::size_t n) {
+  return std::sqrt(squares + static_cast<double>(n) * std::numeric_limits<float>::denorm_min()) * (1 + slack(n));
+}
+
+float rounded_up(double x) { return std::nextafter(static_cast<float>(x), std::numeric_limits<float>::infinity()); }
+
+}  // namespace
+
+CoarseRows::CoarseRows(std::size_t dim) : dim_(dim), rows_(sizeof(Header) + dim, alignof(Header)) {}
+
+void CoarseRows::set(std::size_t i, const float* vector) {
+  const kernels::RowKernels& kernels = kernels::table().rows;
+  const float step = rounding_step(vector, dim_, most_int8);
+  const double length = length_from(kernels.dot(vector, vector, dim_), dim_);
+  const double lost = length_from(kernels.rounding_squares(vector, dim_, step), dim_) + slack(dim_) * length;
+  const Header header{step, rounded_up(lost), rounded_up(length)};
+  std::byte* row = rows_.row(i);
+  std::memcpy(row, &header, sizeof(header));
+  kernels.round_to_int8(vector, dim_, step, reinterpret_cast<std::int8_t*>(row + sizeof(header)));
+}
+
+CoarseQuery::CoarseQuery(Metric metric, const float* query, std::size_t dim)
+    : codes_(dim), dot_(kernels::table().rows.dot_int16_int8), is_l2_(metric == Metric::l2) {
+  const kernels::RowKernels& kernels = kernels::table().rows;
+  const float step = rounding_step(query, dim, most_int16);
+  kernels.round_to_int16(query, dim, step, codes_.data());
+  step_ = step;
+  lost_ = length_from(kernels.rounding_squares(query, dim, step), dim);
+  length_ = length_from(kernels.dot(query, query, dim), dim);
+}
+
+double CoarseQuery::least_distance(const std::byte* row) const {
+  CoarseRows::Header header;
+  std::memcpy(&header, row, sizeof(header));
+  const std::int32_t steps =
+      dot_(codes_.data(), reinterpret_cast<const std::int8_t*>(row + sizeof(header)), codes_.size());
+  // q v = q' v' + q' (v - v') + (q - q') v, with q' and v' rounded, and Cauchy-Schwarz for the last two.
+  const double product = step_ * header.step * steps;
+  const double most = product + (length_ + lost_) * header.lost + lost_ * header.length;
+  if (!is_l2_) return -most;
+  const double length = header.length, squares = length_ * length_ + length * length;
+  return squares * (1 - 8 * slack(codes_.size())) - 2 * most;
+}
+
+}  // namespace revector::hnsw
