@@ -99,7 +99,8 @@ class REVECTOR_API HnswIndex {
   /// @throws ShapeError, InvalidArgument (negative label), NumericalError (NaN, infinity, or a length whose square
   ///         overflows float32): nothing has changed then. std::bad_alloc: no new label was added (searches may have
   ///         met some for a while), existing ones may already hold their new vectors, and the graph is valid.
-  ///         Cost: about ef_construction * m * log(size) distances a row, n * dim floats and m links a row of memory.
+  ///         Cost: about ef_construction * m * log(size) distances a row; memory of dim floats and 2 m links a row, and
+  ///         of dim bytes more from 192 dimensions to 4,096, by which searches tell what they need not measure.
   void add(MatrixView<const float> vectors, std::span<const std::int64_t> labels);
 
   /// Hide labels from every result; their nodes still lead searches onwards. Marking twice is the same as once.
