@@ -37,5 +37,9 @@ function(revector_kernel_options target isa)
     # gcc 12 warns falsely inside its own _mm512_reduce_* (GCC bug 105593).
     target_compile_options(${target} PRIVATE -Wno-uninitialized -Wno-maybe-uninitialized)
   endif()
+  if(REVECTOR_SANITIZE)
+    # Here goes all the time of the tests; -O1 makes a call of every lane of a vector.
+    target_compile_options(${target} PRIVATE -O3)
+  endif()
   target_link_libraries(${target} PRIVATE revector_options)
 endfunction()
