@@ -45,6 +45,7 @@ class CoarseRows {
 /// A query that is compared with coarse rows.
 class CoarseQuery {
  public:
+  CoarseQuery() = default;  ///< compares with nothing
   /// @param query  as the metric wants it
   CoarseQuery(Metric metric, const float* query, std::size_t dim);
 
@@ -53,9 +54,9 @@ class CoarseQuery {
 
  private:
   std::vector<std::int16_t> codes_;
-  std::int32_t (*dot_)(const std::int16_t*, const std::int8_t*, std::size_t);
-  bool is_l2_;
-  double step_, lost_, length_;
+  std::int32_t (*dot_)(const std::int16_t*, const std::int8_t*, std::size_t) = nullptr;
+  bool is_l2_ = false;
+  double step_ = 0, lost_ = 0, length_ = 0;
 };
 
 }  // namespace revector::hnsw

@@ -9,7 +9,6 @@
 #include <limits>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -87,27 +86,28 @@ class ScratchPool {
 class GraphDistances {
  public:
   /// @param query  as the metric wants it
-  GraphDistances(const Graph& graph, const float* query) : graph_(graph), query_(query) {
-    if (graph.coarse() != nullptr) coarse_query_.emplace(graph.metric(), query, graph.dim());
+  GraphDistances(const Graph& graph, const float* query) : graph_(graph), query_(query), coarse_(graph.coarse()) {
+    if (coarse_ != nullptr) coarse_query_ = CoarseQuery(graph.metric(), query, graph.dim());
   }
   float operator()(NodeId id) const { return graph_.distance()(query_, graph_.vector(id)); }
   /// What is read of a node first.
   [[gnu::always_inline]] void prefetch(NodeId id) const {
-    if (coarse_query_)
-      prefetch_row(graph_.coarse()->row(id));
+    if (coarse_ != nullptr)
+      prefetch_row(coarse_->row(id));
     else
       prefetch_row(graph_.vector(id));
   }
   /// Whether the distance is at least the bound for certain; most are known to be, and need not be measured.
   bool excludes(NodeId id, float bound) const {
-    return coarse_query_ && bound < std::numeric_limits<float>::infinity() &&
-           coarse_query_->least_distance(graph_.coarse()->row(id)) >= bound;
+    return coarse_ != nullptr && bound < std::numeric_limits<float>::infinity() &&
+           coarse_query_.least_distance(coarse_->row(id)) >= bound;
   }
 
  private:
   const Graph& graph_;
   const float* query_;
-  std::optional<CoarseQuery> coarse_query_;
+  const CoarseRows* coarse_;  // null: none
+  CoarseQuery coarse_query_;
 };
 
 /// Step to the closest neighbour until none is closer.
