@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
+#include <random>
 #include <thread>
 #include <vector>
 
@@ -8,6 +10,7 @@
 #include "core/hnsw/bulk/build_all.hpp"
 #include "core/hnsw/bulk/centroids.hpp"
 #include "core/hnsw/bulk/clusters.hpp"
+#include "core/hnsw/bulk/ranked.hpp"
 #include "core/hnsw/bulk/reach.hpp"
 #include "core/hnsw/graph.hpp"
 #include "hnsw_rows.hpp"
@@ -134,6 +137,36 @@ TEST(copies_are_all_found_and_hide_nothing) {
     const Found found(index, queries, 300, 600);
     for (std::size_t i = 0; i < all; ++i) CHECK(found.label(0, i) % 10 == 0);
   }
+}
+
+TEST(neighbours_rank_as_closer_orders_them) {
+  const float distances[] = {-std::numeric_limits<float>::infinity(), -2, -1e-40F, -0.0F, 0, 1e-40F, 1, 3e38F};
+  for (const float a : distances)
+    for (const float b : distances)
+      for (const NodeId id : {NodeId{0}, NodeId{7}, UINT32_MAX}) {
+        const revector::hnsw::Neighbor one{a, id}, other{b, 7};
+        const auto rank = revector::hnsw::ranked(a, id);
+        CHECK((rank < revector::hnsw::ranked(b, 7)) == revector::hnsw::closer(one, other));
+        CHECK(revector::hnsw::distance_of(rank) == a && revector::hnsw::id_of(rank) == id);
+      }
+}
+
+TEST(the_first_of_many_are_those_of_a_sort) {
+  std::mt19937_64 engine(1);
+  for (const std::size_t n : {0U, 1U, 2U, 3U, 17U, 424U})
+    for (const std::uint64_t distinct : {std::uint64_t{1}, std::uint64_t{5}, UINT64_MAX})
+      for (std::size_t k = 0; k <= n + 1; k += 1 + n / 9) {
+        std::vector<revector::hnsw::Ranked> all(n);
+        for (auto& one : all) one = engine() % distinct;
+        if (distinct == 5) std::sort(all.rbegin(), all.rend());
+        std::vector<revector::hnsw::Ranked> sorted = all;
+        std::sort(sorted.begin(), sorted.end());
+        revector::hnsw::select_first(all, k);
+        const auto first = static_cast<std::ptrdiff_t>(std::min(k, n));
+        std::sort(all.begin(), all.begin() + first);
+        std::sort(all.begin() + first, all.end());
+        CHECK(all == sorted);
+      }
 }
 
 TEST(unreached_parts_are_linked_even_where_all_lists_are_full) {

@@ -21,6 +21,17 @@ double length_from(float squares, std::size_t n) {
   return std::sqrt(squares + static_cast<double>(n) * std::numeric_limits<float>::denorm_min()) * (1 + slack(n));
 }
 
+/// From above: the length of a row, and that of what rounding to multiples of a step takes from it together with what
+/// sums of it in float32 may be off, for a factor of length 1.
+struct Lengths {
+  double whole, lost;
+};
+Lengths lengths_of(const float* row, std::size_t n, float step) {
+  const kernels::RowKernels& kernels = kernels::table().rows;
+  const double whole = length_from(kernels.dot(row, row, n), n);
+  return {whole, length_from(kernels.rounding_squares(row, n, step), n) + slack(n) * whole};
+}
+
 float rounded_up(double x) { return std::nextafter(static_cast<float>(x), std::numeric_limits<float>::infinity()); }
 
 }  // namespace
@@ -28,24 +39,22 @@ float rounded_up(double x) { return std::nextafter(static_cast<float>(x), std::n
 CoarseRows::CoarseRows(std::size_t dim) : dim_(dim), rows_(sizeof(Header) + dim, alignof(Header)) {}
 
 void CoarseRows::set(std::size_t i, const float* vector) {
-  const kernels::RowKernels& kernels = kernels::table().rows;
   const float step = rounding_step(vector, dim_, most_int8);
-  const double length = length_from(kernels.dot(vector, vector, dim_), dim_);
-  const double lost = length_from(kernels.rounding_squares(vector, dim_, step), dim_) + slack(dim_) * length;
-  const Header header{step, rounded_up(lost), rounded_up(length)};
+  const Lengths lengths = lengths_of(vector, dim_, step);
+  const Header header{step, rounded_up(lengths.lost), rounded_up(lengths.whole)};
   std::byte* row = rows_.row(i);
   std::memcpy(row, &header, sizeof(header));
-  kernels.round_to_int8(vector, dim_, step, reinterpret_cast<std::int8_t*>(row + sizeof(header)));
+  kernels::table().rows.round_to_int8(vector, dim_, step, reinterpret_cast<std::int8_t*>(row + sizeof(header)));
 }
 
 CoarseQuery::CoarseQuery(Metric metric, const float* query, std::size_t dim)
     : codes_(dim), dot_(kernels::table().rows.dot_int16_int8), is_l2_(metric == Metric::l2) {
-  const kernels::RowKernels& kernels = kernels::table().rows;
   const float step = rounding_step(query, dim, most_int16);
-  kernels.round_to_int16(query, dim, step, codes_.data());
+  kernels::table().rows.round_to_int16(query, dim, step, codes_.data());
+  const Lengths lengths = lengths_of(query, dim, step);
   step_ = step;
-  lost_ = length_from(kernels.rounding_squares(query, dim, step), dim);
-  length_ = length_from(kernels.dot(query, query, dim), dim);
+  lost_ = lengths.lost;
+  length_ = lengths.whole;
 }
 
 double CoarseQuery::least_distance(const std::byte* row) const {

@@ -29,8 +29,7 @@ class CandidateSearch {
                   const CandidateOptions& options);
 
   /// Positions near one, with approximate distances, in no order; those of the far list may be on the near list too.
-  using Visit =
-      std::function<void(std::size_t position, std::span<const Neighbor> near, std::span<const Neighbor> far)>;
+  using Visit = std::function<void(std::size_t position, std::span<const Ranked> near, std::span<const Ranked> far)>;
 
   /// Find the candidates of all points of a cluster. May be called from several threads.
   void visit(std::size_t cluster, const Visit& visit) const;

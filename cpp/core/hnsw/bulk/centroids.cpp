@@ -158,7 +158,7 @@ class Centroids::Comparison {
     for (std::uint32_t i = 0; i < rows.rows(); ++i) {
       nearest.clear();
       for (std::uint32_t group = 0; group < n_groups; ++group) nearest.offer(scores[i * n_groups + group], group);
-      for (const Neighbor& one : nearest.best()) visitors[one.id].push_back(i);
+      for (Ranked one : nearest.best()) visitors[id_of(one)].push_back(i);
     }
     return visitors;
   }
@@ -175,9 +175,9 @@ class Centroids::Comparison {
 
   void write_sorted(Shortlist& found, std::uint32_t* near) const {
     const auto best = found.best();
-    std::vector<Neighbor> sorted(best.begin(), best.end());
-    std::sort(sorted.begin(), sorted.end(), closer);
-    for (std::size_t i = 0; i < width_; ++i) near[i] = i < sorted.size() ? sorted[i].id : UINT32_MAX;
+    std::vector<Ranked> sorted(best.begin(), best.end());
+    std::sort(sorted.begin(), sorted.end());
+    for (std::size_t i = 0; i < width_; ++i) near[i] = i < sorted.size() ? id_of(sorted[i]) : UINT32_MAX;
   }
 
   const Centroids& all_;

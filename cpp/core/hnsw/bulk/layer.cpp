@@ -43,14 +43,13 @@ class Layer {
     const CandidateSearch search(graph_, nodes_, clusters, options_.candidates);
     parallel_for(clusters.size(), 1, [&](std::size_t cluster, std::size_t) {
       progress.step();
-      std::vector<Neighbor> candidates;
-      std::vector<NodeId> chosen;
-      search.visit(cluster, [&](std::size_t position, std::span<const Neighbor> near, std::span<const Neighbor> far) {
-        candidates.assign(near.begin(), near.end());
-        candidates.insert(candidates.end(), far.begin(), far.end());
-        measure(position, candidates);
+      std::vector<NodeId> candidates, chosen;
+      search.visit(cluster, [&](std::size_t position, std::span<const Ranked> near, std::span<const Ranked> far) {
+        candidates.clear();
+        for (const auto& some : {near, far})
+          for (Ranked one : some) candidates.push_back(id_of(one));
         chosen.clear();
-        for (const Neighbor& one : spread(candidates, most_chosen())) chosen.push_back(one.id);
+        for (const Neighbor& one : spread(measured(position, candidates), most_chosen())) chosen.push_back(one.id);
         graph_.set_links(nodes_[position], level_, chosen);
       });
     });
@@ -60,13 +59,11 @@ class Layer {
     const Choosers choosers(nodes_.size(), [&](std::size_t i) { return choice(i); });
     const std::size_t most = graph_.capacity(level_);
     parallel_for(nodes_.size(), nodes_a_piece, [&](std::size_t begin, std::size_t end) {
-      std::vector<Neighbor> links;
       std::vector<NodeId> ids;
       for (std::size_t i = begin; i < end; ++i) {
-        links.clear();
-        for (const auto& some : {choice(i), choosers.of(i)})
-          for (NodeId one : some) links.push_back({0, one});
-        measure(i, links);
+        ids.clear();
+        for (const auto& some : {choice(i), choosers.of(i)}) ids.insert(ids.end(), some.begin(), some.end());
+        std::vector<Neighbor> links = measured(i, ids);
         if (links.size() > most) links = spread(links, most);
         ids.clear();
         for (const Neighbor& link : links) ids.push_back(nodes_[link.id]);
@@ -80,17 +77,19 @@ class Layer {
   std::span<const NodeId> choice(std::size_t position) const { return graph_.links(nodes_[position], level_); }
   const float* row(std::size_t position) const { return graph_.vector(nodes_[position]); }
 
-  /// Give candidates their true distances; each is kept once, closest first.
-  void measure(std::size_t position, std::vector<Neighbor>& candidates) const {
-    std::sort(candidates.begin(), candidates.end(), [](const Neighbor& a, const Neighbor& b) { return a.id < b.id; });
-    candidates.erase(std::unique(candidates.begin(), candidates.end(),
-                                 [](const Neighbor& a, const Neighbor& b) { return a.id == b.id; }),
-                     candidates.end());
+  /// Candidates at their true distances, each once, closest first.
+  std::vector<Neighbor> measured(std::size_t position, std::span<const NodeId> candidates) const {
+    std::vector<Ranked> all(candidates.size());
     for (std::size_t i = 0; i < candidates.size(); ++i) {
-      if (i + 2 < candidates.size()) prefetch_row(row(candidates[i + 2].id));
-      candidates[i].distance = graph_.distance()(row(position), row(candidates[i].id));
+      if (i + 2 < candidates.size()) prefetch_row(row(candidates[i + 2]));
+      all[i] = ranked(graph_.distance()(row(position), row(candidates[i])), candidates[i]);
     }
-    std::sort(candidates.begin(), candidates.end(), closer);
+    std::sort(all.begin(), all.end());
+    all.erase(std::unique(all.begin(), all.end()), all.end());
+    std::vector<Neighbor> neighbors(all.size());
+    std::transform(all.begin(), all.end(), neighbors.begin(),
+                   [](Ranked one) { return Neighbor{distance_of(one), id_of(one)}; });
+    return neighbors;
   }
 
   /// The bar that a kept neighbour must not be under; see LayerOptions::slack.

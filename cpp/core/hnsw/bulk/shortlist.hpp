@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-#include "core/hnsw/graph.hpp"
+#include "core/hnsw/bulk/ranked.hpp"
 
 namespace revector::hnsw {
 
@@ -23,12 +23,12 @@ class Shortlist {
 
   void offer(float score, NodeId id) {
     if (score < bar_) return;
-    kept_.push_back({-score, id});
+    kept_.push_back(ranked(-score, id));
     if (kept_.size() == 3 * k_ + slack) cut();
   }
 
   /// At most k, in no order; valid until the next offer.
-  std::span<const Neighbor> best() {
+  std::span<const Ranked> best() {
     cut();
     return kept_;
   }
@@ -43,15 +43,14 @@ class Shortlist {
 
   void cut() {
     if (kept_.size() <= k_ || k_ == 0) return kept_.resize(std::min(kept_.size(), k_));
-    const auto last = kept_.begin() + static_cast<std::ptrdiff_t>(k_ - 1);
-    std::nth_element(kept_.begin(), last, kept_.end(), closer);
-    bar_ = -last->distance;
+    select_first(kept_, k_);
     kept_.resize(k_);
+    bar_ = -distance_of(*std::max_element(kept_.begin(), kept_.end()));
   }
 
   std::size_t k_;
   float bar_ = -std::numeric_limits<float>::infinity();
-  std::vector<Neighbor> kept_;
+  std::vector<Ranked> kept_;
 };
 
 }  // namespace revector::hnsw
