@@ -37,9 +37,9 @@ struct RowKernels {
   float (*dot_bfloat16)(const float* a, const std::uint16_t* b, std::size_t n);
   float (*squared_distance_float16)(const float* a, const std::uint16_t* b, std::size_t n);
   float (*squared_distance_bfloat16)(const float* a, const std::uint16_t* b, std::size_t n);
-  /// out[i] = x[i] / step, rounded as by rounding_squares; zeros for a step of 0. |x[i]| <= 127 step, or 32767 step.
-  void (*round_to_int8)(const float* x, std::size_t n, float step, std::int8_t* out);
-  void (*round_to_int16)(const float* x, std::size_t n, float step, std::int16_t* out);
+  /// out[i] = round(x[i] / step); zeros for a step of 0. |x[i]| <= 127 step, or 32767 step. Returns rounding_squares.
+  float (*round_to_int8)(const float* x, std::size_t n, float step, std::int8_t* out);
+  float (*round_to_int16)(const float* x, std::size_t n, float step, std::int16_t* out);
   /// sum a[i] * b[i], exactly. Elements are at least -127, n is at most 131,072.
   std::int32_t (*dot_int8)(const std::int8_t* a, const std::int8_t* b, std::size_t n);
   /// The same, where no sum of |a[i] * b[i]| exceeds 2^31 - 1.

@@ -91,8 +91,9 @@ TEST(rows_are_rounded_to_integers_as_rounding_squares_says) {
       const float step = std::max(-lowest, highest) / most;
       std::vector<std::int8_t> bytes(n + 1, 99);
       std::vector<std::int16_t> words(n + 1, 99);
-      if (most < 128) rows().round_to_int8(x.data(), n, step, bytes.data());
-      rows().round_to_int16(x.data(), n, step, words.data());
+      const float squares = rows().rounding_squares(x.data(), n, step);
+      if (most < 128) CHECK_NEAR(rows().round_to_int8(x.data(), n, step, bytes.data()), squares, 1e-4 * squares);
+      CHECK_NEAR(rows().round_to_int16(x.data(), n, step, words.data()), squares, 1e-4 * squares);
       double lost = 0;
       for (std::size_t i = 0; i < n; ++i) {
         const double left = x[i] - static_cast<double>(step) * words[i];
@@ -101,7 +102,7 @@ TEST(rows_are_rounded_to_integers_as_rounding_squares_says) {
         lost += left * left;
       }
       CHECK(bytes[n] == 99 && words[n] == 99);
-      CHECK_NEAR(rows().rounding_squares(x.data(), n, step), lost, 1e-3 * lost + 1e-9);
+      CHECK_NEAR(squares, lost, 1e-3 * lost + 1e-9);
     }
     std::vector<std::int8_t> zeros(n, 99);
     rows().round_to_int8(x.data(), n, 0, zeros.data());

@@ -21,15 +21,14 @@ double length_from(float squares, std::size_t n) {
   return std::sqrt(squares + static_cast<double>(n) * std::numeric_limits<float>::denorm_min()) * (1 + slack(n));
 }
 
-/// From above: the length of a row, and that of what rounding to multiples of a step takes from it together with what
-/// sums of it in float32 may be off, for a factor of length 1.
+/// From above: the length of a row, and that of what rounding takes from it together with what sums of it in float32
+/// may be off, for a factor of length 1.
 struct Lengths {
   double whole, lost;
 };
-Lengths lengths_of(const float* row, std::size_t n, float step) {
-  const kernels::RowKernels& kernels = kernels::table().rows;
-  const double whole = length_from(kernels.dot(row, row, n), n);
-  return {whole, length_from(kernels.rounding_squares(row, n, step), n) + slack(n) * whole};
+Lengths lengths_of(const float* row, std::size_t n, float lost_squares) {
+  const double whole = length_from(kernels::table().rows.dot(row, row, n), n);
+  return {whole, length_from(lost_squares, n) + slack(n) * whole};
 }
 
 float rounded_up(double x) { return std::nextafter(static_cast<float>(x), std::numeric_limits<float>::infinity()); }
@@ -40,18 +39,17 @@ CoarseRows::CoarseRows(std::size_t dim) : dim_(dim), rows_(sizeof(Header) + dim,
 
 void CoarseRows::set(std::size_t i, const float* vector) {
   const float step = rounding_step(vector, dim_, most_int8);
-  const Lengths lengths = lengths_of(vector, dim_, step);
-  const Header header{step, rounded_up(lengths.lost), rounded_up(lengths.whole)};
   std::byte* row = rows_.row(i);
+  auto* codes = reinterpret_cast<std::int8_t*>(row + sizeof(Header));
+  const Lengths lengths = lengths_of(vector, dim_, kernels::table().rows.round_to_int8(vector, dim_, step, codes));
+  const Header header{step, rounded_up(lengths.lost), rounded_up(lengths.whole)};
   std::memcpy(row, &header, sizeof(header));
-  kernels::table().rows.round_to_int8(vector, dim_, step, reinterpret_cast<std::int8_t*>(row + sizeof(header)));
 }
 
 CoarseQuery::CoarseQuery(Metric metric, const float* query, std::size_t dim)
     : codes_(dim), dot_(kernels::table().rows.dot_int16_int8), is_l2_(metric == Metric::l2) {
   const float step = rounding_step(query, dim, most_int16);
-  kernels::table().rows.round_to_int16(query, dim, step, codes_.data());
-  const Lengths lengths = lengths_of(query, dim, step);
+  const Lengths lengths = lengths_of(query, dim, kernels::table().rows.round_to_int16(query, dim, step, codes_.data()));
   step_ = step;
   lost_ = lengths.lost;
   length_ = lengths.whole;
@@ -66,6 +64,7 @@ double CoarseQuery::least_distance(const std::byte* row) const {
   const double product = step_ * header.step * steps;
   const double most = product + (length_ + lost_) * header.lost + lost_ * header.length;
   if (!is_l2_) return -most;
+  // Lengths are from above, and float32 may lose some of what is at most twice the squares.
   const double length = header.length, squares = length_ * length_ + length * length;
   return squares * (1 - 8 * slack(codes_.size())) - 2 * most;
 }

@@ -156,23 +156,30 @@ float squared_distance_bfloat16(const float* a, const std::uint16_t* b, std::siz
   return squared_distance_of(a, b, n, Vec::load_bfloat16);
 }
 
-/// out[i] = store(x[i] / step) for an integer type; the rest by way of a whole vector.
+/// out[i] = store(x[i] / step) for an integer type, the rest by way of a whole vector; and what rounding_squares is.
 template <class T, class Store>
-inline void round_to(const float* x, std::size_t n, float step, T* out, Store store) {
-  const Vec factor = Vec::set(step > 0 ? 1 / step : 0);
-  std::size_t i = 0;
-  for (; i + Vec::width <= n; i += Vec::width) store(round(Vec::load(x + i) * factor), out + i);
-  if (i == n) return;
-  T whole[Vec::width];
-  store(round(Vec::load_first(x + i, n - i) * factor), whole);
-  for (std::size_t j = 0; i < n; ++i, ++j) out[i] = whole[j];
+inline float round_to(const float* x, std::size_t n, float step, T* out, Store store) {
+  const Vec width = Vec::set(step), factor = Vec::set(step > 0 ? 1 / step : 0);
+  const auto add = [&](Vec v, T* p, Vec sum) {
+    const Vec whole = round(v * factor), error = v - whole * width;
+    store(whole, p);
+    return fma(error, error, sum);
+  };
+  return reduce(
+      n, [&](std::size_t i, Vec sum) { return add(Vec::load(x + i), out + i, sum); },
+      [&](std::size_t i, std::size_t left, Vec sum) {
+        T whole[Vec::width];
+        sum = add(Vec::load_first(x + i, left), whole, sum);
+        for (std::size_t j = 0; j < left; ++j) out[i + j] = whole[j];
+        return sum;
+      });
 }
 
-void round_to_int8(const float* x, std::size_t n, float step, std::int8_t* out) {
-  round_to(x, n, step, out, [](Vec v, std::int8_t* p) { v.store_int8(p); });
+float round_to_int8(const float* x, std::size_t n, float step, std::int8_t* out) {
+  return round_to(x, n, step, out, [](Vec v, std::int8_t* p) { v.store_int8(p); });
 }
-void round_to_int16(const float* x, std::size_t n, float step, std::int16_t* out) {
-  round_to(x, n, step, out, [](Vec v, std::int16_t* p) { v.store_int16(p); });
+float round_to_int16(const float* x, std::size_t n, float step, std::int16_t* out) {
+  return round_to(x, n, step, out, [](Vec v, std::int16_t* p) { v.store_int16(p); });
 }
 
 /// Sum of products of integers.
