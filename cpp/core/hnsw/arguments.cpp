@@ -7,11 +7,13 @@
 
 #include "core/checks.hpp"
 #include "core/packed_matrix.hpp"
+#include "core/thread_pool.hpp"
 
 namespace revector::hnsw {
 namespace {
 
 constexpr float orthogonal_within = 1e-4F;
+constexpr std::size_t rows_a_piece = 2048;  // that are looked at, at the rate of the memory
 
 std::string described(std::int64_t label) { return "label " + std::to_string(label); }
 
@@ -33,13 +35,15 @@ HnswOptions checked(std::size_t dim, HnswOptions options) {
 
 void require_rows(MatrixView<const float> x, std::size_t dim, Metric metric, const char* name) {
   require_equal(x.cols(), dim, std::string("columns of ") + name);
-  for (std::size_t i = 0; i < x.rows(); ++i) {
-    if (is_measurable(x.row(i), dim)) continue;
-    if (!finite_row(x.row(i), dim)) throw_not_finite(name, i);
-    if (metric == Metric::cosine) continue;
-    throw NumericalError(std::string(name) + ": the squared length of row " + std::to_string(i) +
-                         " overflows float32; scale the vectors down, or use the metric cosine");
-  }
+  parallel_for(x.rows(), rows_a_piece, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) {
+      if (is_measurable(x.row(i), dim)) continue;
+      if (!finite_row(x.row(i), dim)) throw_not_finite(name, i);
+      if (metric == Metric::cosine) continue;
+      throw NumericalError(std::string(name) + ": the squared length of row " + std::to_string(i) +
+                           " overflows float32; scale the vectors down, or use the metric cosine");
+    }
+  });
 }
 
 void require_search(MatrixView<const float> queries, std::size_t dim, Metric metric, std::size_t k,
