@@ -1,6 +1,5 @@
 #include "core/hnsw/coarse_rows.hpp"
 
-#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -11,7 +10,7 @@
 namespace revector::hnsw {
 namespace {
 
-constexpr float most_int8 = 127, most_int16 = 4095;  // 4,096 products of them add up to less than 2^31
+constexpr float most_int16 = 4095;  // 4,096 products with most_int8 add up to less than 2^31
 
 /// By how much, relatively, a float32 kernel may be off on n elements; see kernels/table.hpp.
 double slack(std::size_t n) { return (static_cast<double>(n) / 16 + 10) * std::numeric_limits<float>::epsilon(); }

@@ -15,16 +15,16 @@ namespace revector::hnsw {
 /// A neighbour in the order of `closer`: its distance, whose bits are turned so that they ascend, above its id.
 using Ranked = std::uint64_t;
 
+constexpr std::uint32_t sign_bit = 0x80000000U;  // of a float
+
 inline Ranked ranked(float distance, NodeId id) {
-  constexpr std::uint32_t sign = 0x80000000U;
   const auto bits = std::bit_cast<std::uint32_t>(distance + 0.0F);  // -0 becomes 0, which it equals
-  return Ranked{(bits & sign) != 0 ? ~bits : bits | sign} << 32U | id;
+  return Ranked{(bits & sign_bit) != 0 ? ~bits : bits | sign_bit} << 32U | id;
 }
 inline NodeId id_of(Ranked one) { return static_cast<NodeId>(one); }
 inline float distance_of(Ranked one) {
-  constexpr std::uint32_t sign = 0x80000000U;
   const auto bits = static_cast<std::uint32_t>(one >> 32U);
-  return std::bit_cast<float>((bits & sign) != 0 ? bits & ~sign : ~bits);
+  return std::bit_cast<float>((bits & sign_bit) != 0 ? bits & ~sign_bit : ~bits);
 }
 
 /// Bring the k smallest to the front, in no order. Quickselect (Hoare 1961) that moves every element and counts those

@@ -43,7 +43,7 @@ inline std::uint16_t to_bfloat16(float x) {
 /// Multiples of the scale's step, -127 to 127.
 inline Int8Scale to_int8(const float* x, std::size_t n, std::int8_t* codes) {
   const kernels::RowKernels& kernels = kernels::table().rows;
-  const float step = rounding_step(x, n, 127);
+  const float step = rounding_step(x, n, most_int8);
   kernels.round_to_int8(x, n, step, codes);
   return {step, kernels.dot(x, x, n)};
 }
