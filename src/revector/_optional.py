@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
+from revector.errors import MissingExtraError
+
 
 def require(module: str, *, extra: str, purpose: str) -> ModuleType:
     """Import a module of an extra.
@@ -20,10 +22,10 @@ def require(module: str, *, extra: str, purpose: str) -> ModuleType:
 
     Raises
     ------
-    ImportError
+    MissingExtraError
         It is not installed; the message says how to install it.
     """
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise ImportError(f"{purpose} needs {module}; install it with: pip install 'revector[{extra}]'") from error
+        raise MissingExtraError(module, extra, purpose) from error

@@ -7,19 +7,62 @@ The message of an error says what was got, what was expected and what to do. Err
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 
-class RevectorError(Exception):
+class PortableError(Exception):
+    """An exception that pickle and copy bring back as it was, whatever its constructor takes.
+
+    Python rebuilds an exception by calling its class with `args`. Those are the message alone where the constructor
+    wants fields as well, and the error of a child process would break the pool that waits for it.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how to rebuild the error: class, `args` and attributes, without its constructor."""
+        kind, args, *attributes = super().__reduce__()
+        return (_rebuilt, (kind, args), *attributes)
+
+
+def _rebuilt(kind: type[PortableError], args: tuple[Any, ...]) -> PortableError:
+    error = kind.__new__(kind, *args)
+    builtin = next(base for base in kind.__mro__ if base.__module__ == "builtins")
+    builtin.__init__(error, *args)  # what ImportError, say, keeps beside `args`
+    return error
+
+
+class RevectorError(PortableError):
     """Base class of everything raised by revector on purpose."""
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The attributes that a program can react to, by name; arrays and what is private are left out."""
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if not name.startswith("_") and not hasattr(value, "__array__")
+        }
 
 
 class InvalidArgumentError(RevectorError, ValueError):
     """An argument has a value that the function does not accept."""
+
+
+class MissingExtraError(RevectorError, ImportError):
+    """A package that only some users need is not installed.
+
+    Attributes
+    ----------
+    module, extra : str
+        The package, and the extra of revector that brings it.
+    """
+
+    def __init__(self, module: str, extra: str, purpose: str) -> None:
+        self.module, self.extra = module, extra
+        super().__init__(f"{purpose} needs {module}; install it with: pip install 'revector[{extra}]'")
 
 
 class ShapeError(RevectorError, ValueError):

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from types import TracebackType
 
+from revector.errors import PortableError
 from revector.migration.migration import Migration
 from revector.migration.progress import Progress
 
 POLL_SECONDS = 0.1
 
 
-class _AbandonedError(Exception):
+class _AbandonedError(PortableError):
     """Ends the worker when the thread that started it left with an error of its own."""
 
 

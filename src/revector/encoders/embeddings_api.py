@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector._optional import require
-from revector.errors import InvalidArgumentError, ServiceError
+from revector.errors import InvalidArgumentError, PortableError, ServiceError
 
 __all__ = ["Answer", "Endpoint", "NotJsonError", "Reply", "UnansweredError", "read_answer"]
 
@@ -29,7 +29,7 @@ _CONNECT_SECONDS = 10.0
 _LEAST_SECRET = 4  # shorter header values ("1", "v2") are no secrets, and would blot out half of a message
 
 
-class UnansweredError(Exception):
+class UnansweredError(PortableError):
     """A request got no answer; `sent` says whether the service may have worked for it."""
 
     def __init__(self, reason: str, *, sent: bool) -> None:
@@ -37,7 +37,7 @@ class UnansweredError(Exception):
         self.sent = sent
 
 
-class NotJsonError(Exception):
+class NotJsonError(PortableError):
     """The body of an answer is not JSON: cut off, or a page of something in between."""
 
 

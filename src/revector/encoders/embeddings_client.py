@@ -14,7 +14,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from revector.encoders.embeddings_api import Answer, Endpoint, NotJsonError, Reply, UnansweredError, read_answer
 from revector.encoders.pacing import Pacer, SpendMeter, pause_asked, pause_until_reset
-from revector.errors import EncoderError, InvalidArgumentError, RateLimitedError, ServiceError
+from revector.errors import EncoderError, InvalidArgumentError, PortableError, RateLimitedError, ServiceError
 
 __all__ = ["EmbeddingsClient", "RetryPolicy", "TextsNotTakenError"]
 
@@ -68,7 +68,7 @@ class RetryPolicy:
         return random_share * min(self.backoff_most_seconds, doubled)
 
 
-class _TryAgain(Exception):  # noqa: N818 - never leaves this module
+class _TryAgain(PortableError):  # noqa: N818 - never leaves this module
     """An attempt failed in a way that another one may not."""
 
     def __init__(self, reason: str, *, status: int | None = None, body: str = "", pause: float | None = None) -> None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
-from revector.errors import InvalidArgumentError, SpendCapError
+from revector.errors import InvalidArgumentError, PortableError, SpendCapError
 
 __all__ = ["Clock", "Pacer", "SpendMeter", "Stopped", "pause_asked", "pause_until_reset"]
 
@@ -22,7 +22,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNIT_SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-class Stopped(Exception):  # noqa: N818 - a signal between threads, never seen by a user
+class Stopped(PortableError):  # noqa: N818 - a signal between threads, never seen by a user
     """Somebody said that the work is no longer wanted."""
 
 
