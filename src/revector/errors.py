@@ -23,13 +23,13 @@ class PortableError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return how to rebuild the error: class, `args` and attributes, without its constructor."""
-        kind, args, *attributes = super().__reduce__()
+        kind, args, *attributes = tuple(super().__reduce__())
         return (_rebuilt, (kind, args), *attributes)
 
 
 def _rebuilt(kind: type[PortableError], args: tuple[Any, ...]) -> PortableError:
     error = kind.__new__(kind, *args)
-    builtin = next(base for base in kind.__mro__ if base.__module__ == "builtins")
+    builtin: Any = next(base for base in kind.__mro__ if base.__module__ == "builtins")
     builtin.__init__(error, *args)  # what ImportError, say, keeps beside `args`
     return error
 
