@@ -26,7 +26,8 @@ from revector.migration.writes import delete_documents, live_generations, write_
 from revector.search.embedding import embed_documents
 from revector.search.searcher import RESCORE, Hit, Searcher
 from revector.spaces import EmbeddingSpace
-from revector.stores.base import Document, Store, VectorInfo, content_hash
+from revector.stores.arguments import NewDocument, checked_documents
+from revector.stores.base import Document, Store, VectorInfo
 from revector.stores.index_cache import IndexCache
 from revector.stores.sqlite import SqliteStore
 
@@ -107,17 +108,27 @@ class Collection:
         EncoderError
             No model at hand would let searches find the documents, or one failed; nothing is written.
         InvalidArgumentError
-            Lengths differ, an id comes twice, or metadata is no JSON object.
+            Lengths differ, an id comes twice, an id or a text is not a string of valid Unicode, or metadata is not a
+            JSON object; nothing is embedded.
         """
+        documents = checked_documents(ids, texts, metadata)
         route = self._searcher.route()
         if not route.blended:
             self._encoders.require(route.serving, purpose="writing to this collection")
-        vectors = self._embed(texts)
-        return write_documents(self._store, self._ledger, ALIAS, ids, texts, metadata, vectors)
+        vectors = self._embed(documents)
+        return write_documents(
+            self._store,
+            self._ledger,
+            ALIAS,
+            [new.id for new in documents],
+            [new.text for new in documents],
+            [new.metadata for new in documents],
+            vectors,
+        )
 
-    def _embed(self, texts: Sequence[str]) -> dict[int, NDArray[np.float32]]:
+    def _embed(self, documents: Sequence[NewDocument]) -> dict[int, NDArray[np.float32]]:
         """Embed documents by every model at hand; return matrices by generation."""
-        hashes = [content_hash(text) for text in texts]
+        hashes, texts = [new.content_hash for new in documents], [new.text for new in documents]
         matrices: dict[int, NDArray[np.float32]] = {}
         for live in live_generations(self._store, self._ledger, ALIAS):
             model = self._encoders.find(self._store.generation(live))
@@ -126,7 +137,7 @@ class Collection:
                 matrices[live] = np.stack([found[hash_] for hash_ in hashes])
         return matrices
 
-    def delete(self, ids: Sequence[str]) -> None:
+    def delete(self, ids: Iterable[str]) -> None:
         """Delete documents, with their vectors of every generation.
 
         Raises

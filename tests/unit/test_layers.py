@@ -14,6 +14,7 @@ LEVELS = [
     {"_core"},
     {
         "errors",
+        "_arguments",
         "_arrays",
         "_files",
         "_optional",

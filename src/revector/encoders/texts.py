@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from revector._arguments import strings
 from revector.encoders.base import Kind
 from revector.errors import EncoderError, InvalidArgumentError
 
@@ -12,16 +13,7 @@ __all__ = ["invalid_text", "listed_texts", "numbered", "require_kind", "unicode_
 
 def listed_texts(texts: Sequence[str]) -> list[str]:
     """Return texts as a list; raise `InvalidArgumentError` unless they are a sequence of str."""
-    if isinstance(texts, str) or not isinstance(texts, Iterable):
-        kind = type(texts).__name__
-        raise InvalidArgumentError(f"texts is {kind}, expected a sequence of str; a single text is written as [text]")
-    listed = list(texts)
-    if set(map(type, listed)) <= {str}:  # far faster than a loop
-        return listed
-    for i, text in enumerate(listed):
-        if not isinstance(text, str):
-            raise InvalidArgumentError(f"texts[{i}] is {type(text).__name__}, expected str")
-    return listed
+    return strings(texts, "texts")
 
 
 def require_kind(kind: Kind) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,7 +66,7 @@ def write_documents(
     return documents
 
 
-def delete_documents(store: Store, ledger: Ledger, ids: Sequence[str]) -> list[int]:
+def delete_documents(store: Store, ledger: Ledger, ids: Iterable[str]) -> list[int]:
     """Delete documents, their vectors in every generation and their jobs; return their keys."""
     with store.transaction():
         keys = store.delete_documents(ids)

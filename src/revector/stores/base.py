@@ -7,7 +7,7 @@ generation; a *key* is the integer label of a document, never used twice, so tha
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -170,7 +170,7 @@ class Store(Protocol):
         """
         ...
 
-    def delete_documents(self, ids: Sequence[str]) -> list[int]:
+    def delete_documents(self, ids: Iterable[str]) -> list[int]:
         """Delete documents and their vectors of every generation; return their keys, in the order of `ids`.
 
         Raises

@@ -105,7 +105,14 @@ class StoreConformance:
             (["a"], ["x"], [{"not json": object()}]),
             (["a"], ["x"], [{"nan": float("nan")}]),
             (["a"], ["x"], ["text"]),
+            (["a"], ["x"], [{1: "comes back as a string"}]),
+            (["a"], ["x"], [{"half": "\ud83d"}]),
+            (["a"], ["x"], {"one": "dict"}),
             ("a", "x", None),
+            (b"a", ["x"], None),
+            ({"a": "x"}, ["x"], None),
+            ({"a"}, ["x"], None),
+            (["a\ud83d"], ["x"], None),
         ],
     )
     def test_invalid_documents_are_refused_and_nothing_is_written(
@@ -125,6 +132,27 @@ class StoreConformance:
         with pytest.raises(UnknownDocumentError):
             store.documents(["ghost"])
         assert store.document_ids() == ["id-a"]
+
+    @pytest.mark.parametrize("ids", ["12", b"12", 12, [1, 2], [None], {"1": "2"}, ["1\ud83d"], None])
+    @pytest.mark.parametrize("method", ["documents", "delete_documents", "vector_info"])
+    def test_what_is_not_a_list_of_ids_is_refused_and_nothing_is_deleted(
+        self, store: Store, method: str, ids: Any
+    ) -> None:
+        """A single str above all, whose characters would be taken for ids."""
+        store.upsert_documents(["1", "2", "12"], ["one", "two", "twelve"])
+        arguments = (_new_generation(store).id, ids) if method == "vector_info" else (ids,)
+        with pytest.raises(InvalidArgumentError, match="ids"):
+            getattr(store, method)(*arguments)
+        assert store.count_documents() == 3
+
+    def test_ids_come_in_any_sequence(self, store: Store) -> None:
+        """An array, a generator, a set to delete; an id may be named twice."""
+        _write(store, "a", "b", "c", "d")
+        array: Any = np.array(["id-b", "id-a"])
+        assert [d.id for d in store.documents(array)] == ["id-b", "id-a"]
+        store.delete_documents(id_ for id_ in ["id-a", "id-a"])
+        store.delete_documents({"id-b", "id-c"})
+        assert store.document_ids() == ["id-d"]
 
     def test_a_deleted_id_comes_back_with_a_new_key(self, store: Store) -> None:
         """Otherwise indexes would take the new document for the old one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,9 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection, Row
 
 from revector.database import Database
-from revector.errors import InvalidArgumentError, UnknownDocumentError
-from revector.stores.base import Document, DocumentFacts, Keys, content_hash
+from revector.errors import UnknownDocumentError
+from revector.stores.arguments import checked_documents, checked_ids
+from revector.stores.base import Document, DocumentFacts, Keys
 from revector.stores.sqlite.schema import access, documents
 
 _UPSERT = """
@@ -56,17 +57,22 @@ class DocumentTables:
         self, ids: Sequence[str], texts: Sequence[str], metadata: Sequence[Mapping[str, Any] | None] | None = None
     ) -> list[Document]:
         """Insert documents, or change those whose ids exist."""
-        rows = _rows(ids, texts, metadata)
-        if not rows:
+        given, now = checked_documents(ids, texts, metadata), time.time()
+        if not given:
             return []
+        rows = [
+            {"id": new.id, "text": new.text, "hash": new.content_hash, "now": now, "metadata": new.metadata_json}
+            for new in given
+        ]
         with self._database.transaction() as connection:
             connection.exec_driver_sql(_UPSERT, rows)
-            return _in_order(connection, ids)
+            return _in_order(connection, [new.id for new in given])
 
-    def delete_documents(self, ids: Sequence[str]) -> list[int]:
+    def delete_documents(self, ids: Iterable[str]) -> list[int]:
         """Delete documents and their vectors of every generation; return their keys."""
+        wanted = checked_ids(ids, ordered=False)
         with self._database.transaction() as connection:
-            keys = _keys(connection, ids)
+            keys = _keys(connection, wanted)
             if keys:
                 parameters = {"keys": as_json(keys), "seq": next_seq(connection)}
                 connection.exec_driver_sql(_BURY, parameters)
@@ -75,8 +81,9 @@ class DocumentTables:
 
     def documents(self, ids: Sequence[str]) -> list[Document]:
         """Return the documents in the order of `ids`."""
+        wanted = checked_ids(ids)
         with self._database.snapshot() as connection:
-            return _in_order(connection, ids)
+            return _in_order(connection, wanted)
 
     def documents_by_key(self, keys: Keys) -> list[Document]:
         """Return those of the documents that exist, in the order of `keys`."""
@@ -174,43 +181,6 @@ def _require_known(ids: Sequence[str], known: Mapping[str, object]) -> None:
 
 def _document(row: Row[Any]) -> Document:
     return Document(row.id, row.text, row.metadata, row.content_hash, row.updated_at, row.key)
-
-
-def _rows(
-    ids: Sequence[str], texts: Sequence[str], metadata: Sequence[Mapping[str, Any] | None] | None
-) -> list[dict[str, Any]]:
-    lists = {"ids": ids, "texts": texts, "metadata": [None] * len(ids) if metadata is None else metadata}
-    if any(isinstance(values, str) for values in lists.values()):
-        raise InvalidArgumentError("ids and texts are lists of strings, got one string; wrap it in a list")
-    if len({len(values) for values in lists.values()}) > 1:
-        lengths = ", ".join(f"{len(values)} {name}" for name, values in lists.items())
-        raise InvalidArgumentError(f"got {lengths}; give as many of each")
-    if len(set(ids)) < len(ids):
-        twice = next(id_ for place, id_ in enumerate(ids) if id_ in ids[:place])
-        raise InvalidArgumentError(f"the id {twice!r} comes twice in one call; keep the one you mean")
-    now = time.time()
-    rows = zip(ids, texts, lists["metadata"], strict=True)
-    return [_row(id_, text, fields, now) for id_, text, fields in rows]
-
-
-def _row(id_: Any, text: Any, metadata: Any, now: float) -> dict[str, Any]:
-    if not isinstance(id_, str) or not id_ or "\0" in id_:
-        raise InvalidArgumentError(f"the id {id_!r} is not a non-empty string without NUL; convert it with str()")
-    if not isinstance(text, str):
-        raise InvalidArgumentError(f"the text of {id_!r} is a {type(text).__name__}, expected a string")
-    content_hash(id_)  # an id must be valid Unicode, too
-    return {"id": id_, "text": text, "hash": content_hash(text), "now": now, "metadata": _metadata_json(id_, metadata)}
-
-
-def _metadata_json(id_: str, metadata: Any) -> str | None:
-    if metadata is None:
-        return None
-    if not isinstance(metadata, Mapping):
-        raise InvalidArgumentError(f"the metadata of {id_!r} is a {type(metadata).__name__}, expected a dict")
-    try:
-        return json.dumps(dict(metadata), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise InvalidArgumentError(f"the metadata of {id_!r} is no JSON object ({error})") from error
 
 
 def _plain(value: Any) -> Any:

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 
 from revector.database import Database
 from revector.errors import NumericalError, ShapeError, UnknownDocumentError
+from revector.stores.arguments import checked_ids
 from revector.stores.base import Keys, VectorChanges, VectorInfo, VectorRow
 from revector.stores.sqlite.documents import as_json, next_seq
 from revector.stores.sqlite.generations import missing_generation
@@ -138,11 +139,12 @@ class VectorTables:
 
     def vector_info(self, generation: int, ids: Sequence[str]) -> list[VectorInfo]:
         """Return what is known of the documents' vectors."""
+        wanted = as_json(checked_ids(ids))
         with self._database.snapshot() as connection:
-            unknown = tuple(connection.exec_driver_sql(_UNKNOWN, {"ids": as_json(ids)}).scalars())
+            unknown = tuple(connection.exec_driver_sql(_UNKNOWN, {"ids": wanted}).scalars())
             if unknown:
                 raise UnknownDocumentError(unknown)
-            found = connection.exec_driver_sql(_INFO, {"ids": as_json(ids), "generation": generation})
+            found = connection.exec_driver_sql(_INFO, {"ids": wanted, "generation": generation})
             return [VectorInfo(*row) for row in found]
 
     def last_seq(self) -> int:
