@@ -82,6 +82,7 @@ class Ledger(JobQueue):
     def __init__(self, database: Database) -> None:
         self._database = database
         database.ensure_schema("ledger", VERSION, METADATA)
+        _add_later_columns(database)
 
     def plan(
         self,
@@ -191,6 +192,20 @@ class Ledger(JobQueue):
             "rollback() if it is not wanted, before the next one",
             alias=alias,
         )
+
+
+def _add_later_columns(database: Database) -> None:
+    """Give a file of the first release the column that it lacks."""
+    with database.snapshot() as connection:
+        if _has_later_columns(connection):
+            return
+    with database.transaction() as connection:
+        if not _has_later_columns(connection):  # nor has another process added it since
+            connection.exec_driver_sql("ALTER TABLE jobs ADD COLUMN unfinished INTEGER NOT NULL DEFAULT 0")
+
+
+def _has_later_columns(connection: Connection) -> bool:
+    return any(row.name == "unfinished" for row in connection.exec_driver_sql("PRAGMA table_info(jobs)"))
 
 
 def _change(connection: Connection, migration_id: int, **fields: Any) -> MigrationRecord:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from revector.migration.state import Phase
 
-VERSION = 1
+VERSION = 1  # later columns have a default, so that earlier releases read and write the file, too
 METADATA = sa.MetaData()
 
 JOB_STATES = ("pending", "leased", "done", "failed")
@@ -77,6 +77,7 @@ jobs = sa.Table(
     sa.Column("lease_until", sa.Float),
     sa.Column("not_before", sa.Float, nullable=False, server_default="0"),
     sa.Column("error", sa.Text),
+    sa.Column("unfinished", sa.Integer, nullable=False, server_default="0"),
     _one_of("state", JOB_STATES),
     sa.CheckConstraint("(state = 'leased') = (lease_owner IS NOT NULL)"),
     sa.CheckConstraint("(lease_owner IS NULL) = (lease_until IS NULL)"),

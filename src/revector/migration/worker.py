@@ -66,6 +66,11 @@ class _Batch:
     def __bool__(self) -> bool:
         return bool(self.claims)
 
+    @property
+    def suspect(self) -> bool:
+        """Whether a worker died while it held these documents."""
+        return any(claim.unfinished for claim in self.claims)
+
 
 class Worker:
     """Fills one generation.
@@ -149,15 +154,15 @@ class Worker:
         return WorkerReport(tally["embedded"], tally["reused"], tally["failed"], time.monotonic() - began)
 
     def _work(self, reader: ThreadPoolExecutor, until_empty: bool) -> None:
-        upcoming: Future[_Batch] = reader.submit(self._read)
+        upcoming: Future[_Batch] | None = None
         while self._goes_on():
-            batch = upcoming.result()
+            batch = self._read(suspects=True) if upcoming is None else upcoming.result()
+            nothing_at_hand, upcoming = upcoming is None, None
             if batch:
-                upcoming = reader.submit(self._read)
+                if not batch.suspect:  # while a document that may kill is encoded, nothing else is held
+                    upcoming = reader.submit(self._read, suspects=False)
                 self._process(batch)
-            elif self._wait(until_empty):
-                upcoming = reader.submit(self._read)
-            else:
+            elif nothing_at_hand and not self._wait(until_empty):
                 return
 
     def _goes_on(self) -> bool:
@@ -171,9 +176,9 @@ class Worker:
         self._stop.wait(_POLL_SECONDS if due is None else min(_POLL_SECONDS, due + _LEAST_WAIT_SECONDS))
         return True
 
-    def _read(self) -> _Batch:
+    def _read(self, *, suspects: bool) -> _Batch:
         """Claim the next jobs and read their documents; settle those whose document is gone or has a newer text."""
-        claims = self._ledger.claim(self._generation, self._owner, self._batch, self._lease_seconds)
+        claims = self._ledger.claim(self._generation, self._owner, self._batch, self._lease_seconds, suspects=suspects)
         documents = {
             document.key: document for document in self._store.documents_by_key([c.document_key for c in claims])
         }
