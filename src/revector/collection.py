@@ -20,7 +20,7 @@ from revector.evaluation.verdict import Verdict
 from revector.evaluation.verify import Verification, verify
 from revector.migration.encoders import EncoderSet
 from revector.migration.ledger import Ledger
-from revector.migration.migration import RETENTION_SECONDS, Migration
+from revector.migration.migration import Migration
 from revector.migration.strategies.background import Background
 from revector.migration.writes import delete_documents, live_generations, write_documents
 from revector.search.embedding import embed_documents
@@ -308,23 +308,27 @@ class Collection:
         new_encoder: TextEncoder,
         *,
         strategy: Background | None = None,
-        retention_seconds: float = RETENTION_SECONDS,
+        retention_seconds: float | None = None,
     ) -> Migration:
         """Plan the migration to another model; nothing changes before its `start`.
+
+        A migration to the same space that does not serve yet is returned as it stands, so that a script that was
+        interrupted can be run again.
 
         Parameters
         ----------
         new_encoder : TextEncoder
             The model to move to.
         strategy : Background, optional
-            How to get there.
-        retention_seconds : float
-            How long the old generation is kept after the cut-over.
+            How to get there. Of a migration that goes on: replaces what was given before; a priority rule does its
+            work at `start` only.
+        retention_seconds : float, optional
+            How long the old generation is kept after the cut-over: seven days, or what was given before.
 
         Raises
         ------
         LedgerConflictError
-            The collection has a migration that is not retired.
+            The collection has a migration to another space that is not retired; `steps` names the verbs that end it.
         MigrationError
             The collection is in that space already.
         """

@@ -223,10 +223,12 @@ class IllegalTransitionError(MigrationError):
         The phases that can follow the present one.
     """
 
-    def __init__(self, phase: str, wanted: str, allowed: tuple[str, ...]) -> None:
+    def __init__(self, phase: str, wanted: str, allowed: tuple[str, ...], remedy: str = "") -> None:
         self.phase, self.wanted, self.allowed = phase, wanted, allowed
         choices = ", ".join(allowed) or "nothing: the phase is final"
-        super().__init__(f"a migration that is {phase} can not become {wanted}; from here it can become {choices}")
+        super().__init__(
+            f"a migration that is {phase} cannot become {wanted}; " + (remedy or f"from here it can become {choices}")
+        )
 
 
 class GateRefusedError(MigrationError):
@@ -269,8 +271,12 @@ class LedgerConflictError(MigrationError):
     ----------
     alias : str
         Alias of the collection that is being migrated.
+    phase : str
+        Where the migration that is in the way stands; empty if that is not known.
+    steps : tuple of str
+        The verbs that end it from there.
     """
 
-    def __init__(self, message: str, *, alias: str) -> None:
+    def __init__(self, message: str, *, alias: str, phase: str = "", steps: tuple[str, ...] = ()) -> None:
         super().__init__(message)
-        self.alias = alias
+        self.alias, self.phase, self.steps = alias, phase, steps

@@ -54,12 +54,13 @@ class MigrationMachine(RuleBasedStateMachine):
     def plan(self):
         serving = self.world.store.generation(self.world.served).space
         encoder = OLD if serving == NEW.space else NEW
+        before = self.phase
         try:
             self.migration = self.world.plan(encoder, strategy=Background(batch=2), retention_seconds=0)
         except LedgerConflictError:
-            assert self.phase not in (None, Phase.RETIRED)
+            assert before is Phase.SERVING
         else:
-            assert self.phase is Phase.PLANNED
+            assert self.phase is (Phase.PLANNED if before in (None, Phase.RETIRED) else before)
 
     def _attempt(self, wanted, verb):
         """Do a verb: it leads to the phase, or is refused and changes none."""
@@ -78,7 +79,8 @@ class MigrationMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.migration)
     @rule()
     def start(self):
-        self._attempt(Phase.FILLING, self.migration.start)
+        again = self.phase is Phase.PROVING
+        self._attempt(Phase.PROVING if again else Phase.FILLING, self.migration.start)
 
     @precondition(lambda self: self.migration)
     @rule(batches=st.integers(1, 4) | st.none())

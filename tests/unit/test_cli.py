@@ -12,6 +12,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from revector.cli import app
+from revector.collection import Collection
+from revector.encoders.native import Encoder
 from services import DIMENSION, Service, running
 
 TEXTS = {
@@ -152,10 +154,24 @@ def test_retire_wants_a_yes(cli: Cli) -> None:
     assert cli.json("retire", "--yes", "--force")["phase"] == "retired"
 
 
-def test_a_second_migration_is_an_error(cli: Cli) -> None:
+def test_a_migration_started_twice_goes_on(cli: Cli) -> None:
+    cli.filled()
+    started = cli.json("start", "--model", str(cli.new))
+    assert cli.json("start", "--model", str(cli.new)) == started
+
+
+def test_a_start_that_was_interrupted_after_its_plan_goes_on(cli: Cli) -> None:
+    cli.filled()
+    with Collection.open(cli.path) as docs:
+        docs.migrate(Encoder.from_pretrained(str(cli.new)))
+    assert cli.json("start", "--model", str(cli.new))["phase"] == "filling"
+
+
+def test_a_migration_to_a_third_model_is_an_error(cli: Cli) -> None:
     cli.filled()
     cli("start", "--model", str(cli.new))
-    assert cli("start", "--model", str(cli.new), code=1).stderr.startswith("revector: ")
+    cli("run"), cli("verify"), cli("cutover")
+    assert cli("start", "--model", str(cli.old), code=1).stderr.startswith("revector: ")
 
 
 def test_starting_again_needs_a_migration(cli: Cli) -> None:

@@ -38,10 +38,13 @@ def start(
         Optional[str],  # noqa: UP045 - typer reads the annotation at run time, on Python 3.10 too
         typer.Option("--model", metavar="MODEL", help="The new model; not needed to start a migration again."),
     ] = None,
-    retention_days: Annotated[float, typer.Option(min=0, help="How long the old vectors are kept.")] = 7.0,
+    retention_days: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(min=0, help="How long the old vectors are kept; 7 unless it was said before."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Start to move to a new model, or go on with a migration that was rolled back."""
+    """Start to move to a new model, or go on with a migration that was planned, started or rolled back."""
     with opened(collection) as docs:
         migration = _planned(docs, model, retention_days)
         migration.start()
@@ -115,10 +118,11 @@ def retire(
         _emit_status(collection, migration, as_json)
 
 
-def _planned(docs: Collection, model: str | None, retention_days: float) -> Migration:
+def _planned(docs: Collection, model: str | None, retention_days: float | None) -> Migration:
     """Return the migration to start: a new one for a model, or the present one."""
     if model is not None:
-        return docs.migrate(open_encoder(model), retention_seconds=retention_days * SECONDS_A_DAY)
+        retention = None if retention_days is None else retention_days * SECONDS_A_DAY
+        return docs.migrate(open_encoder(model), retention_seconds=retention)
     if docs.migration is None:
         raise InvalidArgumentError("there is no migration to start again; name the new model with --model")
     return docs.migration

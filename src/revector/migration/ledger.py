@@ -14,7 +14,7 @@ from revector.database import Database
 from revector.errors import LedgerConflictError, MigrationError
 from revector.migration.jobs import JobQueue
 from revector.migration.schema import METADATA, VERSION, events, migrations
-from revector.migration.state import Phase, require_transition
+from revector.migration.state import Phase, require_transition, steps_to_end
 from revector.spaces import EmbeddingSpace
 
 _BY_ID = migrations.select().where(migrations.c.id == sa.bindparam("wanted"))
@@ -186,11 +186,17 @@ class Ledger(JobQueue):
 
     def _conflict(self, alias: str) -> LedgerConflictError:
         active = self.active(alias)
-        present = "another migration" if active is None else f"migration {active.id} ({active.phase})"
+        if active is None:
+            return LedgerConflictError(f"the collection {alias!r} is being migrated already; try again", alias=alias)
+        steps = steps_to_end(active.phase)
+        verbs = ", then ".join("retire(confirm=True)" if step == "retire" else f"{step}()" for step in steps)
+        kept = ", with force=True inside the retention period" if active.phase is Phase.SERVING else ""
         return LedgerConflictError(
-            f"the collection {alias!r} is being migrated already: {present}; finish it with retire(), after "
-            "rollback() if it is not wanted, before the next one",
+            f"the collection {alias!r} is being migrated already: migration {active.id} to {active.target_space} is "
+            f"{active.phase}; end it by {verbs}{kept} before the next one",
             alias=alias,
+            phase=active.phase.value,
+            steps=steps,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from revector.encoders.base import TextEncoder
@@ -14,16 +14,18 @@ from revector.migration.encoders import EncoderSet
 from revector.migration.filling import RUNS_IN, Filling, OnProgress, source_of, target_of
 from revector.migration.gates import completeness, cutover_reasons, pass_gates, retire_reasons
 from revector.migration.ledger import Ledger, MigrationRecord
-from revector.migration.state import Phase, require_transition
+from revector.migration.state import Phase, before_work, require_transition
 from revector.migration.status import FailedDocument, MigrationStatus, failed_documents, status_of
 from revector.migration.strategies.background import Background
 from revector.migration.verification import VerificationResult, Verifier, default_verifier
 from revector.migration.worker import WorkerReport
 from revector.migration.writes import reconcile
+from revector.spaces import EmbeddingSpace
 from revector.stores.base import Alias, Store
 from revector.stores.indexes import Indexes, KeptByStore
 
 RETENTION_SECONDS = 7 * 86400.0
+_STARTED = (Phase.FILLING, Phase.PROVING)
 _VERIFIES_IN = (Phase.PROVING, Phase.SERVING)
 _DRAINS = 10  # attempts to catch up with writers before a rollback gives up
 
@@ -75,12 +77,12 @@ class Migration:
         alias: str,
         new_encoder: TextEncoder,
         strategy: Background | None = None,
-        retention_seconds: float = RETENTION_SECONDS,
+        retention_seconds: float | None = None,
         *,
         encoders: EncoderSet | None = None,
         **options: Any,
     ) -> Migration:
-        """Accept a migration; nothing else is written.
+        """Accept a migration; nothing else is written. One to the same space that is not over yet goes on.
 
         Parameters
         ----------
@@ -89,9 +91,10 @@ class Migration:
         new_encoder : TextEncoder
             Of the space to move to.
         strategy : Background, optional
-            How to get there.
-        retention_seconds : float
-            How long the old generation is kept after the cut-over.
+            How to get there. Of a migration that goes on: replaces what the ledger kept; a priority rule does its work
+            at `start` only.
+        retention_seconds : float, optional
+            How long the old generation is kept after the cut-over: seven days, or what the ledger kept.
         encoders : EncoderSet, optional
             Other encoders at hand, the present one's above all.
         **options
@@ -100,26 +103,18 @@ class Migration:
         Raises
         ------
         LedgerConflictError
-            The collection has a migration that is not retired.
+            The collection has a migration to another space that is not retired.
         MigrationError
             The collection is in that space already.
         """
-        strategy, encoders = strategy or Background(), encoders or EncoderSet()
+        encoders, space = (
+            encoders or EncoderSet(),
+            new_encoder.space,
+        )  # a service is asked for it: before the transaction
         encoders.add(new_encoder)
+        given = _Given(space, new_encoder.source, strategy, retention_seconds)
         with store.transaction():
-            present = _require_alias(store, alias)
-            source = store.generation(present.generation)
-            if source.space.fingerprint == new_encoder.space.fingerprint:
-                raise MigrationError(f"{alias!r} is in the space {source.space} already; there is nothing to migrate")
-            record = ledger.plan(
-                alias=alias,
-                alias_version=present.version,
-                source_generation=source.id,
-                target_space=new_encoder.space,
-                target_encoder_source=new_encoder.source,
-                strategy=strategy.to_json(),
-                retention_seconds=retention_seconds,
-            )
+            record = _going_on(ledger, alias, given) or _planned(store, ledger, alias, given)
         return cls(store, ledger, record.id, encoders, strategy=strategy, **options)
 
     @classmethod
@@ -157,22 +152,27 @@ class Migration:
     def start(self) -> None:
         """Create the new generation, ask for all its vectors, and let writes go to both from now on.
 
-        After a rollback, fill the generation that was kept.
+        After a rollback, fill the generation that was kept. A migration that was started and does not serve yet stays
+        as it is.
 
         Raises
         ------
         IllegalTransitionError
-            The migration was started already.
+            The migration serves already, or is over.
         StaleAliasError
             Somebody else moved the alias since the plan.
         """
         record = self.record
+        if record.phase in _STARTED:
+            return
         require_transition(record.phase, Phase.FILLING)
         source = source_of(self._store, record)
         larger = max(source.space.dimension, record.target_space.dimension)
         priorities = self._strategy.priorities(self._store, dimension=larger)
         with self._store.transaction():
             record = self.record
+            if record.phase in _STARTED:  # by another process, in the meantime
+                return
             _require_version(self._store, record)
             target = (
                 record.target_generation
@@ -201,9 +201,10 @@ class Migration:
             The new model is not at hand, or refuses to go on.
         """
         record = self.record
-        if record.phase not in RUNS_IN or record.paused:
-            remedy = "resume() it" if record.paused else "start() it"
-            raise MigrationError(f"the migration is {'paused' if record.paused else record.phase}; {remedy} first")
+        if record.phase not in RUNS_IN:
+            raise MigrationError(f"the migration is {record.phase} and has no work; {before_work(record.phase, 'run')}")
+        if record.paused:
+            raise MigrationError("the migration is paused; resume() it first")
         stop = stop or threading.Event()
         return self._filling.fill_target(on_progress, stop) + self._filling.catch_up(
             source_of(self._store, record), stop
@@ -231,7 +232,8 @@ class Migration:
         """
         record = self.record
         if record.phase not in _VERIFIES_IN:
-            raise MigrationError(f"the migration is {record.phase}; it can be verified once run() has filled it")
+            reason = f"the migration is {record.phase}, so that there is nothing to verify"
+            raise MigrationError(f"{reason}; {before_work(record.phase, 'verify')}")
         target = target_of(self._store, record)
         encoder = self._encoders.require(target, purpose="verification")
         prepared = self._indexes.prepare(target)
@@ -345,11 +347,18 @@ class Migration:
 
     def pause(self) -> None:
         """Let all workers stop after the batch in hand. Reads and writes go on."""
-        self._ledger.note(self._id, "pause", paused=True)
+        self._set_paused(True, "pause")
 
     def resume(self) -> None:
         """Allow `run` again."""
-        self._ledger.note(self._id, "resume", paused=False)
+        self._set_paused(False, "resume")
+
+    def _set_paused(self, paused: bool, event: str) -> None:
+        """Write it down, unless it is so already or the migration is over."""
+        with self._store.transaction():
+            record = self.record
+            if record.paused is not paused and record.phase is not Phase.RETIRED:
+                self._ledger.note(self._id, event, paused=paused)
 
     def _pass_cutover_gates(self, record: MigrationRecord, accept_failed: bool) -> None:
         pass_gates("cut-over", cutover_reasons(self._store, self._ledger, record, accept_failed=accept_failed))
@@ -364,6 +373,47 @@ class Migration:
         if record.phase is Phase.SERVING:
             version = self._store.swap_alias(record.alias, record.source_generation, version).version
         self._ledger.advance(self._id, Phase.ROLLED_BACK, "rollback", alias_version=version, cutover_at=None)
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What a caller wants of a migration; ``None`` where that is left open."""
+
+    space: EmbeddingSpace
+    source: str | None
+    strategy: Background | None
+    retention_seconds: float | None
+
+
+def _planned(store: Store, ledger: Ledger, alias: str, given: _Given) -> MigrationRecord:
+    """Write a new migration down."""
+    present = _require_alias(store, alias)
+    source = store.generation(present.generation)
+    if source.space.fingerprint == given.space.fingerprint:
+        raise MigrationError(f"{alias!r} is in the space {source.space} already; there is nothing to migrate")
+    return ledger.plan(
+        alias=alias,
+        alias_version=present.version,
+        source_generation=source.id,
+        target_space=given.space,
+        target_encoder_source=given.source,
+        strategy=(given.strategy or Background()).to_json(),
+        retention_seconds=RETENTION_SECONDS if given.retention_seconds is None else given.retention_seconds,
+    )
+
+
+def _going_on(ledger: Ledger, alias: str, given: _Given) -> MigrationRecord | None:
+    """Return the migration to that space that does not serve yet, with what is given now; ``None`` without one."""
+    record = ledger.active(alias)
+    if record is None or record.phase is Phase.SERVING or record.target_space.fingerprint != given.space.fingerprint:
+        return None
+    wanted: dict[str, Any] = {
+        "strategy": given.strategy and given.strategy.to_json(),
+        "retention_seconds": given.retention_seconds,
+        "target_encoder_source": given.source,
+    }
+    changed = {name: value for name, value in wanted.items() if value not in (None, getattr(record, name))}
+    return ledger.note(record.id, "plan", **changed) if changed else record
 
 
 def _require_alias(store: Store, name: str) -> Alias:

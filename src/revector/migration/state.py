@@ -27,7 +27,7 @@ TRANSITIONS: MappingProxyType[Phase, frozenset[Phase]] = MappingProxyType(
     {
         Phase.PLANNED: frozenset({Phase.FILLING, Phase.ROLLED_BACK}),
         Phase.FILLING: frozenset({Phase.PROVING, Phase.ROLLED_BACK}),
-        Phase.PROVING: frozenset({Phase.SERVING, Phase.FILLING, Phase.ROLLED_BACK}),
+        Phase.PROVING: frozenset({Phase.SERVING, Phase.ROLLED_BACK}),
         Phase.SERVING: frozenset({Phase.RETIRED, Phase.ROLLED_BACK}),
         Phase.ROLLED_BACK: frozenset({Phase.FILLING, Phase.RETIRED}),
         Phase.RETIRED: frozenset(),
@@ -37,8 +37,35 @@ TRANSITIONS: MappingProxyType[Phase, frozenset[Phase]] = MappingProxyType(
 ACTIVE_PHASES = frozenset(phase for phase, following in TRANSITIONS.items() if following)
 
 
+VERBS: MappingProxyType[Phase, str] = MappingProxyType(
+    {
+        Phase.FILLING: "start()",
+        Phase.PROVING: "run()",
+        Phase.SERVING: "cutover()",
+        Phase.ROLLED_BACK: "rollback()",
+        Phase.RETIRED: "retire()",
+    }
+)
+"""The verb that leads to a phase."""
+
+
 def require_transition(phase: Phase, wanted: Phase) -> None:
     """Raise `IllegalTransitionError` unless `wanted` may follow `phase`."""
-    allowed = TRANSITIONS[phase]
+    allowed = sorted(TRANSITIONS[phase], key=lambda following: following.value)
     if wanted not in allowed:
-        raise IllegalTransitionError(phase.value, wanted.value, tuple(sorted(p.value for p in allowed)))
+        verbs = " or ".join(VERBS[following] for following in allowed)
+        remedy = f"next comes {verbs}" if verbs else "it is over; plan another one with Collection.migrate()"
+        raise IllegalTransitionError(phase.value, wanted.value, tuple(p.value for p in allowed), remedy)
+
+
+def steps_to_end(phase: Phase) -> tuple[str, ...]:
+    """Return the verbs that end a migration, from where it stands."""
+    return ("retire",) if Phase.RETIRED in TRANSITIONS[phase] else ("rollback", "retire")
+
+
+def before_work(phase: Phase, verb: str) -> str:
+    """Return what has to come before `run` or `verify`, for the message that refuses it."""
+    if phase is Phase.RETIRED:
+        return "it is over"
+    steps = {"run": "start() it", "verify": "run() it" if phase is Phase.FILLING else "start() it, then run() it"}
+    return f"{steps[verb]} first"
