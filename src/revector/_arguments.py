@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from revector.errors import InvalidArgumentError
 
-__all__ = ["flag", "number", "shown", "strings", "valid_unicode", "whole_number"]
+__all__ = ["flag", "function", "number", "shown", "strings", "valid_unicode", "whole_number"]
 
 _SHOWN_CHARACTERS = 80
+_MOST = 2**63 - 1  # what a database and the core can hold
 
 
 def shown(value: object) -> str:
@@ -25,15 +26,17 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
 
 
-def whole_number(value: Any, name: str, *, least: int | None = None) -> int:
-    """Return an integer of any library as int; raise `InvalidArgumentError` for anything else, and below `least`."""
-    expected = "an integer" if least is None else f"an integer of at least {least}"
+def whole_number(value: Any, name: str, *, least: int | None = None, most: int = _MOST) -> int:
+    """Return an integer of any library as int; raise `InvalidArgumentError` for anything else, and out of bounds."""
+    expected = "an integer" + ("" if least is None else f" of at least {least}")
     try:
         whole = None if isinstance(value, (bool, np.bool_)) else operator.index(value)
     except (TypeError, ValueError):
         whole = None
     if whole is None or (least is not None and whole < least):
         raise InvalidArgumentError(f"{name} is {shown(value)}, expected {expected}")
+    if not -_MOST <= whole <= most:
+        raise InvalidArgumentError(f"{name} is {shown(value)}, expected at most {most:,} in size")
     return whole
 
 
@@ -54,6 +57,13 @@ def flag(value: Any, name: str) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise InvalidArgumentError(f"{name} is {shown(value)}, expected True or False")
     return bool(value)
+
+
+def function(value: Any, name: str) -> Callable[..., Any]:
+    """Return something that can be called; raise `InvalidArgumentError` for anything else."""
+    if not callable(value):
+        raise InvalidArgumentError(f"{name} is {shown(value)}, expected a function")
+    return value  # type: ignore[no-any-return]
 
 
 def strings(values: Any, name: str, *, ordered: bool = True) -> list[str]:

@@ -11,9 +11,11 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from revector._arguments import flag, shown, strings, valid_unicode
+from revector._arrays import as_float32
 from revector.database import Database
-from revector.encoders.base import TextEncoder
-from revector.errors import InvalidArgumentError
+from revector.encoders.base import TextEncoder, require_encoder
+from revector.errors import InvalidArgumentError, ShapeError
 from revector.evaluation.health import CollectionHealth, examine_collection
 from revector.evaluation.metrics import Qrels
 from revector.evaluation.verdict import Verdict
@@ -82,7 +84,8 @@ class Collection:
         StoreError
             The file is no database of revector, is damaged, or can not be opened.
         """
-        given = ([] if encoder is None else [encoder]) + list(encoders)
+        _require_path(path)
+        given = _listed_encoders(encoder, encoders)
         database = _open_database(path, encoder)
         try:
             store, ledger = SqliteStore(database), Ledger(database)
@@ -211,9 +214,12 @@ class Collection:
         EncoderError
             The collection's model is not at hand, nor another one with a map to its space; the message names it.
         """
+        write_through = flag(write_through, "write_through")
         if isinstance(query, str):
-            return self._searcher.search([query], k, rescore=rescore, write_through=write_through)[0]
-        return self._searcher.search(query, k, rescore=rescore, write_through=write_through)
+            text = valid_unicode(query, "query")
+            return self._searcher.search([text], k, rescore=rescore, write_through=write_through)[0]
+        texts = [valid_unicode(text, f"query[{place}]") for place, text in enumerate(strings(query, "query"))]
+        return self._searcher.search(texts, k, rescore=rescore, write_through=write_through)
 
     def search_vector(self, vector: NDArray[np.float32], space: EmbeddingSpace, k: int = 10) -> list[Hit]:
         """Find the documents nearest to a vector.
@@ -231,10 +237,14 @@ class Collection:
         ------
         SpaceMismatchError
             The vector is not of the serving space, or not of its dimension.
+        ShapeError, InvalidArgumentError
+            It is not one vector of floats.
         NumericalError
             It holds NaN or infinity.
         """
-        return self._searcher.search_vectors(np.asarray(vector)[None], space, k)[0]
+        if not isinstance(space, EmbeddingSpace):
+            raise InvalidArgumentError(f"space is {shown(space)}, expected the EmbeddingSpace that the vector is of")
+        return self._searcher.search_vectors(_one_row(vector), space, k)[0]
 
     @property
     def serving_space(self) -> EmbeddingSpace:
@@ -294,13 +304,16 @@ class Collection:
         EncoderError
             The present model is not at hand.
         InvalidArgumentError
-            Fewer than two queries can be used, or the metric is unknown.
+            Fewer than two queries can be used, or an argument is something else; nothing is embedded.
+        MissingExtraError
+            The extra ``eval`` is not installed; nothing is embedded.
         """
         from revector.evaluation.assess import Question, assess
 
+        question = Question(metric, min_lift, relative, max_documents, seed)
+        require_encoder(new_encoder, "new_encoder")
         serving = self._searcher.route().serving
         present = self._encoders.require(serving, purpose="an assessment")
-        question = Question(metric, min_lift, relative, max_documents, seed)
         return assess(self._store, serving, present, new_encoder, queries, qrels, question)
 
     def migrate(
@@ -388,6 +401,38 @@ class Collection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _require_path(path: Any) -> None:
+    shape = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
+    if not isinstance(shape, str) or not shape or "\0" in shape:
+        raise InvalidArgumentError(f"path is {shown(path)}, expected the path of the database file")
+
+
+def _listed_encoders(encoder: Any, encoders: Any) -> list[TextEncoder]:
+    """Return all encoders given, the collection's own first."""
+    if isinstance(encoders, (str, bytes)) or not isinstance(encoders, Iterable):
+        raise InvalidArgumentError(
+            f"encoders is {shown(encoders)}, expected a list of encoders; put a single one in a list"
+        )
+    further = list(encoders)
+    if encoder is not None:
+        require_encoder(encoder, "encoder")
+    for place, each in enumerate(further):
+        require_encoder(each, f"encoders[{place}]")
+    return [*([] if encoder is None else [encoder]), *further]
+
+
+def _one_row(vector: Any) -> NDArray[np.float32]:
+    """Return a vector as a matrix of one row."""
+    if not hasattr(vector, "ndim"):
+        try:
+            vector = np.asarray(vector)
+        except (TypeError, ValueError) as error:
+            raise InvalidArgumentError(f"vector is {shown(vector)}, expected floats") from error
+    if vector.ndim != 1:
+        raise ShapeError(f"vector has shape {tuple(vector.shape)}, expected (dimension,): one vector")
+    return as_float32(vector[None], "vector")
 
 
 def _open_database(path: str | os.PathLike[str], encoder: TextEncoder | None) -> Database:

@@ -7,13 +7,18 @@ keeps its space, another revision of its weights does not.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
+from revector._arguments import flag, shown, whole_number
 from revector.errors import InvalidArgumentError, SpaceMismatchError
+
+METRICS = ("cosine", "dot")
+_TEXT_FIELDS = ("model", "revision", "pooling", "query_prefix", "document_prefix", "metric", "truncation")
 
 
 @dataclass(frozen=True)
@@ -54,10 +59,15 @@ class EmbeddingSpace:
     truncation: str = field(default="head")
 
     def __post_init__(self) -> None:
-        if self.dimension < 1:
-            raise InvalidArgumentError(f"dimension is {self.dimension}, expected at least 1")
+        for name in _TEXT_FIELDS:
+            if not isinstance(getattr(self, name), str):
+                raise InvalidArgumentError(f"{name} is {shown(getattr(self, name))}, expected str")
         if not self.revision:
             raise InvalidArgumentError("revision is empty; give a digest of the weights or the service's model version")
+        object.__setattr__(self, "dimension", whole_number(self.dimension, "dimension", least=1))
+        if self.max_length is not None:
+            object.__setattr__(self, "max_length", whole_number(self.max_length, "max_length", least=1))
+        object.__setattr__(self, "normalized", flag(self.normalized, "normalized"))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -71,7 +81,12 @@ class EmbeddingSpace:
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> EmbeddingSpace:
-        """Build a space from what `to_json` returned."""
+        """Build a space from what `to_json` returned; raise `InvalidArgumentError` for other fields."""
+        names = [item.name for item in dataclasses.fields(cls)]
+        if wrong := sorted(set(fields) - set(names)):
+            raise InvalidArgumentError(f"a space with the field {wrong[0]!r} is of a newer revector; use that one")
+        if missing := [name for name in names[:3] if name not in fields]:
+            raise InvalidArgumentError(f"a space has no field {missing[0]!r}; it was not written by to_json")
         return cls(**fields)
 
     def require(self, found: EmbeddingSpace, *, purpose: str) -> None:

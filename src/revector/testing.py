@@ -11,7 +11,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from revector._arguments import whole_number
 from revector.encoders.base import Kind, TextEncoder
+from revector.encoders.texts import listed_texts, require_kind
 from revector.spaces import EmbeddingSpace
 
 
@@ -33,6 +35,7 @@ class HashEncoder:
     source: str | None = None
 
     def __init__(self, dimension: int = 32, seed: int = 0, *, name: str | None = None) -> None:
+        dimension, seed = whole_number(dimension, "dimension", least=1), whole_number(seed, "seed")
         self.space = EmbeddingSpace(
             model=name or f"hash-{dimension}-{seed}",
             dimension=dimension,
@@ -43,6 +46,8 @@ class HashEncoder:
 
     def encode(self, texts: Sequence[str], *, kind: Kind = "document") -> NDArray[np.float32]:
         """Return unit rows; `kind` makes no difference. The empty text has a direction, too."""
+        texts = listed_texts(texts)
+        require_kind(kind)
         rows = np.zeros((len(texts), self.space.dimension), dtype=np.float64)
         for place, text in enumerate(texts):
             for word in re.findall(r"\w+", text.lower()) or [""]:
@@ -81,6 +86,7 @@ class RecordingEncoder:
 
     def encode(self, texts: Sequence[str], *, kind: Kind = "document") -> NDArray[np.float32]:
         """Record the texts, then encode them."""
+        texts = listed_texts(texts)
         lines = "".join(hashlib.sha256(text.encode()).hexdigest() + "\n" for text in texts)
         file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:

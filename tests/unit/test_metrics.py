@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
+import ir_measures
 import pytest
 
 from revector.errors import InvalidArgumentError
-from revector.evaluation.metrics import DEFAULT_METRICS, as_array, depth, judged_queries, per_query
+from revector.evaluation.metrics import DEFAULT_METRICS, MAX_GRADE, as_array, depth, judged_queries, per_query
 
 QRELS = {"q": {"good": 2, "fair": 1, "bad": 0}, "other": {"good": 1}}
 
@@ -65,3 +66,46 @@ def test_an_unknown_metric_is_refused(metric: str) -> None:
 
 def test_depth_is_the_cutoff() -> None:
     assert (depth("nDCG@10"), depth("recall@100"), depth("MRR")) == (10, 100, 1000)
+
+
+def test_scores_order_documents_whatever_the_order_of_the_mapping() -> None:
+    run = {"q": {"bad": 0.1, "fair": 0.2, "good": 0.9}}
+    assert per_query(run, {"q": QRELS["q"]}, "MRR")["q"] == 1.0
+    assert per_query(run, QRELS, "nDCG@10")["q"] == _value(["good", "fair", "bad"], "nDCG@10")
+
+
+def test_equal_scores_come_as_in_trec_eval_the_last_id_first() -> None:
+    tied = {"q": {"a": 1.0, "c": 1.0, "b": 1.0}}
+    values = [per_query(tied, {"q": {document: 1}}, "MRR")["q"] for document in "cba"]
+    assert values == pytest.approx([1, 1 / 2, 1 / 3])
+
+
+def test_trec_eval_itself_breaks_ties_so() -> None:
+    scores = {"a": 1.0, "c": 1.0, "b": 1.0, "d": 0.5}
+    found = ir_measures.iter_calc([ir_measures.RR], {"q": {"b": 1}}, {"q": scores})
+    assert [each.value for each in found] == list(per_query({"q": scores}, {"q": {"b": 1}}, "MRR").values())
+
+
+def test_infinite_scores_have_their_place() -> None:
+    run = {"q": {"bad": float("-inf"), "good": float("inf"), "fair": 0.0}}
+    assert per_query(run, {"q": QRELS["q"]}, "nDCG@10")["q"] == 1.0
+
+
+def test_a_score_that_is_nan_is_refused_with_query_and_document() -> None:
+    with pytest.raises(InvalidArgumentError, match=r"run\['q'\]\['bad'\] is nan"):
+        per_query({"q": {"bad": float("nan")}}, QRELS, "MRR")
+
+
+def test_a_negative_grade_counts_as_not_relevant() -> None:
+    spam = {"q": {"good": 2, "fair": 1, "bad": -2}}
+    ranking = {"q": ["bad", "fair", "good"]}
+    for metric in DEFAULT_METRICS:
+        assert per_query(ranking, spam, metric) == per_query(ranking, {"q": QRELS["q"]}, metric)
+    assert judged_queries({"spam": {"bad": -2}}) == []
+
+
+def test_the_highest_grade_is_still_a_grade_and_one_more_is_refused_by_name() -> None:
+    assert per_query({"q": ["good"]}, {"q": {"good": MAX_GRADE, "fair": 1}}, "nDCG@1")["q"] == 1.0
+    for grade in (MAX_GRADE + 1, 10**8, 2**31, 2**64):
+        with pytest.raises(InvalidArgumentError, match=r"qrels\['q'\]\['good'\].*(32768|in size)"):
+            per_query({"q": ["good"]}, {"q": {"good": grade}}, "nDCG@10")

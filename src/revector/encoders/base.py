@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from revector.spaces import EmbeddingSpace
+from revector._arguments import shown
+from revector.errors import InvalidArgumentError
+from revector.spaces import METRICS, EmbeddingSpace
 
 Kind = Literal["document", "query"]
 Precision = Literal["float32", "bfloat16", "int8"]
@@ -52,3 +54,30 @@ class TextEncoder(Protocol):
             A text could not be encoded.
         """
         ...
+
+
+def require_encoder(encoder: Any, name: str) -> None:
+    """Raise `InvalidArgumentError` unless it is an encoder; its space is not asked for: a service may be slow."""
+    members = {"encode", "space"} - set(getattr(encoder, "__dict__", ()))
+    missing = [member for member in members if not hasattr(type(encoder), member)]
+    if isinstance(encoder, type) or (missing and not hasattr(type(encoder), "__getattr__")):
+        raise InvalidArgumentError(
+            f"{name} is {shown(encoder)}, expected an encoder: an object with a space and the method encode(texts)"
+        )
+
+
+def space_of(encoder: Any, name: str) -> EmbeddingSpace:
+    """Return the space of an encoder that a caller gave, which may ask a service for it.
+
+    Raises
+    ------
+    InvalidArgumentError
+        It is not an encoder, or has no space whose vectors can be compared.
+    """
+    require_encoder(encoder, name)
+    space = encoder.space
+    if not isinstance(space, EmbeddingSpace):
+        raise InvalidArgumentError(f"{name}.space is {shown(space)}, expected an EmbeddingSpace")
+    if space.metric not in METRICS:
+        raise InvalidArgumentError(f"{name}.space.metric is {shown(space.metric)}, expected {' or '.join(METRICS)}")
+    return space

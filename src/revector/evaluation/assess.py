@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from revector.encoders.base import TextEncoder
+from revector._arguments import flag, number, whole_number
+from revector.encoders.base import TextEncoder, space_of
 from revector.errors import InvalidArgumentError, NumericalError
-from revector.evaluation import holdout
+from revector.evaluation import holdout, metrics, significance
 from revector.evaluation.exact import Matrix, topk
 from revector.evaluation.metrics import Qrels, depth
 from revector.evaluation.significance import MIN_QUERIES, mean_interval, paired_lift
@@ -49,6 +50,13 @@ class Question:
     relative: bool = False
     max_documents: int = 20_000
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        depth(self.metric)
+        number(self.min_lift, "min_lift")
+        flag(self.relative, "relative")
+        whole_number(self.max_documents, "max_documents", least=1)
+        whole_number(self.seed, "seed", least=0)
 
 
 @dataclass(frozen=True)
@@ -89,11 +97,16 @@ def assess(
     Raises
     ------
     InvalidArgumentError
-        Fewer than two queries can be used, or the metric is unknown.
+        Fewer than two queries can be used, or an argument is something else; nothing is embedded.
+    MissingExtraError
+        The extra ``eval`` is not installed; nothing is embedded.
     NumericalError
         A relative lift is asked for, and the old model scores 0 on every query.
     """
-    depth(question.metric)  # an unknown metric is refused before anything is embedded
+    metrics.require_library()  # what is missing or wrong is said before anything is embedded
+    significance.require_library()
+    queries, qrels = metrics.checked_queries(queries), metrics.checked_qrels(qrels)
+    space_of(new_encoder, "new_encoder")
     generation.space.require(old_encoder.space, purpose="the present model's queries")
     drawn = holdout.draw(store, generation.id, queries, qrels, max_documents=question.max_documents, seed=question.seed)
     if len(drawn.queries) < MIN_QUERIES:

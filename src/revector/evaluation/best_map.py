@@ -12,9 +12,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from revector._arguments import shown, whole_number
 from revector._arrays import as_float32
 from revector.errors import InvalidArgumentError, ShapeError
-from revector.evaluation.metrics import as_array, per_query
+from revector.evaluation.metrics import as_array, checked_grade, per_query
 from revector.evaluation.significance import Interval, Values, mean_interval, paired_lift
 from revector.mapping import LocalResidualMap, LowRankMap, Procrustes, RidgeMap, SpaceMap
 from revector.similarity import cosine_topk, normalize
@@ -166,11 +167,14 @@ def fit_best(
     ShapeError
         Rows or columns that do not fit.
     """
+    seed = whole_number(seed, "seed", least=0)
     x, y = as_float32(old, "old"), as_float32(new, "new")
+    tried = _candidates(candidates, x, y)
+    for name, space in (("old_space", old_space), ("new_space", new_space)):
+        if space is not None and not isinstance(space, EmbeddingSpace):
+            raise InvalidArgumentError(f"{name} is {shown(space)}, expected an EmbeddingSpace")
+    judgements = None if judgements is None else _checked_judgements(judgements)
     trial = _Trial.draw(x, y, queries, judgements, serves, np.random.default_rng(seed))
-    tried = default_candidates(x.shape[1], y.shape[1]) if candidates is None else candidates
-    if not tried:
-        raise InvalidArgumentError("there are no candidates, expected at least one map")
     fitted = {name: trial.fit(candidate) for name, candidate in tried.items()}
     values = {name: trial.score(each) for name, each in fitted.items()}
     chosen = _choose(values, {name: each.n_parameters for name, each in fitted.items()})
@@ -260,6 +264,31 @@ class _Trial:
             return np.array([len(np.intersect1d(a, b)) / len(b) for a, b in zip(found, own, strict=True)])
         run = {str(query): [str(place) for place in row] for query, row in enumerate(found.tolist())}
         return as_array(per_query(run, self.qrels, f"nDCG@{DEPTH}"))
+
+
+def _candidates(candidates: Any, x: Rows, y: Rows) -> Mapping[str, SpaceMap]:
+    if candidates is None:
+        return default_candidates(x.shape[1], y.shape[1])
+    if not isinstance(candidates, Mapping) or not all(isinstance(each, SpaceMap) for each in candidates.values()):
+        raise InvalidArgumentError(f"candidates is {shown(candidates)}, expected maps by name")
+    if not candidates:
+        raise InvalidArgumentError("there are no candidates, expected at least one map")
+    return candidates
+
+
+def _checked_judgements(judgements: Any) -> dict[int, dict[int, int]]:
+    """Return judgements with integers of Python's own."""
+    if not isinstance(judgements, Mapping) or not all(isinstance(grades, Mapping) for grades in judgements.values()):
+        raise InvalidArgumentError(f"judgements is {shown(judgements)}, expected query row to pair row to grade")
+    return {
+        whole_number(query, "a query of judgements"): {
+            whole_number(row, f"a row of judgements[{shown(query)}]"): checked_grade(
+                grade, f"judgements[{shown(query)}][{shown(row)}]"
+            )
+            for row, grade in grades.items()
+        }
+        for query, grades in judgements.items()
+    }
 
 
 def _choose(values: Mapping[str, Values], n_parameters: Mapping[str, int]) -> str:

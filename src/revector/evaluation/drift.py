@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from revector._arguments import number, whole_number
 from revector._arrays import as_float32
 from revector.errors import InvalidArgumentError, NumericalError, ShapeError
 from revector.evaluation.exact import nearest_others
@@ -160,11 +161,13 @@ def model_drift(old: Any, new: Any, *, k: int = 10, queries: int = 500, seed: in
     NumericalError
         NaN or infinity, or all rows are equal.
     """
+    k, queries = whole_number(k, "k", least=1), whole_number(queries, "queries", least=2)
+    seed = whole_number(seed, "seed", least=0)
     x, y = _checked(old, "old"), _checked(new, "new")
     if len(x) != len(y):
         raise ShapeError(f"old has {len(x)} rows and new {len(y)}, expected one of each for the same texts")
-    if not 1 <= k < len(x) or queries < 2:
-        raise InvalidArgumentError(f"k is {k} and queries {queries}, expected k from 1 to {len(x) - 1} and 2 queries")
+    if k >= len(x):
+        raise InvalidArgumentError(f"k is {k}, expected at most {len(x) - 1}, one less than there are rows")
     before, after = _Moments.of(x), _Moments.of(y)
     return ModelDrift(
         overlap=mean_interval(_overlaps(x, y, k, queries, seed), seed=seed),
@@ -200,17 +203,18 @@ def snapshot_drift(before: Any, after: Any, *, false_alarms: float = 0.05, seed:
     NumericalError
         NaN or infinity, or all rows are equal.
     """
+    accepted, seed = number(false_alarms, "false_alarms"), whole_number(seed, "seed", least=0)
     x, y = _checked(before, "before"), _checked(after, "after")
     if x.shape[1] != y.shape[1]:
         raise ShapeError(f"before has {x.shape[1]} columns and after {y.shape[1]}, expected two samples of one space")
     least = 2 / (PERMUTATIONS + 1)
-    if not least <= false_alarms < 1:
+    if not least <= accepted < 1:
         raise InvalidArgumentError(f"false_alarms is {false_alarms}, expected at least {least} and below 1")
     old, new = _Moments.of(x), _Moments.of(y)
     mean_p, spectrum_p = _levels(x, y, np.random.default_rng(seed))
     return SnapshotDrift(
-        drifted=2 * min(mean_p, spectrum_p) <= false_alarms,
-        false_alarms=false_alarms,
+        drifted=2 * min(mean_p, spectrum_p) <= accepted,
+        false_alarms=accepted,
         mean_shift=float(np.linalg.norm(old.mean - new.mean) / np.sqrt((old.spread + new.spread) / 2)),
         mean_p=mean_p,
         spectrum_p=spectrum_p,

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from revector._arguments import whole_number
 from revector._arrays import as_float32
 from revector.errors import ShapeError
 from revector.evaluation.exact import nearest_others
@@ -112,6 +113,7 @@ def detect_mixture(vectors: Any, *, seed: int = 0) -> Mixture:
     -----
     Costs n² d for the neighbours and n d² for the covariances: seconds for 20,000 rows of 384.
     """
+    seed = whole_number(seed, "seed", least=0)
     rows = _centred(as_float32(vectors, "vectors"))
     near = nearest_others(rows, np.arange(len(rows)), _NEIGHBOURS)
     group = _groups(rows, np.random.default_rng(seed))

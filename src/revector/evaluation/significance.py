@@ -13,10 +13,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from revector._arguments import flag, number, shown, whole_number
 from revector._optional import require
 from revector.errors import InvalidArgumentError, NumericalError, ShapeError
 
@@ -64,6 +66,11 @@ class Interval:
         return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]"
 
 
+def require_library() -> None:
+    """Raise `MissingExtraError` unless intervals can be computed."""
+    require("scipy.stats", extra="eval", purpose="evaluation")
+
+
 def mean_interval(values: Values, *, confidence: float = CONFIDENCE, seed: int = 0) -> Interval:
     """Return the mean over queries with its interval.
 
@@ -76,7 +83,7 @@ def mean_interval(values: Values, *, confidence: float = CONFIDENCE, seed: int =
     seed : int
         Of the resampling.
     """
-    _check(values, confidence)
+    values, seed = _checked(values, "values", confidence), whole_number(seed, "seed", least=0)
     low, high = _bootstrap((values,), _mean, confidence, seed)
     return Interval(float(values.mean()), low, high, float(values.std(ddof=1)), len(values), confidence)
 
@@ -102,11 +109,11 @@ def paired_lift(
     NumericalError
         A relative lift over an old model that scores 0 (almost) everywhere.
     """
+    old, new = _checked(old, "old", confidence), _checked(new, "new", confidence)
     if old.shape != new.shape:
         raise ShapeError(f"old has shape {old.shape}, new has {new.shape}, expected the same queries in both")
-    _check(old, confidence)
-    _check(new, confidence)
-    if relative:
+    seed = whole_number(seed, "seed", least=0)
+    if flag(relative, "relative"):
         _check_ratio(old)
     statistic = _relative_lift if relative else _absolute_lift
     value = float(statistic(old, new))
@@ -128,7 +135,9 @@ def queries_to_settle(lift: Interval, threshold: float, *, power: float = POWER)
     int or None
         At least 1; ``None`` where no number would do, for the lift is the threshold itself.
     """
-    distance = abs(lift.value - threshold)
+    distance = abs(lift.value - number(threshold, "threshold"))
+    if not 0 < number(power, "power") < 1:
+        raise InvalidArgumentError(f"power is {power}, expected between 0 and 1")
     if distance == 0:
         return None
     normal = NormalDist()
@@ -177,13 +186,20 @@ def _expanded(confidence: float, n: int) -> float:
     return min(float(2 * stats.norm.cdf(reach) - 1), 1 - 1e-9)
 
 
-def _check(values: Values, confidence: float) -> None:
-    if values.ndim != 1 or len(values) < MIN_QUERIES:
-        raise ShapeError(f"got values of shape {values.shape}, expected one for each of at least {MIN_QUERIES} queries")
-    if not np.isfinite(values).all():
-        raise NumericalError("a query's metric is not finite")
-    if not 0 < confidence < 1:
+def _checked(values: Any, name: str, confidence: float) -> Values:
+    try:
+        found = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidArgumentError(f"{name} is {shown(values)}, expected an array of numbers") from error
+    if found.ndim != 1 or len(found) < MIN_QUERIES:
+        raise ShapeError(
+            f"{name} has shape {found.shape}, expected one value for each of {MIN_QUERIES} queries or more"
+        )
+    if not np.isfinite(found).all():
+        raise NumericalError(f"{name}[{np.flatnonzero(~np.isfinite(found))[0]}] is not finite")
+    if not 0 < number(confidence, "confidence") < 1:
         raise InvalidArgumentError(f"confidence is {confidence}, expected between 0 and 1")
+    return found
 
 
 def _check_ratio(old: Values) -> None:

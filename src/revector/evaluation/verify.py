@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from revector._arguments import whole_number
 from revector.encoders.base import TextEncoder
 from revector.evaluation.exact import Keys, Matrix, topk, topk_of_batches
 from revector.index import HnswHealth
@@ -101,9 +102,12 @@ def verify(
 
     Raises
     ------
+    InvalidArgumentError
+        `sample` or `seed` is not an integer of at least 0.
     SpaceMismatchError
         The encoder is not the one of the target generation.
     """
+    sample, seed = whole_number(sample, "sample", least=0), whole_number(seed, "seed", least=0)
     target = store.generation(target_generation)
     target.space.require(encoder.space, purpose="the vectors to verify")
     details, reasons = _count(store, source_generation, target_generation, known_failures)

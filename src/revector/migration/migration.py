@@ -7,8 +7,9 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from revector.encoders.base import TextEncoder
-from revector.errors import MigrationError, StaleAliasError, StoreError
+from revector._arguments import flag, function, number, shown, whole_number
+from revector.encoders.base import TextEncoder, space_of
+from revector.errors import InvalidArgumentError, MigrationError, StaleAliasError, StoreError
 from revector.migration.bridge import Fit, fit_bridge
 from revector.migration.encoders import EncoderSet
 from revector.migration.filling import RUNS_IN, Filling, OnProgress, source_of, target_of
@@ -107,10 +108,12 @@ class Migration:
         MigrationError
             The collection is in that space already.
         """
-        encoders, space = (
-            encoders or EncoderSet(),
-            new_encoder.space,
-        )  # a service is asked for it: before the transaction
+        space = space_of(new_encoder, "new_encoder")  # before the transaction: a service is asked for it
+        if strategy is not None and not isinstance(strategy, Background):
+            raise InvalidArgumentError(f"strategy is {shown(strategy)}, expected a Background")
+        if retention_seconds is not None:
+            retention_seconds = number(retention_seconds, "retention_seconds", least=0)
+        encoders = encoders or EncoderSet()
         encoders.add(new_encoder)
         given = _Given(space, new_encoder.source, strategy, retention_seconds)
         with store.transaction():
@@ -200,6 +203,10 @@ class Migration:
         EncoderError
             The new model is not at hand, or refuses to go on.
         """
+        if on_progress is not None:
+            function(on_progress, "on_progress")
+        if stop is not None and not (hasattr(stop, "is_set") and hasattr(stop, "wait")):
+            raise InvalidArgumentError(f"stop is {shown(stop)}, expected a threading.Event")
         record = self.record
         if record.phase not in RUNS_IN:
             raise MigrationError(f"the migration is {record.phase} and has no work; {before_work(record.phase, 'run')}")
@@ -230,6 +237,7 @@ class Migration:
         MigrationError
             The new generation is not filled.
         """
+        sample, seed = whole_number(sample, "sample", least=0), whole_number(seed, "seed", least=0)
         record = self.record
         if record.phase not in _VERIFIES_IN:
             reason = f"the migration is {record.phase}, so that there is nothing to verify"
@@ -271,6 +279,7 @@ class Migration:
         StaleAliasError
             Somebody else moved the alias.
         """
+        accept_failed = flag(accept_failed, "accept_failed")
         record = self.record
         require_transition(record.phase, Phase.SERVING)
         target = target_of(self._store, record)
@@ -306,6 +315,7 @@ class Migration:
         StaleAliasError
             Somebody else moved the alias.
         """
+        accept_failed = flag(accept_failed, "accept_failed")
         require_transition(self.phase, Phase.ROLLED_BACK)
         for _ in range(_DRAINS):
             if self.phase is Phase.SERVING:
@@ -334,6 +344,7 @@ class Migration:
         GateRefusedError
             Not confirmed, or inside the retention period.
         """
+        confirm, force = flag(confirm, "confirm"), flag(force, "force")
         with self._store.transaction():
             record = self.record
             require_transition(record.phase, Phase.RETIRED)

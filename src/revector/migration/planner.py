@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from revector.encoders.base import TextEncoder
+from revector._arguments import number, whole_number
+from revector.encoders.base import TextEncoder, require_encoder
 from revector.migration.isolation import encode_checked
 from revector.stores.base import Store
 
@@ -82,6 +83,11 @@ def estimate(
     EncoderError
         The encoder can not embed the sample.
     """
+    sample, workers = whole_number(sample, "sample", least=1), whole_number(workers, "workers", least=1)
+    seed = whole_number(seed, "seed", least=0)
+    if price_per_million_tokens is not None:
+        price_per_million_tokens = number(price_per_million_tokens, "price_per_million_tokens", least=0)
+    require_encoder(encoder, "encoder")
     texts, documents = _sample(store, sample, seed), store.count_documents()
     rate = _documents_per_second(encoder, texts) if texts else None
     characters = round(documents * sum(map(len, texts)) / len(texts)) if texts else 0

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from revector.errors import InvalidArgumentError
+from revector._arguments import whole_number
 from revector.stores.base import DocumentFacts
 
 PRIORITY_SAMPLE = 0
@@ -102,8 +102,6 @@ def _sample(keys: Sequence[int], dimension: int, seed: int) -> NDArray[np.int64]
 
 
 def _checked(priority: object, fact: DocumentFacts) -> int:
-    if not isinstance(priority, int) or priority <= PRIORITY_SAMPLE:
-        raise InvalidArgumentError(
-            f"the priority rule returned {priority!r} for document {fact.id!r}, expected an integer of at least 1"
-        )
-    return int(priority)
+    return whole_number(
+        priority, f"what the priority rule returned for document {fact.id!r}", least=PRIORITY_SAMPLE + 1
+    )

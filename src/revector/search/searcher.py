@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from revector.errors import EncoderError, InvalidArgumentError, StoreError
+from revector._arguments import whole_number
+from revector.errors import EncoderError, StoreError
 from revector.migration.encoders import EncoderSet
 from revector.migration.ledger import Ledger
 from revector.migration.state import Phase
@@ -145,7 +146,7 @@ class Searcher:
         EncoderError
             The model of the serving generation is not at hand, nor another one with a map to its space.
         """
-        _check_k(k)
+        k, rescore = whole_number(k, "k", least=1), whole_number(rescore, "rescore", least=0)
         if not queries:
             return []
         return self._steadily(lambda route: self._search(route, queries, k, rescore, write_through))
@@ -160,7 +161,7 @@ class Searcher:
         ShapeError, NumericalError
             They have another dimension, or hold NaN or infinity.
         """
-        _check_k(k)
+        k = whole_number(k, "k", least=1)
 
         def attempt(route: Route) -> list[list[Hit]] | None:
             route.serving.space.require(space, purpose="query vectors of this collection")
@@ -252,8 +253,3 @@ class Searcher:
             Hit(documents[key].id, score, documents[key].text, documents[key].metadata, generation_of(key))
             for key, score in pairs
         ]
-
-
-def _check_k(k: int) -> None:
-    if k < 1:
-        raise InvalidArgumentError(f"k is {k}, expected at least 1")

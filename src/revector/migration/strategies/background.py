@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from revector._arguments import function, number, whole_number
 from revector.errors import InvalidArgumentError
 from revector.migration.priorities import PriorityRule, prioritise
 from revector.stores.base import Store
@@ -32,10 +33,15 @@ class Background:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.batch < 1:
-            raise InvalidArgumentError(f"batch is {self.batch}, expected at least 1")
-        if self.lease_seconds <= 0:
-            raise InvalidArgumentError(f"lease_seconds is {self.lease_seconds}, expected more than 0")
+        if self.priority is not None:
+            function(self.priority, "priority")
+        checked = {
+            "batch": whole_number(self.batch, "batch", least=1),
+            "lease_seconds": number(self.lease_seconds, "lease_seconds", above=0),
+            "seed": whole_number(self.seed, "seed", least=0),
+        }
+        for name, value in checked.items():  # as the ledger can keep them, whichever library they came from
+            object.__setattr__(self, name, value)
 
     def priorities(self, store: Store, *, dimension: int) -> dict[int, int]:
         """Return the priority of every document by key; `dimension` is the larger one of the two spaces."""

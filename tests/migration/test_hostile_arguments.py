@@ -1,0 +1,324 @@
+"""Wrong arguments of public functions: an error of ours that names them, nothing embedded, nothing written."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from revector.collection import Collection
+from revector.errors import InvalidArgumentError, MissingExtraError, RevectorError
+from revector.evaluation.best_map import fit_best
+from revector.evaluation.drift import model_drift, snapshot_drift
+from revector.evaluation.metrics import MAX_GRADE, per_query
+from revector.evaluation.mixture import detect_mixture
+from revector.evaluation.significance import mean_interval, paired_lift, queries_to_settle
+from revector.migration.planner import estimate
+from revector.migration.strategies.background import Background
+from revector.spaces import EmbeddingSpace
+from revector.testing import HashEncoder
+
+
+class Counting(HashEncoder):
+    """Counts the texts it is asked for."""
+
+    sent = 0
+
+    def encode(self, texts, *, kind="document"):
+        self.sent += len(texts)
+        return super().encode(texts, kind=kind)
+
+
+def _nested(depth, leaf):
+    for _ in range(depth):
+        leaf = [leaf]
+    return leaf
+
+
+NAN, HALF, HUGE, DEEP = float("nan"), "cut \ud83d", 10**5000, _nested(100_000, [])
+QUERIES = {"q1": "text 1", "q2": "text 2"}
+QRELS = {"q1": {"d1": 1}, "q2": {"d2": 1}}
+ROWS = np.random.default_rng(0).standard_normal((200, 8), dtype=np.float32)
+
+NOT_TEXTS = [None, 7, NAN, "texts", b"texts", {"a": "b"}, {"a", "b"}, [None, "b"], ["a", NAN], ["a", 7], ["a", b"b"]]
+NOT_TEXTS += [["a", HALF], [["a"], ["b"]], DEEP, np.array("a")]
+NOT_WHOLE = [None, 0, -1, 2.0, NAN, "2", b"2", True, HUGE, -HUGE, [2], np.float32(2), np.zeros(2), DEEP]
+NOT_A_SEED = [value for value in NOT_WHOLE if not isinstance(value, int) or isinstance(value, bool) or value]
+NOT_REAL = ["2", NAN, float("inf"), True, HUGE, [2.0], {}, 2j]
+NOT_A_FLAG = ["no", 0, None, [], NAN]
+NOT_A_FUNCTION = [7, "f", []]
+NOT_AN_ENCODER = [None, 7, "model", HashEncoder, object(), [HashEncoder()]]
+NOT_QRELS = [None, 7, "q", [], {"q1": None}, {"q1": ["d1"]}, {"q1": "d1"}, {7: {"d1": 1}}, {"q1": {7: 1}}]
+NOT_QRELS += [{"q1": {"d1": grade}, "q2": {"d2": 1}} for grade in (None, 1.0, NAN, True, "1", HUGE, MAX_GRADE + 1, [1])]
+NOT_METADATA = [7, "m", {"a": 1}, [None], [7, None], [{"x": {1}}, None], [{"x": NAN}, None], [{1: "x"}, None]]
+NOT_METADATA += [
+    [{"x": DEEP}, None],
+    [{"x": HUGE}, None],
+    [{"x": HALF}, None],
+    [{HALF: 1}, None],
+    [{"x": [{2: 3}]}, None],
+]
+
+
+def _table(of, good, **wrong):
+    return [(of, good, name, value) for name, values in wrong.items() for value in values]
+
+
+COLLECTION = [
+    *_table(
+        "upsert", {"ids": ["a", "b"], "texts": ["x", "y"]}, ids=[*NOT_TEXTS, ["a", "a"], ["a"], ["", "b"], ["\0", "b"]]
+    ),
+    *_table("upsert", {"ids": ["a", "b"], "texts": ["x", "y"]}, texts=[*NOT_TEXTS, ["a"]], metadata=NOT_METADATA),
+    *_table("delete", {}, ids=[value for value in NOT_TEXTS if not isinstance(value, set)]),
+    *_table("documents", {}, ids=NOT_TEXTS),
+    *_table("info", {}, ids=NOT_TEXTS),
+    *_table("search", {}, query=[value for value in [*NOT_TEXTS, HALF] if value != "texts"]),
+    *_table("search", {"query": "x"}, k=NOT_WHOLE, rescore=[v for v in NOT_WHOLE if v is not NOT_WHOLE[1]]),
+    *_table("search", {"query": "x"}, write_through=NOT_A_FLAG),
+    *_table(
+        "search_vector",
+        {"space": HashEncoder(16).space},
+        vector=[None, "v", 7, NAN, ROWS, [[1.0] * 16], [1.0], ["a"] * 16],
+    ),
+    *_table("search_vector", {"space": HashEncoder(16).space}, vector=[[NAN] * 16, [1.0, [2.0]], DEEP, {"a": 1}]),
+    *_table("search_vector", {"vector": [1.0] * 16}, space=[None, "space", HashEncoder(16), HashEncoder(8).space]),
+    *_table("search_vector", {"vector": [1.0] * 16, "space": HashEncoder(16).space}, k=NOT_WHOLE),
+    *_table("migrate", {}, new_encoder=NOT_AN_ENCODER),
+    *_table("migrate", {"new_encoder": HashEncoder(8)}, strategy=[7, "background", {}, Background]),
+    *_table("migrate", {"new_encoder": HashEncoder(8)}, retention_seconds=[*NOT_REAL, -1.0]),
+    *_table("assess", {"queries": QUERIES, "qrels": QRELS}, new_encoder=NOT_AN_ENCODER),
+    *_table(
+        "assess",
+        {"new_encoder": HashEncoder(8), "qrels": QRELS},
+        queries=[None, [], "q", {7: "x"}, {"q1": None}, {"q1": HALF}, {}],
+    ),
+    *_table(
+        "assess",
+        {"new_encoder": HashEncoder(8), "queries": QUERIES},
+        qrels=[*NOT_QRELS, {}, {"q1": {"ghost": 1}}, {"q1": {"d1": 1}}],
+    ),
+    *_table("assess", {"new_encoder": HashEncoder(8), "queries": QUERIES, "qrels": QRELS}, min_lift=[None, *NOT_REAL]),
+    *_table(
+        "assess",
+        {"new_encoder": HashEncoder(8), "queries": QUERIES, "qrels": QRELS},
+        relative=NOT_A_FLAG,
+        max_documents=NOT_WHOLE,
+        seed=NOT_A_SEED,
+    ),
+    *_table(
+        "assess",
+        {"new_encoder": HashEncoder(8), "queries": QUERIES, "qrels": QRELS},
+        metric=[None, 7, "map@10", "nDCG", "nDCG@0", "nDCG@" + "9" * 5000, b"MRR"],
+    ),
+]
+
+
+def _named(case):
+    if not isinstance(case, tuple):
+        return type(case).__name__
+    of, _, name, value = case
+    return f"{of if isinstance(of, str) else of.__name__}-{name}-{type(value).__name__}"
+
+
+@pytest.fixture
+def model():
+    return Counting(16)
+
+
+@pytest.fixture
+def docs(tmp_path, model):
+    with Collection.open(tmp_path / "docs.db", model) as collection:
+        collection.upsert([f"d{i}" for i in range(12)], [f"text {i}" for i in range(12)])
+        model.sent = 0
+        yield collection
+
+
+@pytest.mark.parametrize("case", COLLECTION, ids=_named)
+def test_a_wrong_argument_of_a_collection_is_named_and_costs_nothing(docs, model, case):
+    verb, good, name, value = case
+    before = docs.documents(docs.ids())
+    with pytest.raises(RevectorError) as caught:
+        getattr(docs, verb)(**{**good, name: value})
+    if isinstance(caught.value, InvalidArgumentError):
+        assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 500
+    assert model.sent == 0
+    assert docs.documents(docs.ids()) == before
+    assert docs.migration is None
+
+
+@pytest.mark.parametrize("value", [None, 7, b"docs.db", "", "a\0b", [], object()])
+def test_a_path_that_is_none_is_refused(value):
+    with pytest.raises(InvalidArgumentError, match="path"):
+        Collection.open(value)
+
+
+@pytest.mark.parametrize("encoder", [value for value in NOT_AN_ENCODER if value is not None])
+def test_what_is_not_an_encoder_is_refused_before_a_file_is_made(tmp_path, encoder):
+    with pytest.raises(InvalidArgumentError, match="encoder"):
+        Collection.open(tmp_path / "new.db", encoder)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("encoders", [7, None, "model", HashEncoder(), [None], [HashEncoder], ["model"]])
+def test_encoders_that_are_not_a_list_of_encoders_are_refused(tmp_path, encoders):
+    with pytest.raises(InvalidArgumentError, match="encoders"):
+        Collection.open(tmp_path / "new.db", HashEncoder(), encoders=encoders)
+    assert not list(tmp_path.iterdir())
+
+
+MIGRATION = [
+    *_table("run", {}, on_progress=NOT_A_FUNCTION, stop=[7, "stop", True]),
+    *_table("verify", {}, sample=[value for value in NOT_WHOLE if value is not NOT_WHOLE[1]], seed=NOT_A_SEED),
+    *_table("cutover", {}, accept_failed=NOT_A_FLAG),
+    *_table("rollback", {}, accept_failed=NOT_A_FLAG),
+    *_table("retire", {"force": True}, confirm=NOT_A_FLAG),
+    *_table("retire", {"confirm": True}, force=NOT_A_FLAG),
+]
+
+
+@pytest.mark.parametrize("case", MIGRATION, ids=_named)
+def test_a_wrong_argument_of_a_migration_is_named_and_changes_nothing(docs, model, case):
+    verb, good, name, value = case
+    new = Counting(8)
+    migration = docs.migrate(new)
+    migration.start()
+    if verb != "run":
+        migration.run()
+    new.sent, before = 0, migration.record
+    with pytest.raises(InvalidArgumentError, match=name):
+        getattr(migration, verb)(**{**good, name: value})
+    assert (new.sent, model.sent, migration.record) == (0, 0, before)
+
+
+FUNCTIONS = [
+    *_table(
+        Background,
+        {},
+        batch=NOT_WHOLE,
+        lease_seconds=[None, 0, -1, *NOT_REAL],
+        seed=NOT_A_SEED,
+        priority=NOT_A_FUNCTION,
+    ),
+    *_table(EmbeddingSpace, {"model": "m", "revision": "1"}, dimension=NOT_WHOLE),
+    *_table(
+        EmbeddingSpace, {"model": "m", "revision": "1", "dimension": 2}, max_length=NOT_WHOLE[1:], normalized=NOT_A_FLAG
+    ),
+    *_table(
+        EmbeddingSpace,
+        {"model": "m", "dimension": 2, "revision": "1"},
+        model=[None, 7],
+        query_prefix=[None],
+        metric=[None, 7],
+    ),
+    *_table(EmbeddingSpace, {"dimension": 2, "model": "m"}, revision=[None, "", 7]),
+    *_table(per_query, {"run": {"q1": ["d1"]}, "metric": "MRR"}, qrels=NOT_QRELS),
+    *_table(
+        per_query,
+        {"qrels": QRELS, "metric": "MRR"},
+        run=[None, [], "q", {"q1": "d1"}, {"q1": {"d1", "d2"}}, {"q1": [7]}],
+    ),
+    *_table(
+        per_query,
+        {"qrels": QRELS, "metric": "MRR"},
+        run=[{"q1": {"d1": NAN}}, {"q1": {"d1": None}}, {"q1": {7: 1.0}}, {"q1": 7}],
+    ),
+    *_table(per_query, {"qrels": QRELS, "run": {}}, metric=[None, 7, "map"]),
+    *_table(mean_interval, {"values": np.ones(9)}, confidence=[0, 1, *NOT_REAL], seed=NOT_A_SEED),
+    *_table(
+        mean_interval, {}, values=[None, "v", 7, [], [1.0], ["a", "b"], [1.0, NAN], np.ones((2, 2)), [1.0, [2.0]], HUGE]
+    ),
+    *_table(paired_lift, {"old": np.ones(9)}, new=[None, "v", np.ones(8), [NAN] * 9]),
+    *_table(paired_lift, {"old": np.ones(9), "new": np.ones(9)}, relative=NOT_A_FLAG, seed=NOT_A_SEED),
+    *_table(model_drift, {"old": ROWS, "new": ROWS}, k=[*NOT_WHOLE, 200], queries=[1, *NOT_WHOLE], seed=NOT_A_SEED),
+    *_table(snapshot_drift, {"before": ROWS, "after": ROWS}, false_alarms=[0, 1, *NOT_REAL], seed=NOT_A_SEED),
+    *_table(detect_mixture, {"vectors": ROWS}, seed=NOT_A_SEED),
+    *_table(
+        fit_best,
+        {"old": ROWS, "new": ROWS},
+        serves=[None, 7, "all", []],
+        candidates=[7, [], {}, {"a": 7}],
+        seed=NOT_A_SEED,
+    ),
+    *_table(
+        fit_best, {"old": ROWS, "new": ROWS}, old_space=[7, "s"], judgements=[7, [], {0: 7}, {0: {1: 1}}, {0: {1: 1.5}}]
+    ),
+    *_table(
+        fit_best,
+        {"old": ROWS, "new": ROWS, "queries": ROWS[:2]},
+        judgements=[{0: {1: NAN}}, {0: {"1": 1}}, {"0": {1: 1}}],
+    ),
+    *_table(HashEncoder, {}, dimension=NOT_WHOLE),
+    *_table(
+        HashEncoder().encode,
+        {},
+        texts=[None, "text", [7], {"a": 1}],
+    ),
+    *_table(HashEncoder().encode, {"texts": []}, kind=["passage", None]),
+]
+
+
+@pytest.mark.parametrize("case", FUNCTIONS, ids=_named)
+def test_a_wrong_argument_of_a_function_is_an_error_of_ours(case):
+    function, good, name, value = case
+    with pytest.raises(RevectorError):
+        function(**{**good, name: value})
+
+
+@pytest.mark.parametrize("threshold", [None, *NOT_REAL], ids=_named)
+def test_a_threshold_that_is_no_number_is_refused(threshold):
+    with pytest.raises(InvalidArgumentError, match="threshold"):
+        queries_to_settle(mean_interval(np.arange(9.0)), threshold)
+
+
+@pytest.mark.parametrize(
+    "case",
+    _table(estimate, {}, sample=NOT_WHOLE, workers=NOT_WHOLE, seed=NOT_A_SEED, encoder=NOT_AN_ENCODER),
+    ids=_named,
+)
+def test_a_wrong_argument_of_an_estimate_costs_nothing(docs, model, case):
+    _, _, name, value = case
+    with pytest.raises(InvalidArgumentError, match=name):
+        estimate(docs._store, 1, **{"encoder": model, name: value})
+    assert model.sent == 0
+
+
+@pytest.mark.parametrize("value", [None, 0, -1, 1.5, NAN, "high", True, HUGE, []], ids=_named)
+def test_a_priority_rule_that_returns_garbage_is_refused_and_nothing_starts(docs, value):
+    migration = docs.migrate(HashEncoder(8), strategy=Background(priority=lambda facts: value))
+    with pytest.raises(InvalidArgumentError, match="'d0'"):
+        migration.start()
+    assert migration.status().target_generation is None
+
+
+def test_integers_and_grades_of_numpy_are_taken(docs):
+    strategy = Background(
+        batch=np.int64(4), lease_seconds=np.float32(60), seed=np.uint8(1), priority=lambda _: np.int64(2)
+    )
+    grades = {query: {document: np.int64(1) for document in found} for query, found in QRELS.items()}
+    docs.assess(HashEncoder(8), QUERIES, grades, max_documents=np.int32(12), seed=np.int64(0))
+    docs.migrate(HashEncoder(8), strategy=strategy).start()
+    assert docs.search("text 3", k=np.int64(1))[0].id == "d3"
+
+
+@pytest.mark.parametrize("missing", ["ir_measures", "scipy.stats"])
+def test_a_missing_extra_is_said_before_anything_is_embedded(docs, model, monkeypatch, missing):
+    monkeypatch.setitem(sys.modules, missing, None)
+    new = Counting(8)
+    with pytest.raises(MissingExtraError, match=r"pip install 'revector\[eval\]'"):
+        docs.assess(new, QUERIES, QRELS)
+    assert (new.sent, model.sent) == (0, 0)
+
+
+def test_a_progress_function_that_raises_loses_nothing(docs):
+    migration = docs.migrate(HashEncoder(8), strategy=Background(batch=4))
+    migration.start()
+
+    def fails(progress):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        migration.run(on_progress=fails)
+    migration.run()
+    assert migration.status().share == 1.0
