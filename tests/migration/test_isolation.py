@@ -76,3 +76,35 @@ def test_a_service_that_refuses_is_asked_once(error):
 def test_the_message_names_the_first_refused_texts_and_counts_the_rest():
     error = RefusedTextsError({7: "g", 1: "b", 2: "c", 3: "d"}, np.zeros((9, 2), np.float32))
     assert str(error) == "4 of 9 texts were refused: texts[1]: b; texts[2]: c; texts[3]: d; and 1 more"
+
+
+@pytest.mark.parametrize("error", [MemoryError("out of memory"), RuntimeError("CUDA"), TypeError("x"), OSError(5, "x")])
+def test_whatever_an_encoder_raises_is_the_fault_of_one_text(error):
+    class Fails:
+        space, source = NEW.space, None
+
+        def encode(self, texts, *, kind="document"):
+            if "huge" in texts:
+                raise error
+            return NEW.encode(texts, kind=kind)
+
+    good, bad, other = encode_each(Fails(), ["a", "huge", "b"])
+    assert isinstance(bad, EncoderError)
+    assert type(error).__name__ in str(bad)
+    np.testing.assert_array_equal([good, other], NEW.encode(["a", "b"]))
+
+
+def test_an_interruption_is_nobodys_fault():
+    class Interrupted:
+        space, source = NEW.space, None
+
+        def encode(self, texts, *, kind="document"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        encode_each(Interrupted(), ["a", "b"])
+
+
+def test_an_encoder_that_fails_with_every_text_is_itself_at_fault():
+    with pytest.raises(TypeError, match="a bug"):
+        encode_each(Failing(TypeError("a bug")), ["a", "b", "c"])

@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector.encoders.base import TextEncoder
-from revector.errors import EncoderError, RateLimitedError, RefusedTextsError, ServiceError, SpendCapError
+from revector.errors import (
+    EncoderError,
+    RateLimitedError,
+    RefusedTextsError,
+    RevectorError,
+    ServiceError,
+    SpendCapError,
+)
 
 Outcome: TypeAlias = "NDArray[np.float32] | EncoderError"
 
@@ -20,6 +27,8 @@ def encode_checked(encoder: TextEncoder, texts: Sequence[str]) -> NDArray[np.flo
 
 
 def _require_rows(encoder: TextEncoder, texts: Sequence[str], matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    if not isinstance(matrix, np.ndarray):
+        raise EncoderError(f"{encoder.space.model} returned a {type(matrix).__name__}, expected an ndarray")
     expected = (len(texts), encoder.space.dimension)
     if matrix.shape != expected:
         raise EncoderError(
@@ -29,6 +38,10 @@ def _require_rows(encoder: TextEncoder, texts: Sequence[str], matrix: NDArray[np
     if len(broken):
         raise EncoderError(f"{encoder.space.model} returned NaN or infinity for {len(broken)} of {len(texts)} texts")
     return matrix
+
+
+class _FailedError(EncoderError):
+    """An encoder failed with an error that does not say whose fault it is; `__cause__` is that error."""
 
 
 def encode_each(encoder: TextEncoder, texts: Sequence[str]) -> list[Outcome]:
@@ -43,20 +56,50 @@ def encode_each(encoder: TextEncoder, texts: Sequence[str]) -> list[Outcome]:
     ------
     RateLimitedError, SpendCapError, ServiceError
         The service refuses; no text is at fault.
+    Exception
+        Whatever else the encoder raises for each of several texts alike: the encoder is at fault.
     """
+    outcomes = _halved(encoder, texts)
+    if len(outcomes) > 1 and all(isinstance(outcome, _FailedError) for outcome in outcomes):
+        raise _cause(outcomes[0])
+    return outcomes
+
+
+def _halved(encoder: TextEncoder, texts: Sequence[str]) -> list[Outcome]:
     if not texts:
         return []
     try:
         return list(encode_checked(encoder, texts))
-    except (RateLimitedError, SpendCapError, ServiceError):
-        raise
     except RefusedTextsError as error:
         return _outcomes(encoder, texts, error)
-    except EncoderError as error:
+    except Exception as error:  # out of memory, say, may be one text's fault as well as the library's
+        if not _is_of_a_text(error):
+            raise
         if len(texts) == 1:
-            return [error]
+            return [_named(error)]
         half = len(texts) // 2
-        return encode_each(encoder, texts[:half]) + encode_each(encoder, texts[half:])
+        return _halved(encoder, texts[:half]) + _halved(encoder, texts[half:])
+
+
+def _is_of_a_text(error: Exception) -> bool:
+    if isinstance(error, (RateLimitedError, SpendCapError, ServiceError)):
+        return False
+    return isinstance(error, EncoderError) or not isinstance(error, RevectorError)
+
+
+def _named(error: Exception) -> EncoderError:
+    """Return an encoder's error as one of ours."""
+    if isinstance(error, EncoderError):
+        return error
+    named = _FailedError(f"the encoder failed with {type(error).__name__}: {error}")
+    named.__cause__ = error
+    return named
+
+
+def _cause(outcome: Outcome) -> BaseException:
+    assert isinstance(outcome, _FailedError)
+    assert outcome.__cause__ is not None
+    return outcome.__cause__
 
 
 def _outcomes(encoder: TextEncoder, texts: Sequence[str], error: RefusedTextsError) -> list[Outcome]:
