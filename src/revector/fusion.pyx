@@ -10,6 +10,8 @@ Scores are similarities: higher is better. Every function refuses NaN and infini
 search (id -1, score -inf) is the caller's to cut off.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from cython.operator cimport dereference as deref
@@ -17,14 +19,13 @@ from libc.math cimport isfinite, sqrt
 from libc.stdint cimport int64_t
 from libcpp.unordered_map cimport unordered_map
 
+from revector._arguments import number, shown, whole_number
 from revector.errors import InvalidArgumentError, NumericalError, ShapeError
 
 
 cdef const double[::1] _scores(values, str name="scores"):
     """View ``values`` as contiguous float64; refuse other ranks and anything not finite."""
-    array = np.ascontiguousarray(values, dtype=np.float64)
-    if array.ndim != 1:
-        raise ShapeError(f"{name} has {array.ndim} dimensions, expected 1")
+    array = _numbers(values, name, "iuf", np.float64)
     cdef const double[::1] view = array
     cdef Py_ssize_t i
     for i in range(view.shape[0]):
@@ -35,10 +36,30 @@ cdef const double[::1] _scores(values, str name="scores"):
 
 cdef const int64_t[::1] _ids(values):
     """View ``values`` as contiguous int64."""
-    array = np.ascontiguousarray(values, dtype=np.int64)
+    return _numbers(values, "ids", "iu", np.int64)
+
+
+cdef object _numbers(values, str name, str kinds, dtype):
+    """View ``values`` as a contiguous vector of a type; refuse what would have to be guessed, such as strings."""
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError) as error:
+        raise InvalidArgumentError(f"{name} is {shown(values)}, expected numbers") from error
     if array.ndim != 1:
-        raise ShapeError(f"ids has {array.ndim} dimensions, expected 1")
-    return array
+        raise ShapeError(f"{name} has {array.ndim} dimensions, expected 1")
+    cdef str kind = array.dtype.kind
+    if kind not in kinds and array.size:
+        expected = "integers" if dtype is np.int64 else "real numbers"
+        raise InvalidArgumentError(f"{name} has dtype {array.dtype}, expected {expected}")
+    if kind == "u" and dtype is np.int64 and array.size and array.max() > np.iinfo(np.int64).max:
+        raise InvalidArgumentError(f"{name} holds {array.max()}, expected at most 2**63 - 1")
+    return np.ascontiguousarray(array, dtype=dtype)
+
+
+cdef list _listed(lists):
+    if isinstance(lists, (str, bytes)) or not isinstance(lists, Iterable):
+        raise InvalidArgumentError(f"lists is {shown(lists)}, expected a sequence of ranked lists")
+    return list(lists)
 
 
 def min_max(scores):
@@ -186,7 +207,11 @@ def merge(lists, *, how="max", limit=None):
     """
     if how not in ("max", "mean", "sum"):
         raise InvalidArgumentError(f"how is {how!r}, expected 'max', 'mean' or 'sum'")
-    pairs = [(_ids(ids), _scores(scores)) for ids, scores in lists]
+    given = _listed(lists)
+    for each in given:
+        if not isinstance(each, (tuple, list)) or len(each) != 2:
+            raise InvalidArgumentError(f"a list is {shown(each)}, expected a pair of ids and scores")
+    pairs = [(_ids(ids), _scores(scores)) for ids, scores in given]
     total = sum(len(ids) for ids, _ in pairs)
     united, combined = np.empty(total, dtype=np.int64), np.empty(total)
     cdef Py_ssize_t found = _unite(pairs, united, combined, how == "max", how == "mean")
@@ -215,10 +240,9 @@ def rrf(lists, *, k=60.0, weights=None, limit=None):
     scores : ndarray of float64, shape (m,)
         Best first; equal scores in the order of first appearance.
     """
-    if not k > 0:
-        raise InvalidArgumentError(f"k is {k}, expected a positive number")
-    ranked = [np.ascontiguousarray(ids, dtype=np.int64) for ids in lists]
-    shares = [1.0] * len(ranked) if weights is None else list(weights)
+    k = number(k, "k", above=0)
+    ranked = [np.asarray(_ids(ids)) for ids in _listed(lists)]
+    shares = np.ones(len(ranked)) if weights is None else np.asarray(_scores(weights, "weights"))
     if len(shares) != len(ranked):
         raise ShapeError(f"got {len(shares)} weights, expected one for each of the {len(ranked)} lists")
     scored = [(ids, share / (k + np.arange(1, len(ids) + 1))) for ids, share in zip(ranked, shares)]
@@ -226,9 +250,7 @@ def rrf(lists, *, k=60.0, weights=None, limit=None):
 
 
 cdef object _checked_limit(limit):
-    if limit is not None and limit < 0:
-        raise InvalidArgumentError(f"limit is {limit}, expected at least 0")
-    return limit
+    return None if limit is None else whole_number(limit, "limit", least=0)
 
 
 cdef Py_ssize_t _unite(list pairs, int64_t[::1] united, double[::1] combined, bint largest, bint mean):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from revector import fusion
-from revector.errors import InvalidArgumentError, NumericalError, ShapeError
+from revector.errors import InvalidArgumentError, NumericalError, RevectorError, ShapeError
 
 SCORES = st.lists(st.floats(-1e6, 1e6), max_size=40)
 RANKED = st.lists(st.tuples(st.integers(-5, 30), st.floats(-10, 10)), max_size=25)
@@ -136,6 +136,19 @@ def test_scores_that_are_not_finite_are_refused(bad: float) -> None:
         (lambda: fusion.merge([], limit=-1), InvalidArgumentError),
         (lambda: fusion.rrf([[1]], k=0), InvalidArgumentError),
         (lambda: fusion.rrf([[1]], weights=[]), ShapeError),
+        *((lambda k=k: fusion.rrf([[1]], k=k), InvalidArgumentError) for k in (None, "60", True, math.nan, math.inf)),
+        *((lambda w=w: fusion.rrf([[1]], weights=[w]), RevectorError) for w in (None, "1", math.nan, 10**400)),
+        *((lambda n=n: fusion.rrf([[1]], limit=n), InvalidArgumentError) for n in (2.0, "2", True, math.nan)),
+        *(
+            (lambda x=x: fusion.rrf(x), RevectorError)
+            for x in ("12", b"12", 7, None, ["12"], [[1.5]], [["a"]], [[None]])
+        ),
+        *((lambda x=x: fusion.rrf(x), RevectorError) for x in ([7], [[2**64]], [[[1]]], [[True]], [[1, [2]]])),
+        *((lambda x=x: fusion.merge(x), InvalidArgumentError) for x in ("ab", 7, None, [7], ["ab"], [([1],)])),
+        *(
+            (lambda x=x: fusion.min_max(x), RevectorError)
+            for x in ("12", 7, None, ["a"], [None], [True], [1j], {"a": 1})
+        ),
     ],
 )
 def test_wrong_arguments_are_refused(call: object, error: type[Exception]) -> None:
