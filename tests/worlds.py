@@ -13,6 +13,7 @@ from revector.migration.jobs import JobRequest
 from revector.migration.ledger import Ledger
 from revector.migration.migration import Migration
 from revector.migration.writes import delete_documents, live_generations, write_documents
+from revector.stores.arguments import checked_documents
 from revector.stores.sqlite import SqliteStore
 from revector.testing import HashEncoder
 
@@ -60,7 +61,7 @@ class World:
             encoder = by_space.get(self.store.generation(generation).space.fingerprint)
             if encoder is not None:
                 vectors[generation] = encoder.encode(list(texts.values()))
-        return write_documents(self.store, self.ledger, ALIAS, list(texts), list(texts.values()), vectors=vectors)
+        return write_documents(self.store, self.ledger, ALIAS, checked_documents(texts.keys(), texts.values()), vectors)
 
     def delete(self, *ids):
         return delete_documents(self.store, self.ledger, ids)

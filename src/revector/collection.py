@@ -28,8 +28,8 @@ from revector.migration.writes import delete_documents, live_generations, write_
 from revector.search.embedding import embed_documents
 from revector.search.searcher import RESCORE, Hit, Searcher
 from revector.spaces import EmbeddingSpace
-from revector.stores.arguments import NewDocument, checked_documents
-from revector.stores.base import Document, Store, VectorInfo
+from revector.stores.arguments import checked_documents
+from revector.stores.base import Document, NewDocument, Store, VectorInfo
 from revector.stores.index_cache import IndexCache
 from revector.stores.sqlite import SqliteStore
 
@@ -119,15 +119,7 @@ class Collection:
         if not route.blended:
             self._encoders.require(route.serving, purpose="writing to this collection")
         vectors = self._embed(documents)
-        return write_documents(
-            self._store,
-            self._ledger,
-            ALIAS,
-            [new.id for new in documents],
-            [new.text for new in documents],
-            [new.metadata for new in documents],
-            vectors,
-        )
+        return write_documents(self._store, self._ledger, ALIAS, documents, vectors)
 
     def _embed(self, documents: Sequence[NewDocument]) -> dict[int, NDArray[np.float32]]:
         """Embed documents by every model at hand; return matrices by generation."""

@@ -23,6 +23,7 @@ from revector.migration.migration import Migration
 from revector.migration.state import Phase
 from revector.migration.strategies.background import Background
 from revector.migration.writes import write_documents
+from revector.stores.arguments import checked_documents
 from revector.stores.base import VectorRow
 from revector.testing import HashEncoder
 from worlds import ALIAS, NEW, OLD, World
@@ -436,15 +437,14 @@ def test_a_write_with_vectors_of_a_generation_that_has_gone_is_no_error(world):
     source = migration.record.source_generation
     rows = {source: OLD.encode(["text"]), world.served: NEW.encode(["text"])}
     migration.retire(confirm=True)
-    write_documents(world.store, world.ledger, ALIAS, ["more"], ["text"], vectors=rows)
+    write_documents(world.store, world.ledger, ALIAS, checked_documents(["more"], ["text"]), rows)
     world.assert_exact(world.served, NEW)
 
 
 def test_a_write_with_another_number_of_vectors_writes_nothing(world):
+    documents = checked_documents(["x", "y"], ["1", "2"])
     with pytest.raises(ShapeError, match="1 vectors for 2 documents"):
-        write_documents(
-            world.store, world.ledger, ALIAS, ["x", "y"], ["1", "2"], vectors={world.served: OLD.encode(["1"])}
-        )
+        write_documents(world.store, world.ledger, ALIAS, documents, {world.served: OLD.encode(["1"])})
     assert world.store.count_documents() == 40
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +11,7 @@ from revector.errors import ShapeError, StoreError
 from revector.migration.jobs import JobRequest
 from revector.migration.ledger import Ledger
 from revector.migration.priorities import PRIORITY_REST, PRIORITY_UPDATED
-from revector.stores.base import Document, Store, VectorRow
+from revector.stores.base import Document, NewDocument, Store, VectorRow
 
 
 def live_generations(store: Store, ledger: Ledger, alias: str) -> tuple[int, ...]:
@@ -32,9 +31,7 @@ def write_documents(
     store: Store,
     ledger: Ledger,
     alias: str,
-    ids: Sequence[str],
-    texts: Sequence[str],
-    metadata: Sequence[Mapping[str, Any] | None] | None = None,
+    documents: Sequence[NewDocument],
     vectors: Mapping[int, NDArray[np.float32]] | None = None,
 ) -> list[Document]:
     """Insert or change documents, with the vectors at hand and jobs for those that are not, in one transaction.
@@ -45,25 +42,25 @@ def write_documents(
         Where to write.
     alias : str
         Name of the collection.
-    ids, texts, metadata
-        The documents, as for `Store.upsert_documents`.
-    vectors : mapping of int to ndarray of float32, shape (len(ids), dimension), optional
+    documents : sequence of NewDocument
+        Checked, with distinct ids.
+    vectors : mapping of int to ndarray of float32, shape (len(documents), dimension), optional
         By generation, one row a document, embedded before the call. A generation that has gone since is left out;
         one that is missing gets jobs.
 
     Returns
     -------
     list of Document
-        In the order of `ids`.
+        In the order given.
     """
     with store.transaction():
-        documents = store.upsert_documents(ids, texts, metadata)
+        written = store.put_documents(documents)
         for generation in live_generations(store, ledger, alias):
             matrix = (vectors or {}).get(generation)
             if matrix is not None:
-                store.put_vectors(generation, _rows(documents, matrix))
-            _settle(store, ledger, generation, documents)
-    return documents
+                store.put_vectors(generation, _rows(written, matrix))
+            _settle(store, ledger, generation, written)
+    return written
 
 
 def delete_documents(store: Store, ledger: Ledger, ids: Iterable[str]) -> list[int]:

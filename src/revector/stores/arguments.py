@@ -4,25 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from revector._arguments import shown, strings, valid_unicode
 from revector.errors import InvalidArgumentError
-from revector.stores.base import content_hash
+from revector.stores.base import NewDocument, content_hash
 
-__all__ = ["NewDocument", "checked_documents", "checked_ids"]
-
-
-@dataclass(frozen=True)
-class NewDocument:
-    """A document to write. `metadata_json` is ``None`` where the document keeps the metadata that it has."""
-
-    id: str
-    text: str
-    metadata: Mapping[str, Any] | None
-    content_hash: str
-    metadata_json: str | None
+__all__ = ["checked_documents", "checked_ids"]
 
 
 def checked_documents(
@@ -42,7 +30,6 @@ def checked_documents(
         raise InvalidArgumentError(
             f"got {len(named)} ids, {len(listed)} texts, {len(fields)} metadata; give as many of each"
         )
-    _require_distinct(named)
     return [_checked(*given) for given in zip(range(len(named)), named, listed, fields, strict=True)]
 
 
@@ -57,23 +44,19 @@ def checked_ids(ids: Iterable[str], *, ordered: bool = True) -> list[str]:
         Whether the answer follows the order of `ids`, so that a set is refused.
     """
     listed = strings(ids, "ids", ordered=ordered)
-    for place, id_ in enumerate(listed):
-        valid_unicode(id_, f"ids[{place}]")
+    if not "".join(listed).isascii():
+        for place, id_ in enumerate(listed):
+            valid_unicode(id_, f"ids[{place}]")
     return listed
 
 
 def _new_ids(ids: Iterable[str]) -> list[str]:
     listed = checked_ids(ids)
-    for place, id_ in enumerate(listed):
-        if not id_ or "\0" in id_:
-            raise InvalidArgumentError(f"ids[{place}] is {shown(id_)}, expected a non-empty string without NUL")
+    if "" in listed or "\0" in "".join(listed):
+        place, id_ = next((place, id_) for place, id_ in enumerate(listed) if not id_ or "\0" in id_)
+        raise InvalidArgumentError(f"ids[{place}] is {shown(id_)}, expected a non-empty string without NUL")
+    _require_distinct(listed)
     return listed
-
-
-def _listed_metadata(metadata: Any) -> list[Any]:
-    if isinstance(metadata, (str, bytes, Mapping)) or not isinstance(metadata, Iterable):
-        raise InvalidArgumentError(f"metadata is {shown(metadata)}, expected a sequence of dicts, one for each id")
-    return list(metadata)
 
 
 def _require_distinct(ids: list[str]) -> None:
@@ -86,35 +69,42 @@ def _require_distinct(ids: list[str]) -> None:
     )
 
 
+def _listed_metadata(metadata: Any) -> list[Any]:
+    if isinstance(metadata, (str, bytes, Mapping)) or not isinstance(metadata, Iterable):
+        raise InvalidArgumentError(f"metadata is {shown(metadata)}, expected a sequence of dicts, one for each id")
+    return list(metadata)
+
+
 def _checked(place: int, id_: str, text: str, metadata: Any) -> NewDocument:
-    valid_unicode(text, f"the text of {id_!r} (texts[{place}])")
-    stored = None if metadata is None else _metadata_json(metadata, f"the metadata of {id_!r} (metadata[{place}])")
-    return NewDocument(id_, text, metadata, content_hash(text), stored)
+    if not text.isascii():
+        valid_unicode(text, f"the text of {id_!r} (texts[{place}])")
+    try:
+        stored = None if metadata is None else _metadata_json(metadata)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidArgumentError(
+            f"the metadata of {id_!r} (metadata[{place}]) is not a JSON object: {error}"
+        ) from error
+    return NewDocument(id_, text, content_hash(text), stored)
 
 
-def _metadata_json(metadata: Any, name: str) -> str:
+def _metadata_json(metadata: Any) -> str:
     """Return metadata as they are stored; what would come back as something else is refused."""
     if not isinstance(metadata, Mapping):
-        raise InvalidArgumentError(f"{name} is {shown(metadata)}, expected a dict")
-    try:
-        _require_str_keys(metadata, name)
-        stored = json.dumps(dict(metadata), allow_nan=False)
-        if "\\ud" in stored:  # a pair of surrogates, or half of one
-            json.dumps(dict(metadata), ensure_ascii=False).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        if isinstance(error, InvalidArgumentError):
-            raise
-        raise InvalidArgumentError(f"{name} is not a JSON object ({error})") from error
+        raise TypeError(f"it is {shown(metadata)}, expected a dict")
+    _require_str_keys(metadata)
+    stored = json.dumps(dict(metadata), allow_nan=False)
+    if "\\ud" in stored:  # a pair of surrogates, or half of one
+        json.dumps(dict(metadata), ensure_ascii=False).encode()
     return stored
 
 
-def _require_str_keys(value: Any, name: str) -> None:
+def _require_str_keys(value: Any) -> None:
     """Refuse the key 1, say, which JSON would turn into "1"."""
     if isinstance(value, Mapping):
-        if wrong := [key for key in value if not isinstance(key, str)]:
-            raise InvalidArgumentError(f"{name} has the key {shown(wrong[0])}, expected str; JSON has no other keys")
-        for each in value.values():
-            _require_str_keys(each, name)
-    elif isinstance(value, (list, tuple)):
-        for each in value:
-            _require_str_keys(each, name)
+        for key in value:
+            if not isinstance(key, str):
+                raise TypeError(f"the key {shown(key)} would come back as a string")
+        value = value.values()
+    for each in value:
+        if isinstance(each, (dict, list, tuple)):
+            _require_str_keys(each)

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,18 @@ def content_hash(text: str) -> str:
         return hashlib.sha256(text.encode()).hexdigest()
     except UnicodeEncodeError as error:
         raise InvalidArgumentError(f"a text is not valid Unicode ({error}); clean it before it is stored") from error
+
+
+class NewDocument(NamedTuple):
+    """A document to write, as `revector.stores.arguments.checked_documents` returns it.
+
+    `metadata_json` is a JSON object, or ``None`` where the document keeps the metadata that it has.
+    """
+
+    id: str
+    text: str
+    content_hash: str
+    metadata_json: str | None
 
 
 @dataclass(frozen=True)
@@ -168,6 +180,10 @@ class Store(Protocol):
         InvalidArgumentError
             Lengths differ, an id comes twice, an id or text is no valid string, metadata is no JSON object.
         """
+        ...
+
+    def put_documents(self, documents: Sequence[NewDocument]) -> list[Document]:
+        """Do what `upsert_documents` does, for documents that were checked, with distinct ids."""
         ...
 
     def delete_documents(self, ids: Iterable[str]) -> list[int]:

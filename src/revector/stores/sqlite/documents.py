@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection, Row
 from revector.database import Database
 from revector.errors import UnknownDocumentError
 from revector.stores.arguments import checked_documents, checked_ids
-from revector.stores.base import Document, DocumentFacts, Keys
+from revector.stores.base import Document, DocumentFacts, Keys, NewDocument
 from revector.stores.sqlite.schema import access, documents
 
 _UPSERT = """
@@ -57,16 +57,20 @@ class DocumentTables:
         self, ids: Sequence[str], texts: Sequence[str], metadata: Sequence[Mapping[str, Any] | None] | None = None
     ) -> list[Document]:
         """Insert documents, or change those whose ids exist."""
-        given, now = checked_documents(ids, texts, metadata), time.time()
-        if not given:
+        return self.put_documents(checked_documents(ids, texts, metadata))
+
+    def put_documents(self, documents: Sequence[NewDocument]) -> list[Document]:
+        """Insert or change documents that were checked."""
+        if not documents:
             return []
+        now = time.time()
         rows = [
             {"id": new.id, "text": new.text, "hash": new.content_hash, "now": now, "metadata": new.metadata_json}
-            for new in given
+            for new in documents
         ]
         with self._database.transaction() as connection:
             connection.exec_driver_sql(_UPSERT, rows)
-            return _in_order(connection, [new.id for new in given])
+            return _in_order(connection, [new.id for new in documents])
 
     def delete_documents(self, ids: Iterable[str]) -> list[int]:
         """Delete documents and their vectors of every generation; return their keys."""
