@@ -17,6 +17,7 @@ LEVELS = [
         "_arguments",
         "_arrays",
         "_files",
+        "_forks",
         "_optional",
         "spaces",
         "similarity",
