@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from revector._arguments import flag, shown, strings, valid_unicode
 from revector._arrays import as_float32
 from revector.database import Database
-from revector.encoders.base import TextEncoder, require_encoder
+from revector.encoders.base import TextEncoder, require_encoder, space_of
 from revector.errors import InvalidArgumentError, ShapeError
 from revector.evaluation.health import CollectionHealth, examine_collection
 from revector.evaluation.metrics import Qrels
@@ -86,6 +86,8 @@ class Collection:
         """
         _require_path(path)
         given = _listed_encoders(encoder, encoders)
+        if encoder is not None:
+            space_of(encoder, "encoder")  # a service is asked for it: before there is a file, or a lock to hold
         database = _open_database(path, encoder)
         try:
             store, ledger = SqliteStore(database), Ledger(database)
@@ -399,6 +401,7 @@ def _require_path(path: Any) -> None:
     shape = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
     if not isinstance(shape, str) or not shape or "\0" in shape:
         raise InvalidArgumentError(f"path is {shown(path)}, expected the path of the database file")
+    valid_unicode(shape, "path")  # SQLite opens no other file
 
 
 def _listed_encoders(encoder: Any, encoders: Any) -> list[TextEncoder]:

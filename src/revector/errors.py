@@ -226,9 +226,8 @@ class IllegalTransitionError(MigrationError):
     def __init__(self, phase: str, wanted: str, allowed: tuple[str, ...], remedy: str = "") -> None:
         self.phase, self.wanted, self.allowed = phase, wanted, allowed
         choices = ", ".join(allowed) or "nothing: the phase is final"
-        super().__init__(
-            f"a migration that is {phase} cannot become {wanted}; " + (remedy or f"from here it can become {choices}")
-        )
+        refused = f"is {phase} already" if wanted == phase else f"is {phase} and cannot become {wanted}"
+        super().__init__(f"the migration {refused}; {remedy or f'from here it can become {choices}'}")
 
 
 class GateRefusedError(MigrationError):

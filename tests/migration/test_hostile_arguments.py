@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from revector.collection import Collection
-from revector.errors import InvalidArgumentError, MissingExtraError, RevectorError
+from revector.errors import InvalidArgumentError, MissingExtraError, RevectorError, ServiceError
 from revector.evaluation.best_map import fit_best
 from revector.evaluation.drift import model_drift, snapshot_drift
 from revector.evaluation.metrics import MAX_GRADE, per_query
@@ -148,7 +148,7 @@ def test_a_wrong_argument_of_a_collection_is_named_and_costs_nothing(docs, model
     assert docs.migration is None
 
 
-@pytest.mark.parametrize("value", [None, 7, b"docs.db", "", "a\0b", [], object()])
+@pytest.mark.parametrize("value", [None, 7, b"docs.db", "", "a\0b", [], object(), HALF])
 def test_a_path_that_is_none_is_refused(value):
     with pytest.raises(InvalidArgumentError, match="path"):
         Collection.open(value)
@@ -165,6 +165,48 @@ def test_what_is_not_an_encoder_is_refused_before_a_file_is_made(tmp_path, encod
 def test_encoders_that_are_not_a_list_of_encoders_are_refused(tmp_path, encoders):
     with pytest.raises(InvalidArgumentError, match="encoders"):
         Collection.open(tmp_path / "new.db", HashEncoder(), encoders=encoders)
+    assert not list(tmp_path.iterdir())
+
+
+class Half:
+    """An encoder that somebody began to write."""
+
+    def __init__(self, **members):
+        vars(self).update(members)
+
+    def encode(self, texts, *, kind="document"):
+        raise AssertionError
+
+
+@pytest.mark.parametrize(
+    "members", [{}, {"space": HashEncoder(2).space}, {"source": None}, {"source": None, "space": "cosine"}], ids=len
+)
+def test_an_encoder_without_its_members_makes_no_collection(tmp_path, docs, members):
+    for call in (lambda: Collection.open(tmp_path / "new.db", Half(**members)), lambda: docs.migrate(Half(**members))):
+        with pytest.raises(InvalidArgumentError, match="encoder"):
+            call()
+    assert not (tmp_path / "new.db").exists()
+
+
+def test_a_space_with_another_metric_is_refused(tmp_path):
+    odd = EmbeddingSpace(model="m", dimension=2, revision="1", metric="cosin")
+    with pytest.raises(InvalidArgumentError, match="cosine or dot"):
+        Collection.open(tmp_path / "new.db", Half(space=odd, source=None))
+
+
+def test_a_failing_service_leaves_no_file_behind(tmp_path):
+    class Down(HashEncoder):
+        source = None
+
+        def __init__(self):
+            pass
+
+        @property
+        def space(self):
+            raise ServiceError("down")
+
+    with pytest.raises(ServiceError):
+        Collection.open(tmp_path / "new.db", Down())
     assert not list(tmp_path.iterdir())
 
 

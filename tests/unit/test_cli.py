@@ -167,6 +167,29 @@ def test_a_start_that_was_interrupted_after_its_plan_goes_on(cli: Cli) -> None:
     assert cli.json("start", "--model", str(cli.new))["phase"] == "filling"
 
 
+@pytest.mark.parametrize(
+    ("verb", "options", "second"),
+    [
+        ("run", (), 0),
+        ("verify", (), 0),
+        ("cutover", (), 1),
+        ("rollback", (), 1),
+        ("retire", ("--yes", "--force"), 1),
+    ],
+)
+def test_a_verb_twice_succeeds_or_says_where_the_migration_stands(
+    cli: Cli, verb: str, options: Any, second: int
+) -> None:
+    cli.filled()
+    cli("start", "--model", str(cli.new))
+    before = {"run": (), "verify": ("run",), "rollback": ("run",)}.get(verb, ("run", "verify"))
+    for step in (*before, *(("cutover",) if verb == "retire" else ())):
+        cli(step)
+    phase = cli.json(verb, *options).get("phase")
+    again = cli(verb, *options, code=second)
+    assert second == 0 or str(phase) in again.stderr or "no migration" in again.stderr
+
+
 def test_a_migration_to_a_third_model_is_an_error(cli: Cli) -> None:
     cli.filled()
     cli("start", "--model", str(cli.new))

@@ -58,11 +58,11 @@ class TextEncoder(Protocol):
 
 def require_encoder(encoder: Any, name: str) -> None:
     """Raise `InvalidArgumentError` unless it is an encoder; its space is not asked for: a service may be slow."""
-    members = {"encode", "space"} - set(getattr(encoder, "__dict__", ()))
+    members = {"encode", "source", "space"} - set(getattr(encoder, "__dict__", ()))
     missing = [member for member in members if not hasattr(type(encoder), member)]
     if isinstance(encoder, type) or (missing and not hasattr(type(encoder), "__getattr__")):
         raise InvalidArgumentError(
-            f"{name} is {shown(encoder)}, expected an encoder: an object with a space and the method encode(texts)"
+            f"{name} is {shown(encoder)}, expected an encoder: an object with space, source and encode(texts)"
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 
-from revector.encoders.base import TextEncoder
+from revector.encoders.base import TextEncoder, space_of
 from revector.encoders.sources import load_encoder
 from revector.errors import EncoderError, RevectorError
 from revector.stores.base import Generation
@@ -35,7 +35,7 @@ class EncoderSet:
 
     def add(self, encoder: TextEncoder) -> None:
         """Put an encoder at hand."""
-        self._by_space[encoder.space.fingerprint] = encoder
+        self._by_space[space_of(encoder, "encoder").fingerprint] = encoder
 
     def find(self, generation: Generation) -> TextEncoder | None:
         """Return the encoder of a generation's space, or ``None``; `require` says why it is not at hand.
