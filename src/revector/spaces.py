@@ -99,6 +99,8 @@ class EmbeddingSpace:
         purpose : str
             What it was offered for, for the message (``"this collection's queries"``).
         """
+        if not isinstance(found, EmbeddingSpace):
+            raise InvalidArgumentError(f"{purpose}: got {shown(found)}, expected an EmbeddingSpace")
         if found.fingerprint != self.fingerprint:
             raise SpaceMismatchError(
                 f"{purpose} need the space {self}, got {found}; encode with {self.model!r} "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -149,6 +150,20 @@ def test_the_plan_of_an_interrupted_start_takes_what_is_said_now(new_world):
     record = world.plan(strategy=Background(batch=7), retention_seconds=9.0).record
     assert (record.strategy["batch"], record.retention_seconds) == (7, 9.0)
     assert world.plan().record == record
+
+
+def test_two_scripts_that_start_at_once_start_one_migration(new_world):
+    world = new_world()
+    with ThreadPoolExecutor(4) as pool:
+        records = list(pool.map(lambda _: _started(world), range(4)))
+    assert {(record.id, record.phase) for record in records} == {(1, Phase.FILLING)}
+    assert len(world.store.generations()) == 2
+
+
+def _started(world):
+    migration = world.plan()
+    migration.start()
+    return migration.record
 
 
 def test_a_script_run_twice_at_any_point_ends_as_if_run_once(new_world):

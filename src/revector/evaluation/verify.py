@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector._arguments import whole_number
-from revector.encoders.base import TextEncoder
+from revector.encoders.base import TextEncoder, require_encoder
 from revector.evaluation.exact import Keys, Matrix, topk, topk_of_batches
 from revector.index import HnswHealth
 from revector.spaces import EmbeddingSpace
@@ -108,6 +108,7 @@ def verify(
         The encoder is not the one of the target generation.
     """
     sample, seed = whole_number(sample, "sample", least=0), whole_number(seed, "seed", least=0)
+    require_encoder(encoder, "encoder")
     target = store.generation(target_generation)
     target.space.require(encoder.space, purpose="the vectors to verify")
     details, reasons = _count(store, source_generation, target_generation, known_failures)
