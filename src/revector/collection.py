@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from revector._arguments import flag, shown, strings, valid_unicode
 from revector._arrays import as_float32
+from revector._places import file_of
 from revector.database import Database
 from revector.encoders.base import TextEncoder, require_encoder, space_of
 from revector.errors import InvalidArgumentError, ShapeError
@@ -399,7 +400,10 @@ class Collection:
 
 def _require_path(path: Any) -> None:
     shape = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
-    if not isinstance(shape, str) or not shape or "\0" in shape:
+    if not isinstance(shape, str) or not shape:
+        raise InvalidArgumentError(f"path is {shown(path)}, expected the path of the database file")
+    file_of(shape)  # first: what it refuses may hold a password
+    if "\0" in shape:
         raise InvalidArgumentError(f"path is {shown(path)}, expected the path of the database file")
     valid_unicode(shape, "path")  # SQLite opens no other file
 
@@ -431,7 +435,7 @@ def _one_row(vector: Any) -> NDArray[np.float32]:
 
 
 def _open_database(path: str | os.PathLike[str], encoder: TextEncoder | None) -> Database:
-    if encoder is None and not Path(str(path).removeprefix("sqlite:///")).exists():
+    if encoder is None and not file_of(path).exists():
         raise InvalidArgumentError(f"{os.fspath(path)!r} does not exist, and a new collection needs an encoder")
     return Database(path)
 

@@ -24,9 +24,10 @@ from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from revector.errors import InvalidArgumentError, StoreError
+from revector._places import file_of
+from revector._sqlite_errors import BUSY_TIMEOUT_SECONDS, named
+from revector.errors import DamagedStoreError, StoreError
 
-BUSY_TIMEOUT_SECONDS = 30
 _OLDEST_SQLITE = (3, 35, 0)  # RETURNING
 _PRAGMAS = (
     f"PRAGMA busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}",  # first: the next ones may have to wait
@@ -55,6 +56,8 @@ class Database:
 
     Raises
     ------
+    InvalidArgumentError
+        It is the URL of something else.
     StoreError
         The file is not a database of revector, is damaged or truncated, or can not be opened.
     """
@@ -62,7 +65,7 @@ class Database:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
             raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old; revector needs 3.35 or newer")
-        self.path = _file_of(path)
+        self.path = file_of(path)
         self._local = threading.local()
         self._closed = False
         self._engine = _new_engine(self.path)
@@ -144,11 +147,17 @@ class Database:
                 )
 
     def check(self) -> list[str]:
-        """Run SQLite's integrity check over the whole file; return what it found wrong (empty: nothing)."""
+        """Run SQLite's integrity check over the whole file; return what it found wrong (empty: nothing).
+
+        Raises
+        ------
+        StoreError
+            The file could not be read, which says nothing of what is in it.
+        """
         try:
             with self.snapshot() as connection:
                 found = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA quick_check")]
-        except StoreError as error:  # too damaged for the check itself
+        except DamagedStoreError as error:  # too damaged for the check itself
             return [str(error)]
         return [] if found == ["ok"] else found
 
@@ -179,9 +188,9 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            raise _explain(self.path, error.orig or error) from error
+            raise named(self.path, error.orig or error) from error
         except sqlite3.Error as error:  # raised by the pragmas of a new connection
-            raise _explain(self.path, error) from error
+            raise named(self.path, error) from error
 
     def _claim_file(self, connection: Connection) -> None:
         names = set(connection.scalars(sa.text("SELECT name FROM sqlite_master")))
@@ -219,21 +228,13 @@ def _is_alive(connection: Connection) -> bool:
     return bool(getattr(connection.connection.driver_connection, "in_transaction", False))
 
 
-def _file_of(path: str | os.PathLike[str]) -> Path:
-    text = os.fspath(path)
-    if text.startswith("sqlite:"):
-        text = sa.make_url(text).database or ""
-    if text in ("", ":memory:"):
-        raise InvalidArgumentError("a database needs a file: several threads and processes share it")
-    return Path(text).absolute()
-
-
 def _new_engine(path: Path) -> Engine:
     engine = sa.create_engine(
         URL.create("sqlite+pysqlite", database=str(path)),
         pool_size=4,
         max_overflow=-1,
         pool_timeout=BUSY_TIMEOUT_SECONDS,
+        hide_parameters=True,  # texts and the sources of encoders do not belong into messages
     )
 
     @sa.event.listens_for(engine, "connect")
@@ -247,21 +248,6 @@ def _new_engine(path: Path) -> Engine:
         connection.exec_driver_sql(f"BEGIN {connection.get_execution_options()['revector_begin']}")
 
     return engine
-
-
-def _explain(path: Path, error: BaseException) -> StoreError:
-    message = str(error)
-    if "not a database" in message:
-        return StoreError(f"{path} is not a SQLite database, or its first page is damaged; give another path")
-    if "malformed" in message or "disk I/O error" in message:
-        return StoreError(f"{path} is damaged or truncated ({message}); restore a backup")
-    if "unable to open" in message:
-        return StoreError(f"{path} can not be opened ({message}); does its folder exist, and may you write there?")
-    if "locked" in message:
-        return StoreError(
-            f"{path}: another process has held the write lock for {BUSY_TIMEOUT_SECONDS} s; try again when it is done"
-        )
-    return StoreError(f"{path}: {message}")
 
 
 _open_databases: weakref.WeakSet[Database] = weakref.WeakSet()

@@ -115,6 +115,10 @@ class StoreError(RevectorError):
     """A store can not be opened, read or written."""
 
 
+class DamagedStoreError(StoreError):
+    """A store's file is damaged, truncated, or something else; only a backup helps."""
+
+
 class UnknownDocumentError(StoreError, KeyError):
     """Document ids that the collection does not hold.
 

@@ -97,7 +97,7 @@ def test_a_url_names_the_same_file(database):
 
 
 def test_the_folder_must_exist(tmp_path):
-    with pytest.raises(StoreError, match="can not be opened"):
+    with pytest.raises(StoreError, match="its folder does not exist"):
         Database(tmp_path / "missing" / "a.db")
 
 

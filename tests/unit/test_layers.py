@@ -19,6 +19,8 @@ LEVELS = [
         "_files",
         "_forks",
         "_optional",
+        "_places",
+        "_sqlite_errors",
         "spaces",
         "similarity",
         "mapping",

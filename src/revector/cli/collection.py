@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 def init(collection: CollectionUrl, model: ModelName, as_json: AsJson = False) -> None:
     """Make an empty collection that is served with a model."""
-    if "://" not in collection and exists(collection):
+    if exists(collection):
         raise InvalidArgumentError(f"{collection} is there already; add documents to it, or choose another name")
     encoder = open_encoder(model)
     with Collection.open(collection, encoder):

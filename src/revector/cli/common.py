@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
+from revector._places import file_of
 from revector.collection import Collection
 from revector.encoders.base import TextEncoder
 from revector.errors import GateRefusedError, InvalidArgumentError, RevectorError
@@ -64,8 +65,8 @@ def opened(url: str, *encoders: TextEncoder) -> Iterator[Collection]:
 
 
 def exists(url: str) -> bool:
-    """Whether a collection is there; one on a server is asked when it is opened."""
-    return "://" in url or Path(url).exists()
+    """Whether a collection is there; raise `InvalidArgumentError` for the URL of something else."""
+    return file_of(url).exists()
 
 
 def open_encoder(name: str) -> TextEncoder:
