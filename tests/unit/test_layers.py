@@ -20,6 +20,7 @@ LEVELS = [
         "_forks",
         "_optional",
         "_places",
+        "_secrets",
         "_sqlite_errors",
         "spaces",
         "similarity",
