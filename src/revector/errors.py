@@ -139,7 +139,16 @@ class UnknownDocumentError(StoreError, KeyError):
 
 
 class EncoderError(RevectorError):
-    """A model can not be loaded, or did not encode a text."""
+    """A model cannot be loaded, or did not encode a text.
+
+    Attributes
+    ----------
+    rows : ndarray of float32, shape (len(texts), dimension), or None
+        What was encoded before the failure, where an encoder keeps it, so that nothing has to be paid for twice; NaN
+        elsewhere.
+    """
+
+    rows: NDArray[np.float32] | None = None
 
 
 class RefusedTextsError(EncoderError):
@@ -150,8 +159,10 @@ class RefusedTextsError(EncoderError):
     reasons : dict of int to str
         Position of each refused text, and why it was refused.
     rows : ndarray of float32, shape (len(texts), dimension)
-        What the call would have returned, so that nothing has to be paid for twice; NaN where a text was refused.
+        What the call would have returned; NaN where a text was refused.
     """
+
+    rows: NDArray[np.float32]
 
     def __init__(self, reasons: Mapping[int, str], rows: NDArray[np.float32]) -> None:
         self.reasons, self.rows = dict(sorted(reasons.items())), rows

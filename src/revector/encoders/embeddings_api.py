@@ -1,32 +1,40 @@
-"""One request to an OpenAI-compatible ``/embeddings`` endpoint, and what its answer must hold to be believed.
+"""One request to an OpenAI-compatible ``/embeddings`` endpoint.
 
 The HTTP library is httpx2: the maintained continuation of httpx, with typed errors that say whether a request was sent,
 strict timeouts, the system's certificates and proxies, and a connection pool that threads can share. The service's own
 package is not used: it retries and limits by rules of its own, which a spend cap could not see.
+
+No error that leaves this module has one of the library's behind it: their tracebacks hold the headers.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
+import importlib.util
+import os
+import re
+import ssl
+import threading
 import weakref
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
-import numpy as np
-from numpy.typing import NDArray
-
+from revector._forks import keep_for_ever, renew_in_child
 from revector._optional import require
+from revector._secrets import Secret, redacted
 from revector.errors import InvalidArgumentError, PortableError, ServiceError
 
-__all__ = ["Answer", "Endpoint", "NotJsonError", "Reply", "UnansweredError", "read_answer"]
+__all__ = ["Endpoint", "Reply", "UnansweredError", "request_headers", "service_address"]
 
 _EXCERPT_CHARACTERS = 200
+_EXCERPT_BYTES = 1 << 16
 _CONNECT_SECONDS = 10.0
-_LEAST_SECRET = 4  # shorter header values ("1", "v2") are no secrets, and would blot out half of a message
+_LONGEST_SECONDS = 1e6  # longer than any wait, and no clock overflows
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\x9f]")
+_PROXIES = ("all_proxy", "https_proxy", "http_proxy")
 
 
 class UnansweredError(PortableError):
@@ -37,36 +45,13 @@ class UnansweredError(PortableError):
         self.sent = sent
 
 
-class NotJsonError(PortableError):
-    """The body of an answer is not JSON: cut off, or a page of something in between."""
-
-
 @dataclass(frozen=True)
 class Reply:
-    """What came back: status, headers (names in lower case), body."""
+    """What came back: status, headers (names in lower case), body. Services repeat keys, so its repr shows neither."""
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The rows of a request in the order of its texts, and what the service says of tokens and model.
-
-    Attributes
-    ----------
-    rows : ndarray of float32, shape (number of texts, dimension)
-        May hold NaN or infinity: that is one text's fault, and not the answer's.
-    tokens : int or None
-        ``None`` if the service does not say, or says what can not be.
-    model : str or None
-        ``None`` if the service does not say.
-    """
-
-    rows: NDArray[np.float32]
-    tokens: int | None
-    model: str | None
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
 
 
 class Endpoint:
@@ -74,10 +59,12 @@ class Endpoint:
 
     Parameters
     ----------
-    base_url : str
-        Up to the version, as services write it (``https://…/v1``).
-    headers : mapping of str to str
-        Of every request.
+    address : str
+        What `service_address` returned.
+    key : Secret or None
+        Sent as ``Authorization: Bearer …``, unless `headers` has an ``authorization``.
+    headers : mapping of str to Secret
+        Of every request, by names in lower case.
     timeout_seconds : float
         Longest silence of the service.
     connections : int
@@ -86,136 +73,224 @@ class Endpoint:
     Raises
     ------
     InvalidArgumentError
-        `base_url` is no HTTP address, or holds a password.
+        A variable of the environment that names a proxy or certificates cannot be used.
     ImportError
         The extra ``openai`` is not installed.
     """
 
-    def __init__(self, base_url: str, *, headers: Mapping[str, str], timeout_seconds: float, connections: int) -> None:
-        _require_plain(base_url)
-        self.url = base_url.rstrip("/") + "/embeddings"
+    def __init__(
+        self,
+        address: str,
+        *,
+        key: Secret | None,
+        headers: Mapping[str, Secret],
+        timeout_seconds: float,
+        connections: int,
+    ) -> None:
+        self.url = address + "/embeddings"
         self._http = require("httpx2", extra="openai", purpose="an encoder behind HTTP")
-        self._secrets = [value.removeprefix("Bearer ") for value in headers.values() if len(value) >= _LEAST_SECRET]
-        self._client = self._http.Client(
-            headers=dict(headers),
-            timeout=self._http.Timeout(timeout_seconds, connect=min(timeout_seconds, _CONNECT_SECONDS)),
-            limits=self._http.Limits(max_connections=connections, max_keepalive_connections=connections),
-        )
-        weakref.finalize(self, self._client.close)  # an encoder that nobody closes leaves no sockets behind
+        self._key, self._headers = key, dict(headers)
+        self._secrets = [*self._headers.values(), *([] if key is None else [key])]
+        self._timeout, self._connections = min(timeout_seconds, _LONGEST_SECONDS), connections
+        self._closed = False
+        self._connecting = threading.Lock()
+        self._client: Any = None
+        self._connected()
+        renew_in_child(self._leave_to_parent)
 
-    def post(self, payload: Mapping[str, Any]) -> Reply:
+    def _connected(self) -> Any:
+        with self._connecting:
+            if self._client is None:
+                self._client = _client(self._http, self._timeout, self._connections)
+                # an encoder that nobody closes leaves no sockets behind
+                self._closing = weakref.finalize(self, self._client.close)
+            return self._client
+
+    def _leave_to_parent(self) -> None:
+        """Forget the connections of a parent: those who share one get each other's answers."""
+        self._closing.detach()
+        keep_for_ever(self._client)
+        self._client, self._connecting = None, threading.Lock()
+
+    def post(self, payload: Mapping[str, Any], *, most_bytes: int) -> Reply:
         """Send a request.
+
+        Parameters
+        ----------
+        payload : mapping
+            What is sent as JSON.
+        most_bytes : int
+            No more than that and one piece of an answer is read.
 
         Raises
         ------
         UnansweredError
             There was no answer, or half of one.
+        ServiceError
+            The request cannot be sent as it is, or the endpoint is closed.
         """
+        if self._closed:
+            raise ServiceError("the encoder is closed; make a new one")
+        outcome = self._outcome(payload, most_bytes)
+        if isinstance(outcome, Reply):
+            return outcome
+        raise outcome
+
+    def _outcome(self, payload: Mapping[str, Any], most_bytes: int) -> Reply | BaseException:
+        """Return the reply, or an error that remembers nothing of the request."""
+        http = self._http
         try:
-            response = self._client.post(self.url, json=payload)
-        except (self._http.ConnectError, self._http.ConnectTimeout, self._http.PoolTimeout) as error:
-            raise UnansweredError(f"{self.url} can not be reached: {self.redacted(str(error))}", sent=False) from error
-        except self._http.RequestError as error:
-            said = self.redacted(str(error)) or "no answer in time"
-            raise UnansweredError(f"{self.url}: {type(error).__name__}: {said}", sent=True) from error
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        return Reply(response.status_code, headers, response.content)
+            return self._reply(payload, most_bytes)
+        except (http.ConnectError, http.ConnectTimeout, http.PoolTimeout) as error:
+            return UnansweredError(f"{self.url} cannot be reached: {self.shown(str(error))}", sent=False)
+        except (http.LocalProtocolError, http.UnsupportedProtocol) as error:
+            return self._unsendable(error)
+        except http.RequestError as error:
+            said = self.shown(str(error)) or "no answer in time"
+            return UnansweredError(f"{self.url}: {type(error).__name__}: {said}", sent=True)
+        except Exception as error:  # of the request or of the library: it would come again
+            return self._unsendable(error)
+        except BaseException as error:  # Ctrl-C
+            error.__cause__ = error.__context__ = None
+            return error.with_traceback(None)
 
-    def excerpt(self, body: bytes) -> str:
-        """Return the beginning of a body on one line, without anything that was sent as a header."""
-        text = " ".join(self.redacted(body[: 1 << 16].decode("utf-8", "replace")).split())
+    def _reply(self, payload: Mapping[str, Any], most_bytes: int) -> Reply:
+        headers = {} if self._key is None else {"authorization": f"Bearer {self._key.reveal()}"}
+        headers |= {name: value.reveal() for name, value in self._headers.items()}
+        sent = {name: value.encode("latin-1") for name, value in headers.items()}
+        with self._connected().stream("POST", self.url, json=payload, headers=sent) as response:
+            body = bytearray()
+            for chunk in response.iter_bytes():
+                body += chunk
+                if len(body) > most_bytes:
+                    break
+            came = {name.lower(): value for name, value in response.headers.items()}
+        return Reply(response.status_code, came, bytes(body))
+
+    def _unsendable(self, error: Exception) -> ServiceError:
+        said = f"{type(error).__name__}: {self.shown(str(error))}"
+        if self._closed:
+            return ServiceError(f"the encoder was closed during a request ({said})")
+        return ServiceError(f"a request to {self.url} cannot be sent: {said}")
+
+    def shown(self, said: str | bytes) -> str:
+        """Return the beginning of what somebody said, on one line, without anything that was sent as a header."""
+        text = said if isinstance(said, str) else said[:_EXCERPT_BYTES].decode("utf-8", "replace")
+        text = " ".join(redacted(text[:_EXCERPT_BYTES], self._secrets).split())
+        if len(said) > _EXCERPT_BYTES and len(text) <= _EXCERPT_CHARACTERS:
+            return "a long text"  # which may end within a secret
         return text if len(text) <= _EXCERPT_CHARACTERS else text[:_EXCERPT_CHARACTERS] + " …"
-
-    def redacted(self, text: str) -> str:
-        """Return a text without the values of our headers: services repeat keys in their complaints."""
-        for secret in self._secrets:
-            text = text.replace(secret, "[secret]")
-        return text
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        self._closed = True
+        self._closing()
 
 
-def _require_plain(base_url: str) -> None:
-    try:
-        parts = urlsplit(base_url)
-        host, secret = parts.hostname, parts.username is not None or parts.password is not None
-    except ValueError:
-        parts, host, secret = urlsplit(""), None, False
-    if secret:  # the address is part of messages and of what a collection remembers
-        raise InvalidArgumentError("base_url holds a user or a password; give them as headers=")
-    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
-        raise InvalidArgumentError(f"base_url is {base_url!r}, expected an address like 'https://example.com/v1'")
-
-
-def read_answer(body: bytes, *, n_texts: int, dimension: int | None) -> Answer:
-    """Read the body of a successful answer.
-
-    Parameters
-    ----------
-    body : bytes
-    n_texts : int
-        Texts that were sent.
-    dimension : int or None
-        Expected length of a row; ``None`` if it is not known yet.
+def request_headers(headers: Mapping[str, str | Secret]) -> dict[str, Secret]:
+    """Return headers by their names in lower case.
 
     Raises
     ------
-    NotJsonError
-        The body is not JSON.
-    ServiceError
-        It is JSON, and can not be the answer to what was asked.
+    InvalidArgumentError
+        A name or a value cannot be sent. The message repeats no value, and no name that is not one.
     """
     try:
-        fields = json.loads(body)
-    except ValueError as error:  # UnicodeDecodeError is one
-        raise NotJsonError(str(error)) from error
-    data = fields.get("data") if isinstance(fields, dict) else None
-    if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
-        raise ServiceError("expected an object with a list 'data' of objects")
-    rows = [_row(item.get("embedding")) for item in _in_order(data, n_texts)]
-    lengths = sorted({len(row) for row in rows} | ({dimension} if dimension is not None else set()))
-    if len(lengths) != 1 or lengths[0] < 1:
-        expected = "one length" if dimension is None else f"{dimension} numbers each"
-        raise ServiceError(f"rows have {_listed(sorted({len(row) for row in rows}))} numbers, expected {expected}")
-    model = fields.get("model")
-    return Answer(np.stack(rows), _tokens(fields.get("usage"), n_texts), model if isinstance(model, str) else None)
+        if not isinstance(headers, Mapping):
+            raise InvalidArgumentError(f"headers is {type(headers).__name__}, expected a mapping of str to str")
+        names = [_header_name(name, place) for place, name in enumerate(headers)]
+        if len(set(names)) < len(names):
+            raise InvalidArgumentError(f"headers names one twice: {', '.join(sorted(names))}")
+        given = zip(names, headers, strict=True)
+        return {lower: Secret(headers[name], name=f"headers[{lower!r}]") for lower, name in given}
+    finally:
+        del headers  # or a traceback with its locals would show them
 
 
-def _in_order(data: list[dict[str, Any]], n_texts: int) -> list[dict[str, Any]]:
-    if len(data) != n_texts:
-        raise ServiceError(f"{len(data)} rows for {n_texts} texts")
-    if not any("index" in item for item in data):
-        return data  # servers that leave the index out answer in order
-    indices = [item.get("index") for item in data]
-    by_index = {i: item for i, item in zip(indices, data, strict=True) if isinstance(i, int)}
-    if sorted(by_index) != list(range(n_texts)):
-        raise ServiceError(f"rows are numbered {_listed(indices)}, expected each of 0 to {n_texts - 1} once")
-    return [by_index[i] for i in range(n_texts)]
+def _header_name(name: object, place: int) -> str:
+    if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):  # it may be a value: it is not repeated
+        raise InvalidArgumentError(f"headers: name {place} is not the name of a header (letters, digits and hyphens)")
+    return name.lower()
 
 
-def _row(embedding: Any) -> NDArray[np.float32]:
-    """Read numbers, or base64 of little-endian float32, whichever the service chose to send."""
+def service_address(base_url: str, name: str) -> str:
+    """Return the address of a service without white space around it and slashes behind.
+
+    Parameters
+    ----------
+    base_url : str
+        Up to the version, as services write it (``https://…/v1``).
+    name : str
+        What errors call it.
+
+    Raises
+    ------
+    InvalidArgumentError
+        It is not an HTTP address, or has a place for secrets: a user, a query, a fragment. The message does not repeat
+        it.
+    """
+    if not isinstance(base_url, str):
+        raise InvalidArgumentError(f"{name} is {type(base_url).__name__}, expected str")
+    url = base_url.strip()
+    del base_url
+    problem = _problem_of_address(url)
+    if problem:
+        del url  # it may hold a secret
+        raise InvalidArgumentError(f"{name} {problem}; expected an address like 'https://example.com/v1'")
+    return url.rstrip("/")
+
+
+def _problem_of_address(url: str) -> str | None:
+    if _UNPRINTABLE.search(url):
+        return "holds white space or a control character"
     try:
-        if isinstance(embedding, str):
-            return np.frombuffer(base64.b64decode(embedding, validate=True), "<f4").astype(np.float32)
-        if isinstance(embedding, list) and all(isinstance(number, (int, float)) for number in embedding):
-            with np.errstate(over="ignore"):  # what does not fit becomes infinity, and is found as such
-                return np.array(embedding, dtype=np.float64).astype(np.float32)
-    except (binascii.Error, ValueError, OverflowError) as error:
-        raise ServiceError(f"an embedding can not be read: {error}") from error
-    raise ServiceError(f"an embedding is {type(embedding).__name__}, expected numbers or base64")
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return "cannot be taken apart"
+    if "@" in parts.netloc:  # the address is part of messages and of what a collection remembers
+        return "holds a user or a password (give them as headers=)"
+    if parts.scheme not in ("http", "https"):
+        return "does not begin with http:// or https://"
+    if "?" in url or "#" in url:
+        return "has a query or a fragment (give a key as api_key= or headers=)"
+    return None if host else "names no host"
 
 
-def _tokens(usage: Any, n_texts: int) -> int | None:
-    if not isinstance(usage, dict):
-        return None
-    tokens = usage.get("total_tokens", usage.get("prompt_tokens"))
-    # No text is less than a token: a service that says so does not count, and a budget must not believe it.
-    return tokens if isinstance(tokens, int) and not isinstance(tokens, bool) and tokens >= n_texts else None
+def _client(http: ModuleType, timeout: float, connections: int) -> Any:
+    """Make a client of the HTTP library, which reads the environment: proxies and certificates."""
+    try:
+        return http.Client(
+            timeout=http.Timeout(timeout, connect=min(timeout, _CONNECT_SECONDS)),
+            limits=http.Limits(max_connections=connections, max_keepalive_connections=connections),
+        )
+    except Exception as error:
+        kind = type(error).__name__  # its words may hold the password of a proxy
+    raise InvalidArgumentError(_problem_of_environment(http) or f"the HTTP client cannot be made ({kind})")
 
 
-def _listed(values: Sequence[Any]) -> str:
-    shown = ", ".join(map(repr, values[:8]))
-    return shown + (", …" if len(values) > 8 else "") if values else "no"
+def _problem_of_environment(http: ModuleType) -> str | None:
+    for name, value in os.environ.items():
+        if value and name.lower() in _PROXIES and (problem := _problem_of_proxy(http, value)):
+            return f"the environment's {name} {problem}; correct it, or unset it"
+        if value and name in ("SSL_CERT_FILE", "SSL_CERT_DIR") and not _holds_certificates(name, value):
+            return f"the environment's {name} is {value!r}, which holds no certificates; correct it, or unset it"
+    return None
+
+
+def _problem_of_proxy(http: ModuleType, value: str) -> str | None:
+    try:
+        proxy = http.Proxy(value if "://" in value else f"http://{value}")
+    except Exception:
+        return "is not the address of a proxy, like 'http://host:3128'"
+    if proxy.url.scheme.startswith("socks") and importlib.util.find_spec("socksio") is None:
+        return "names a SOCKS proxy, which needs another package: pip install 'httpx2[socks]'"
+    return None
+
+
+def _holds_certificates(name: str, value: str) -> bool:
+    try:
+        ssl.create_default_context(**{"cafile" if name == "SSL_CERT_FILE" else "capath": value})  # type: ignore[arg-type]
+    except (OSError, ValueError):
+        return False
+    return True

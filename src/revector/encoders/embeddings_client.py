@@ -2,37 +2,86 @@
 
 from __future__ import annotations
 
-import json
+import itertools
 import random
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
-from revector.encoders.embeddings_api import Answer, Endpoint, NotJsonError, Reply, UnansweredError, read_answer
+from revector.encoders.embeddings_answers import Answer, NotJsonError, RefusalInAnswerError, is_used_up, read_answer
+from revector.encoders.embeddings_api import Endpoint, Reply, UnansweredError
 from revector.encoders.pacing import Pacer, SpendMeter, pause_asked, pause_until_reset
 from revector.errors import EncoderError, InvalidArgumentError, PortableError, RateLimitedError, ServiceError
 
-__all__ = ["EmbeddingsClient", "RetryPolicy", "TextsNotTakenError"]
+__all__ = ["BlamedTextsError", "EmbeddingsClient", "Patience", "RetryPolicy", "ServerFailedError", "TextsNotTakenError"]
 
+_OK = frozenset(range(200, 300)) - {204, 205}  # which have no body
+_SERVER_FAILED = range(500, 600)
 _TEXTS_NOT_TAKEN = frozenset({400, 413, 422})
 _RATE_LIMITED = 429
-_TRY_AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
-# A quota that is used up answers like a limit, and no waiting helps.
-_QUOTA = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+_OVERLOADED = 529
+_TRY_AGAIN = frozenset({408, 409, 425, _RATE_LIMITED, 500, 502, 503, 504, _OVERLOADED})
+_ELSEWHERE = "; it redirects: give the address that it redirects to as base_url"
 _REMEDIES = {
+    **dict.fromkeys((204, 205), "; check base_url and the model's name"),
+    **dict.fromkeys((301, 302, 303, 307, 308), _ELSEWHERE),
     401: "; check the API key",
+    402: "; check what the account may still spend",
     403: "; check what the API key may do",
     404: "; check base_url and the model's name",
     405: "; check base_url",
 }
+_BYTES_OF_AN_ANSWER = 16 << 20
+_BYTES_OF_A_ROW = 1 << 20  # 40,000 numbers, written out
 
 
-class TextsNotTakenError(EncoderError):
+class BlamedTextsError(EncoderError):
+    """A request failed, maybe because of its texts. Never leaves the encoder.
+
+    Attributes
+    ----------
+    status : int
+        HTTP status of the answer, or what it stands for.
+    body : str
+        The beginning of the answer.
+    attempts : int
+        How often it was tried.
+    """
+
+    def __init__(self, message: str, *, status: int, body: str, attempts: int = 1) -> None:
+        super().__init__(message)
+        self.status, self.body, self.attempts = status, body, attempts
+
+
+class TextsNotTakenError(BlamedTextsError):
     """The service does not take these texts together, or one of them."""
+
+
+class ServerFailedError(BlamedTextsError):
+    """The server failed on these texts, or fails on any."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long the same texts may be tried, alone or in parts, and how often when the server fails on them.
+
+    Attributes
+    ----------
+    began : float
+        When they were sent first.
+    failures : int, optional
+        Attempts on which the server may fail; as many as for any other reason by default.
+    earlier : int
+        Attempts that were made before, on behalf of the same texts.
+    """
+
+    began: float
+    failures: int | None = None
+    earlier: int = 0
 
 
 @dataclass(frozen=True)
@@ -44,7 +93,7 @@ class RetryPolicy:
     attempts : int
         At most, the first one included.
     deadline_seconds : float
-        No attempt begins later than this after the first one.
+        No attempt begins later than this after the first one, for a batch and what it is halved into together.
     backoff_seconds, backoff_most_seconds : float
         Where the service does not ask for a pause, it is a random share of the first, doubled with every attempt up to
         the second ("full jitter": clients that failed together do not come back together).
@@ -56,11 +105,12 @@ class RetryPolicy:
     backoff_most_seconds: float = 60.0
 
     def __post_init__(self) -> None:
-        if self.attempts < 1:
-            raise InvalidArgumentError(f"attempts is {self.attempts}, expected at least 1")
+        if type(self.attempts) is not int or self.attempts < 1:
+            raise InvalidArgumentError(f"attempts is {self.attempts!r}, expected a whole number of at least 1")
         for name in ("deadline_seconds", "backoff_seconds", "backoff_most_seconds"):
-            if not getattr(self, name) >= 0:
-                raise InvalidArgumentError(f"{name} is {getattr(self, name)}, expected at least 0")
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or not value >= 0:
+                raise InvalidArgumentError(f"{name} is {value!r}, expected a number of at least 0")
 
     def pause(self, attempt: int, random_share: float) -> float:
         """Return the seconds to wait after the attempt of that number (from 1)."""
@@ -75,9 +125,16 @@ class _TryAgain(PortableError):  # noqa: N818 - never leaves this module
         super().__init__(reason)
         self.status, self.body, self.pause = status, body, pause
 
+    @property
+    def blames_texts(self) -> bool:
+        """Whether the texts may be why the server failed: it does not say that it is a matter of time."""
+        return self.status in _SERVER_FAILED and self.status != _OVERLOADED and self.pause is None
+
     def final(self, attempts: int) -> EncoderError:
         """Return what the caller is told when there is no further attempt."""
         tried = f"after {attempts} attempt{'s' * (attempts > 1)}: {self}"
+        if self.blames_texts and self.status is not None:
+            return ServerFailedError(tried, status=self.status, body=self.body, attempts=attempts)
         if self.status != _RATE_LIMITED:
             return ServiceError(tried, status=self.status, body=self.body)
         asked = "" if self.pause is None else f"; it asks to wait {self.pause:.3g} s"
@@ -98,7 +155,7 @@ class EmbeddingsClient:
     ----------
     endpoint : Endpoint
     payload : mapping
-        Fields of every request.
+        Fields of every request, unless it does without.
     pacer : Pacer
         Lets requests through; its clock is the client's.
     meter : SpendMeter
@@ -119,7 +176,7 @@ class EmbeddingsClient:
         uniform: Callable[[], float] = random.random,
     ) -> None:
         self.endpoint = endpoint
-        self._payload = dict(payload)
+        self.payload = dict(payload)
         self._pacer, self._meter, self._retries, self._uniform = pacer, meter, retries, uniform
 
     def embed(
@@ -127,8 +184,10 @@ class EmbeddingsClient:
         texts: Sequence[str],
         fields: Mapping[str, Any],
         *,
+        without: Collection[str],
         tokens: int,
         dimension: int | None,
+        patience: Patience,
         stop: threading.Event,
     ) -> Answer:
         """Ask for the rows of some texts in one request.
@@ -138,62 +197,81 @@ class EmbeddingsClient:
         texts : sequence of str
         fields : mapping
             Further fields of the request.
+        without : collection of str
+            Fields of every request that this one does without.
         tokens : int
             What it will be charged, at most.
         dimension : int or None
             Expected length of a row, if it is known.
+        patience : Patience
         stop : threading.Event
             Ends every wait with `Stopped`.
 
         Raises
         ------
-        TextsNotTakenError
-            The service refuses these texts.
+        BlamedTextsError
+            The service refuses these texts, or fails on them.
         RateLimitedError, SpendCapError, ServiceError
             It refuses for now; there is no money for it; it fails.
         """
-        clock, began = self._pacer.clock, self._pacer.clock.now()
-
-        def gives_up(state: RetryCallState) -> bool:
-            elapsed = clock.now() - began + state.upcoming_sleep
-            return state.attempt_number >= self._retries.attempts or elapsed > self._retries.deadline_seconds
-
+        kept = {name: value for name, value in self.payload.items() if name not in without}
+        payload = {**kept, **fields, "input": list(texts)}
+        failures = itertools.count(1)
         retrying = Retrying(
             retry=retry_if_exception_type(_TryAgain),
-            wait=self._pause,
-            stop=gives_up,
-            sleep=lambda seconds: clock.wait(seconds, stop),
+            wait=lambda state: self._pause(state, patience),
+            stop=lambda state: self._gives_up(state, patience, failures),
+            sleep=lambda seconds: self._pacer.clock.wait(seconds, stop),
             reraise=True,
         )
         try:
-            return retrying(self._attempt, texts, fields, tokens, dimension, stop)
+            return retrying(self._attempt, payload, tokens, dimension, patience, stop)
         except _TryAgain as last:
-            raise last.final(retrying.statistics["attempt_number"]) from last.__cause__
+            raise last.final(patience.earlier + retrying.statistics["attempt_number"]) from last.__cause__
 
-    def _pause(self, state: RetryCallState) -> float:
-        failure = state.outcome.exception() if state.outcome else None
-        asked = failure.pause if isinstance(failure, _TryAgain) else None
-        return asked or self._retries.pause(state.attempt_number, self._uniform())
+    def patience(self, failures: int | None = None) -> Patience:
+        """Return the patience for texts that are sent now for the first time."""
+        return Patience(self._pacer.clock.now(), failures)
+
+    def _gives_up(self, state: RetryCallState, patience: Patience, failures: Iterator[int]) -> bool:
+        if _failure(state).blames_texts and next(failures) == patience.failures:
+            return True
+        elapsed = self._pacer.clock.now() - patience.began + state.upcoming_sleep
+        attempts = patience.earlier + state.attempt_number
+        return attempts >= self._retries.attempts or elapsed > self._retries.deadline_seconds
+
+    def _pause(self, state: RetryCallState, patience: Patience) -> float:
+        asked = _failure(state).pause
+        return asked or self._retries.pause(patience.earlier + state.attempt_number, self._uniform())
 
     def _attempt(
         self,
-        texts: Sequence[str],
-        fields: Mapping[str, Any],
+        payload: Mapping[str, Any],
         tokens: int,
         dimension: int | None,
+        patience: Patience,
         stop: threading.Event,
     ) -> Answer:
+        self._require_no_long_pause(patience)
         with self._charged(tokens, stop) as charge:
-            reply = self._post({**self._payload, **fields, "input": list(texts)}, charge)
-            if not 200 <= reply.status < 300:
+            reply = self._post(payload, charge)
+            if reply.status not in _OK:
                 charge.tokens = 0
-                raise self._refusal(reply)
-            answer = self._read(reply, len(texts), dimension)
+                raise self._refusal(reply, reply.status)
+            answer = self._read(reply, len(payload["input"]), dimension, charge)
             charge.tokens = tokens if answer.tokens is None else answer.tokens
         reset = pause_until_reset(reply.headers)
         if reset:
             self._pacer.pause(reset)
         return answer
+
+    def _require_no_long_pause(self, patience: Patience) -> None:
+        pause = self._pacer.paused_seconds
+        if self._pacer.clock.now() - patience.began + pause > self._retries.deadline_seconds:
+            raise RateLimitedError(
+                f"{self.endpoint.url} asked for a pause, {pause:.3g} s of which are left; send less, or wait",
+                retry_after_seconds=pause,
+            )
 
     @contextmanager
     def _charged(self, tokens: int, stop: threading.Event) -> Iterator[_Charge]:
@@ -209,43 +287,54 @@ class EmbeddingsClient:
             self._pacer.give_back(tokens - charge.tokens)
 
     def _post(self, payload: Mapping[str, Any], charge: _Charge) -> Reply:
+        most = _BYTES_OF_AN_ANSWER + _BYTES_OF_A_ROW * len(payload["input"])
         try:
-            return self.endpoint.post(payload)
+            reply = self.endpoint.post(payload, most_bytes=most)
         except UnansweredError as error:
             charge.tokens *= error.sent
             raise _TryAgain(str(error)) from error
+        except ServiceError:
+            charge.tokens = 0
+            raise
+        if len(reply.body) > most:
+            raise ServiceError(f"{self.endpoint.url} answered with more than {most:,} bytes", status=reply.status)
+        return reply
 
-    def _read(self, reply: Reply, n_texts: int, dimension: int | None) -> Answer:
-        excerpt = self.endpoint.excerpt(reply.body)
+    def _read(self, reply: Reply, n_texts: int, dimension: int | None, charge: _Charge) -> Answer:
         try:
             return read_answer(reply.body, n_texts=n_texts, dimension=dimension)
-        except NotJsonError as error:
-            raise _TryAgain(
-                f"{self.endpoint.url} answered with something else than JSON: {excerpt!r}",
-                status=reply.status,
-                body=excerpt,
-            ) from error
-        except ServiceError as error:
-            message = f"{self.endpoint.url} gave an answer that can not be right: {error}"
-            raise ServiceError(message, status=reply.status, body=excerpt) from error
+        except (RefusalInAnswerError, NotJsonError, ServiceError) as error:
+            problem = error
+        if isinstance(problem, RefusalInAnswerError):
+            charge.tokens = 0
+        raise self._unread(reply, problem)  # not while that one is handled: its traceback holds the whole answer
 
-    def _refusal(self, reply: Reply) -> Exception:
-        excerpt = self.endpoint.excerpt(reply.body)
-        said = f"{self.endpoint.url} answered {reply.status}: {excerpt!r}"
-        if reply.status in _TEXTS_NOT_TAKEN:
-            return TextsNotTakenError(said)
-        if reply.status not in _TRY_AGAIN or (reply.status == _RATE_LIMITED and _code(reply.body) in _QUOTA):
-            return ServiceError(said + _REMEDIES.get(reply.status, ""), status=reply.status, body=excerpt)
+    def _unread(self, reply: Reply, problem: Exception) -> Exception:
+        """Return the error for an answer that is not one."""
+        if isinstance(problem, RefusalInAnswerError):
+            return self._refusal(reply, problem.status)
+        excerpt = self.endpoint.shown(reply.body)
+        if isinstance(problem, NotJsonError):
+            said = f"{self.endpoint.url} answered with something else than JSON: {excerpt!r}"
+            return _TryAgain(said, status=reply.status, body=excerpt)
+        said = f"{self.endpoint.url} gave an answer that cannot be right: {self.endpoint.shown(str(problem))}"
+        return ServiceError(said, status=reply.status, body=excerpt)
+
+    def _refusal(self, reply: Reply, status: int) -> Exception:
+        """Return the error for a refusal; its status may stand in the answer alone."""
+        excerpt = self.endpoint.shown(reply.body)
+        inside = " with an error" if reply.status in _OK else ""
+        said = f"{self.endpoint.url} answered {reply.status}{inside}: {excerpt!r}"
+        if status in _TEXTS_NOT_TAKEN:
+            return TextsNotTakenError(said, status=status, body=excerpt)
+        if status not in _TRY_AGAIN or (status == _RATE_LIMITED and is_used_up(reply.body)):
+            return ServiceError(said + _REMEDIES.get(status, ""), status=reply.status, body=excerpt)
         pause = pause_asked(reply.headers, self._pacer.clock.wall())
         if pause is not None:
             self._pacer.pause(pause)  # the other threads need not find out for themselves
-        return _TryAgain(said, status=reply.status, body=excerpt, pause=pause)
+        return _TryAgain(said, status=status, body=excerpt, pause=pause)
 
 
-def _code(body: bytes) -> str | None:
-    """Return the code of an error in OpenAI's form."""
-    try:
-        error = json.loads(body)["error"]
-        return str(error.get("code") or error.get("type"))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
+def _failure(state: RetryCallState) -> _TryAgain:
+    failure = state.outcome.exception() if state.outcome else None
+    return failure if isinstance(failure, _TryAgain) else _TryAgain("")

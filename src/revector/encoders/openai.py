@@ -5,16 +5,17 @@ from __future__ import annotations
 import inspect
 import json
 import os
-import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
 
+from revector._secrets import Secret
+from revector.encoders.asking import Batch, Service
 from revector.encoders.base import Kind
-from revector.encoders.embeddings_api import Answer, Endpoint
-from revector.encoders.embeddings_client import EmbeddingsClient, RetryPolicy, TextsNotTakenError
+from revector.encoders.embeddings_api import Endpoint, request_headers, service_address
+from revector.encoders.embeddings_client import EmbeddingsClient, RetryPolicy
 from revector.encoders.pacing import Pacer, SpendMeter
 from revector.encoders.parallel import run_bounded
 from revector.encoders.sources import OPENAI, Readers, read_source, write_source
@@ -27,14 +28,13 @@ from revector.encoders.token_counts import (
     count_at_most,
     counter_for,
 )
-from revector.errors import EncoderError, InvalidArgumentError, RefusedTextsError, ServiceError
+from revector.errors import EncoderError, InvalidArgumentError, RefusedTextsError
 from revector.spaces import EmbeddingSpace
 
 __all__ = ["OpenAIEncoder"]
 
 _BASE_URL = "https://api.openai.com/v1"
-_HARMLESS = "a"
-_SERVER_FAILED = 500
+_NONE = "none"
 
 # What a source may say beside the model, and how it is read. Keys and headers are secrets and never part of it.
 _IN_SOURCE: Readers = {
@@ -46,7 +46,7 @@ _IN_SOURCE: Readers = {
     "document_prefix": str,
     "query_fields": json.loads,
     "document_fields": json.loads,
-    "encoding_format": str,
+    "encoding_format": lambda said: None if said == _NONE else said,
     "max_texts_per_request": int,
     "max_tokens_per_request": int,
     "concurrency": int,
@@ -56,14 +56,7 @@ _IN_SOURCE: Readers = {
     "price_per_million_tokens": float,
     "spend_cap": float,
 }
-_POSITIVE = (
-    "dimensions",
-    "known_dimension",
-    "max_texts_per_request",
-    "max_tokens_per_request",
-    "concurrency",
-    "timeout_seconds",
-)
+_WHOLE = ("dimensions", "known_dimension", "max_texts_per_request", "max_tokens_per_request", "concurrency")
 
 
 class OpenAIEncoder:
@@ -71,8 +64,9 @@ class OpenAIEncoder:
 
     Texts are sent in batches within the limits of a request, a few requests at a time, at the pace that is given, and
     rows come back in the order of the texts. What may work later is tried again: lost connections, time-outs, 429 and
-    5xx, after the pause the service asks for or one with jitter. A batch that is refused is halved until the texts that
-    the service does not take stand alone. The empty text is sent as a space, for most services refuse it.
+    5xx, after the pause the service asks for or one with jitter. A batch that is refused, or that the server fails on
+    twice, is halved until the texts that the service does not take stand alone. The empty text is sent as a space, for
+    most services refuse it.
 
     Limits, prices and the spend cap hold for this object, whatever the number of threads that use it; processes do not
     know of each other.
@@ -84,7 +78,8 @@ class OpenAIEncoder:
     base_url : str, optional
         Up to the version (``http://localhost:8000/v1``); ``$OPENAI_BASE_URL`` or that of OpenAI by default.
     api_key : str, optional
-        ``$OPENAI_API_KEY`` by default; none is sent if there is none.
+        ``$OPENAI_API_KEY`` by default; none is sent if there is none, or if it is ``""``. White space around it is no
+        part of it. It is never shown: neither in messages nor in a pickle, which is refused.
     dimensions : int, optional
         Ask for shorter vectors (models that are trained for it).
     known_dimension : int, optional
@@ -97,9 +92,10 @@ class OpenAIEncoder:
     query_fields, document_fields : mapping, optional
         Further JSON fields of requests of a kind (``{"input_type": "query"}``).
     headers : mapping of str to str, optional
-        Further headers; kept out of messages like the key.
-    encoding_format : {"base64", "float"}
-        How vectors are asked for; either is understood. base64 is a third of the size.
+        Further headers; kept out of messages like the key, which an ``authorization`` replaces.
+    encoding_format : {"base64", "float", None}
+        How vectors are asked for; either is understood. base64 is a third of the size. With ``None`` the service is not
+        told; one that refuses to be told is asked without from then on.
     max_texts_per_request, max_tokens_per_request : int
         Limits of a request. A text that is longer than the second is sent alone.
     count_tokens : callable, optional
@@ -126,7 +122,7 @@ class OpenAIEncoder:
     Raises
     ------
     InvalidArgumentError
-        An argument can not be used.
+        An argument cannot be used, or a variable of the environment.
     ImportError
         The extra ``openai`` is not installed.
     """
@@ -145,7 +141,7 @@ class OpenAIEncoder:
         query_fields: Mapping[str, Any] | None = None,
         document_fields: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
-        encoding_format: Literal["base64", "float"] = "base64",
+        encoding_format: Literal["base64", "float"] | None = "base64",
         max_texts_per_request: int = 128,
         max_tokens_per_request: int = 250_000,
         count_tokens: TokenCounter | None = None,
@@ -159,34 +155,39 @@ class OpenAIEncoder:
         retries: RetryPolicy | None = None,
         check_model: bool = True,
     ) -> None:
-        given = dict(locals())
+        try:
+            key, sent = _key(api_key), request_headers({} if headers is None else headers)
+            address = None if base_url is None else service_address(base_url, "base_url")
+        finally:
+            del api_key, headers, base_url  # or a traceback with its locals would show them
+        given = {**locals(), "base_url": address}
         _require_arguments(given)
-        self._model, self._revision, self._check_model = model, revision, check_model
+        self._model, self._revision = model, revision
         self._prefixes = {"query": query_prefix, "document": document_prefix}
         self._fields = {"query": dict(query_fields or {}), "document": dict(document_fields or {})}
         self._most_texts, self._most_tokens = max_texts_per_request, max_tokens_per_request
         self._count = count_tokens or counter_for(model)
         self._concurrency = concurrency
         self._meter = SpendMeter(price_per_million_tokens, spend_cap)
-        self._said = None if headers else _said(given)
-        self._client = EmbeddingsClient(
-            Endpoint(
-                base_url or os.environ.get("OPENAI_BASE_URL") or _BASE_URL,
-                headers=_headers(api_key or os.environ.get("OPENAI_API_KEY"), headers),
-                timeout_seconds=timeout_seconds,
-                connections=concurrency,
-            ),
-            {"model": model, "encoding_format": encoding_format, **({"dimensions": dimensions} if dimensions else {})},
+        self._said = None if sent else _said(given)
+        self._endpoint = Endpoint(
+            address or _address_of_environment(),
+            key=key,
+            headers=sent,
+            timeout_seconds=timeout_seconds,
+            connections=concurrency,
+        )
+        asked = {"encoding_format": encoding_format, "dimensions": dimensions}
+        client = EmbeddingsClient(
+            self._endpoint,
+            {"model": model, **{name: value for name, value in asked.items() if value is not None}},
             pacer=pacer or Pacer(requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute),
             meter=self._meter,
             retries=retries or RetryPolicy(),
         )
-        self._slots = threading.BoundedSemaphore(concurrency)
-        self._lock = threading.Lock()
-        self._dimension = dimensions or known_dimension
-        self._served_model: str | None = None
-        self._counted = 0
-        self._has_answered = False
+        self._service = Service(
+            client, connections=concurrency, dimension=dimensions or known_dimension, check_model=check_model
+        )
 
     @classmethod
     def from_source(cls, source: str) -> OpenAIEncoder:
@@ -195,14 +196,30 @@ class OpenAIEncoder:
         Raises
         ------
         InvalidArgumentError
-            Another scheme, an unknown name, or a value that can not be read.
+            Another scheme, an unknown name, or a value that cannot be read.
         """
         model, options = read_source(source, OPENAI, _IN_SOURCE)
         return cls(model, **options)
 
     def __repr__(self) -> str:
         """Return model and address; never the key."""
-        return f"OpenAIEncoder({self._model!r}, base_url={self._client.endpoint.url.removesuffix('/embeddings')!r})"
+        if "_endpoint" not in vars(self):  # a traceback with its locals, of a constructor that failed
+            return object.__repr__(self)
+        return f"OpenAIEncoder({self._model!r}, base_url={self._endpoint.url.removesuffix('/embeddings')!r})"
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        """Refuse: a pickle would hold the key.
+
+        Raises
+        ------
+        InvalidArgumentError
+            It says how to make the encoder again, where it is needed.
+        """
+        again = "with the same arguments" if self._said is None else f"by OpenAIEncoder.from_source({self.source!r})"
+        raise InvalidArgumentError(
+            "an OpenAIEncoder is neither pickled nor copied, for that would write its key down; make it again "
+            f"{again}, in the other process, with OPENAI_API_KEY in its environment; threads can share one"
+        )
 
     @property
     def space(self) -> EmbeddingSpace:
@@ -217,7 +234,7 @@ class OpenAIEncoder:
         revision = self._revision or self._model
         return EmbeddingSpace(
             model=self._model,
-            dimension=self._known_dimension(),
+            dimension=self._service.dimension(self._fields["document"]),
             revision="service:" + revision + (json.dumps(fields, sort_keys=True) if fields else ""),
             pooling="service",
             query_prefix=self._prefixes["query"],
@@ -230,7 +247,11 @@ class OpenAIEncoder:
         """The arguments as a string for `from_source`, without the key; ``None`` if there are headers of one's own."""
         if self._said is None:
             return None
-        learned = {} if "dimensions" in self._said else {"known_dimension": self._dimension}
+        learned: dict[str, Any] = {}
+        if "dimensions" not in self._said:
+            learned["known_dimension"] = self._service.known_dimension
+        if "encoding_format" in self._service.without:
+            learned["encoding_format"] = _NONE
         return write_source(OPENAI, self._model, {**self._said, **learned})
 
     @property
@@ -251,7 +272,7 @@ class OpenAIEncoder:
         texts : sequence of str
         kind : {"document", "query"}
         """
-        at_most = sum(self._count(self._prepared(texts, kind)))
+        at_most = sum(self._counts(self._prepared(texts, kind)))
         tokens = round(at_most * self._share())
         return TokenEstimate(tokens, at_most, self._meter.price_of(tokens))
 
@@ -281,140 +302,104 @@ class OpenAIEncoder:
         SpendCapError
             The next request could cost more than is left of the spend cap.
         ServiceError
-            The service can not be reached, refuses everything, or gives answers that can not be right.
+            The service cannot be reached, refuses everything, or gives answers that cannot be right.
         """
         prepared = self._prepared(texts, kind)
-        rows = np.full((len(prepared), self._known_dimension()), np.nan, np.float32)
-        counts = self._count(prepared)
-        ranges = list(batches(counts, max_tokens=self._most_tokens, max_texts=self._most_texts))
-
-        def embed(places: range, stop: threading.Event) -> dict[int, str]:
-            return self._embed(prepared, counts, places, self._fields[kind], rows, stop)
-
-        refused = run_bounded(embed, ranges, threads=self._concurrency)
-        reasons = {place: reason for part in refused for place, reason in part.items()}
+        rows = np.full((len(prepared), self.space.dimension), np.nan, np.float32)
+        invalid = {place: "not valid Unicode" for place, text in enumerate(prepared) if unicode_error(text)}
+        sound = [place for place in range(len(prepared)) if place not in invalid]
+        asked = self._batches([prepared[place] for place in sound], sound, self._fields[kind], rows)
+        try:
+            refused = run_bounded(self._service.fill, asked, threads=self._concurrency)
+        except EncoderError as error:
+            error.rows = rows
+            raise
+        reasons = {place: reason for part in (invalid, *refused) for place, reason in part.items()}
         if reasons:
             raise RefusedTextsError(reasons, rows)
         return rows
 
     def close(self) -> None:
-        """Close the connections."""
-        self._client.endpoint.close()
+        """Close the connections. An encoder that is closed sends no more requests; closing it again does nothing."""
+        self._endpoint.close()
+
+    def _batches(
+        self, texts: Sequence[str], places: Sequence[int], fields: Mapping[str, Any], rows: NDArray[np.float32]
+    ) -> list[Batch]:
+        tokens = self._counts(texts)
+        together = batches(tokens, max_tokens=self._most_tokens, max_texts=self._most_texts)
+        slices = [slice(one.start, one.stop) for one in together]
+        return [Batch(texts[part], tokens[part], fields, places[part], rows) for part in slices]
+
+    def _counts(self, texts: Sequence[str]) -> Sequence[int]:
+        try:
+            counts = self._count(texts)
+        except Exception as error:  # of the caller's function, or of tiktoken
+            raise EncoderError(f"counting tokens failed: {type(error).__name__}: {error}") from error
+        if len(counts) != len(texts):
+            raise EncoderError(f"count_tokens returned {len(counts)} numbers for {len(texts)} texts")
+        return counts
 
     def _prepared(self, texts: Sequence[str], kind: Kind) -> list[str]:
         require_kind(kind)
         return [self._prefixes[kind] + text or " " for text in listed_texts(texts)]
 
-    def _embed(
-        self,
-        texts: Sequence[str],
-        counts: Sequence[int],
-        places: range,
-        fields: Mapping[str, Any],
-        rows: NDArray[np.float32],
-        stop: threading.Event,
-    ) -> dict[int, str]:
-        """Fill the rows of some texts; return why others have none."""
-        invalid = {place: "not valid Unicode" for place in places if unicode_error(texts[place])}
-        if invalid and len(places) == 1:
-            return invalid
-        if not invalid:
-            try:
-                asked = [texts[place] for place in places]
-                answer = self._ask(asked, fields, sum(counts[place] for place in places), stop)
-                return _fill(rows, places, answer.rows)
-            except (TextsNotTakenError, ServiceError) as error:
-                self._require_that_texts_are_to_blame(error, fields, stop)
-                if len(places) == 1:
-                    return {places[0]: str(error)}
-        middle = len(places) // 2
-        return {
-            place: reason
-            for half in (places[:middle], places[middle:])
-            for place, reason in self._embed(texts, counts, half, fields, rows, stop).items()
-        }
-
-    def _ask(self, texts: Sequence[str], fields: Mapping[str, Any], tokens: int, stop: threading.Event) -> Answer:
-        with self._slots:  # one in every thread that calls: the bound holds for all of them together
-            answer = self._client.embed(texts, fields, tokens=tokens, dimension=self._dimension, stop=stop)
-        with self._lock:
-            self._require_same_model(answer.model)
-            self._has_answered = True
-            self._counted += tokens
-        return answer
-
-    def _require_that_texts_are_to_blame(
-        self, error: EncoderError, fields: Mapping[str, Any], stop: threading.Event
-    ) -> None:
-        """Raise `ServiceError` if the service would not take a harmless text, either.
-
-        A refusal is believed once anything was accepted. A server that fails is asked again: it may fail on these texts
-        alone, or on everything by now.
-        """
-        if isinstance(error, ServiceError) and error.status != _SERVER_FAILED:
-            raise error
-        if isinstance(error, TextsNotTakenError) and self._has_answered:
-            return
-        try:
-            self._ask([_HARMLESS], fields, sum(self._count([_HARMLESS])), stop)
-        except TextsNotTakenError as again:
-            raise ServiceError(f"{again}; it refuses the text {_HARMLESS!r}, too: check the arguments") from error
-
-    def _known_dimension(self) -> int:
-        if self._dimension is None:
-            tokens = sum(self._count([_HARMLESS]))
-            rows = self._ask([_HARMLESS], self._fields["document"], tokens, threading.Event()).rows
-            self._dimension = rows.shape[1]
-        return self._dimension
-
-    def _require_same_model(self, served: str | None) -> None:
-        if served is None or not self._check_model:
-            return
-        if self._served_model not in (None, served):
-            raise ServiceError(
-                f"{self._client.endpoint.url} answers with the model {served!r} by now, and did with "
-                f"{self._served_model!r}; vectors of two models can not be compared: name the model exactly, "
-                "or pass check_model=False if both names are of the same weights"
-            )
-        self._served_model = served
-
     def _share(self) -> float:
         """Tokens that are charged for each that is counted."""
-        with self._lock:
-            if self._counted:
-                return self._meter.tokens / self._counted
+        if self._service.counted:
+            return self._meter.tokens / self._service.counted
         return TYPICAL_SHARE if self._count is count_at_most else 1.0
 
 
-def _fill(rows: NDArray[np.float32], places: range, found: NDArray[np.float32]) -> dict[int, str]:
-    """Write unit rows where they belong; return the places that got something else than numbers."""
-    finite: NDArray[np.bool_] = np.all(np.isfinite(found), axis=1)
-    rows[places.start : places.stop][finite] = _unit(found[finite])
-    return {places[i]: "the service returned NaN or infinity" for i in np.flatnonzero(~finite)}
+def _key(api_key: str | Secret | None) -> Secret | None:
+    """Return the key that is given, or that of the environment."""
+    try:
+        if api_key is None:
+            value = os.environ.get("OPENAI_API_KEY")
+            return Secret(value, name="the environment's OPENAI_API_KEY") if value else None
+        return Secret(api_key, name="api_key")
+    finally:
+        api_key = value = None  # or a traceback with its locals would show it
 
 
-def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    norms = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
-    return np.asarray(rows / np.where(norms > 0, norms, 1), np.float32)
-
-
-def _headers(api_key: str | None, headers: Mapping[str, str] | None) -> dict[str, str]:
-    return {**({"Authorization": f"Bearer {api_key}"} if api_key else {}), **(headers or {})}
+def _address_of_environment() -> str:
+    return service_address(os.environ.get("OPENAI_BASE_URL") or _BASE_URL, "the environment's OPENAI_BASE_URL")
 
 
 def _said(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments that a source repeats."""
     defaults = inspect.signature(OpenAIEncoder).parameters
-    return {name: given[name] for name in _IN_SOURCE if given[name] != defaults[name].default}
+    said = {name: given[name] for name in _IN_SOURCE if given[name] != defaults[name].default}
+    if "encoding_format" in said:
+        said["encoding_format"] = said["encoding_format"] or _NONE
+    return said
 
 
 def _require_arguments(given: Mapping[str, Any]) -> None:
-    if not given["model"] or "?" in given["model"]:
+    if not isinstance(given["model"], str) or not given["model"] or "?" in given["model"]:
         raise InvalidArgumentError(f"model is {given['model']!r}, expected a name without '?'")
-    if given["encoding_format"] not in ("base64", "float"):
-        raise InvalidArgumentError(f"encoding_format is {given['encoding_format']!r}, expected 'base64' or 'float'")
-    for name in _POSITIVE:
-        if given[name] is not None and not given[name] > 0:
-            raise InvalidArgumentError(f"{name} is {given[name]}, expected more than 0")
+    if given["encoding_format"] not in ("base64", "float", None):
+        raise InvalidArgumentError(
+            f"encoding_format is {given['encoding_format']!r}, expected 'base64', 'float' or None"
+        )
+    for name in _WHOLE:
+        if given[name] is not None and (type(given[name]) is not int or given[name] < 1):
+            raise InvalidArgumentError(f"{name} is {given[name]!r}, expected a whole number of more than 0")
+    if not isinstance(given["timeout_seconds"], (int, float)) or not given["timeout_seconds"] > 0:
+        raise InvalidArgumentError(f"timeout_seconds is {given['timeout_seconds']!r}, expected more than 0")
+    for name in ("query_prefix", "document_prefix"):
+        if not isinstance(given[name], str):
+            raise InvalidArgumentError(f"{name} is {type(given[name]).__name__}, expected str")
+    for name in ("query_fields", "document_fields"):
+        _require_fields(name, given[name])
     if given["pacer"] is not None and (given["requests_per_minute"] or given["tokens_per_minute"]):
         raise InvalidArgumentError("give a pacer, or requests_per_minute and tokens_per_minute, not both")
+
+
+def _require_fields(name: str, fields: object) -> None:
+    if fields is not None and not isinstance(fields, Mapping):
+        raise InvalidArgumentError(f"{name} is {type(fields).__name__}, expected a mapping")
+    try:
+        json.dumps(dict(fields or {}), allow_nan=False, ensure_ascii=False, sort_keys=True).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidArgumentError(f"{name} cannot be sent as JSON: {error}") from error

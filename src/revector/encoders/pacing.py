@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
+from revector._forks import renew_in_child
 from revector.errors import InvalidArgumentError, PortableError, SpendCapError
 
 __all__ = ["Clock", "Pacer", "SpendMeter", "Stopped", "pause_asked", "pause_until_reset"]
@@ -19,6 +20,7 @@ _NAP_SECONDS = 1.0
 # Less than a clock can tell apart is not worth waiting for (and added to a large time it is nothing at all).
 _TICK_SECONDS = 1e-6
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_DAY = 86_400.0
 _UNIT_SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -103,6 +105,10 @@ class Pacer:
         self._requests = self._bucket("requests_per_minute", requests_per_minute, burst_seconds)
         self._tokens = self._bucket("tokens_per_minute", tokens_per_minute, burst_seconds)
         self._paused_until = -math.inf
+        self._renew_locks()
+        renew_in_child(self._renew_locks)
+
+    def _renew_locks(self) -> None:
         self._lock = threading.Lock()
         self._turnstile = threading.Lock()
 
@@ -150,6 +156,11 @@ class Pacer:
         with self._lock:
             self._paused_until = max(self._paused_until, self.clock.now() + seconds)
 
+    @property
+    def paused_seconds(self) -> float:
+        """What is left of a pause."""
+        return max(0.0, self._paused_until - self.clock.now())
+
 
 class SpendMeter:
     """Counts what is spent, and holds it below a cap, across threads.
@@ -175,8 +186,12 @@ class SpendMeter:
             raise InvalidArgumentError(f"spend_cap is {cap}, but there is no price; give price_per_million_tokens")
         self._price = price_per_million_tokens
         self._cap = cap
-        self._reserved = 0
         self._tokens = 0
+        self._begin()
+        renew_in_child(self._begin)
+
+    def _begin(self) -> None:
+        self._reserved = 0  # a child has none of its parent's requests under way
         self._settled = threading.Condition()
 
     @property
@@ -238,7 +253,7 @@ def pause_asked(headers: Mapping[str, str], wall: float) -> float | None:
     """Return how long a refusing service asks to wait, in seconds; ``None`` if it does not say.
 
     ``retry-after-ms`` is believed before ``retry-after`` (seconds or an HTTP date), and that before the
-    ``x-ratelimit-*`` headers. A header that makes no sense is as good as none.
+    ``x-ratelimit-*`` headers. A header that makes no sense is as good as none; no pause is longer than a day.
 
     Parameters
     ----------
@@ -249,26 +264,29 @@ def pause_asked(headers: Mapping[str, str], wall: float) -> float | None:
     """
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
-        return milliseconds / 1000
+        return min(_DAY, milliseconds / 1000)
     asked = headers.get("retry-after")
     seconds = _number(asked)
     if seconds is not None:
-        return seconds
+        return min(_DAY, seconds)
     until = _date(asked)
     if until is not None:
         sent = _date(headers.get("date"))
-        return max(0.0, until - (wall if sent is None else sent))
+        return min(_DAY, max(0.0, until - (wall if sent is None else sent)))
     return pause_until_reset(headers)
 
 
 def pause_until_reset(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds until a limit is set back that is used up (``x-ratelimit-remaining-…: 0``), else ``None``."""
+    """Return the seconds until a limit is set back that is used up (``x-ratelimit-remaining-…: 0``), else ``None``.
+
+    What is longer than a day is some other number, such as a date in seconds.
+    """
     resets = [
         _duration(headers.get(f"x-ratelimit-reset-{what}"))
         for what in ("requests", "tokens")
         if _number(headers.get(f"x-ratelimit-remaining-{what}")) == 0
     ]
-    return max((seconds for seconds in resets if seconds is not None), default=None)
+    return max((seconds for seconds in resets if seconds is not None and seconds <= _DAY), default=None)
 
 
 def _number(value: str | None) -> float | None:
@@ -282,7 +300,7 @@ def _number(value: str | None) -> float | None:
 def _date(value: str | None) -> float | None:
     try:
         return parsedate_to_datetime(value or "").timestamp()
-    except (ValueError, OverflowError):
+    except (ValueError, TypeError, IndexError, OverflowError, OSError):  # whatever `email` makes of a date
         return None
 
 

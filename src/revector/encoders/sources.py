@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
+from revector._arguments import shown
 from revector.encoders.base import TextEncoder
 from revector.errors import InvalidArgumentError
 
@@ -67,20 +68,23 @@ def read_source(source: str, scheme: str, readers: Readers) -> tuple[str, dict[s
     Raises
     ------
     InvalidArgumentError
-        Another scheme, an unknown option, or a value that can not be read.
+        Another scheme, an unknown option, or a value that cannot be read. The message does not repeat the others: a
+        key may be among them.
     """
     quoted, _, query = source.removeprefix(scheme).partition("?")
     name = quoted.replace("%3F", "?").replace("%25", "%")
     if not source.startswith(scheme) or not name:
-        raise InvalidArgumentError(f"{source!r} is not of the form '{scheme}NAME' or '{scheme}NAME?option=value&…'")
+        form = f"'{scheme}NAME' or '{scheme}NAME?option=value&…'"
+        raise InvalidArgumentError(f"{shown(quoted)} is not of the form {form}")
     options: dict[str, Any] = {}
     for option, value in parse_qsl(query, keep_blank_values=True):
         if option not in readers:
-            raise InvalidArgumentError(f"{source!r}: no option {option!r}; there are {', '.join(readers)}")
+            there_are = ", ".join(readers)
+            raise InvalidArgumentError(f"{scheme}{quoted} has no option {shown(option)}; there are {there_are}")
         try:
             options[option] = readers[option](value)
-        except ValueError as error:
-            raise InvalidArgumentError(f"{source!r}: {option} is {value!r}: {error}") from error
+        except (ValueError, RecursionError) as error:
+            raise InvalidArgumentError(f"{scheme}{quoted}: {option} is {shown(value)}: {error}") from error
     return name, options
 
 

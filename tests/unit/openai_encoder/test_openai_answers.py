@@ -67,8 +67,8 @@ def _odd_base64(document):
         (_shorten_all, f"rows have 8 numbers, expected {DIMENSION} numbers each"),
         (_no_row, "an embedding is NoneType"),
         (_text_in_a_row, "an embedding is list"),
-        (_bad_base64, "can not be read"),
-        (_odd_base64, "can not be read"),
+        (_bad_base64, "cannot be read"),
+        (_odd_base64, "cannot be read"),
         (lambda document: {"data": "none"}, "expected an object with a list 'data'"),
         (lambda document: {"data": [1] * 23}, "expected an object with a list 'data'"),
         (lambda document: [1, 2], "expected an object with a list 'data'"),
@@ -104,7 +104,7 @@ def test_a_row_that_is_no_number_is_the_fault_of_its_text(encoder, service, bad)
     service.otherwise = altered(spoil)
     one = encoder(encoding_format="float")
     if bad == 10**400:  # JSON knows no limit; float64 does
-        with pytest.raises(ServiceError, match="can not be read"):
+        with pytest.raises(ServiceError, match="cannot be read"):
             one.encode(TEXTS)
         return
     with pytest.raises(RefusedTextsError, match=r"texts\[5\]: the service returned NaN") as error:

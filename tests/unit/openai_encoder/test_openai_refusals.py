@@ -30,11 +30,13 @@ def test_a_batch_that_is_too_large_is_halved(encoder, service):
     assert_rows(encoder().encode(TEXTS), TEXTS)
 
 
-def test_a_service_that_refuses_everything_is_asked_twice(encoder, service):
+def test_a_service_that_refuses_everything_is_asked_without_what_it_may_not_know_and_then_no_more(encoder, service):
     service.otherwise = status(400, b"dimensions is not supported")
     with pytest.raises(ServiceError, match=r"dimensions is not supported.*refuses the text 'a', too"):
         encoder().encode(TEXTS)
-    assert service.batches == [TEXTS, ["a"]]
+    asked = [(exchange.texts, "dimensions" in exchange.payload, "encoding_format" in exchange.payload)
+             for exchange in service.exchanges]  # fmt: skip
+    assert asked == [(TEXTS, True, True), (["a"], True, True), (["a"], False, True), (["a"], False, False)]
 
 
 def test_a_text_that_makes_the_server_fail_is_isolated(encoder, service):
@@ -50,7 +52,7 @@ def test_a_server_that_fails_on_everything_is_not_blamed_on_the_texts(encoder, s
     service.otherwise = status(500)
     with pytest.raises(ServiceError, match="answered 500"):
         encoder(retries=RetryPolicy(attempts=2)).encode(TEXTS)
-    assert service.batches == [TEXTS, TEXTS, ["a"], ["a"]]
+    assert service.batches == [TEXTS, TEXTS, ["a"]]
 
 
 def test_half_a_surrogate_pair_is_named_and_not_sent(encoder, service):

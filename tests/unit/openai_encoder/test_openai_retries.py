@@ -47,12 +47,20 @@ def test_a_limit_that_is_used_up_is_waited_for_before_it_is_hit(encoder, service
     assert sum(clock.waits) == pytest.approx(3)
 
 
-@pytest.mark.parametrize("failure", [status(500), status(502), status(503), status(408), status(529)])
-def test_a_service_that_fails_and_recovers_is_waited_for_with_full_jitter(encoder, service, clock, failure):
+@pytest.mark.parametrize("failure", [status(408), status(425), status(529), resets])
+def test_a_service_that_recovers_is_waited_for_with_full_jitter(encoder, service, clock, failure):
     service.then(failure, failure, failure)
     assert_rows(encoder().encode(TEXTS), TEXTS)
     assert len(clock.waits) == 3
     assert all(0 <= wait <= most for wait, most in zip(clock.waits, (1, 2, 4), strict=True))
+
+
+@pytest.mark.parametrize("code", [500, 502, 503, 504])
+def test_a_server_that_fails_and_recovers_is_waited_for_with_a_harmless_text(encoder, service, clock, code):
+    service.then(*[status(code)] * 5)
+    assert_rows(encoder().encode(TEXTS), TEXTS)
+    assert service.batches[:6] == [TEXTS, TEXTS, ["a"], ["a"], ["a"], ["a"]]
+    assert all(0 <= wait <= most for wait, most in zip(clock.waits, (1, 4, 8, 16), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -121,5 +129,5 @@ def test_nobody_there_is_an_error_that_names_the_address(service, clock):
     with running(Service()) as gone:
         url = gone.url
     one = OpenAIEncoder("m", base_url=url, dimensions=4, pacer=Pacer(clock=clock), retries=RetryPolicy(attempts=2))
-    with pytest.raises(ServiceError, match=f"after 2 attempts: {url}/embeddings can not be reached"):
+    with pytest.raises(ServiceError, match=f"after 2 attempts: {url}/embeddings cannot be reached"):
         one.encode(["a"])
