@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass, field
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 
@@ -18,7 +20,39 @@ from revector.stores.sqlite import SqliteStore
 from revector.testing import HashEncoder
 
 ALIAS = "live"
-OLD, NEW = HashEncoder(8, seed=1, name="old"), HashEncoder(12, seed=2, name="new")
+
+
+class AskedInsideError(BaseException):
+    """Not an `Exception`: nobody may take it for the failure of a text."""
+
+
+class OutsideEncoder(HashEncoder):
+    """Refuses to be asked anything by a thread that is inside a transaction or snapshot of a database of the tests.
+
+    A service may be slow to answer, and nobody else could write, or shorten the log, meanwhile.
+    """
+
+    databases: ClassVar = weakref.WeakSet()
+
+    @property
+    def space(self):
+        self._require_no_transaction()
+        return self._space
+
+    @space.setter
+    def space(self, space):
+        self._space = space
+
+    def encode(self, texts, *, kind="document"):
+        self._require_no_transaction()
+        return super().encode(texts, kind=kind)
+
+    def _require_no_transaction(self):
+        if any(database.in_transaction for database in self.databases):
+            raise AskedInsideError(self._space.model)
+
+
+OLD, NEW = OutsideEncoder(8, seed=1, name="old"), OutsideEncoder(12, seed=2, name="new")
 
 
 def count_verifier(store, source_generation, target_generation, encoder, *, sample, seed, known_failures):
@@ -51,6 +85,7 @@ class World:
     @classmethod
     def open(cls, path):
         store = SqliteStore.open(path)
+        OutsideEncoder.databases.add(store.database)
         return cls(store, Ledger(store.database))
 
     def write(self, texts, encoders=(OLD, NEW)):

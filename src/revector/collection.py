@@ -87,12 +87,12 @@ class Collection:
         """
         _require_path(path)
         given = _listed_encoders(encoder, encoders)
-        if encoder is not None:
-            space_of(encoder, "encoder")  # a service is asked for it: before there is a file, or a lock to hold
+        # A service is asked for its space: before there is a file, or a lock to hold.
+        space = None if encoder is None else space_of(encoder, "encoder")
         database = _open_database(path, encoder)
         try:
             store, ledger = SqliteStore(database), Ledger(database)
-            _require_alias(store, ledger, encoder)
+            _require_collection(store, ledger, encoder, space)
         except BaseException:
             database.close()
             raise
@@ -119,7 +119,7 @@ class Collection:
         """
         documents = checked_documents(ids, texts, metadata)
         route = self._searcher.route()
-        if not route.blended:
+        if not self._searcher.blends(route):
             self._encoders.require(route.serving, purpose="writing to this collection")
         vectors = self._embed(documents)
         return write_documents(self._store, self._ledger, ALIAS, documents, vectors)
@@ -440,15 +440,21 @@ def _open_database(path: str | os.PathLike[str], encoder: TextEncoder | None) ->
     return Database(path)
 
 
-def _require_alias(store: Store, ledger: Ledger, encoder: TextEncoder | None) -> None:
-    """Create the first generation of a new collection; hold an encoder against the spaces of an existing one."""
-    with store.transaction():
-        alias = store.alias(ALIAS)
-        if alias is None and encoder is None:
+def _require_collection(
+    store: Store, ledger: Ledger, encoder: TextEncoder | None, space: EmbeddingSpace | None
+) -> None:
+    """Create the first generation of a new collection; hold an encoder's space against those of an existing one."""
+    if store.alias(ALIAS) is None:
+        if encoder is None or space is None:
             raise InvalidArgumentError(f"{store.url} holds no collection yet, and a new one needs an encoder")
-        if alias is None and encoder is not None:
-            store.create_alias(ALIAS, store.create_generation(encoder.space, encoder.source).id)
-        elif encoder is not None:
-            spaces = [store.generation(live).space for live in live_generations(store, ledger, ALIAS)]
-            if encoder.space.fingerprint not in {space.fingerprint for space in spaces}:
-                spaces[0].require(encoder.space, purpose="the encoder of this collection")
+        _create_alias(store, space, encoder.source)
+    if space is not None:
+        spaces = [store.generation(live).space for live in live_generations(store, ledger, ALIAS)]
+        if space.fingerprint not in {live.fingerprint for live in spaces}:
+            spaces[0].require(space, purpose="the encoder of this collection")
+
+
+def _create_alias(store: Store, space: EmbeddingSpace, source: str | None) -> None:
+    with store.transaction():
+        if store.alias(ALIAS) is None:  # nor has another process created it since
+            store.create_alias(ALIAS, store.create_generation(space, source).id)

@@ -82,6 +82,11 @@ class Database:
         """The database as a SQLAlchemy URL."""
         return f"sqlite:///{self.path}"
 
+    @property
+    def in_transaction(self) -> bool:
+        """Whether the calling thread is inside a transaction or snapshot: then nothing that may take long is begun."""
+        return self._ambient is not None
+
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Write transaction; joins the calling thread's open one as a savepoint.

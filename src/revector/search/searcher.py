@@ -68,15 +68,12 @@ class Route:
         The generation that the alias points at.
     other : Generation or None
         The migration's other generation.
-    blended : bool
-        Whether the hits of both are ranked together: documents move, and the new model is at hand.
     """
 
     alias: Alias
     phase: Phase | None
     serving: Generation
     other: Generation | None
-    blended: bool
 
 
 class Searcher:
@@ -109,7 +106,7 @@ class Searcher:
         self.accesses = AccessLog(store)
 
     def route(self) -> Route:
-        """Choose the generations that a search reads now."""
+        """Choose the generations that a search reads now. No encoder is asked: callers may hold a transaction."""
         with self._store.snapshot():
             alias, record = self._store.alias(self._alias), self._ledger.active(self._alias)
             if alias is None:
@@ -119,7 +116,20 @@ class Searcher:
             others = [generation for generation in pair if generation not in (None, serving.id)]
             other = self._generation(others[0]) if others else None
         phase = None if record is None else record.phase
-        return Route(alias, phase, serving, other, self._blends(phase, serving, other))
+        return Route(alias, phase, serving, other)
+
+    def blends(self, route: Route) -> bool:
+        """Tell whether the hits of both generations are ranked together: documents move, and the new model is at hand.
+
+        Once all documents have moved, the old generation serves, alone and complete, until the cut-over; but without
+        its model, mapped queries would be worse than before, so that the blend goes on. A model that is not at hand yet
+        is loaded, which may ask a service: not to be called inside a transaction.
+        """
+        if route.other is None or self._encoders.find(route.other) is None:
+            return False
+        return route.phase is Phase.FILLING or (
+            route.phase is Phase.PROVING and self._encoders.find(route.serving) is None
+        )
 
     def search(
         self, queries: Sequence[str], k: int, *, rescore: int = RESCORE, write_through: bool = True
@@ -189,22 +199,12 @@ class Searcher:
             found = self._generations[generation] = self._store.generation(generation)
         return found
 
-    def _blends(self, phase: Phase | None, serving: Generation, other: Generation | None) -> bool:
-        """Tell whether both generations are read.
-
-        While documents move, both are. Once all have, the old generation serves, alone and complete, until the
-        cut-over; but without its model, mapped queries would be worse than before, so that the blend goes on.
-        """
-        if other is None or self._encoders.find(other) is None:
-            return False
-        return phase is Phase.FILLING or (phase is Phase.PROVING and self._encoders.find(serving) is None)
-
     def _search(
         self, route: Route, queries: Sequence[str], k: int, rescore: int, write_through: bool
     ) -> list[list[Hit]] | None:
         """Search by a route; ``None`` if it no longer holds."""
         vectors = self._queries.encode(queries, route.serving, route.other)
-        if not route.blended or route.other is None:
+        if route.other is None or not self.blends(route):
             return self._search_alone(route, vectors, k)
         new_vectors = self._queries.encode(queries, route.other, None)
         blend = Blend(self._store, route.serving, route.other, vectors, new_vectors)
