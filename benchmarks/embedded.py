@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector import Encoder
-from revector.demo.corpus import Corpus
 from revector.encoders.base import Kind
+from revector.formats.judgements import Corpus
 
 __all__ = ["Embedded", "embed"]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from revector.demo.corpus import Corpus, load_judged_queries, read_json_lines, text_of_row
+from revector.formats.judgements import Corpus, load_judged_queries
+from revector.formats.rows import read_documents
 
 __all__ = ["named", "read_collection"]
 
@@ -21,7 +22,6 @@ def read_collection(folder: Path) -> Corpus:
     Of documents with one id the first stays: Debian's lists of several architectures describe some packages twice.
     """
     documents: dict[str, str] = {}
-    for where, row in read_json_lines(folder / "docs.jsonl"):
-        key, text = text_of_row(where, row)
-        documents.setdefault(key, text)
+    for row in read_documents(folder / "docs.jsonl"):
+        documents.setdefault(row.id, row.text)
     return Corpus(folder.resolve().name, documents, *load_judged_queries(folder))

@@ -12,10 +12,10 @@ import pytest
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-from revector.demo.corpus import Corpus
 from revector.demo.docstrings import python_corpus
 from revector.demo.models import fetch_model
 from revector.errors import EncoderError
+from revector.formats.judgements import Corpus
 from worlds import World
 
 StaticModelMaker = Callable[..., Path]

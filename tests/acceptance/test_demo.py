@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from revector.cli import app
-from revector.demo.corpus import Corpus, write_corpus
+from revector.formats.judgements import Corpus, write_corpus
 
 STATES = ["started", *["re-embedding"] * 6, "cut over", "rolled back", "cut over again", "retired"]
 

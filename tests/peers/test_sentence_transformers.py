@@ -12,10 +12,10 @@ from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers import models as tokenizer_models
 
 from revector import Encoder, _core
-from revector.demo.corpus import Corpus
 from revector.encoders.sentence_transformers import SentenceTransformersEncoder
 from revector.encoders.sources import load_encoder
 from revector.errors import DeviceUnavailableError, EncoderError, InvalidArgumentError
+from revector.formats.judgements import Corpus
 
 pytestmark = [
     pytest.mark.peers,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import sys
 from pathlib import Path
 
 import pytest
 
-from revector.demo.corpus import Corpus, load_corpus, read_qrels, write_corpus
 from revector.demo.docstrings import python_corpus, source_roots
 from revector.errors import InvalidArgumentError
+from revector.formats.judgements import Corpus, load_corpus, read_qrels, write_corpus
 
 REST = (
     "It walks every shelf in turn, compares each spine with the wanted title, letter by letter, "
@@ -125,19 +126,37 @@ def test_trec_judgements(tmp_path: Path) -> None:
     assert read_qrels(tmp_path / "qrels.tsv") == {"q": {"a": 1, "b": 0}}
 
 
+def test_a_query_may_be_called_query(tmp_path: Path) -> None:
+    (tmp_path / "qrels.tsv").write_text("query\ta\t1\n")
+    assert read_qrels(tmp_path / "qrels.tsv") == {"query": {"a": 1}}
+
+
+def test_a_folder_of_packed_tables_is_a_corpus_too(tmp_path: Path) -> None:
+    (tmp_path / "docs.csv.gz").write_bytes(gzip.compress(b'id,text\r\na,one\r\nb,"two, or\nthree"\r\n'))
+    (tmp_path / "queries.tsv").write_text("id\ttext\nq\twhich?\n")
+    (tmp_path / "qrels.csv").write_text("query-id,corpus-id,score\nq,b,2\n")
+    expected = Corpus(tmp_path.name, {"a": "one", "b": "two, or\nthree"}, {"q": "which?"}, {"q": {"b": 2}})
+    assert load_corpus(tmp_path) == expected
+
+
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
         ("docs.jsonl", '{"id": "a", "text": "x"}\n{"id": "a", "text": "y"}\n', r"docs.jsonl:2: id 'a' occurs twice"),
         ("docs.jsonl", "nonsense\n", r"docs.jsonl:1: not JSON"),
         ("docs.jsonl", "[1]\n", r"docs.jsonl:1: got a JSON list"),
-        ("docs.jsonl", '{"text": "x"}\n', r"docs.jsonl:1: the row's 'id' \(or '_id'\) is None"),
-        ("docs.jsonl", '{"id": "a", "text": 3}\n', r"docs.jsonl:1: row 'a' needs 'text'"),
+        ("docs.jsonl", '{"text": "x"}\n', r"docs.jsonl:1: the row's 'id' \(or '_id'\) is missing"),
+        ("docs.jsonl", '{"id": "a", "text": 3}\n', r"docs.jsonl:1: row 'a': 'text' is 3, expected a string"),
         ("docs.jsonl", "", r"docs.jsonl is empty"),
         ("queries.jsonl", '{"id": "other", "text": "x"}\n', r"judges 1 unknown query id\(s\), the first is 'q'"),
         ("qrels.tsv", "q\tzzz\t1\n", r"judges 1 unknown document id\(s\), the first is 'zzz'"),
         ("qrels.tsv", "q\tb\n", r"qrels.tsv:1: 2 columns"),
-        ("qrels.tsv", "q\ta\t1\nq\tb\tgood\n", r"qrels.tsv:2: grade 'good'"),
+        ("qrels.tsv", "q\ta\t1\nq\tb\tgood\n", r"qrels.tsv:2: query 'q', document 'b': grade 'good'"),
+        ("qrels.tsv", "q\ta\t1\nq\tb\t1_0\n", r"qrels.tsv:2: query 'q', document 'b': grade '1_0'"),
+        ("qrels.tsv", "q\ta\t1\nq\tb\t" + "9" * 5000, r"qrels.tsv:2: query 'q', document 'b': grade '9999"),
+        ("qrels.tsv", "q\ta\t1\nq\ta\t2\n", r"qrels.tsv:2: query 'q' grades document 'a' twice, 1 and 2"),
+        ("qrels.tsv", "q\t\t1\n", r"qrels.tsv:1: the id of the document is empty"),
+        ("qrels.tsv", "q Q0 a 1 0.5 run\n", r"qrels.tsv:1: six columns are a run of TREC"),
         ("qrels.tsv", "q\tb\t0\n", r"no judgement with a grade above zero"),
     ],
 )
@@ -156,5 +175,5 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_file_that_is_not_text_is_an_error(tmp_path: Path) -> None:
     write_corpus(CORPUS, tmp_path)
     (tmp_path / "docs.jsonl").write_bytes(b'{"id": "a", "text": "\xff\xfe"}\n')
-    with pytest.raises(InvalidArgumentError, match="can not be read as UTF-8"):
+    with pytest.raises(InvalidArgumentError, match=r"docs.jsonl:1: byte 0xff at offset 21 is not UTF-8"):
         load_corpus(tmp_path)

@@ -31,7 +31,7 @@ LEVELS = [
         "index_snapshot",
         "fusion",
     },
-    {"encoders", "database", "testing"},
+    {"encoders", "database", "formats", "testing"},
     {"stores"},
     {"migration", "evaluation"},
     {"collection", "search"},

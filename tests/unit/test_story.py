@@ -10,10 +10,10 @@ import pytest
 from numpy.typing import NDArray
 
 from revector.demo.background import BackgroundRun
-from revector.demo.corpus import Corpus
 from revector.demo.reference import BATCH, MemoisingEncoder, direct_scores
 from revector.encoders.base import Kind
 from revector.errors import EncoderError
+from revector.formats.judgements import Corpus
 from revector.migration.migration import Migration
 from revector.migration.progress import Progress
 from revector.testing import HashEncoder

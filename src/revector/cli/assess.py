@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from revector.cli.common import EXIT_REFUSED, AsJson, CollectionUrl, ModelName, emit, open_encoder, opened
-from revector.demo.corpus import load_judged_queries
+from revector.formats.judgements import load_judged_queries
 
 
 def register(app: typer.Typer) -> None:

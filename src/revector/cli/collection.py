@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Annotated, Any
+from collections.abc import Iterable, Iterator
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -13,13 +11,11 @@ from rich.table import Table
 
 from revector.cli.common import AsJson, CollectionUrl, ModelName, emit, exists, open_encoder, opened
 from revector.collection import Collection
-from revector.demo.corpus import parse_json_object, read_json_lines, text_of_row
 from revector.errors import InvalidArgumentError
+from revector.formats.rows import DocumentRow, read_documents
 
 ROWS_A_BATCH = 256
 SNIPPET_CHARACTERS = 160
-
-Row = tuple[str, str, dict[str, Any]]
 
 
 def register(app: typer.Typer) -> None:
@@ -42,16 +38,20 @@ def init(collection: CollectionUrl, model: ModelName, as_json: AsJson = False) -
 
 def add(
     collection: CollectionUrl,
-    file: Annotated[str, typer.Argument(help="JSON lines with id, text, metadata; - reads stdin.")] = "-",
+    file: Annotated[str, typer.Argument(help="JSON lines, or a CSV or TSV table; may be gzip. - reads stdin.")] = "-",
     as_json: AsJson = False,
 ) -> None:
-    """Insert documents, or replace those with the same id."""
-    rows = _rows(file)
+    """Insert documents, or replace those with the same id.
+
+    A row has an 'id' (or '_id', as in BEIR) and a 'text'; a 'title' is put before the text. Every other field, and
+    those of an object named 'metadata', become the document's metadata. Files are UTF-8, whatever the locale says. A
+    row that cannot be read ends the command; the batches before it stay.
+    """
+    rows = read_documents(file)
     with opened(collection) as docs, Console(stderr=True).status("adding documents") as status:
         n_added = 0
         for batch in _batches(rows):
-            ids, texts, metadata = (list(column) for column in zip(*batch, strict=True))
-            docs.upsert(ids, texts, metadata)
+            docs.upsert([row.id for row in batch], [row.text for row in batch], [row.metadata for row in batch])
             n_added += len(batch)
             status.update(f"added {n_added:,} documents")
         n_documents = len(docs)
@@ -80,25 +80,10 @@ def _snippet(text: str) -> str:
     return text if len(text) <= SNIPPET_CHARACTERS else text[:SNIPPET_CHARACTERS].rsplit(" ", 1)[0] + " …"
 
 
-def _rows(file: str) -> Iterator[Row]:
-    """Yield id, text and metadata of each row of a file, or of stdin."""
-    for where, row in _stdin_lines() if file == "-" else read_json_lines(Path(file)):
-        metadata = row.get("metadata") or {}
-        if not isinstance(metadata, dict):
-            raise InvalidArgumentError(f"{where}: 'metadata' is {metadata!r}, expected an object")
-        yield (*text_of_row(where, row), metadata)
-
-
-def _stdin_lines() -> Iterator[tuple[str, dict[str, Any]]]:
-    for number, line in enumerate(sys.stdin, start=1):
-        if line.strip():
-            yield f"stdin:{number}", parse_json_object(f"stdin:{number}", line)
-
-
-def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
-    batch: dict[str, Row] = {}  # of rows with the same id, the last one counts
+def _batches(rows: Iterable[DocumentRow]) -> Iterator[list[DocumentRow]]:
+    batch: dict[str, DocumentRow] = {}  # of rows with the same id, the last one counts
     for row in rows:
-        batch[row[0]] = row
+        batch[row.id] = row
         if len(batch) == ROWS_A_BATCH:
             yield list(batch.values())
             batch = {}

@@ -42,9 +42,9 @@ def demo(
         raise typer.BadParameter(
             "what is made in a --workdir is kept; leave one of the two out", param_hint="--no-keep"
         )
-    from revector.demo.corpus import load_corpus
     from revector.demo.docstrings import python_corpus
     from revector.demo.run import run_demo
+    from revector.formats.judgements import load_corpus
 
     console = Console(stderr=as_json, highlight=False)
     with StoryDisplay(console) if not as_json else SilentListener() as listener:

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from revector.demo.corpus import Corpus, fold_whitespace
 from revector.errors import InvalidArgumentError
+from revector.formats.judgements import Corpus, fold_whitespace
 
 SKIPPED_FOLDERS = frozenset(
     {"__pycache__", "_vendor", "vendor", "idlelib", "lib2to3", "site-packages", "dist-packages", "turtledemo"}

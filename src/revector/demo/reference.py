@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from revector.demo.corpus import Corpus
 from revector.encoders.base import Kind, TextEncoder
 from revector.evaluation.metrics import as_array, per_query
+from revector.formats.judgements import Corpus
 from revector.similarity import cosine_topk
 from revector.spaces import EmbeddingSpace
 

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from revector.collection import Collection
 from revector.demo.background import BackgroundRun
-from revector.demo.corpus import Corpus
 from revector.demo.reference import METRIC, MemoisingEncoder, direct_scores
 from revector.demo.report import Check, DemoReport, Example, Listener, index_figures
 from revector.demo.sampling import LiveTraffic, QualitySampler
 from revector.encoders.base import TextEncoder
 from revector.errors import InvalidArgumentError
 from revector.evaluation.verdict import Verdict
+from revector.formats.judgements import Corpus
 from revector.migration.migration import Migration
 from revector.migration.strategies.background import Background
 from revector.migration.verification import VerificationResult

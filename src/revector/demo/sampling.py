@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector.collection import Collection
-from revector.demo.corpus import Corpus
 from revector.demo.reference import DEPTH, METRIC
 from revector.demo.report import Example, Sample, Traffic
 from revector.errors import RevectorError
 from revector.evaluation.metrics import as_array, per_query
 from revector.evaluation.significance import paired_lift
+from revector.formats.judgements import Corpus
 
 Rankings = dict[str, list[str]]
 
