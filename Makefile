@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := .make
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+BUILD := build/wheel
+FROM_SOURCE := --no-deps --no-build-isolation -C build-dir=$(BUILD)
 SOURCES := $(shell find src cpp cmake -type f -not -name '*.pyc') CMakeLists.txt pyproject.toml
 CPP_FILES = $(shell git ls-files 'cpp/*.cpp' 'cpp/*.hpp' 'cpp/*.h' 'cpp/*.inl')
 PRESET_BUILD = PATH="$(CURDIR)/$(BIN):$$PATH" sh -c 'cmake --preset $(1) -DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" >/dev/null && cmake --build --preset $(1)'
@@ -22,9 +24,8 @@ demo: $(STAMPS)/demo  ## build, fetch two models, migrate a live collection of r
 
 test: $(STAMPS)/test test-cpp test-python  ## the whole suite: C++ tests, pytest, consumer builds
 
-test-cpp: $(STAMPS)/test
-	$(call PRESET_BUILD,release)
-	$(call PRESET_TEST,release)
+test-cpp: $(STAMPS)/test  ## the wheel's own objects, with the test programs beside them
+	PATH="$(CURDIR)/$(BIN):$$PATH" sh -c 'cmake -DREVECTOR_TESTS=ON $(BUILD) >/dev/null && cmake --build $(BUILD) && ctest --test-dir $(BUILD) --output-on-failure -j 2'
 
 test-python: $(STAMPS)/test
 	$(BIN)/python -m pytest -q -m "not peers"
@@ -37,8 +38,7 @@ lint: $(STAMPS)/lint  ## ruff, mypy --strict, clang-format, clang-tidy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run --Werror $(CPP_FILES)
-	$(call PRESET_BUILD,release)
-	PATH="$(CURDIR)/$(BIN):$$PATH" run-clang-tidy.py -quiet -p build/release '$(CURDIR)/cpp/(core|capi|kernels)/[^.]*\.cpp' >build/clang-tidy.log 2>&1 \
+	PATH="$(CURDIR)/$(BIN):$$PATH" run-clang-tidy.py -quiet -p $(BUILD) '$(CURDIR)/cpp/(core|capi|kernels)/[^.]*\.cpp' >build/clang-tidy.log 2>&1 \
 	  || { grep -E 'warning:|error:' build/clang-tidy.log; exit 1; }
 
 format: $(STAMPS)/lint  ## rewrite what `make lint` would refuse
@@ -47,7 +47,7 @@ format: $(STAMPS)/lint  ## rewrite what `make lint` would refuse
 
 develop: $(STAMPS)/lint $(STAMPS)/test  ## editable install; run it again after a change in cpp/ or *.pyx
 	-$(PIP) uninstall -y revector
-	$(PIP) install --no-build-isolation --no-deps -e .
+	$(PIP) install $(FROM_SOURCE) -e .
 
 asan tsan: $(STAMPS)/test  ## C++ tests under sanitizers
 	$(call PRESET_BUILD,$@)
@@ -86,10 +86,17 @@ $(STAMPS)/venv:
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
 	@mkdir -p $(STAMPS) && touch $@
 
+# What pyproject.toml names under [build-system]; kept in .venv, since a build tree does not outlive pip's own environment.
+$(STAMPS)/build-tools: $(STAMPS)/venv pyproject.toml
+	@sed -n '/^requires = \[/,/^\]/s/^ *"\(.*\)",$$/\1/p' pyproject.toml >$@.txt
+	$(PIP) install -r $@.txt cmake ninja
+	@mv $@.txt $@
+
 # The package is built once for all extras, and again when the sources change, so tests never run against an old build.
-$(STAMPS)/wheel: $(STAMPS)/venv $(SOURCES)
+# Wheel, C++ tests and clang-tidy share one tree, so the core is compiled once.
+$(STAMPS)/wheel: $(STAMPS)/build-tools $(SOURCES)
 	@rm -rf $(STAMPS)/dist
-	$(PIP) wheel --no-deps --wheel-dir $(STAMPS)/dist .
+	$(PIP) wheel $(FROM_SOURCE) --wheel-dir $(STAMPS)/dist .
 	$(PIP) install --no-deps --force-reinstall $(STAMPS)/dist/*.whl
 	@touch $@
 
