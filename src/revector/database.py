@@ -6,6 +6,10 @@ together or not at all, and need not know of one another.
 
 Writers take SQLite's write lock at ``BEGIN IMMEDIATE`` and wait for each other up to `BUSY_TIMEOUT_SECONDS`; a deferred
 transaction that turns into a writer could fail half-way instead. Readers never wait (write-ahead log).
+
+A file that is moved, deleted or replaced while it is open is noticed at the next transaction, and refused: connections
+would go on reading, and writing, one that nobody sees. What restores a backup *into* the file (SQLite's ``.restore``)
+begins another `history`.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -68,6 +73,8 @@ class Database:
         self.path = file_of(path)
         self._local = threading.local()
         self._closed = False
+        self._log = self.path.with_name(f"{self.path.name}-wal")
+        self._identity: tuple[int, int] | None = None
         self._engine = _new_engine(self.path)
         try:
             with self.transaction() as connection:
@@ -75,6 +82,7 @@ class Database:
         except BaseException:
             self._engine.dispose()
             raise
+        self._identity = _identity(self.path)
         _open_databases.add(self)
 
     @property
@@ -122,6 +130,25 @@ class Database:
             with self._named_errors():
                 yield ambient
 
+    @property
+    def history(self) -> int:
+        """Another number once the past of the file was replaced while it was open; inside a transaction or snapshot.
+
+        It is SQLite's schema version, which grows when a backup is restored into the file, and when it is vacuumed.
+        """
+        return int(self._local.history)
+
+    def note(self, key: str) -> str | None:
+        """Return what was kept under a name, or ``None``."""
+        with self.snapshot() as connection:
+            return connection.scalar(sa.select(_meta.c.value).where(_meta.c.key == key))
+
+    def keep_note(self, key: str, value: str) -> None:
+        """Keep a short text under a name, in place of what was kept there."""
+        statement = insert(_meta).values(key=key, value=value)
+        with self.transaction() as connection:
+            connection.execute(statement.on_conflict_do_update(set_={"value": value}))
+
     def ensure_schema(self, component: str, version: int, tables: sa.MetaData) -> None:
         """Create the tables of one component the first time; refuse those of a newer revector.
 
@@ -141,10 +168,10 @@ class Database:
         """
         key = f"schema_version:{component}"
         with self.transaction() as connection:
-            found = connection.scalar(sa.select(_meta.c.value).where(_meta.c.key == key))
+            found = self.note(key)
             if found is None:
                 tables.create_all(connection)
-                connection.execute(_meta.insert().values(key=key, value=str(version)))
+                self.keep_note(key, str(version))
             elif int(found) != version:
                 raise StoreError(
                     f"{self.path} holds version {found} of the {component}'s tables, this revector knows version "
@@ -182,6 +209,8 @@ class Database:
         with self._named_errors(), self._engine.connect() as connection:
             connection.execution_options(revector_begin=mode)
             with connection.begin():
+                self._local.history = _driver(connection).execute("PRAGMA schema_version").fetchone()[0]
+                self._require_same_files(connection)
                 self._local.connection, self._local.writable = connection, mode == "IMMEDIATE"
                 try:
                     yield connection
@@ -196,6 +225,15 @@ class Database:
             raise named(self.path, error.orig or error) from error
         except sqlite3.Error as error:  # raised by the pragmas of a new connection
             raise named(self.path, error) from error
+
+    def _require_same_files(self, connection: Connection) -> None:
+        """Refuse a file, or a log, that is not the one that a connection reads; the log is there while one does."""
+        found, log = _identity(self.path), _identity(self._log)
+        if self._identity not in (None, found) or connection.info.setdefault("log", log) != log:
+            raise StoreError(
+                f"{self.path} was moved, deleted or replaced since it was opened (a restored backup?); open it again, "
+                "in every process that has it open"
+            )
 
     def _claim_file(self, connection: Connection) -> None:
         names = set(connection.scalars(sa.text("SELECT name FROM sqlite_master")))
@@ -230,7 +268,21 @@ def _is_alive(connection: Connection) -> bool:
     """
     if connection.invalidated:
         return False
-    return bool(getattr(connection.connection.driver_connection, "in_transaction", False))
+    return bool(getattr(_driver(connection), "in_transaction", False))
+
+
+def _driver(connection: Connection) -> Any:
+    """Return SQLite's own connection, which costs no time where nothing has to be translated."""
+    return connection.connection.driver_connection
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from every other one; ``None`` if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _new_engine(path: Path) -> Engine:
@@ -250,7 +302,7 @@ def _new_engine(path: Path) -> Engine:
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql(f"BEGIN {connection.get_execution_options()['revector_begin']}")
+        _driver(connection).execute(f"BEGIN {connection.get_execution_options()['revector_begin']}")
 
     return engine
 

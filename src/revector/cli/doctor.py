@@ -62,5 +62,6 @@ def _rows(health: CollectionHealth) -> dict[str, str]:
         "documents": f"{health.documents:,}",
         "index": f"{index.live:,} vectors, {index.deleted:,} deleted nodes, {index.mean_degree:.1f} links each",
         "recall": f"{index.recall:.4f} of the {index.k} nearest (ef {index.ef}, {index.queries} queries)",
+        **({"notices": "\n".join(health.notices)} if health.notices else {}),
         "problems": "\n".join(health.problems) or "none",
     }

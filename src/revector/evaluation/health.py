@@ -16,6 +16,11 @@ class CheckedIndex(Protocol):
         """Look at the index, brought up to date."""
         ...
 
+    @property
+    def notice(self) -> str:
+        """What happened to the index that somebody should know; empty if nothing did."""
+        ...
+
 
 @dataclass(frozen=True)
 class CollectionHealth:
@@ -31,12 +36,15 @@ class CollectionHealth:
         What the database's own check found wrong with its file.
     index : HnswHealth
         Of the generation that serves.
+    notices : tuple of str
+        What happened that is mended by now, such as an index that was built anew after a backup was restored.
     """
 
     documents: int
     stale: int
     damage: tuple[str, ...]
     index: HnswHealth
+    notices: tuple[str, ...] = ()
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -70,4 +78,6 @@ def examine_collection(store: Store, serving: Generation, index: CheckedIndex, d
     """
     with store.snapshot():
         documents, stale = store.count_documents(), len(store.stale_keys(serving.id))
-    return CollectionHealth(documents, stale, tuple(damage), index.check())
+    health = index.check()
+    notices = (f"the index was built anew: {index.notice}",) if index.notice else ()
+    return CollectionHealth(documents, stale, tuple(damage), health, notices)

@@ -102,7 +102,7 @@ class Searcher:
         self._indexes = indexes
         self._alias = alias
         self._queries = QueryEncoder(store, encoders)
-        self._generations: dict[int, Generation] = {}
+        self._generations: dict[tuple[int, int], Generation] = {}
         self.accesses = AccessLog(store)
 
     def route(self) -> Route:
@@ -193,10 +193,11 @@ class Searcher:
                 return found
 
     def _generation(self, generation: int) -> Generation:
-        """Return a generation; it never changes, and its number is never used again."""
-        found = self._generations.get(generation)
+        """Return a generation; within one history it never changes, and its number is never used again."""
+        key = (self._store.history(), generation)
+        found = self._generations.get(key)
         if found is None:
-            found = self._generations[generation] = self._store.generation(generation)
+            found = self._generations[key] = self._store.generation(generation)
         return found
 
     def _search(

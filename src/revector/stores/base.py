@@ -165,6 +165,13 @@ class Store(Protocol):
         """Release what the store holds open."""
         ...
 
+    def history(self) -> int:
+        """Return a number that is another one once the store's past was replaced under it, by a restored backup, say.
+
+        Nothing that was learnt under another number is known to hold. Other events may change it as well.
+        """
+        ...
+
     # Documents
 
     def upsert_documents(

@@ -1,8 +1,9 @@
 """Approximate indexes of the embedded store: files that can always be rebuilt, brought up to date before each search.
 
-Each generation has an HNSW graph in memory that follows the store's changes by their sequence number. The file beside
-the database is a cache: its sidecar says which vectors it holds, and whatever does not add up is rebuilt from the
-store, with a warning. Few changes are added to a graph; where there are many, a new one is built at once.
+Each generation has an HNSW graph in memory that follows the store's changes by their sequence number, within one
+history of the store. The file beside the database is a cache: its sidecar says which vectors it holds, the database
+names the file that is its own, and whatever does not add up is rebuilt from the store, with a warning. Few changes are
+added to a graph; where there are many, a new one is built at once.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from revector.errors import CorruptIndexError
+from revector.errors import CorruptIndexError, StoreError
 from revector.index import HnswHealth, HnswIndex
-from revector.stores.base import Generation, Store
-from revector.stores.index_file import METRICS, IndexFile
+from revector.stores.base import Generation
+from revector.stores.index_file import METRICS, IndexedStore, IndexFile
 from revector.stores.indexes import Preparation
 
 SEARCH_BREADTH = 512
@@ -33,6 +35,8 @@ BUILD_SHARE = 0.25
 """Vectors beyond this share of a graph are not added to it: all are put into a new one.
 
 A vector that is added costs four to five times its share of a build (10,000 vectors and more, 384 dimensions)."""
+ABANDONED_AFTER_SECONDS = 24 * 3600
+"""A file that is still being written after this time was left by a process that died."""
 FEW_CHANGES = 256
 """So many are added before a search, whatever their share: that takes no longer than reading the other vectors."""
 
@@ -44,24 +48,24 @@ class IndexCache:
 
     Parameters
     ----------
-    store : Store
+    store : IndexedStore
         Where the vectors are.
     folder : Path
         Where the files are; created when the first one is saved.
     """
 
-    def __init__(self, store: Store, folder: Path) -> None:
+    def __init__(self, store: IndexedStore, folder: Path) -> None:
         self._store = store
         self._folder = folder
         self._guard = threading.Lock()
-        self._indexes: dict[int, GenerationIndex] = {}
+        self._indexes: dict[Generation, GenerationIndex] = {}
 
     def index(self, generation: Generation) -> GenerationIndex:
         """Return the index of a generation, loaded or built at its first search."""
         with self._guard:
-            found = self._indexes.get(generation.id)
+            found = self._indexes.get(generation)
             if found is None:
-                found = self._indexes[generation.id] = GenerationIndex(self._store, generation, self._folder)
+                found = self._indexes[generation] = GenerationIndex(self._store, generation, self._folder)
             return found
 
     def prepare(self, generation: Generation) -> Preparation:
@@ -69,21 +73,28 @@ class IndexCache:
         return self.index(generation).prepare()
 
     def prune(self) -> None:
-        """Forget, and remove the files of, generations that no longer exist."""
+        """Forget, and remove the files of, generations that no longer exist, and what dead processes left."""
         with self._guard:
-            live = {generation.id for generation in self._store.generations()}
-            self._indexes = {key: index for key, index in self._indexes.items() if key in live}
+            generations = self._store.generations()
+            self._indexes = {key: index for key, index in self._indexes.items() if key in generations}
+            live = {generation.id for generation in generations}
             for file in sorted(self._folder.glob("*.hnsw")) + sorted(self._folder.glob("*.json")):
                 if file.stem.isdecimal() and int(file.stem) not in live:
                     file.unlink(missing_ok=True)
+            for part in self._folder.glob("*.part*"):
+                if _is_abandoned(part):
+                    part.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Save what changed, and forget everything."""
-        self.prune()
-        with self._guard:
-            for index in self._indexes.values():
-                index.save()
-            self._indexes = {}
+        try:
+            self.prune()
+            with self._guard:
+                for index in self._indexes.values():
+                    index.save()
+        except StoreError as error:
+            _log.warning("the indexes were not saved: %s", error)
+        self._indexes = {}
 
 
 class GenerationIndex:
@@ -91,7 +102,7 @@ class GenerationIndex:
 
     Parameters
     ----------
-    store : Store
+    store : IndexedStore
         Where the vectors are.
     generation : Generation
         Whose vectors.
@@ -99,12 +110,13 @@ class GenerationIndex:
         Where the file is.
     """
 
-    def __init__(self, store: Store, generation: Generation, folder: Path) -> None:
+    def __init__(self, store: IndexedStore, generation: Generation, folder: Path) -> None:
         self._store = store
         self._generation = generation
-        self._file = IndexFile(folder, generation)
+        self._file = IndexFile(store, folder, generation)
         self._lock = threading.Lock()  # for changes; the graph itself keeps searches and changes apart
         self._held: _Held | None = None
+        self._reason = ""  # why the next graph is built although there was one
 
     def search(
         self, queries: NDArray[np.float32], k: int, *, ef: int = SEARCH_BREADTH
@@ -132,6 +144,11 @@ class GenerationIndex:
         """Look at the graph as it is searched, after whatever happened in the store."""
         return self._up_to_date().check(ef=SEARCH_BREADTH)
 
+    @property
+    def notice(self) -> str:
+        """Why the graph in use was built although there was a file, and when; empty if there is nothing to say."""
+        return "" if self._held is None else self._held.built_because
+
     def prepare(self) -> Preparation:
         """Make the graph one that can serve, and save it, so that no search here or in another process has to build it.
 
@@ -140,7 +157,7 @@ class GenerationIndex:
         """
         began, built = time.perf_counter(), 0
         with self._lock:
-            self._held = held = self._held or self._load()
+            self._held = held = self._current() or self._load()
         if held is None or self._has_grown(held):
             held = self._build()
             built = len(held.graph)
@@ -159,11 +176,11 @@ class GenerationIndex:
     def _up_to_date(self) -> HnswIndex:
         """Return the graph, after whatever happened in the store since the last time."""
         held = self._held
-        if held is not None and held.seq >= self._store.last_seq():
+        if held is not None and held.moment == self._moment():
             return held.graph
         with self._lock:
-            held = self._held
-            if held is None or self._is_behind(held.seq, len(held.graph)):
+            held = self._current()
+            if held is None or self._is_behind(held.moment.seq, len(held.graph)):
                 held = self._load() or self._build()  # another process may have prepared the file
             self._follow(held)
             self._held = held
@@ -171,12 +188,25 @@ class GenerationIndex:
                 self._save(held)
         return held.graph
 
+    def _moment(self) -> _Moment:
+        with self._store.snapshot():
+            return _Moment(self._store.history(), self._store.last_seq())
+
+    def _current(self) -> _Held | None:
+        """Return the graph in memory, unless the store's past was replaced since; call it with the lock held."""
+        held, now = self._held, self._moment()
+        if held is None or (held.moment.history == now.history and held.moment.seq <= now.seq):
+            return held
+        self._reason = "the database was restored from a backup, or vacuumed, while it was open"
+        _log.warning("reading the index of generation %d again: %s", self._generation.id, self._reason)
+        return None
+
     def _is_behind(self, seq: int, size: int) -> bool:
         """Tell whether a graph lacks so much that building a new one is faster."""
         return self._missing(seq) > max(FEW_CHANGES, BUILD_SHARE * size)
 
     def _has_grown(self, held: _Held) -> bool:
-        return held.grown + self._missing(held.seq) > BUILD_SHARE * len(held.graph)
+        return held.grown + self._missing(held.moment.seq) > BUILD_SHARE * len(held.graph)
 
     def _missing(self, seq: int) -> int:
         return self._store.count_vectors(self._generation.id, since=seq)
@@ -184,25 +214,27 @@ class GenerationIndex:
     def _load(self) -> _Held | None:
         """Load the file and bring it up to date; ``None`` if there is none, none to trust, or one far behind."""
         try:
-            sidecar = self._file.sidecar(self._store.last_seq())
+            history, sidecar = self._moment().history, self._file.sidecar()
             if sidecar is None or self._is_behind(sidecar.seq, sidecar.count):
                 return None
-            held = _Held(self._file.graph(sidecar), sidecar.seq, grown=sidecar.grown, unsaved=0)
+            moment = _Moment(history, sidecar.seq)
+            held = _Held(self._file.graph(sidecar), moment, sidecar.grown, sidecar.built_because, unsaved=0)
             self._follow(held)
             self._check_count(held)
         except (CorruptIndexError, OSError) as error:
+            self._reason = str(error)
             _log.warning("rebuilding the index of generation %d: %s", self._generation.id, error)
             return None
         return held
 
     def _check_count(self, held: _Held) -> None:
         expected = self._store.count_vectors(self._generation.id)
-        ahead = self._store.last_seq() != held.seq  # somebody wrote since: the counts belong to two moments
+        ahead = self._store.last_seq() != held.moment.seq  # somebody wrote since: the counts belong to two moments
         if len(held.graph) != expected and not ahead:
             raise CorruptIndexError(f"{self._file.path} holds {len(held.graph)} vectors, the store {expected}")
 
     def _build(self) -> _Held:
-        space, seq = self._generation.space, self._store.last_seq()
+        space, moment = self._generation.space, self._moment()
         parts = list(self._store.scan_vectors(self._generation.id))
         keys = np.concatenate([np.empty(0, np.int64), *(keys for keys, _ in parts)])
         vectors = np.concatenate([np.empty((0, space.dimension), np.float32), *(rows for _, rows in parts)])
@@ -212,10 +244,11 @@ class GenerationIndex:
         if len(keys):
             seconds = time.perf_counter() - started
             _log.info("index of generation %d built: %d vectors, %.2f s", self._generation.id, len(keys), seconds)
-        return _Held(graph, seq, grown=0, unsaved=1 + len(keys))  # whatever file there is, it is not this one
+        because, self._reason = self._reason and f"{self._reason} ({time.strftime('%Y-%m-%d %H:%M')})", ""
+        return _Held(graph, moment, 0, because, unsaved=1 + len(keys))  # whatever file there is, it is not this one
 
     def _follow(self, held: _Held) -> None:
-        graph, changes = held.graph, self._store.changes_since(self._generation.id, held.seq)
+        graph, changes = held.graph, self._store.changes_since(self._generation.id, held.moment.seq)
         if len(changes.keys):
             graph.add(changes.vectors, changes.keys)
         gone = [key for key in changes.deleted.tolist() if key in graph]
@@ -223,14 +256,30 @@ class GenerationIndex:
             graph.mark_deleted(np.array(gone, dtype=np.int64))
         held.grown += len(changes.keys)
         held.unsaved += len(changes.keys) + len(gone)
-        held.seq = max(held.seq, changes.seq)  # a caller inside an older snapshot sees an older end
+        held.moment = held.moment._replace(seq=max(held.moment.seq, changes.seq))
 
     def _save(self, held: _Held) -> None:
         try:
-            self._file.save(held.graph, held.seq, held.grown)
-        except OSError as error:  # a full disk must not fail a search; the file is a cache
+            history, seq = held.moment
+            if not self._file.save(held.graph, seq, history, held.grown, held.built_because):
+                _log.warning("the index of generation %d was not saved: the database was restored", self._generation.id)
+        except (OSError, StoreError) as error:  # a full disk must not fail a search; the file is a cache
             _log.warning("the index of generation %d was not saved: %s", self._generation.id, error)
         held.unsaved = 0
+
+
+def _is_abandoned(file: Path) -> bool:
+    try:
+        return time.time() - file.stat().st_mtime > ABANDONED_AFTER_SECONDS
+    except FileNotFoundError:
+        return False
+
+
+class _Moment(NamedTuple):
+    """A point of the store, in one of its histories."""
+
+    history: int
+    seq: int
 
 
 @dataclass
@@ -240,15 +289,18 @@ class _Held:
     Parameters
     ----------
     graph : HnswIndex
-    seq : int
-        The point of the store it stands at.
+    moment : _Moment
+        Where the store stands that it holds.
     grown : int
         Vectors added since it was built.
+    built_because : str
+        Why it was built although there was a file.
     unsaved : int
         Changes that its file lacks.
     """
 
     graph: HnswIndex
-    seq: int
+    moment: _Moment
     grown: int
+    built_because: str
     unsaved: int

@@ -55,6 +55,19 @@ class SqliteStore(DocumentTables, GenerationTables, VectorTables):
         """Open, or join, a consistent view for reads."""
         return self._database.snapshot()
 
+    def history(self) -> int:
+        """Return a number that is another one once the database's past was replaced while it was open."""
+        with self._database.snapshot():
+            return self._database.history
+
+    def index_token(self, generation: int) -> str | None:
+        """Return the token of the index file that belongs to a generation, or ``None``."""
+        return self._database.note(f"index:{generation}")
+
+    def keep_index_token(self, generation: int, token: str) -> None:
+        """Name the index file that belongs to a generation by its token."""
+        self._database.keep_note(f"index:{generation}", token)
+
     def close(self) -> None:
         """Close the database."""
         self._database.close()
