@@ -90,13 +90,15 @@ class World:
 
     def write(self, texts, encoders=(OLD, NEW)):
         """Write texts by id, embedded for the live generations whose encoders are given."""
+        documents = checked_documents(texts.keys(), texts.values())
         by_space = {encoder.space.fingerprint: encoder for encoder in encoders}
         vectors = {}
         for generation in live_generations(self.store, self.ledger, ALIAS):
             encoder = by_space.get(self.store.generation(generation).space.fingerprint)
             if encoder is not None:
-                vectors[generation] = encoder.encode(list(texts.values()))
-        return write_documents(self.store, self.ledger, ALIAS, checked_documents(texts.keys(), texts.values()), vectors)
+                rows = encoder.encode(list(texts.values()))
+                vectors[generation] = dict(zip((new.content_hash for new in documents), rows, strict=True))
+        return write_documents(self.store, self.ledger, ALIAS, documents, vectors)
 
     def delete(self, *ids):
         return delete_documents(self.store, self.ledger, ids)

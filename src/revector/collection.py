@@ -25,12 +25,12 @@ from revector.migration.encoders import EncoderSet
 from revector.migration.ledger import Ledger
 from revector.migration.migration import Migration
 from revector.migration.strategies.background import Background
-from revector.migration.writes import delete_documents, live_generations, write_documents
-from revector.search.embedding import embed_documents
+from revector.migration.upserts import Upsert
+from revector.migration.writes import delete_documents, live_generations
 from revector.search.searcher import RESCORE, Hit, Searcher
 from revector.spaces import EmbeddingSpace
 from revector.stores.arguments import checked_documents
-from revector.stores.base import Document, NewDocument, Store, VectorInfo
+from revector.stores.base import Document, Store, VectorInfo
 from revector.stores.index_cache import IndexCache
 from revector.stores.sqlite import SqliteStore
 
@@ -107,33 +107,26 @@ class Collection:
         """Insert documents, or change those whose ids exist.
 
         The texts are embedded, each once, by every model at hand whose vectors are live, and written with them. A model
-        of a migration that is not at hand gets its vectors later, by the migration's `run`.
+        of a migration that is not at hand, or fails, gets its vectors later, by the migration's `run`.
+
+        Documents are stored in their order, 512 at a time, each slice in a transaction of its own: a call with more may
+        be cut off between two slices. The same call again embeds only what is not stored yet.
 
         Raises
         ------
+        RefusedDocumentsError
+            The model that searches read with refuses some texts. All other documents are stored; of the refused ones
+            there is what there was before.
         EncoderError
-            No model at hand would let searches find the documents, or one failed; nothing is written.
+            No model at hand would let searches find the documents: nothing is stored. Or that model stopped, as
+            `ServiceError`, `RateLimitedError` and `SpendCapError` say: what it had embedded is stored, and `stored`
+            counts it.
         InvalidArgumentError
             Lengths differ, an id comes twice, an id or a text is not a string of valid Unicode, or metadata is not a
             JSON object; nothing is embedded.
         """
         documents = checked_documents(ids, texts, metadata)
-        route = self._searcher.route()
-        if not self._searcher.blends(route):
-            self._encoders.require(route.serving, purpose="writing to this collection")
-        vectors = self._embed(documents)
-        return write_documents(self._store, self._ledger, ALIAS, documents, vectors)
-
-    def _embed(self, documents: Sequence[NewDocument]) -> dict[int, NDArray[np.float32]]:
-        """Embed documents by every model at hand; return matrices by generation."""
-        hashes, texts = [new.content_hash for new in documents], [new.text for new in documents]
-        matrices: dict[int, NDArray[np.float32]] = {}
-        for live in live_generations(self._store, self._ledger, ALIAS):
-            model = self._encoders.find(self._store.generation(live))
-            if model is not None and hashes:
-                found = embed_documents(self._store, live, model, dict(zip(hashes, texts, strict=True)))
-                matrices[live] = np.stack([found[hash_] for hash_ in hashes])
-        return matrices
+        return Upsert(self._store, self._ledger, self._encoders, ALIAS, self._searcher.reading).write(documents)
 
     def delete(self, ids: Iterable[str]) -> None:
         """Delete documents, with their vectors of every generation.

@@ -146,9 +146,12 @@ class EncoderError(RevectorError):
     rows : ndarray of float32, shape (len(texts), dimension), or None
         What was encoded before the failure, where an encoder keeps it, so that nothing has to be paid for twice; NaN
         elsewhere.
+    stored : int
+        Documents that `Collection.upsert` had stored before; the same call again embeds only the others.
     """
 
     rows: NDArray[np.float32] | None = None
+    stored: int = 0
 
 
 class RefusedTextsError(EncoderError):
@@ -169,6 +172,26 @@ class RefusedTextsError(EncoderError):
         shown = "; ".join(f"texts[{i}]: {reason}" for i, reason in list(self.reasons.items())[:3])
         more = f"; and {len(reasons) - 3} more" if len(reasons) > 3 else ""
         super().__init__(f"{len(reasons)} of {len(rows)} texts were refused: {shown}{more}")
+
+
+class RefusedDocumentsError(EncoderError):
+    """The model refused some documents, and all others were stored.
+
+    Attributes
+    ----------
+    refused : dict of str to str
+        Id of each refused document, and why it was refused.
+    stored : int
+        Documents that were stored.
+    """
+
+    def __init__(self, refused: Mapping[str, str], *, stored: int) -> None:
+        self.refused, self.stored = dict(refused), stored
+        shown = "; ".join(f"{id_!r}: {reason}" for id_, reason in list(self.refused.items())[:3])
+        more = f"; and {len(refused) - 3} more" if len(refused) > 3 else ""
+        super().__init__(
+            f"{len(refused)} of {len(refused) + stored} documents were refused, the others are stored: {shown}{more}"
+        )
 
 
 class ServiceError(EncoderError):

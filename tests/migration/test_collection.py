@@ -12,6 +12,7 @@ from revector.errors import (
     EncoderError,
     InvalidArgumentError,
     NumericalError,
+    RefusedDocumentsError,
     RevectorError,
     SpaceMismatchError,
     StoreError,
@@ -156,11 +157,11 @@ class BrokenEncoder(HashEncoder):
         return rows
 
 
-def test_vectors_that_are_not_numbers_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
+def test_a_vector_that_is_not_a_number_is_refused_and_the_others_are_written(tmp_path: Path) -> None:
     with Collection.open(tmp_path / "docs.db", BrokenEncoder(16)) as collection:
-        with pytest.raises(EncoderError, match="NaN or infinity for 1 of 2 texts"):
+        with pytest.raises(RefusedDocumentsError, match=r"'bad': .* NaN or infinity"):
             collection.upsert(["good", "bad"], ["fine", "broken"])
-        assert len(collection) == 0
+        assert collection.ids() == ["good"]
 
 
 def test_searches_are_counted_for_the_priorities(path: Path) -> None:

@@ -13,7 +13,6 @@ from revector.errors import (
     IllegalTransitionError,
     LedgerConflictError,
     MigrationError,
-    ShapeError,
     SpaceMismatchError,
     StaleAliasError,
     StoreError,
@@ -435,17 +434,14 @@ def test_writes_after_retirement_make_new_vectors_only(world):
 def test_a_write_with_vectors_of_a_generation_that_has_gone_is_no_error(world):
     migration = world.serving(retention_seconds=0)
     source = migration.record.source_generation
-    rows = {source: OLD.encode(["text"]), world.served: NEW.encode(["text"])}
+    (more,) = checked_documents(["more"], ["text"])
+    vectors = {
+        generation: {more.content_hash: model.encode(["text"])[0]}
+        for generation, model in ((source, OLD), (world.served, NEW))
+    }
     migration.retire(confirm=True)
-    write_documents(world.store, world.ledger, ALIAS, checked_documents(["more"], ["text"]), rows)
+    write_documents(world.store, world.ledger, ALIAS, [more], vectors)
     world.assert_exact(world.served, NEW)
-
-
-def test_a_write_with_another_number_of_vectors_writes_nothing(world):
-    documents = checked_documents(["x", "y"], ["1", "2"])
-    with pytest.raises(ShapeError, match="1 vectors for 2 documents"):
-        write_documents(world.store, world.ledger, ALIAS, documents, {world.served: OLD.encode(["1"])})
-    assert world.store.count_documents() == 40
 
 
 def test_the_wrong_encoder_can_not_fill(world):

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from revector.cli import app
 from revector.collection import Collection
 from revector.encoders.native import Encoder
-from services import DIMENSION, Service, running
+from services import DIMENSION, Service, refuses, running
 
 TEXTS = {
     "bread": "Mix flour, water, salt and yeast, knead the dough, and bake the loaf in a hot oven.",
@@ -70,6 +70,17 @@ def test_a_service_is_a_model_like_any_other(cli: Cli, monkeypatch: pytest.Monke
     assert (made["space"]["model"], made["space"]["dimension"]) == ("a-model", DIMENSION)
     assert "spend_cap=1.0" in made["source"]
     assert "sk-secret" not in made["source"]
+
+
+def test_add_lists_what_the_model_refuses_with_its_line_and_adds_the_rest(cli: Cli) -> None:
+    rows = [{"id": key, "text": text} for key, text in [("a", "fine"), ("b", "x" * 5000), ("c", "fine as well")]]
+    with running(Service(otherwise=refuses(lambda text: len(text) > 4000))) as service:
+        cli("init", "--model", f"openai:a-model?base_url={service.url}&known_dimension={DIMENSION}")
+        added = cli.json("add", text="".join(json.dumps(row) + "\n" for row in rows), code=1)
+    (refused,) = added["refused"]
+    assert (added["added"], added["documents"]) == (2, 2)
+    assert (refused["where"], refused["id"]) == ("stdin:2", "b")
+    assert "maximum context length" in refused["reason"]
 
 
 def test_an_option_of_a_service_that_does_not_exist_is_an_error(cli: Cli) -> None:

@@ -24,6 +24,7 @@ SAMPLES = {
     "int | None": 7,
     "tuple[str, ...]": ("a", "b"),
     "Mapping[int, str]": {1: "too long"},
+    "Mapping[str, str]": {"a": "too long"},
     "NDArray[np.float32]": np.array([[1.0], [np.nan]], dtype=np.float32),
 }
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from revector.cli.common import AsJson, CollectionUrl, ModelName, emit, exists, open_encoder, opened
+from revector.cli.common import EXIT_ERROR, AsJson, CollectionUrl, ModelName, emit, exists, open_encoder, opened
 from revector.collection import Collection
-from revector.errors import InvalidArgumentError
+from revector.errors import InvalidArgumentError, RefusedDocumentsError
 from revector.formats.rows import DocumentRow, read_documents
 
 ROWS_A_BATCH = 256
@@ -45,18 +45,27 @@ def add(
 
     A row has an 'id' (or '_id', as in BEIR) and a 'text'; a 'title' is put before the text. Every other field, and
     those of an object named 'metadata', become the document's metadata. Files are UTF-8, whatever the locale says. A
-    row that cannot be read ends the command; the batches before it stay.
+    row that cannot be read ends the command; the batches before it stay. Texts that the model refuses are listed with
+    their lines, and all others added; the exit code is 1 then.
     """
     rows = read_documents(file)
+    refused: list[dict[str, str]] = []
     with opened(collection) as docs, Console(stderr=True).status("adding documents") as status:
         n_added = 0
         for batch in _batches(rows):
-            docs.upsert([row.id for row in batch], [row.text for row in batch], [row.metadata for row in batch])
-            n_added += len(batch)
+            reasons = _add(docs, batch)
+            n_added += len(batch) - len(reasons)
+            for where, id_ in ((row.where, row.id) for row in batch if row.id in reasons):
+                typer.echo(f"{where}: {id_!r} was refused: {reasons[id_]}", err=True)
+                refused.append({"where": where, "id": id_, "reason": reasons[id_]})
             status.update(f"added {n_added:,} documents")
         n_documents = len(docs)
-    result = {"collection": collection, "added": n_added, "documents": n_documents}
+    result: dict[str, Any] = {"collection": collection, "added": n_added, "documents": n_documents}
+    if refused:
+        result["refused"] = refused
     emit(result, f"added {n_added:,} documents; {collection} holds {n_documents:,}", as_json=as_json)
+    if refused:
+        raise typer.Exit(EXIT_ERROR)
 
 
 def search(
@@ -78,6 +87,15 @@ def search(
 
 def _snippet(text: str) -> str:
     return text if len(text) <= SNIPPET_CHARACTERS else text[:SNIPPET_CHARACTERS].rsplit(" ", 1)[0] + " …"
+
+
+def _add(docs: Collection, batch: list[DocumentRow]) -> dict[str, str]:
+    """Add documents; return by id why some were refused."""
+    try:
+        docs.upsert([row.id for row in batch], [row.text for row in batch], [row.metadata for row in batch])
+    except RefusedDocumentsError as error:
+        return error.refused
+    return {}
 
 
 def _batches(rows: Iterable[DocumentRow]) -> Iterator[list[DocumentRow]]:

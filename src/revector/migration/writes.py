@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from revector.errors import ShapeError, StoreError
+from revector.errors import StoreError
 from revector.migration.jobs import JobRequest
 from revector.migration.ledger import Ledger
 from revector.migration.priorities import PRIORITY_REST, PRIORITY_UPDATED
@@ -32,7 +32,7 @@ def write_documents(
     ledger: Ledger,
     alias: str,
     documents: Sequence[NewDocument],
-    vectors: Mapping[int, NDArray[np.float32]] | None = None,
+    vectors: Mapping[int, Mapping[str, NDArray[np.float32]]] | None = None,
 ) -> list[Document]:
     """Insert or change documents, with the vectors at hand and jobs for those that are not, in one transaction.
 
@@ -44,9 +44,9 @@ def write_documents(
         Name of the collection.
     documents : sequence of NewDocument
         Checked, with distinct ids.
-    vectors : mapping of int to ndarray of float32, shape (len(documents), dimension), optional
-        By generation, one row a document, embedded before the call. A generation that has gone since is left out;
-        one that is missing gets jobs.
+    vectors : mapping of int to mapping of str to ndarray of float32, shape (dimension,), optional
+        By generation and content hash, embedded before the call. A generation that has gone since is left out; a
+        vector that is missing gets a job.
 
     Returns
     -------
@@ -56,9 +56,7 @@ def write_documents(
     with store.transaction():
         written = store.put_documents(documents)
         for generation in live_generations(store, ledger, alias):
-            matrix = (vectors or {}).get(generation)
-            if matrix is not None:
-                store.put_vectors(generation, _rows(written, matrix))
+            store.put_vectors(generation, _rows(written, (vectors or {}).get(generation, {})))
             _settle(store, ledger, generation, written)
     return written
 
@@ -92,10 +90,8 @@ def reconcile(store: Store, ledger: Ledger, generation: int, priorities: Mapping
     return len(stale)
 
 
-def _rows(documents: Sequence[Document], matrix: NDArray[np.float32]) -> list[VectorRow]:
-    if len(matrix) != len(documents):
-        raise ShapeError(f"got {len(matrix)} vectors for {len(documents)} documents; give one row a document")
-    return [VectorRow(d.key, d.content_hash, vector) for d, vector in zip(documents, matrix, strict=True)]
+def _rows(documents: Sequence[Document], vectors: Mapping[str, NDArray[np.float32]]) -> list[VectorRow]:
+    return [VectorRow(d.key, d.content_hash, vectors[d.content_hash]) for d in documents if d.content_hash in vectors]
 
 
 def _settle(store: Store, ledger: Ledger, generation: int, documents: Sequence[Document]) -> None:

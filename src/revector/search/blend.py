@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector.encoders.base import TextEncoder
+from revector.migration.isolation import embed_documents
 from revector.search import ranking
-from revector.search.embedding import embed_documents
 from revector.search.ranking import Candidates, Ranking
 from revector.similarity import normalize
 from revector.spaces import EmbeddingSpace
@@ -75,8 +75,12 @@ class Blend:
         wanted = {key for i in range(len(self._found)) for key in self._candidates(i).unmigrated(budget).tolist()}
         documents = [self.documents[key] for key in sorted(wanted)]
         texts = {document.content_hash: document.text for document in documents}
-        vectors = embed_documents(self._store, self._new.id, encoder, texts)
-        rows = [VectorRow(found.key, found.content_hash, vectors[found.content_hash]) for found in documents]
+        embedded = embed_documents(self._store, self._new.id, encoder, texts)
+        failed = embedded.stopped or next(iter(embedded.errors.values()), None)
+        if failed is not None and not embedded.vectors:
+            raise failed
+        taken = [document for document in documents if document.content_hash in embedded.vectors]
+        rows = [VectorRow(found.key, found.content_hash, embedded.vectors[found.content_hash]) for found in taken]
         self._new_vectors.update({row.key: row.vector for row in rows})
         self._rescored = True
         return rows

@@ -1,12 +1,8 @@
-"""Texts in the space of a generation.
-
-Documents are embedded once for each text; queries by the generation's own model, or by another one and the map between
-the two.
-"""
+"""Queries in the space of a generation: by its own model, or by another one and the map between the two."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -15,44 +11,10 @@ from numpy.typing import NDArray
 from revector.encoders.base import TextEncoder
 from revector.mapping import Procrustes, SpaceMap, load_map
 from revector.migration.encoders import EncoderSet
-from revector.migration.isolation import encode_checked
 from revector.spaces import EmbeddingSpace
 from revector.stores.base import Generation, Store
 
 Matrix = NDArray[np.float32]
-
-
-def embed_documents(
-    store: Store, generation: int, encoder: TextEncoder, texts: Mapping[str, str]
-) -> dict[str, NDArray[np.float32]]:
-    """Embed texts, each once, and those that the generation holds already not at all.
-
-    Parameters
-    ----------
-    store : Store
-        Holds the generation.
-    generation : int
-        Whose vectors may be taken over.
-    encoder : TextEncoder
-        Of its space.
-    texts : mapping of str to str
-        Content hash to text.
-
-    Returns
-    -------
-    dict of str to ndarray of float32, shape (dimension,)
-        Content hash to vector.
-
-    Raises
-    ------
-    EncoderError
-        The model failed, or gave vectors of another shape, with NaN or infinity.
-    """
-    vectors = store.vectors_with_hashes(generation, list(texts))
-    missing = [hash_ for hash_ in texts if hash_ not in vectors]
-    if missing:
-        vectors.update(zip(missing, encode_checked(encoder, [texts[hash_] for hash_ in missing]), strict=True))
-    return vectors
 
 
 class QueryEncoder:

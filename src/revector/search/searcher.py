@@ -131,6 +131,13 @@ class Searcher:
             route.phase is Phase.PROVING and self._encoders.find(route.serving) is None
         )
 
+    def reading(self) -> Generation:
+        """Return a generation whose vectors let searches find a document: the serving one, if its model is at hand."""
+        route = self.route()
+        if route.other is not None and self._encoders.find(route.serving) is None and self.blends(route):
+            return route.other
+        return route.serving
+
     def search(
         self, queries: Sequence[str], k: int, *, rescore: int = RESCORE, write_through: bool = True
     ) -> list[list[Hit]]:

@@ -1,0 +1,95 @@
+"""Writes of any number of documents: embedded and stored slice by slice, without those that the model refuses."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from revector.encoders.base import TextEncoder
+from revector.errors import EncoderError, RefusedDocumentsError
+from revector.migration.encoders import EncoderSet
+from revector.migration.isolation import Embedded, Vectors, embed_documents
+from revector.migration.ledger import Ledger
+from revector.migration.writes import live_generations, write_documents
+from revector.stores.base import Document, Generation, NewDocument, Store
+
+DOCUMENTS_A_SLICE = 512
+"""So many are embedded before they are stored: a few requests of a service at a time, and a short transaction."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Upsert:
+    """Writes documents to one alias of a store.
+
+    Attributes
+    ----------
+    store, ledger, encoders : Store, Ledger, EncoderSet
+    alias : str
+        Name of the collection.
+    reading : callable
+        Returns the generation whose vectors let searches find a document, and whose model is at hand.
+    """
+
+    store: Store
+    ledger: Ledger
+    encoders: EncoderSet
+    alias: str
+    reading: Callable[[], Generation]
+
+    def write(self, documents: Sequence[NewDocument]) -> list[Document]:
+        """Insert or change documents that are checked; return them as they are stored.
+
+        Raises
+        ------
+        RefusedDocumentsError
+            The model refuses some; the others are stored.
+        EncoderError
+            The model stopped; `stored` counts what was stored before.
+        """
+        written: list[Document] = []
+        refused: dict[str, EncoderError] = {}
+        for start in range(0, len(documents), DOCUMENTS_A_SLICE):
+            part = documents[start : start + DOCUMENTS_A_SLICE]
+            embedded, vectors = self._embed(part)
+            taken = [new for new in part if new.content_hash in embedded.vectors]
+            written += write_documents(self.store, self.ledger, self.alias, taken, vectors) if taken else []
+            errors = embedded.errors
+            refused |= {new.id: errors[new.content_hash] for new in part if new.content_hash in errors}
+            if isinstance(embedded.stopped, EncoderError):
+                embedded.stopped.stored = len(written)
+            if embedded.stopped is not None:
+                raise embedded.stopped
+        if refused:
+            reasons = {id_: str(error) for id_, error in refused.items()}
+            raise RefusedDocumentsError(reasons, stored=len(written)) from next(iter(refused.values()))
+        return written
+
+    def _embed(self, documents: Sequence[NewDocument]) -> tuple[Embedded, dict[int, Vectors]]:
+        """Embed documents for readers, and what that model took by all other models at hand."""
+        texts = {new.content_hash: new.text for new in documents}
+        reading = self.reading()
+        model = self.encoders.require(reading, purpose="writing to this collection")
+        embedded = embed_documents(self.store, reading.id, model, texts)
+        taken = {hash_: text for hash_, text in texts.items() if hash_ in embedded.vectors}
+        vectors = {reading.id: embedded.vectors}
+        for live in live_generations(self.store, self.ledger, self.alias):
+            other = None if live == reading.id else self.encoders.find(self.store.generation(live))
+            if other is not None:
+                vectors[live] = self._embed_aside(live, other, taken)
+        return embedded, vectors
+
+    def _embed_aside(self, generation: int, encoder: TextEncoder, texts: Mapping[str, str]) -> Vectors:
+        """Embed for a generation that readers can do without: what fails here is left to its jobs."""
+        embedded = embed_documents(self.store, generation, encoder, texts)
+        failed = embedded.stopped or next(iter(embedded.errors.values()), None)
+        if failed is not None:
+            _log.warning(
+                "%d documents were written without a vector of %s; it is left to a job: %s",
+                len(texts) - len(embedded.vectors),
+                self.store.generation(generation).space,
+                failed,
+            )
+        return embedded.vectors
