@@ -154,6 +154,10 @@ class EncoderError(RevectorError):
     stored: int = 0
 
 
+class ModelDownloadError(EncoderError):
+    """A package index gave no file for a model: there is no network, most of the time."""
+
+
 class RefusedTextsError(EncoderError):
     """Some texts were refused, and all others were encoded.
 

