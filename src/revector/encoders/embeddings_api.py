@@ -142,7 +142,7 @@ class Endpoint:
         try:
             return self._reply(payload, most_bytes)
         except (http.ConnectError, http.ConnectTimeout, http.PoolTimeout) as error:
-            return UnansweredError(f"{self.url} cannot be reached: {self.shown(str(error))}", sent=False)
+            return UnansweredError(f"{self.url} cannot be reached: {self.shown(str(error))}{_by_proxy()}", sent=False)
         except (http.LocalProtocolError, http.UnsupportedProtocol) as error:
             return self._unsendable(error)
         except http.RequestError as error:
@@ -267,6 +267,12 @@ def _client(http: ModuleType, timeout: float, connections: int) -> Any:
     except Exception as error:
         kind = type(error).__name__  # its words may hold the password of a proxy
     raise InvalidArgumentError(_problem_of_environment(http) or f"the HTTP client cannot be made ({kind})")
+
+
+def _by_proxy() -> str:
+    """Return which variables may send requests elsewhere; their values may hold passwords."""
+    names = [name for name, value in os.environ.items() if value and name.lower() in _PROXIES]
+    return f" (check the proxy in the environment's {', '.join(names)})" if names else ""
 
 
 def _problem_of_environment(http: ModuleType) -> str | None:
