@@ -93,7 +93,7 @@ class RetryPolicy:
     attempts : int
         At most, the first one included.
     deadline_seconds : float
-        No attempt begins later than this after the first one, for a batch and what it is halved into together.
+        Nothing is tried again later than this after the first attempt, of a batch and what it is halved into together.
     backoff_seconds, backoff_most_seconds : float
         Where the service does not ask for a pause, it is a random share of the first, doubled with every attempt up to
         the second ("full jitter": clients that failed together do not come back together).
@@ -267,7 +267,7 @@ class EmbeddingsClient:
 
     def _require_no_long_pause(self, patience: Patience) -> None:
         pause = self._pacer.paused_seconds
-        if self._pacer.clock.now() - patience.began + pause > self._retries.deadline_seconds:
+        if pause and self._pacer.clock.now() - patience.began + pause > self._retries.deadline_seconds:
             raise RateLimitedError(
                 f"{self.endpoint.url} asked for a pause, {pause:.3g} s of which are left; send less, or wait",
                 retry_after_seconds=pause,
