@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from revector.errors import DamagedStoreError, StoreError
+from revector.errors import DamagedStoreError, ReadOnlyError, StoreError
 
 __all__ = ["BUSY_TIMEOUT_SECONDS", "named"]
 
@@ -70,6 +70,7 @@ _MEANINGS = {
 }
 """By extended code; a code that is not listed has the meaning of its lowest byte."""
 _TRUNCATED = _ioerr(2)
+_WRITE_REFUSED = (_READONLY, _READONLY | 6 << 8)
 
 # What Python 3.10, whose errors have no codes, finds in their messages.
 _CODES = {
@@ -114,6 +115,8 @@ def named(path: Path, error: BaseException) -> StoreError:
         return DamagedStoreError(f"{path} is not a SQLite database, or its first page is damaged; give another path")
     if basic == _CANTOPEN:
         return StoreError(f"{path} cannot be opened ({reason.name}): {_why_not_opened(path)}")
+    if reason.code in _WRITE_REFUSED:
+        return ReadOnlyError(str(path), f"{_READ_ONLY} ({reason.name})")
     meaning = _MEANINGS.get(reason.code) or _MEANINGS.get(basic)
     return StoreError(f"{path}: {meaning} ({reason.name})" if meaning else f"{path}: {reason.name}")
 

@@ -62,9 +62,16 @@ class Collection:
 
     @classmethod
     def open(
-        cls, path: str | os.PathLike[str], encoder: TextEncoder | None = None, *, encoders: Iterable[TextEncoder] = ()
+        cls,
+        path: str | os.PathLike[str],
+        encoder: TextEncoder | None = None,
+        *,
+        encoders: Iterable[TextEncoder] = (),
+        read_only: bool = False,
     ) -> Collection:
         """Open a collection, or create it.
+
+        A collection whose file or folder cannot be written is opened to read only, as with `read_only`.
 
         Parameters
         ----------
@@ -75,6 +82,8 @@ class Collection:
             if that is a path or a hub id.
         encoders : iterable of TextEncoder
             Further models at hand, such as that of a migration's other side.
+        read_only : bool
+            Never write to it, its index or its counts of accesses. Whatever would raises `ReadOnlyError`.
 
         Raises
         ------
@@ -86,10 +95,13 @@ class Collection:
             The file is no database of revector, is damaged, or can not be opened.
         """
         _require_path(path)
+        read_only = flag(read_only, "read_only")
         given = _listed_encoders(encoder, encoders)
         # A service is asked for its space: before there is a file, or a lock to hold.
         space = None if encoder is None else space_of(encoder, "encoder")
-        database = _open_database(path, encoder)
+        if (encoder is None or read_only) and not file_of(path).exists():
+            raise InvalidArgumentError(f"{os.fspath(path)!r} does not exist, and a new collection needs an encoder")
+        database = Database(path, read_only=read_only)
         try:
             store, ledger = SqliteStore(database), Ledger(database)
             _require_collection(store, ledger, encoder, space)
@@ -126,6 +138,7 @@ class Collection:
             JSON object; nothing is embedded.
         """
         documents = checked_documents(ids, texts, metadata)
+        self._store.require_writable()
         return Upsert(self._store, self._ledger, self._encoders, ALIAS, self._searcher.reading).write(documents)
 
     def delete(self, ids: Iterable[str]) -> None:
@@ -233,6 +246,11 @@ class Collection:
         if not isinstance(space, EmbeddingSpace):
             raise InvalidArgumentError(f"space is {shown(space)}, expected the EmbeddingSpace that the vector is of")
         return self._searcher.search_vectors(_one_row(vector), space, k)[0]
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be written: it was opened so, or its file or folder cannot be written."""
+        return self._store.read_only
 
     @property
     def serving_space(self) -> EmbeddingSpace:
@@ -425,12 +443,6 @@ def _one_row(vector: Any) -> NDArray[np.float32]:
     if vector.ndim != 1:
         raise ShapeError(f"vector has shape {tuple(vector.shape)}, expected (dimension,): one vector")
     return as_float32(vector[None], "vector")
-
-
-def _open_database(path: str | os.PathLike[str], encoder: TextEncoder | None) -> Database:
-    if encoder is None and not file_of(path).exists():
-        raise InvalidArgumentError(f"{os.fspath(path)!r} does not exist, and a new collection needs an encoder")
-    return Database(path)
 
 
 def _require_collection(

@@ -30,8 +30,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from revector._places import file_of
+from revector._read_only import ReadOnlyFile, can_write
 from revector._sqlite_errors import BUSY_TIMEOUT_SECONDS, named
-from revector.errors import DamagedStoreError, StoreError
+from revector.errors import ClosedError, DamagedStoreError, ReadOnlyError, StoreError
 
 _OLDEST_SQLITE = (3, 35, 0)  # RETURNING
 _PRAGMAS = (
@@ -43,6 +44,12 @@ _PRAGMAS = (
     "PRAGMA wal_autocheckpoint = 1000",  # pages, 16 MB
     "PRAGMA journal_size_limit = 67108864",  # a log that a long reader let grow shrinks again
     "PRAGMA temp_store = MEMORY",
+)
+_READER_PRAGMAS = (_PRAGMAS[0], "PRAGMA query_only = ON", "PRAGMA temp_store = MEMORY")
+_ASKED_TO_READ = "it was opened with read_only=True; open it without"
+_MUST_READ = (
+    "the file, its folder or the file system is read-only for this process; give it permission to write the file and "
+    "its folder, or work with a copy where that can be written (revector backup makes one)"
 )
 
 _META = sa.MetaData()
@@ -58,6 +65,8 @@ class Database:
     ----------
     path : str or Path
         The file, or a ``sqlite:///`` URL of it. It is created when it does not exist.
+    read_only : bool
+        Never write to it. So it is as well if the file or its folder cannot be written.
 
     Raises
     ------
@@ -67,18 +76,21 @@ class Database:
         The file is not a database of revector, is damaged or truncated, or can not be opened.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, read_only: bool = False) -> None:
         if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
             raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old; revector needs 3.35 or newer")
         self.path = file_of(path)
+        if read_only and not self.path.exists():
+            raise StoreError(f"{self.path} does not exist, and is only to be read; give another path")
+        self._asked_to_read = read_only
+        self._file = None if can_write(self.path) and not read_only else ReadOnlyFile(self.path)
         self._local = threading.local()
         self._closed = False
         self._log = self.path.with_name(f"{self.path.name}-wal")
         self._identity: tuple[int, int] | None = None
-        self._engine = _new_engine(self.path)
+        self._engine = _new_engine(self.path, self._file)
         try:
-            with self.transaction() as connection:
-                self._claim_file(connection)
+            self._claim_file()
         except BaseException:
             self._engine.dispose()
             raise
@@ -89,6 +101,26 @@ class Database:
     def url(self) -> str:
         """The database as a SQLAlchemy URL."""
         return f"sqlite:///{self.path}"
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be written: the caller said so, or the file or its folder cannot be written."""
+        return self._file is not None
+
+    def require_writable(self) -> None:
+        """Raise what a transaction would raise at once; call it before work that only makes sense if that works.
+
+        Raises
+        ------
+        ClosedError
+            The database was closed.
+        ReadOnlyError
+            It is only read.
+        """
+        if self._closed:
+            raise ClosedError(str(self.path))
+        if self._file is not None:
+            raise ReadOnlyError(str(self.path), _ASKED_TO_READ if self._asked_to_read else _MUST_READ)
 
     @property
     def in_transaction(self) -> bool:
@@ -106,9 +138,12 @@ class Database:
 
         Raises
         ------
+        ReadOnlyError
+            The database is only read.
         StoreError
             The database failed, or the thread is inside a `snapshot`, which can not turn into a writer.
         """
+        self.require_writable()
         ambient = self._ambient
         if ambient is None:
             with self._begin("IMMEDIATE") as connection:
@@ -167,16 +202,19 @@ class Database:
             The file holds another version.
         """
         key = f"schema_version:{component}"
-        with self.transaction() as connection:
-            found = self.note(key)
-            if found is None:
-                tables.create_all(connection)
-                self.keep_note(key, str(version))
-            elif int(found) != version:
-                raise StoreError(
-                    f"{self.path} holds version {found} of the {component}'s tables, this revector knows version "
-                    f"{version}; open it with the revector that wrote it, or a newer one"
-                )
+        found = self.note(key)
+        if found is None:
+            with self.transaction() as connection:
+                found = self.note(key)  # another process may have created them since
+                if found is None:
+                    tables.create_all(connection)
+                    self.keep_note(key, str(version))
+                    return
+        if int(found) != version:
+            raise StoreError(
+                f"{self.path} holds version {found} of the {component}'s tables, this revector knows version "
+                f"{version}; open it with the revector that wrote it, or a newer one"
+            )
 
     def check(self) -> list[str]:
         """Run SQLite's integrity check over the whole file; return what it found wrong (empty: nothing).
@@ -205,7 +243,18 @@ class Database:
     @contextmanager
     def _begin(self, mode: str) -> Iterator[Connection]:
         if self._closed:
-            raise StoreError(f"{self.path} was closed; open it again")
+            raise ClosedError(str(self.path))
+        if self._file is None:
+            with self._transaction_of(mode) as connection:
+                yield connection
+            return
+        self._file.require_untouched()
+        with self._transaction_of(mode) as connection:
+            yield connection
+        self._file.require_untouched()
+
+    @contextmanager
+    def _transaction_of(self, mode: str) -> Iterator[Connection]:
         with self._named_errors(), self._engine.connect() as connection:
             connection.execution_options(revector_begin=mode)
             with connection.begin():
@@ -235,11 +284,15 @@ class Database:
                 "in every process that has it open"
             )
 
-    def _claim_file(self, connection: Connection) -> None:
-        names = set(connection.scalars(sa.text("SELECT name FROM sqlite_master")))
+    def _claim_file(self) -> None:
+        """Make a new file one of revector; refuse that of another program. A file of revector is only read."""
+        with self.snapshot() as connection:
+            names = set(connection.scalars(sa.text("SELECT name FROM sqlite_master")))
         if names and _meta.name not in names:
             raise StoreError(f"{self.path} is a SQLite database, but not one of revector; give another path")
-        _META.create_all(connection)
+        if not names:
+            with self.transaction() as connection:
+                _META.create_all(connection)
 
     def _forget_connections(self) -> None:
         """Start anew in a forked child: SQLite's connections and locks must not cross a fork."""
@@ -285,9 +338,14 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _new_engine(path: Path) -> Engine:
+def _new_engine(path: Path, read_only: ReadOnlyFile | None) -> Engine:
+    def connect() -> sqlite3.Connection:
+        place = str(path) if read_only is None else read_only.uri
+        return sqlite3.connect(place, uri=read_only is not None, check_same_thread=False)
+
     engine = sa.create_engine(
         URL.create("sqlite+pysqlite", database=str(path)),
+        creator=connect,
         pool_size=4,
         max_overflow=-1,
         pool_timeout=BUSY_TIMEOUT_SECONDS,
@@ -297,7 +355,7 @@ def _new_engine(path: Path) -> Engine:
     @sa.event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
         connection.isolation_level = None  # the driver must not begin transactions of its own
-        for pragma in _PRAGMAS:
+        for pragma in _PRAGMAS if read_only is None else _READER_PRAGMAS:
             connection.execute(pragma)
 
     @sa.event.listens_for(engine, "begin")

@@ -119,6 +119,34 @@ class DamagedStoreError(StoreError):
     """A store's file is damaged, truncated, or something else; only a backup helps."""
 
 
+class ReadOnlyError(StoreError):
+    """Something was to be written to a collection that is only read; nothing was embedded or paid for.
+
+    Attributes
+    ----------
+    path : str
+        The collection.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path = path
+        super().__init__(f"{path} cannot be written: {reason}")
+
+
+class ClosedError(StoreError):
+    """Something that was closed is used.
+
+    Attributes
+    ----------
+    path : str
+        What was closed.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(f"{path} was closed; open it again")
+
+
 class UnknownDocumentError(StoreError, KeyError):
     """Document ids that the collection does not hold.
 

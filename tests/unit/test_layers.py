@@ -20,6 +20,7 @@ LEVELS = [
         "_forks",
         "_optional",
         "_places",
+        "_read_only",
         "_secrets",
         "_sqlite_errors",
         "spaces",

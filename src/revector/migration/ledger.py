@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -204,7 +203,7 @@ class Ledger(JobQueue):
 def _add_later_columns(database: Database) -> None:
     """Give a file of the first release the column that it lacks."""
     with database.snapshot() as connection:
-        if _has_later_columns(connection) or not os.access(database.path, os.W_OK):  # reading does without
+        if _has_later_columns(connection) or database.read_only:  # reading does without
             return
     with database.transaction() as connection:
         if not _has_later_columns(connection):  # nor has another process added it since

@@ -108,6 +108,7 @@ class Migration:
         MigrationError
             The collection is in that space already.
         """
+        store.require_writable()
         space = space_of(new_encoder, "new_encoder")  # before the transaction: a service is asked for it
         if strategy is not None and not isinstance(strategy, Background):
             raise InvalidArgumentError(f"strategy is {shown(strategy)}, expected a Background")
@@ -165,6 +166,7 @@ class Migration:
         StaleAliasError
             Somebody else moved the alias since the plan.
         """
+        self._store.require_writable()
         record = self.record
         if record.phase in _STARTED:
             return
@@ -207,6 +209,7 @@ class Migration:
             function(on_progress, "on_progress")
         if stop is not None and not (hasattr(stop, "is_set") and hasattr(stop, "wait")):
             raise InvalidArgumentError(f"stop is {shown(stop)}, expected a threading.Event")
+        self._store.require_writable()
         record = self.record
         if record.phase not in RUNS_IN:
             raise MigrationError(f"the migration is {record.phase} and has no work; {before_work(record.phase, 'run')}")
@@ -238,6 +241,7 @@ class Migration:
             The new generation is not filled.
         """
         sample, seed = whole_number(sample, "sample", least=0), whole_number(seed, "seed", least=0)
+        self._store.require_writable()
         record = self.record
         if record.phase not in _VERIFIES_IN:
             reason = f"the migration is {record.phase}, so that there is nothing to verify"
@@ -280,6 +284,7 @@ class Migration:
             Somebody else moved the alias.
         """
         accept_failed = flag(accept_failed, "accept_failed")
+        self._store.require_writable()
         record = self.record
         require_transition(record.phase, Phase.SERVING)
         target = target_of(self._store, record)
@@ -316,6 +321,7 @@ class Migration:
             Somebody else moved the alias.
         """
         accept_failed = flag(accept_failed, "accept_failed")
+        self._store.require_writable()
         require_transition(self.phase, Phase.ROLLED_BACK)
         for _ in range(_DRAINS):
             if self.phase is Phase.SERVING:

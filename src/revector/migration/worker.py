@@ -139,6 +139,7 @@ class Worker:
         EncoderError
             The encoder refuses to go on (`SpendCapError`), or nothing but failures came from it.
         """
+        self._store.require_writable()
         self._stop = stop or threading.Event()
         self._tally.clear()
         began = time.monotonic()

@@ -32,7 +32,9 @@ class AccessLog:
         self._searches = 0
 
     def add(self, keys: Sequence[int]) -> None:
-        """Count one search that returned these keys."""
+        """Count one search that returned these keys; where nothing can be written, it is not counted."""
+        if self._store.read_only:
+            return
         with self._lock:
             self._keys.extend(keys)
             self._searches += 1

@@ -242,7 +242,7 @@ class Searcher:
         encoder = self._encoders.require(target, purpose="re-scoring")
         try:
             rows = blend.rescore(encoder, budget)
-            if write_through and rows:
+            if write_through and rows and not self._store.read_only:
                 with self._store.transaction():
                     self._store.put_vectors(target.id, rows)
                     self._ledger.complete(target.id, {row.key: row.content_hash for row in rows})

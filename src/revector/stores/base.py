@@ -153,6 +153,15 @@ class Store(Protocol):
         """Where the store is."""
         ...
 
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be written; `transaction` and every method that writes raise `ReadOnlyError` then."""
+        ...
+
+    def require_writable(self) -> None:
+        """Raise `ReadOnlyError` if nothing can be written, `ClosedError` after `close`: before anything is paid for."""
+        ...
+
     def transaction(self) -> AbstractContextManager[object]:
         """Open, or join, a write transaction of the calling thread."""
         ...

@@ -74,6 +74,8 @@ class IndexCache:
 
     def prune(self) -> None:
         """Forget, and remove the files of, generations that no longer exist, and what dead processes left."""
+        if self._store.read_only:
+            return
         with self._guard:
             generations = self._store.generations()
             self._indexes = {key: index for key, index in self._indexes.items() if key in generations}
@@ -259,6 +261,8 @@ class GenerationIndex:
         held.moment = held.moment._replace(seq=max(held.moment.seq, changes.seq))
 
     def _save(self, held: _Held) -> None:
+        if self._store.read_only:
+            return
         try:
             history, seq = held.moment
             if not self._file.save(held.graph, seq, history, held.grown, held.built_because):

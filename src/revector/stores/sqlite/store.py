@@ -47,6 +47,15 @@ class SqliteStore(DocumentTables, GenerationTables, VectorTables):
         """Where the store is."""
         return self._database.url
 
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be written."""
+        return self._database.read_only
+
+    def require_writable(self) -> None:
+        """Raise `ReadOnlyError` if nothing can be written, `ClosedError` after `close`."""
+        self._database.require_writable()
+
     def transaction(self) -> AbstractContextManager[object]:
         """Open, or join, a write transaction of the calling thread."""
         return self._database.transaction()
