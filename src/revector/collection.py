@@ -16,7 +16,7 @@ from revector._arrays import as_float32
 from revector._places import file_of
 from revector.database import Database
 from revector.encoders.base import TextEncoder, require_encoder, space_of
-from revector.errors import InvalidArgumentError, ShapeError
+from revector.errors import InvalidArgumentError, ShapeError, StoreError
 from revector.evaluation.health import CollectionHealth, examine_collection
 from revector.evaluation.metrics import Qrels
 from revector.evaluation.verdict import Verdict
@@ -33,6 +33,7 @@ from revector.stores.arguments import checked_documents
 from revector.stores.base import Document, Store, VectorInfo
 from revector.stores.index_cache import IndexCache
 from revector.stores.sqlite import SqliteStore
+from revector.stores.sqlite.backup import Backup, back_up
 
 __all__ = ["Collection", "Hit"]
 
@@ -270,6 +271,28 @@ class Collection:
         serving = self._searcher.route().serving
         return examine_collection(self._store, serving, self._indexes.index(serving), self._damage())
 
+    def backup(self, directory: str | os.PathLike[str]) -> Backup:
+        """Copy the collection as it is now into a folder, under its own name; others may read and write it meanwhile.
+
+        The copy is checked before it appears, and can be opened, also in the middle of a migration, which goes on from
+        there. It is without indexes, which are built anew, and without models. A copy is restored the same way: open
+        it, and back it up to where it shall be.
+
+        Parameters
+        ----------
+        directory : str or Path
+            Made if it does not exist. A file that is there is never replaced.
+
+        Raises
+        ------
+        StoreError
+            The copy exists, does not fit, cannot be written or does not pass its check; nothing is left of it.
+        """
+        place = _folder(directory)
+        if not isinstance(self._store, SqliteStore):
+            raise StoreError(f"{self._store.url} is not a file; back it up where it is served")
+        return back_up(self._store.database, place, lambda copy: Ledger(copy).release_all())
+
     # Changing the model
 
     def assess(
@@ -417,6 +440,13 @@ def _require_path(path: Any) -> None:
     if "\0" in shape:
         raise InvalidArgumentError(f"path is {shown(path)}, expected the path of the database file")
     valid_unicode(shape, "path")  # SQLite opens no other file
+
+
+def _folder(directory: Any) -> Path:
+    shape = os.fspath(directory) if isinstance(directory, (str, os.PathLike)) else None
+    if not isinstance(shape, str) or not shape or "\0" in shape or "://" in shape:
+        raise InvalidArgumentError(f"directory is {shown(directory)}, expected the path of a folder")
+    return Path(valid_unicode(shape, "directory")).absolute()
 
 
 def _listed_encoders(encoder: Any, encoders: Any) -> list[TextEncoder]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
-from revector.cli import assess, collection, demo, doctor, importing, migrate
+from revector.cli import assess, backup, collection, demo, doctor, importing, migrate
 from revector.cli.common import CommandGroup
 
 app = typer.Typer(
@@ -22,7 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (demo, importing, collection, assess, migrate, doctor):
+for module in (demo, importing, collection, assess, migrate, backup, doctor):
     module.register(app)
 
 

@@ -251,6 +251,12 @@ class JobQueue:
         with self._database.transaction() as connection:
             return _release(connection, owner, _given_back)
 
+    def release_all(self) -> int:
+        """Free all jobs under lease, in a copy whose workers work on the original; return how many."""
+        with self._database.transaction() as connection:
+            leased = jobs.update().where(jobs.c.lease_owner.is_not(None))
+            return connection.execute(leased.values(state="pending", **_given_back)).rowcount
+
     def release_dead_owners(self) -> int:
         """Free the jobs of processes of this machine that have ended; return how many."""
         with self._database.transaction() as connection:

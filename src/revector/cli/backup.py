@@ -1,0 +1,31 @@
+"""The command for backups."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from revector.cli.common import AsJson, CollectionUrl, emit, opened
+
+BYTES_A_MEGABYTE = 1_000_000
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command()(backup)
+
+
+def backup(
+    collection: CollectionUrl,
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The folder for the copy; made if it is missing.")],
+    as_json: AsJson = False,
+) -> None:
+    """Copy a collection as it is now, beside whoever writes, and check the copy. Restores one, too."""
+    with opened(collection) as docs, Console(stderr=True).status("copying and checking"):
+        made = docs.backup(directory)
+    result = {"collection": collection, "backup": str(made.path), "documents": made.documents, "bytes": made.bytes}
+    size = made.bytes / BYTES_A_MEGABYTE
+    emit(result, f"{made.path} holds {made.documents:,} documents ({size:,.1f} MB, checked)", as_json=as_json)
