@@ -16,7 +16,7 @@ from revector._arrays import as_float32
 from revector._places import file_of
 from revector.database import Database
 from revector.encoders.base import TextEncoder, require_encoder, space_of
-from revector.errors import InvalidArgumentError, ShapeError, StoreError
+from revector.errors import InvalidArgumentError, NoCollectionError, ShapeError, StoreError
 from revector.evaluation.health import CollectionHealth, examine_collection
 from revector.evaluation.metrics import Qrels
 from revector.evaluation.verdict import Verdict
@@ -88,7 +88,7 @@ class Collection:
 
         Raises
         ------
-        InvalidArgumentError
+        NoCollectionError
             The collection is new, and there is no encoder.
         SpaceMismatchError
             The encoder is not a model of this collection; the message names the one that is needed.
@@ -101,7 +101,9 @@ class Collection:
         # A service is asked for its space: before there is a file, or a lock to hold.
         space = None if encoder is None else space_of(encoder, "encoder")
         if (encoder is None or read_only) and not file_of(path).exists():
-            raise InvalidArgumentError(f"{os.fspath(path)!r} does not exist, and a new collection needs an encoder")
+            raise NoCollectionError(
+                f"{os.fspath(path)!r} does not exist, and a new collection needs an encoder", path=os.fspath(path)
+            )
         database = Database(path, read_only=read_only)
         try:
             store, ledger = SqliteStore(database), Ledger(database)
@@ -481,7 +483,8 @@ def _require_collection(
     """Create the first generation of a new collection; hold an encoder's space against those of an existing one."""
     if store.alias(ALIAS) is None:
         if encoder is None or space is None:
-            raise InvalidArgumentError(f"{store.url} holds no collection yet, and a new one needs an encoder")
+            message = f"{store.url} holds no collection yet, and a new one needs an encoder"
+            raise NoCollectionError(message, path=store.url.removeprefix("sqlite:///"))
         _create_alias(store, space, encoder.source)
     if space is not None:
         spaces = [store.generation(live).space for live in live_generations(store, ledger, ALIAS)]

@@ -65,6 +65,20 @@ class MissingExtraError(RevectorError, ImportError):
         super().__init__(f"{purpose} needs {module}; install it with: pip install 'revector[{extra}]'")
 
 
+class NoCollectionError(InvalidArgumentError):
+    """There is no collection at a place, and none can be made without an encoder.
+
+    Attributes
+    ----------
+    path : str
+        The file that does not exist, or holds no collection yet.
+    """
+
+    def __init__(self, message: str, *, path: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
 class ShapeError(RevectorError, ValueError):
     """An array has the wrong number of dimensions, rows or columns."""
 

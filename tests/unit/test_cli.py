@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from revector.cli import app
 from revector.collection import Collection
 from revector.encoders.native import Encoder
-from services import DIMENSION, Service, refuses, running
+from services import DIMENSION, Service, refuses, running, status
 
 TEXTS = {
     "bread": "Mix flour, water, salt and yeast, knead the dough, and bake the loaf in a hot oven.",
@@ -92,6 +92,37 @@ def test_init_refuses_a_collection_that_exists(cli: Cli) -> None:
     assert "is there already" in cli("init", "--model", str(cli.old), code=1).stderr
 
 
+@pytest.mark.parametrize("model", ["/dev/null", "./nowhere", "openai:m?speed=11", "openai:a-model?base_url={url}"])
+def test_a_first_init_that_fails_leaves_nothing_and_the_second_works(
+    cli: Cli, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong-key")
+    before = set(cli.folder.iterdir())
+    with running(Service(otherwise=status(401))) as service:
+        refused = cli("init", "--model", model.format(url=service.url), code=1)
+    assert set(cli.folder.iterdir()) == before
+    assert "sk-wrong-key" not in refused.output
+    cli.filled()
+
+
+def test_an_init_in_a_folder_that_is_not_there_says_so(cli: Cli) -> None:
+    cli.path = str(cli.folder / "nowhere" / "docs.db")
+    assert "its folder does not exist" in cli("init", "--model", str(cli.old), code=1).stderr
+    assert not (cli.folder / "nowhere").exists()
+
+
+def test_an_empty_file_is_a_new_collection(cli: Cli) -> None:
+    Path(cli.path).touch()
+    assert cli.json("search", "query", code=1)["error"]["type"] == "NoCollectionError"
+    cli.filled()
+
+
+def test_a_file_of_something_else_is_not_made_a_collection(cli: Cli) -> None:
+    Path(cli.path).write_text("notes of somebody\n" * 100)
+    cli("init", "--model", str(cli.old), code=1)
+    assert Path(cli.path).read_text().startswith("notes")
+
+
 def test_add_reads_a_file_and_stdin_and_replaces_by_id(cli: Cli) -> None:
     cli.filled()
     (cli.folder / "more.jsonl").write_text(
@@ -105,6 +136,15 @@ def test_add_reads_a_file_and_stdin_and_replaces_by_id(cli: Cli) -> None:
 def test_add_names_the_line_it_can_not_read(cli: Cli) -> None:
     cli.filled()
     assert "stdin:2: not JSON" in cli("add", text='{"id": "a", "text": "b"}\n{\n', code=1).stderr
+
+
+def test_what_was_added_before_a_row_that_cannot_be_read_is_said(cli: Cli) -> None:
+    cli.filled()
+    rows = "".join(json.dumps({"id": str(i), "text": "salt"}) + "\n" for i in range(300))
+    refused = cli("add", text=rows + "{\n", code=1)
+    assert "the first 256 documents were added" in refused.stderr
+    assert "stdin:301: not JSON" in refused.stderr
+    assert cli.json("doctor")["collection"]["documents"] == len(TEXTS) + 256
 
 
 def test_search_shows_hits_to_people_and_scripts(cli: Cli) -> None:

@@ -99,3 +99,15 @@ def test_importing_the_package_loads_numpy_and_the_core_alone():
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     third_party = set(run.stdout.split()) - set(sys.stdlib_module_names) - {"numpy", "revector"}
     assert not third_party
+
+
+@pytest.mark.parametrize("folder", ["cli", "demo"])
+def test_only_the_printer_prints(folder):
+    """Whatever is shown passes through `revector.cli.printing`, where data is not taken for markup."""
+    for path in (SOURCE / folder).rglob("*.py"):
+        if path.name != "printing.py":
+            nodes = list(ast.walk(ast.parse(path.read_text())))
+            named = {node.id for node in nodes if isinstance(node, ast.Name)}
+            named |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+            named |= {alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
+            assert not named & {"print", "echo", "secho", "Console", "Text", "from_markup", "stdout"}, path

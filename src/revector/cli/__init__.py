@@ -6,11 +6,14 @@ Exit codes: 0 done, 1 an error, 2 wrong usage, 3 a gate refused or a verdict is 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
+import revector
 from revector.cli import assess, backup, collection, demo, doctor, importing, migrate
-from revector.cli.common import CommandGroup
+from revector.cli.endings import CommandGroup
+from revector.cli.printing import say
 
 app = typer.Typer(
     name="revector",
@@ -22,6 +25,21 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        say(f"revector {revector.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_print_version)] = False,
+) -> None:
+    """Take what stands before the command."""
+
+
 for module in (demo, importing, collection, assess, migrate, backup, doctor):
     module.register(app)
 

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
-from revector.cli.common import EXIT_REFUSED, AsJson, CollectionUrl, ModelName, emit, open_encoder, opened
+from revector.cli.common import AsJson, CollectionUrl, ModelName, open_encoder, opened
+from revector.cli.endings import EXIT_REFUSED
+from revector.cli.printing import emit
 from revector.formats.judgements import load_judged_queries
+
+JUDGED_HELP = "Folder with queries.jsonl (or .csv, .tsv) and qrels.tsv (or qrels/test.tsv, or TREC's qrels.txt)."
 
 
 def register(app: typer.Typer) -> None:
@@ -20,7 +23,10 @@ def register(app: typer.Typer) -> None:
 def assess(
     collection: CollectionUrl,
     model: ModelName,
-    judged: Annotated[Path, typer.Option(help="Folder with queries.jsonl and qrels.tsv (or qrels/test.tsv).")],
+    judged: Annotated[
+        Path,
+        typer.Option(help=JUDGED_HELP),
+    ],
     min_lift: Annotated[float, typer.Option(help="Least lift on nDCG@10 that is worth a migration.")] = 0.0,
     as_json: AsJson = False,
 ) -> None:
@@ -30,6 +36,6 @@ def assess(
     queries, qrels = load_judged_queries(judged)
     with opened(collection) as docs:
         verdict = docs.assess(open_encoder(model), queries, qrels, min_lift=min_lift)
-    emit(verdict, Text(str(verdict)), as_json=as_json)
+    emit(verdict, str(verdict), as_json=as_json)
     if verdict.decision is not Decision.MIGRATE:
         raise typer.Exit(EXIT_REFUSED)

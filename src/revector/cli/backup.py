@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from revector.cli.common import AsJson, CollectionUrl, emit, opened
+from revector.cli.common import AsJson, CollectionUrl, opened
+from revector.cli.printing import emit, spinner
 
 BYTES_A_MEGABYTE = 1_000_000
 
@@ -24,7 +24,7 @@ def backup(
     as_json: AsJson = False,
 ) -> None:
     """Copy a collection as it is now, beside whoever writes, and check the copy. Restores one, too."""
-    with opened(collection) as docs, Console(stderr=True).status("copying and checking"):
+    with opened(collection) as docs, spinner("copying and checking"):
         made = docs.backup(directory)
     result = {"collection": collection, "backup": str(made.path), "documents": made.documents, "bytes": made.bytes}
     size = made.bytes / BYTES_A_MEGABYTE

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from revector.cli.common import EXIT_ERROR, AsJson, CollectionUrl, ModelName, emit, exists, open_encoder, opened
+from revector.cli.common import AsJson, CollectionUrl, ModelName, holds_collection, open_encoder, opened
+from revector.cli.endings import EXIT_ERROR, CommandError, shell
+from revector.cli.printing import complain, emit, spinner, table
 from revector.collection import Collection
-from revector.errors import InvalidArgumentError, RefusedDocumentsError
+from revector.errors import RefusedDocumentsError, RevectorError
 from revector.formats.rows import DocumentRow, read_documents
 
 ROWS_A_BATCH = 256
@@ -27,8 +27,11 @@ def register(app: typer.Typer) -> None:
 
 def init(collection: CollectionUrl, model: ModelName, as_json: AsJson = False) -> None:
     """Make an empty collection that is served with a model."""
-    if exists(collection):
-        raise InvalidArgumentError(f"{collection} is there already; add documents to it, or choose another name")
+    if holds_collection(collection):
+        raise CommandError(
+            f"{collection} is there already; add documents to it, or choose another name",
+            f"revector add {shell(collection)} FILE",
+        )
     encoder = open_encoder(model)
     with Collection.open(collection, encoder):
         pass
@@ -48,17 +51,14 @@ def add(
     row that cannot be read ends the command; the batches before it stay. Texts that the model refuses are listed with
     their lines, and all others added; the exit code is 1 then.
     """
-    rows = read_documents(file)
     refused: list[dict[str, str]] = []
-    with opened(collection) as docs, Console(stderr=True).status("adding documents") as status:
+    with opened(collection) as docs:
         n_added = 0
-        for batch in _batches(rows):
-            reasons = _add(docs, batch)
+        for batch, reasons in _added(docs, read_documents(file)):
             n_added += len(batch) - len(reasons)
             for where, id_ in ((row.where, row.id) for row in batch if row.id in reasons):
-                typer.echo(f"{where}: {id_!r} was refused: {reasons[id_]}", err=True)
+                complain(f"{where}: {id_!r} was refused: {reasons[id_]}")
                 refused.append({"where": where, "id": id_, "reason": reasons[id_]})
-            status.update(f"added {n_added:,} documents")
         n_documents = len(docs)
     result: dict[str, Any] = {"collection": collection, "added": n_added, "documents": n_documents}
     if refused:
@@ -77,16 +77,27 @@ def search(
     """Search, in whatever phase a migration is."""
     with opened(collection) as docs:
         hits = docs.search(query, k=k)
-    table = Table(box=None, pad_edge=False)
-    for column in ("score", "id", "text"):
-        table.add_column(column, style="dim" if column == "score" else None, overflow="fold")
-    for hit in hits:
-        table.add_row(f"{hit.score:.3f}", hit.id, _snippet(hit.text))
-    emit({"query": query, "hits": hits}, table if hits else "no documents", as_json=as_json)
+    shown = table({"score": "dim", "id": "", "text": ""}, [(f"{h.score:.3f}", h.id, _snippet(h.text)) for h in hits])
+    emit({"query": query, "hits": hits}, shown if hits else "no documents", as_json=as_json)
 
 
 def _snippet(text: str) -> str:
     return text if len(text) <= SNIPPET_CHARACTERS else text[:SNIPPET_CHARACTERS].rsplit(" ", 1)[0] + " …"
+
+
+def _added(docs: Collection, rows: Iterable[DocumentRow]) -> Iterator[tuple[list[DocumentRow], dict[str, str]]]:
+    """Add documents; yield each batch with the reasons, by id, why some of it were refused."""
+    n_done = 0
+    with spinner("adding documents") as status:
+        try:
+            for batch in _batches(rows):
+                yield batch, _add(docs, batch)
+                n_done += len(batch)
+                status.update(f"added {n_done:,} documents")
+        except RevectorError:
+            if n_done:
+                complain(f"revector: the first {n_done:,} documents were added before this:")
+            raise
 
 
 def _add(docs: Collection, batch: list[DocumentRow]) -> dict[str, str]:

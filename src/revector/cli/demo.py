@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
-from rich.console import Console
 
-from revector.cli.common import EXIT_ERROR, AsJson, emit, open_encoder
+from revector.cli.common import AsJson, open_encoder
+from revector.cli.endings import EXIT_ERROR
+from revector.cli.printing import emit
 from revector.cli.story import SilentListener, StoryDisplay, what_happened
 
 
@@ -46,8 +47,7 @@ def demo(
     from revector.demo.run import run_demo
     from revector.formats.judgements import load_corpus
 
-    console = Console(stderr=as_json, highlight=False)
-    with StoryDisplay(console) if not as_json else SilentListener() as listener:
+    with StoryDisplay() if not as_json else SilentListener() as listener:
         listener.step("Fetch two models and read the text")
         old, new = open_encoder(old_model), open_encoder(new_model)
         judged = load_corpus(corpus) if corpus else python_corpus(n_documents=documents, n_queries=queries)

@@ -8,7 +8,9 @@ from typing import Annotated, Any
 import typer
 
 import revector
-from revector.cli.common import EXIT_ERROR, AsJson, emit, fields, opened
+from revector.cli.common import AsJson, noted, opened
+from revector.cli.endings import EXIT_ERROR
+from revector.cli.printing import emit, fields
 from revector.evaluation.health import CollectionHealth
 
 EXTRAS = {
@@ -27,7 +29,9 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(
-    collection: Annotated[str | None, typer.Argument(help="A collection's database file, to be checked, too.")] = None,
+    collection: Annotated[
+        str | None, typer.Argument(help="A collection's database file, to be checked, too.", callback=noted)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what this installation can do, and check a collection: its file, its vectors, its index."""

@@ -7,7 +7,8 @@ from typing import Annotated, Optional
 
 import typer
 
-from revector.cli.common import AsJson, emit, fields
+from revector.cli.common import AsJson
+from revector.cli.printing import emit, fields
 
 
 def register(app: typer.Typer) -> None:

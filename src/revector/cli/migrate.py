@@ -8,15 +8,9 @@ from typing import Annotated, Optional
 
 import typer
 
-from revector.cli.common import (
-    EXIT_REFUSED,
-    AsJson,
-    CollectionUrl,
-    emit,
-    fields,
-    open_encoder,
-    opened,
-)
+from revector.cli.common import AsJson, CollectionUrl, open_encoder, opened
+from revector.cli.endings import EXIT_REFUSED, CommandError, shell
+from revector.cli.printing import emit, fields
 from revector.cli.progress import show_progress
 from revector.cli.status import show_status
 from revector.collection import Collection
@@ -139,7 +133,8 @@ def _migrating(url: str) -> Iterator[Migration]:
     """
     with opened(url) as docs:
         if docs.migration is None:
-            raise InvalidArgumentError(f"{url} has no migration; begin one with: revector start {url} --model MODEL")
+            start = f"revector start {shell(url)} --model MODEL"
+            raise CommandError(f"{url} has no migration; begin one with: {start}", start)
         yield docs.migration
 
 

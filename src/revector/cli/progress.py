@@ -5,18 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn
-
+from revector.cli.printing import progress_bar
 from revector.migration.progress import Progress as WorkerProgress
 
 SECONDS_A_MINUTE = 60
-
-
-def progress_bar(console: Console) -> Progress:
-    """Return a display whose tasks carry their own text (`describe`)."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), MofNCompleteColumn())
-    return Progress(*columns, TextColumn("{task.fields[details]}"), console=console)
 
 
 def describe(progress: WorkerProgress) -> str:
@@ -27,7 +19,7 @@ def describe(progress: WorkerProgress) -> str:
     if progress.seconds_left is not None:
         parts.append(f"{show_seconds(progress.seconds_left)} left")
     if progress.failed:
-        parts.append(f"[red]{progress.failed:,} failed[/red]")
+        parts.append(f"{progress.failed:,} failed")
     return ", ".join(parts)
 
 
@@ -40,7 +32,7 @@ def show_seconds(seconds: float) -> str:
 @contextmanager
 def show_progress() -> Iterator[Callable[[WorkerProgress], None]]:
     """Show a worker's progress on stderr; nothing is drawn where that is no terminal."""
-    with progress_bar(Console(stderr=True)) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("re-embedding", total=None, details="")
 
         def update(progress: WorkerProgress) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Sequence
 
 from rich.console import RenderableType
 
-from revector.cli.common import fields
+from revector.cli.endings import shell
+from revector.cli.printing import fields
 from revector.migration.state import Phase
 from revector.migration.status import FailedDocument, MigrationStatus
 
@@ -47,7 +47,7 @@ def show_status(url: str, status: MigrationStatus, failures: Sequence[FailedDocu
     if failures:
         rows["failed"] = "\n".join(_failures(failures))
     if NEXT[status.phase]:
-        rows["next"] = " or ".join(f"revector {verb} {shlex.quote(url)}" for verb in NEXT[status.phase])
+        rows["next"] = " or ".join(f"revector {verb} {shell(url)}" for verb in NEXT[status.phase])
     return fields(rows)
 
 

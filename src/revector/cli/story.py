@@ -5,13 +5,13 @@ from __future__ import annotations
 import shlex
 from types import TracebackType
 
-from rich.console import Console, Group, RenderableType
-from rich.markup import escape
+from rich.console import Group, RenderableType
 from rich.progress import TaskID
 from rich.table import Table
-from rich.text import Text
 
-from revector.cli.progress import describe, progress_bar, show_seconds
+from revector.cli.endings import shell
+from revector.cli.printing import plain, progress_bar, say
+from revector.cli.progress import describe, show_seconds
 from revector.demo.report import DemoReport, Sample, Traffic, index_figures
 from revector.migration.progress import Progress
 
@@ -46,9 +46,8 @@ class SilentListener:
 class StoryDisplay:
     """Prints the steps of the story, with a bar for what is under way."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._bar = progress_bar(console)
+    def __init__(self) -> None:
+        self._bar = progress_bar()
         self._task: TaskID | None = None
         self._n_steps = 0
 
@@ -66,7 +65,7 @@ class StoryDisplay:
         """Print the title of a step."""
         self._end_task()
         self._n_steps += 1
-        self._console.print(f"\n[bold]{self._n_steps}. {escape(title)}[/bold]")
+        self._say(plain(f"\n{self._n_steps}. {title}", "bold"))
 
     def counted(self, done: int, total: int) -> None:
         """Move the bar; queries that are encoded too do not push it beyond its end."""
@@ -75,7 +74,7 @@ class StoryDisplay:
     def found(self, text: str) -> None:
         """Print what a step found."""
         self._end_task()
-        self._console.print(Text(text))
+        self._say(plain(text))
 
     def progress(self, progress: Progress, traffic: Traffic) -> None:
         """Move the bar of the re-embedding, and tell of the searches meanwhile."""
@@ -84,7 +83,13 @@ class StoryDisplay:
 
     def sampled(self, sample: Sample) -> None:
         """Print a state and its quality."""
-        self._console.print(_sample_line(sample))
+        self._say(_sample_line(sample))
+
+    def _say(self, shown: RenderableType) -> None:
+        """Print to stdout, with the bar, which is on stderr, out of the way."""
+        self._bar.stop()
+        say(shown)
+        self._bar.start()
 
     def _update(self, done: int, total: int, details: str) -> None:
         if self._task is None:
@@ -108,7 +113,7 @@ def _sample_line(sample: Sample) -> str:
 
 def _difference(sample: Sample) -> str:
     interval = sample.difference
-    return f"{interval.value:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}]".replace("[", "\\[")
+    return f"{interval.value:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}]"
 
 
 def _samples_table(report: DemoReport) -> Table:
@@ -131,18 +136,18 @@ def _caption(report: DemoReport) -> str:
     return f"{speed}; {index_figures(report.verification.details)}; {show_seconds(report.seconds)} in all"
 
 
-def _example(report: DemoReport) -> Text:
+def _example(report: DemoReport) -> RenderableType:
     example = report.example
-    return Text(f"“{example.query}” found {example.old_first} first, and finds {example.new_first} now.")
+    return plain(f"“{example.query}” found {example.old_first} first, and finds {example.new_first} now.")
 
 
-def _checks(report: DemoReport) -> list[Text]:
+def _checks(report: DemoReport) -> list[RenderableType]:
     marks = {True: ("✓ ", "green"), False: ("✗ ", "bold red")}
-    return [Text.assemble(marks[check.held], f"{check.claim}: {check.figures}") for check in report.checks]
+    return [plain(*marks[check.held]).append_text(plain(f"{check.claim}: {check.figures}")) for check in report.checks]
 
 
-def _next(report: DemoReport, kept: bool) -> list[Text]:
-    database, query = shlex.quote(report.database), shlex.quote(report.example.query)
+def _next(report: DemoReport, kept: bool) -> list[RenderableType]:
+    database, query = shell(report.database), shlex.quote(report.example.query)
     on_this = [f"revector search {database} {query}", f"revector status {database}"]
     on_yours = [
         "revector init mine.db --model wordllama && revector add mine.db documents.jsonl",
@@ -150,6 +155,6 @@ def _next(report: DemoReport, kept: bool) -> list[Text]:
         "revector start mine.db --model minilm && revector run mine.db",
     ]
     return [
-        Text("Next:", style="bold"),
-        *(Text(f"  {command}", no_wrap=True, overflow="ignore") for command in on_this * kept + on_yours),
+        plain("Next:", "bold"),
+        *(plain(f"  {command}", whole=True) for command in on_this * kept + on_yours),
     ]
