@@ -9,7 +9,8 @@ import numpy as np
 
 from revector._arguments import number, whole_number
 from revector.encoders.base import TextEncoder, require_encoder
-from revector.migration.isolation import encode_checked
+from revector.errors import EncoderError
+from revector.migration.isolation import encode_checked, encode_each
 from revector.stores.base import Store
 
 _ROW_BYTES = 200  # hashes, keys and index entries of a stored vector
@@ -81,7 +82,7 @@ def estimate(
     Raises
     ------
     EncoderError
-        The encoder can not embed the sample.
+        The encoder cannot embed any of the sample, or a service refuses.
     """
     sample, workers = whole_number(sample, "sample", least=1), whole_number(workers, "workers", least=1)
     seed = whole_number(seed, "seed", least=0)
@@ -115,7 +116,10 @@ def _sample(store: Store, size: int, seed: int) -> list[str]:
 
 
 def _documents_per_second(encoder: TextEncoder, texts: list[str]) -> float:
-    encode_checked(encoder, texts)
+    outcomes = encode_each(encoder, texts)
+    taken = [text for text, outcome in zip(texts, outcomes, strict=True) if not isinstance(outcome, EncoderError)]
+    if not taken:
+        raise next(outcome for outcome in outcomes if isinstance(outcome, EncoderError))
     began = time.perf_counter()
-    encode_checked(encoder, texts)
-    return len(texts) / max(time.perf_counter() - began, 1e-9)
+    encode_checked(encoder, taken)
+    return len(taken) / max(time.perf_counter() - began, 1e-9)
