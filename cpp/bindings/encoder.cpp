@@ -21,15 +21,18 @@ struct CancelFlag {
 };
 
 Array<float> encode(const Encoder& encoder, const Array<std::int32_t>& ids, const Array<std::int64_t>& offsets,
-                    std::optional<Array<float>> given, bool normalize, std::size_t threads, const CancelFlag* cancel) {
+                    std::optional<Array<float>> given, bool normalize, std::size_t threads, const CancelFlag* cancel,
+                    std::size_t unpooled) {
   const auto tokens = elements(ids, "ids");
   const auto bounds = elements(offsets, "offsets");
   auto out = given ? *given : new_matrix<float>(bounds.empty() ? 0 : bounds.size() - 1, encoder.info().dimension);
   const auto rows = mutable_view(out, "out");
   const py::gil_scoped_release nogil;
-  encoder.encode(
-      tokens, bounds, rows,
-      {.normalize = normalize, .threads = threads, .cancelled = cancel == nullptr ? nullptr : &cancel->raised});
+  encoder.encode(tokens, bounds, rows,
+                 {.normalize = normalize,
+                  .threads = threads,
+                  .cancelled = cancel == nullptr ? nullptr : &cancel->raised,
+                  .unpooled = unpooled});
   return out;
 }
 
@@ -68,7 +71,7 @@ void register_encoder(py::module_& m) {
            py::call_guard<py::gil_scoped_release>())
       .def("encode", &encode, py::arg("ids").noconvert(), py::arg("offsets").noconvert(), py::kw_only(),
            py::arg("out").noconvert() = py::none(), py::arg("normalize") = true, py::arg("threads") = 0,
-           py::arg("cancel") = py::none())
+           py::arg("cancel") = py::none(), py::arg("unpooled") = 0)
       .def("profile", &profile, py::arg("ids").noconvert(), py::arg("offsets").noconvert(), py::kw_only(),
            py::arg("threads") = 0)
       .def_property_readonly("family", field(&EncoderInfo::family))

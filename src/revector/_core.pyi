@@ -182,6 +182,7 @@ class Encoder:
         normalize: bool = True,
         threads: int = 0,
         cancel: CancelFlag | None = None,
+        unpooled: int = 0,
     ) -> NDArray[np.float32]: ...
     def profile(self, ids: NDArray[np.int32], offsets: NDArray[np.int64], *, threads: int = 0) -> dict[str, float]: ...
     @property

@@ -57,6 +57,8 @@ void Fields::refuse_unsupported(const char* name, const std::string& supported) 
                      way_out);
 }
 
+void Fields::refuse_order(const char* name, const std::string& expected) const { refuse(name, expected + way_out); }
+
 std::size_t Fields::size(const char* name) const {
   const json* value = find(name);
   if (value == nullptr || !value->is_number_unsigned()) refuse(name, "a whole number");

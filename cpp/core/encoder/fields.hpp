@@ -43,6 +43,8 @@ class Fields {
   [[noreturn]] void refuse(const char* name, const std::string& expected) const;
   /// Like refuse, for what is sound but not built: names the way out.
   [[noreturn]] void refuse_unsupported(const char* name, const std::string& supported) const;
+  /// Like refuse, for what sentence-transformers may run all the same: names the way out.
+  [[noreturn]] void refuse_order(const char* name, const std::string& expected) const;
 
  private:
   const nlohmann::json* find(const char* name) const;

@@ -65,7 +65,7 @@ std::vector<Pooling> flagged_poolings(const Fields& fields) {
 
 std::vector<Pooling> read_pooling(const std::string& folder) {
   const Fields fields = Fields::read(folder + "/config.json");
-  if (!fields.flag_or("include_prompt", true)) fields.refuse_unsupported("include_prompt", "true");
+  fields.flag_or("include_prompt", true);  // of the right type; whoever puts a prompt says what is not pooled
   return fields.has("pooling_mode") ? named_poolings(fields) : flagged_poolings(fields);
 }
 
@@ -78,10 +78,10 @@ class Pipeline {
     const std::string type = last_word(module.string_or("type", ""));
     const bool embeds = type == "Transformer" || type == "StaticEmbedding";
     if (embeds != (next_ == Next::embedding))
-      module.refuse("type", embeds ? "no second Transformer or StaticEmbedding"
-                                   : "Transformer or StaticEmbedding as the first module");
+      module.refuse_order("type", embeds ? "no second Transformer or StaticEmbedding"
+                                         : "Transformer or StaticEmbedding as the first module");
     if ((type == "Pooling") != (next_ == Next::pooling) && !embeds)
-      module.refuse("type", "exactly one Pooling, right behind the Transformer");
+      module.refuse_order("type", "exactly one Pooling, right behind the Transformer");
     add(type, module);
   }
 

@@ -26,7 +26,7 @@ class Pooled : public TextModel {
     transformer_.run(batch, threads, [&](std::size_t text, MatrixView<const float> states) {
       float* row = out.row(text);
       for (Pooling pooling : pooling_) {
-        pool(kernels::table().rows, pooling, states, row);
+        pool(kernels::table().rows, pooling, states, row, batch.unpooled);
         row += states.cols();
       }
     });

@@ -45,23 +45,29 @@ std::string pooling_name(const std::vector<Pooling>& pooling) {
   return names;
 }
 
-void pool(const kernels::RowKernels& rows, Pooling pooling, MatrixView<const float> states, float* out) {
-  const std::size_t d = states.cols();
+void pool(const kernels::RowKernels& rows, Pooling pooling, MatrixView<const float> all, float* out,
+          std::size_t skipped) {
+  const std::size_t d = all.cols(), first = std::min(skipped, all.rows());
   std::fill(out, out + d, 0.0F);
-  if (states.rows() == 0) return;
-  const auto n = static_cast<double>(states.rows());
+  if (all.rows() == 0) return;
+  const bool one_state = pooling == Pooling::cls || pooling == Pooling::lasttoken;
+  if (first == all.rows() && !one_state) return;
+  const MatrixView<const float> states = all.slice(first, all.rows());
+  const auto n = static_cast<double>(states.rows()), before = static_cast<double>(first);
   const auto one = [](std::size_t) { return 1.0F; };
   switch (pooling) {
     case Pooling::mean:
       return add_up(rows, states, one, 1 / n, out);
     case Pooling::mean_sqrt_len_tokens:
       return add_up(rows, states, one, 1 / std::sqrt(n), out);
-    case Pooling::weightedmean:
-      return add_up(rows, states, [](std::size_t i) { return static_cast<float>(i + 1); }, 2 / (n * (n + 1)), out);
+    case Pooling::weightedmean:  // a token has the weight of its place in the whole text
+      return add_up(
+          rows, states, [first](std::size_t i) { return static_cast<float>(first + i + 1); },
+          2 / (n * (n + 1 + 2 * before)), out);
     case Pooling::cls:
-      return void(std::copy(states.row(0), states.row(0) + d, out));
+      return void(std::copy_n(all.row(first < all.rows() ? first : 0), d, out));
     case Pooling::lasttoken:
-      return void(std::copy(states.row(states.rows() - 1), states.row(states.rows() - 1) + d, out));
+      return void(std::copy_n(all.row(all.rows() - 1), d, out));
     case Pooling::max:
       return largest(states, out);
   }

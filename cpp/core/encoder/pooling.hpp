@@ -8,7 +8,9 @@
 
 namespace revector {
 
-/// out = the pooled states, zero for a text without tokens.
-void pool(const kernels::RowKernels& rows, Pooling pooling, MatrixView<const float> states, float* out);
+/// out = the pooled states, without the first `skipped` ones: those of a prompt that does not count.
+/// Zero for a text without tokens. Of a text with no others, cls and lasttoken take what is there.
+void pool(const kernels::RowKernels& rows, Pooling pooling, MatrixView<const float> states, float* out,
+          std::size_t skipped = 0);
 
 }  // namespace revector

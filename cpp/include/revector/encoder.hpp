@@ -67,6 +67,9 @@ struct EncodeOptions {
   const std::atomic<bool>* cancelled = nullptr;
   /// Where to add up what the parts of the work took; null: not measured. A static model adds nothing.
   StageSeconds* stages = nullptr;
+  /// Tokens at the front of each text that a transformer reads and does not pool: a prompt, where the Pooling module
+  /// says "include_prompt": false.
+  std::size_t unpooled = 0;
 };
 
 /// A model. Immutable once loaded, so safe to share between threads.
