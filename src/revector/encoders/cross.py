@@ -45,7 +45,7 @@ class CrossEncoder:
         self._sigmoid = _activation_of(transformer / "config.json", self._model.labels) == "sigmoid"
         # Of the families, only BERT's tokenisers give types; what those of others say of them reaches no model.
         typed = self._model.family == "bert" and self._model.types > 1
-        self._tokenize = PairTokenizer(transformer, self._model.max_length, typed=typed)
+        self._tokenize = PairTokenizer(transformer, self._model.family, self._model.max_length, typed=typed)
 
     @classmethod
     def from_pretrained(

@@ -16,6 +16,7 @@ from revector import _core
 from revector.encoders.pipeline import overlapped, sliced
 from revector.encoders.tokenization import TextTokenizer, Tokens, Windows
 from revector.errors import EncoderError
+from revector.similarity import normalize
 
 __all__ = ["EncodingStatistics", "Engine", "LongTexts", "Order"]
 
@@ -60,9 +61,28 @@ class _Slice(NamedTuple):
 
 
 class Engine:
-    """A model and its tokeniser at work. Safe to call from several threads."""
+    """A model and its tokeniser at work. Safe to call from several threads.
 
-    def __init__(self, model: _core.Encoder, tokenizer: TextTokenizer) -> None:
+    Parameters
+    ----------
+    model : _core.Encoder
+    tokenizer : TextTokenizer
+    dimension : int, optional
+        How many of the first numbers of a vector are kept; all by default.
+    pools_prompt : bool
+        Whether the tokens of a prompt are pooled.
+    """
+
+    def __init__(
+        self,
+        model: _core.Encoder,
+        tokenizer: TextTokenizer,
+        *,
+        dimension: int | None = None,
+        pools_prompt: bool = True,
+    ) -> None:
+        self._dimension = dimension
+        self._pools_prompt = pools_prompt
         self.statistics = EncodingStatistics()
         self._counting = threading.Lock()
         self._model = model
@@ -79,7 +99,8 @@ class Engine:
         slices = self._slices(texts)
         opening = list(itertools.islice(slices, 2))
         prepared = self._prepared(itertools.chain(opening, slices), order)
-        work = partial(self._rows, threads=order.threads, into=into)
+        unpooled = 0 if self._pools_prompt else self._tokenizer.prompt_length(order.prompt)
+        work = partial(self._rows, threads=order.threads, into=into, unpooled=unpooled)
         if len(opening) == 1:
             only = next(prepared)
             if self._is_static or len(only.tokens.ids) <= _DIRECT_TOKENS:
@@ -133,18 +154,34 @@ class Engine:
             )
 
     def _rows(
-        self, part: _Slice, cancel: _core.CancelFlag | None, *, threads: int, into: NDArray[np.float32] | None
+        self,
+        part: _Slice,
+        cancel: _core.CancelFlag | None,
+        *,
+        threads: int,
+        into: NDArray[np.float32] | None,
+        unpooled: int = 0,
     ) -> NDArray[np.float32]:
         begin, n_texts, tokens, windows = part
         out = None if into is None else into[begin : begin + n_texts]
+        encode = partial(self._model.encode, unpooled=unpooled) if unpooled else self._model.encode
+        in_place = out if windows is None and self._dimension is None else None
         try:
-            if windows is None:
-                return self._model.encode(*tokens, out=out, threads=threads, cancel=cancel)
-            return windows.pooled(self._model.encode(*tokens, threads=threads, cancel=cancel), out)
+            rows = encode(*tokens, out=in_place, threads=threads, cancel=cancel)
+            if self._dimension is not None:
+                rows = normalize(rows[:, : self._dimension])
+            if windows is not None:
+                return windows.pooled(rows, out)
+            return rows if out is None or rows is out else _written(rows, out)
         except EncoderError as error:
             if begin == 0:
                 raise
             raise EncoderError(f"of the texts from number {begin} on, {error}") from error
+
+
+def _written(rows: NDArray[np.float32], out: NDArray[np.float32]) -> NDArray[np.float32]:
+    out[:] = rows
+    return out
 
 
 def _prompted(texts: list[str], prompt: str) -> list[str]:

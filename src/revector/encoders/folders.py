@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from revector._files import sha256_of
+from revector.encoders.folder_fields import FolderFields
+from revector.encoders.folder_fields.files import read_config
 from revector.errors import EncoderError
 
 __all__ = ["deciding_files", "identity_of", "locate", "prefix_for", "read_config"]
@@ -61,25 +63,6 @@ def _fetch(hub_id: str) -> Path:
         return Path(snapshot_download(hub_id, allow_patterns=_PATTERNS))
     except (OSError, ValueError) as error:  # the hub's own errors are kinds of these
         raise EncoderError(f"{hub_id!r} is not a folder here and could not be fetched from the hub: {error}") from error
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """Return a configuration file as a dictionary, empty if there is none.
-
-    Raises
-    ------
-    EncoderError
-        The file is not a JSON object.
-    """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise EncoderError(f"{path} can not be read: {error}; copy or download it again") from error
-    if not isinstance(found, dict):
-        raise EncoderError(f"{path} holds {type(found).__name__}, expected a JSON object")
-    return found
 
 
 def prefix_for(folder: Path, kind: str) -> str:
@@ -136,7 +119,7 @@ def _weights_of(folder: Path) -> list[Path]:
     return [index, *(folder / name for name in sorted(set(shards.values())))]
 
 
-def identity_of(files: Sequence[str], folder: Path, *, lower_case: bool) -> str:
+def identity_of(files: Sequence[str], fields: FolderFields) -> str:
     """Return the SHA-256 over what decides the numbers: weights, tokeniser, configuration.
 
     What a file merely says about the model (its name, the library that wrote it) does not count, nor do truncation and
@@ -146,10 +129,9 @@ def identity_of(files: Sequence[str], folder: Path, *, lower_case: bool) -> str:
     ----------
     files : sequence of str
         The files with weights, and what else the core names.
-    folder : Path
-        Where ``config.json`` and ``tokenizer.json`` lie.
-    lower_case : bool
-        Whether texts are lower-cased before they are tokenised.
+    fields : FolderFields
+        What the files beside the weights say. What they change of tokenizer.json counts, and what they ask for that
+        is not built; a folder in which they agree has the identity of its weights, config.json and tokenizer.json.
 
     Raises
     ------
@@ -160,10 +142,12 @@ def identity_of(files: Sequence[str], folder: Path, *, lower_case: bool) -> str:
     for file in files:
         digest.update(_digest_of(Path(file)))
     for name, ignored in (("config.json", _DESCRIPTIVE), ("tokenizer.json", _SET_ASIDE)):
-        fields = read_config(folder / name)
-        kept = {key: value for key, value in fields.items() if key not in ignored}
+        said = read_config(fields.transformer / name)
+        kept = {key: value for key, value in said.items() if key not in ignored}
         digest.update(json.dumps(kept, sort_keys=True).encode())
-    digest.update(str(lower_case).encode())
+    digest.update(str(fields.lower_case).encode())
+    if fields.deviations:
+        digest.update(json.dumps(fields.deviations, sort_keys=True).encode())
     return digest.hexdigest()
 
 

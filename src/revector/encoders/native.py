@@ -14,6 +14,7 @@ from revector import _core
 from revector._arrays import as_labels
 from revector.encoders.base import Kind, Precision
 from revector.encoders.engine import EncodingStatistics, Engine, LongTexts, Order
+from revector.encoders.folder_fields import read_fields
 from revector.encoders.folders import identity_of, locate, prefix_for
 from revector.encoders.pipeline import reblocked
 from revector.encoders.texts import listed_texts
@@ -42,23 +43,28 @@ class Encoder:
     def __init__(
         self, folder: Path, source: str, *, precision: Precision | Literal["auto"] = "auto", threads: int | None = None
     ) -> None:
+        fields = read_fields(folder)
+        fields.require_native()
         self._model = _core.Encoder(str(folder), precision=precision)
         self._threads = threads or 0
         self._source = source
-        transformer = Path(self._model.transformer)
-        max_length = self._model.max_length or None
-        self._tokenizer = TextTokenizer(transformer, self._model.family, max_length)
+        max_length = self._model.max_length or fields.static_limit
+        self._tokenizer = TextTokenizer(
+            fields.transformer, self._model.family, max_length, fields.tokenizer, lower_case=fields.lower_case
+        )
         self._prefixes = {"query": prefix_for(folder, "query"), "document": prefix_for(folder, "document")}
-        self._engine = Engine(self._model, self._tokenizer)
+        cut = fields.truncate_dim if (fields.truncate_dim or self._model.dimension) < self._model.dimension else None
+        self._engine = Engine(self._model, self._tokenizer, dimension=cut, pools_prompt=fields.pools_prompt)
         self._space = EmbeddingSpace(
             model=Path(source).name if Path(source).is_absolute() else source,
-            dimension=self._model.dimension,
-            revision=identity_of(self._model.files, transformer, lower_case=self._tokenizer.lower_case),
+            dimension=cut or self._model.dimension,
+            revision=identity_of(self._model.files, fields),
             pooling=self._model.pooling,
             max_length=max_length,
             query_prefix=self._prefixes["query"],
             document_prefix=self._prefixes["document"],
             normalized=True,
+            truncation="tail" if self._tokenizer.keeps_end else "head",
         )
 
     @classmethod

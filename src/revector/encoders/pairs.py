@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from revector.encoders.folders import read_config
+from revector.encoders.folder_fields import read_definition
+from revector.encoders.folder_fields.files import read_config
 from revector.encoders.texts import invalid_text, numbered
 from revector.encoders.tokenization.hf import load_tokenizer
 from revector.errors import EncoderError
@@ -27,6 +28,8 @@ class PairTokenizer:
     ----------
     folder : Path
         Where tokenizer.json lies.
+    family : str
+        As the core names it.
     max_length : int
         Tokens kept of a pair, special tokens included.
     typed : bool
@@ -38,16 +41,18 @@ class PairTokenizer:
         There is no tokenizer.json, or it is malformed, or the folder asks for what is not supported.
     """
 
-    def __init__(self, folder: Path, max_length: int, *, typed: bool) -> None:
+    def __init__(self, folder: Path, family: str, max_length: int, *, typed: bool) -> None:
         self._typed = typed
         _refuse_lower_case(folder)
-        self._tokenizer = load_tokenizer(folder / "tokenizer.json")
+        definition = read_definition(folder, family)
+        for file, name, value, why in definition.conflicts:
+            raise EncoderError(
+                f"{folder / file}: {name} is {value!r}, which is not supported ({why}); "
+                "use sentence-transformers' CrossEncoder for this model"
+            )
+        self._tokenizer = load_tokenizer(folder / "tokenizer.json", definition)
         self._tokenizer.no_padding()
-        side = read_config(folder / "tokenizer_config.json").get("truncation_side", "right")
-        try:
-            self._tokenizer.enable_truncation(max_length, strategy="longest_first", direction=side)
-        except (TypeError, ValueError) as error:
-            raise EncoderError(f"{folder / 'tokenizer_config.json'}: truncation_side is {side!r}: {error}") from error
+        self._tokenizer.enable_truncation(max_length, strategy="longest_first", direction=definition.side)
 
     def __call__(
         self, query: str, texts: Sequence[str], first: int = 0

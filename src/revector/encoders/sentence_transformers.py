@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +18,8 @@ from numpy.typing import NDArray
 from revector._files import sha256_of
 from revector._optional import require
 from revector.encoders.base import Kind
-from revector.encoders.folders import deciding_files, identity_of, read_config
+from revector.encoders.folder_fields import FolderFields, read_fields
+from revector.encoders.folders import deciding_files, identity_of
 from revector.encoders.sources import SENTENCE_TRANSFORMERS, Readers, read_source, write_source
 from revector.encoders.texts import invalid_text, listed_texts, numbered, require_kind, unicode_error
 from revector.errors import DeviceUnavailableError, EncoderError, InvalidArgumentError
@@ -67,6 +70,7 @@ class SentenceTransformersEncoder:
             raise InvalidArgumentError(f"batch_size is {batch_size}, expected at least 1")
         self._model, self._source, self._batch_size = model, source, batch_size
         self._lock = threading.Lock()
+        _require_cosine(model)
         prompts = {kind: _prompt(model.prompts, names) for kind, names in _PROMPTS.items()}
         self._space = EmbeddingSpace(
             model=_name_of(model, source),
@@ -77,6 +81,7 @@ class SentenceTransformersEncoder:
             query_prefix=prompts["query"],
             document_prefix=prompts["document"],
             normalized=True,
+            truncation=_truncation_of(model),
         )
 
     @classmethod
@@ -132,6 +137,8 @@ class SentenceTransformersEncoder:
         _require_device(torch, device)
         folder = Path(path_or_id).expanduser()
         name = str(folder.resolve()) if folder.is_dir() else os.fspath(path_or_id)
+        if folder.is_dir():
+            read_fields(folder).require_anywhere()
         try:
             model = library.SentenceTransformer(
                 name,
@@ -147,12 +154,16 @@ class SentenceTransformersEncoder:
             ) from error
         if max_length is not None:
             model.max_seq_length = max_length
-        return cls(
+        found = folder if folder.is_dir() else _snapshot(name, hub_revision)
+        encoder = cls(
             model,
             source=None if trust_remote_code else _source(name, precision, max_length, dimensions, hub_revision),
-            revision=_digest_of_folder(folder if folder.is_dir() else _snapshot(name, hub_revision)),
+            revision=None if found is None else _digest_of_folder(found),
             batch_size=batch_size,
         )
+        if found is not None and read_fields(found).is_token_table:
+            encoder._space = replace(encoder._space, pooling="mean")  # as the native encoder calls it
+        return encoder
 
     @classmethod
     def from_source(cls, source: str) -> SentenceTransformersEncoder:
@@ -267,7 +278,32 @@ def _dimension_of(model: Any) -> int:
 
 def _length_of(model: Any) -> int | None:
     length = model.max_seq_length
+    if length == math.inf:  # a StaticEmbedding, whose tokeniser cuts by itself
+        length = (_tokenizer_of(model).truncation or {}).get("max_length")
     return int(length) if length and 0 < length < 1 << 30 else None  # tokenisers without a limit say 1e30
+
+
+def _truncation_of(model: Any) -> str:
+    tokenizer = _tokenizer_of(model)
+    side = getattr(tokenizer, "truncation_side", None)  # of transformers; tokenizers has a dictionary
+    if side is None and isinstance(settings := getattr(tokenizer, "truncation", None), dict):
+        side = settings.get("direction")
+    return "tail" if side == "left" else "head"
+
+
+def _tokenizer_of(model: Any) -> Any:
+    return getattr(model[0], "tokenizer", None)
+
+
+def _require_cosine(model: Any) -> None:
+    """Raise `EncoderError` where the cosine, by which revector compares, would order documents otherwise."""
+    wanted = getattr(model, "similarity_fn_name", None) or "cosine"
+    kinds = [type(module).__name__ for module in model if type(module).__name__ != "Dropout"]
+    if wanted not in ("cosine", *(("dot", "euclidean") if kinds[-1:] == ["Normalize"] else ())):
+        raise EncoderError(
+            f"similarity_fn_name of the model is {wanted!r}, which is not supported (revector compares by the cosine, "
+            "which would find other documents); if the cosine will do for it, set similarity_fn_name to 'cosine'"
+        )
 
 
 def _pooling_of(model: Any) -> str:
@@ -289,21 +325,16 @@ def _snapshot(name: str, revision: str | None) -> Path | None:
         return None
 
 
-def _digest_of_folder(folder: Path | None) -> str | None:
+def _digest_of_folder(folder: Path) -> str:
     """Return the revision of a model folder: the native encoder's wherever that could be the same model."""
-    if folder is None:
-        return None
-    modules = json.loads((folder / "modules.json").read_text()) if (folder / "modules.json").is_file() else []
-    kinds = [str(module.get("type", "")).rpartition(".")[2] for module in modules]
-    transformer = folder / (modules[0].get("path", "") if modules else "")
-    files = deciding_files(folder, modules)
-    if _NATIVE.issuperset(kinds) and Path(files[0]).is_file():
-        lower = bool(read_config(transformer / "sentence_bert_config.json").get("do_lower_case", False))
-        return identity_of(files, transformer, lower_case=lower)
-    return _digest_of_files(folder)
+    fields = read_fields(folder)
+    files = deciding_files(folder, fields.modules)
+    if _NATIVE.issuperset(fields.kinds) and all(Path(file).is_file() for file in files):
+        return identity_of(files, fields)
+    return _digest_of_files(folder, fields)
 
 
-def _digest_of_files(folder: Path) -> str:
+def _digest_of_files(folder: Path, fields: FolderFields) -> str:
     files = {path for pattern in _DECISIVE for path in folder.rglob(pattern)}
     if not any(path.suffix == ".safetensors" for path in files):
         files.update(folder.rglob(_OLDER_WEIGHTS))
@@ -312,6 +343,8 @@ def _digest_of_files(folder: Path) -> str:
         parts = path.relative_to(folder).parts
         if path.name not in _DESCRIPTIVE and _ASIDE.isdisjoint(parts):
             digest.update(f"{'/'.join(parts)}\0{sha256_of(path)}\0".encode())
+    if fields.tokenizer_deviations:
+        digest.update(json.dumps(fields.tokenizer_deviations, sort_keys=True).encode())
     return digest.hexdigest()
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from revector.encoders.folder_fields import read_definition
 from revector.encoders.folders import read_config
 from revector.encoders.importing.graph import Graph
 from revector.encoders.native import Encoder
@@ -111,7 +112,7 @@ def _rows(runtime: Any, graph: Graph, folder: Path, texts: list[str], pooling: s
 
 
 def _tokenizer(folder: Path) -> Tokenizer:
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer = read_definition(folder, "bert").load()
     tokenizer.no_padding()
     tokenizer.enable_truncation(read_config(folder / "sentence_bert_config.json")["max_seq_length"])
     return tokenizer

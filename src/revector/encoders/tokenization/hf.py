@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer, normalizers
 
+from revector.encoders.folder_fields import Definition
 from revector.encoders.texts import invalid_text, numbered
 from revector.encoders.tokenization.packed import Affixes, Tokens
 from revector.errors import EncoderError
@@ -32,6 +33,8 @@ class HfTokenizer:
         Whether texts get the special tokens of the model.
     lower_case : bool
         Whether texts are lower-cased first, also where tokenizer.json does not say so.
+    definition : Definition, optional
+        The tokeniser as its whole folder has it; by default the file alone.
 
     Raises
     ------
@@ -41,11 +44,14 @@ class HfTokenizer:
 
     name = "hf"
 
-    def __init__(self, path: Path, *, add_special: bool, lower_case: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, add_special: bool, lower_case: bool = False, definition: Definition | None = None
+    ) -> None:
         self.add_special = add_special
-        self._tokenizer = load_tokenizer(path)
+        self._tokenizer = load_tokenizer(path, definition)
         self.path = path
-        self.definition: dict[str, Any] = json.loads(path.read_bytes())
+        self.definition: dict[str, Any] = definition.fields if definition else json.loads(path.read_bytes())
+        self.is_file = definition is None or not definition.changes
         changed = lower_case and _lower_case(self._tokenizer)
         self.kind = "other" if changed else _kind(self.definition)
         self._tokenizer.no_padding()
@@ -84,8 +90,10 @@ class HfTokenizer:
         return int(statistics.median(len(token) for token in self._tokenizer.get_vocab()))
 
 
-def load_tokenizer(path: Path) -> Tokenizer:
+def load_tokenizer(path: Path, definition: Definition | None = None) -> Tokenizer:
     """Return the tokeniser of a tokenizer.json, padding and truncation as they are written there.
+
+    With a `definition` it is changed as the files beside it say.
 
     Raises
     ------
@@ -95,7 +103,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
     if not path.exists():
         raise EncoderError(f"{path} is missing; convert the tokeniser to it, or run the model by sentence-transformers")
     try:
-        return Tokenizer.from_file(str(path))
+        return definition.load() if definition else Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises nothing narrower
         raise EncoderError(f"{path} is not a tokeniser of HF tokenizers: {error}") from error
 

@@ -76,15 +76,20 @@ class Affixes(NamedTuple):
     tail: int
 
 
-def truncated(tokens: Tokens, limit: int, tail: int) -> Tokens:
-    """Cut texts at `limit` tokens, of which the last `tail` (the special ones) stay the last."""
+def truncated(tokens: Tokens, limit: int, fixed: int, *, keeps_end: bool = False) -> Tokens:
+    """Cut texts at `limit` tokens.
+
+    The last `fixed` of them (the special ones) stay the last, whatever is cut off before them; with `keeps_end` the
+    first stay the first, and what is cut off stood behind them.
+    """
     lengths = tokens.lengths
     if not len(lengths) or lengths.max() <= limit:
         return tokens
     keep = np.ones(len(tokens.ids), np.bool_)
     for text in np.flatnonzero(lengths > limit).tolist():
         begin, end = tokens.offsets[text : text + 2].tolist()
-        keep[begin + max(limit - tail, 0) : end - min(tail, limit)] = False
+        room, kept = max(limit - fixed, 0), min(fixed, limit)
+        keep[slice(begin + kept, end - room) if keeps_end else slice(begin + room, end - kept)] = False
     return Tokens.of(tokens.ids[keep], np.minimum(lengths, limit))
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from revector.encoders.folders import read_config
+from revector.encoders.folder_fields import Definition, read_definition
+from revector.encoders.folder_fields.files import read_config
 from revector.encoders.tokenization.hf import HfTokenizer
 from revector.encoders.tokenization.memo import WordMemory, is_word_local
 from revector.encoders.tokenization.packed import Affixes, Tokens, Windows, truncated
@@ -32,6 +33,10 @@ class TextTokenizer:
         As the core names it; ``"static"`` and ``"model2vec"`` have rules of their own.
     max_length : int or None
         Tokens that the model takes, special tokens included.
+    definition : Definition, optional
+        What the folder says about its tokeniser; read from there by default.
+    lower_case : bool
+        Whether texts are lower-cased first, also where the tokeniser does not say so.
 
     Raises
     ------
@@ -39,15 +44,26 @@ class TextTokenizer:
         There is no tokenizer.json, or it is malformed.
     """
 
-    def __init__(self, folder: Path, family: str, max_length: int | None) -> None:
-        self.lower_case = bool(read_config(folder / "sentence_bert_config.json").get("do_lower_case", False))
+    def __init__(
+        self,
+        folder: Path,
+        family: str,
+        max_length: int | None,
+        definition: Definition | None = None,
+        *,
+        lower_case: bool = False,
+    ) -> None:
+        definition = definition or read_definition(folder, family)
         special = family not in ("static", "model2vec") or bool(
             read_config(folder / "config.json").get("add_special_tokens", False)
         )
-        hf = HfTokenizer(folder / "tokenizer.json", add_special=special, lower_case=self.lower_case)
+        hf = HfTokenizer(folder / "tokenizer.json", add_special=special, lower_case=lower_case, definition=definition)
+        self.keeps_end = definition.side == "left"
         self.max_length = max_length
         self._whole = _fastest(hf)
         self._affixes = hf.affixes()
+        # The tokens at one end that stay when a text is cut at that end.
+        self._fixed = self._affixes.head if self.keeps_end else self._affixes.tail
         self._dropped = hf.unknown_token() if family == "model2vec" else None
         cuts_text = family == "model2vec" and max_length is not None
         self._characters = max_length * hf.median_length() if cuts_text and max_length is not None else None
@@ -77,13 +93,18 @@ class TextTokenizer:
         """Return the tokens that the model takes of texts, and how many texts lost some to its limit."""
         cut = self._shortened(texts)
         whole = self._whole(cut, first)
-        tokens = whole if self.max_length is None else truncated(whole, self.max_length, self._affixes.tail)
+        limit = self.max_length
+        tokens = whole if limit is None else truncated(whole, limit, self._fixed, keeps_end=self.keeps_end)
         return self._known(tokens), _count_cut(texts, cut, whole, tokens)
+
+    def prompt_length(self, prompt: str) -> int:
+        """Return how many tokens stand before a text behind a prompt, special ones included; 0 without a prompt."""
+        return len(self._whole([prompt]).ids) - self._affixes.tail if prompt else 0
 
     def windows(self, texts: Sequence[str], prompt: str = "", first: int = 0) -> Windows:
         """Return the tokens of texts, those beyond the model's length in windows that each begin with the prompt."""
         tokens = self._known(self._whole(texts, first))
-        head = self._affixes.head + (len(self._whole([prompt]).ids) - sum(self._affixes) if prompt else 0)
+        head = self.prompt_length(prompt) or self._affixes.head
         limit = self.max_length or max(len(tokens.ids), 1)
         fitting = Affixes(min(head, limit - self._affixes.tail - 1), self._affixes.tail)
         return Windows.of(tokens, limit, fitting)

@@ -45,7 +45,7 @@ _proofs_lock = threading.Lock()
 
 def tokie_if_identical(hf: HfTokenizer) -> TokieTokenizer | None:
     """Return tokie for what `hf` tokenises; ``None`` if it is not installed or not the same."""
-    if hf.kind == "other":
+    if hf.kind == "other" or not hf.is_file:
         return None
     key = (hashlib.sha256(hf.path.read_bytes()).hexdigest(), hf.add_special)
     with _proofs_lock:
