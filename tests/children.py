@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 
 
@@ -23,3 +24,10 @@ def in_child(question, seconds=20.0) -> bool:
     os.kill(pid, 9)
     os.waitpid(pid, 0)
     return False
+
+
+def elsewhere(work) -> threading.Thread:
+    """Do something on a thread that nobody has to end."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread

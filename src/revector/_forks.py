@@ -3,7 +3,8 @@
 A child has the memory of its parent and one of its threads. Whatever the other threads held stays held for ever: locks,
 half-written state, and what SQLite remembers of the locks of this process. So two things happen around a fork:
 
-- it waits until no other thread is inside `holding_off_forks` (a transaction), and nobody enters meanwhile;
+- it waits until no other thread is inside `holding_off_forks` (a transaction), and nobody enters meanwhile; a child
+  that was made in the middle of one all the same is told (`is_torn`);
 - in the child, everything that has locks or buffers is renewed before anybody can use it.
 
 Forks of `multiprocessing`, gunicorn and Celery come this way; those of `subprocess` do not copy Python, and pass by.
@@ -19,7 +20,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["holding_off_forks", "keep_for_ever", "renew_in_child", "settle_before_fork"]
+__all__ = ["holding_off_forks", "is_torn", "keep_for_ever", "renew_in_child", "settle_before_fork"]
 
 PATIENCE_SECONDS = 30.0
 """So long a fork waits for the transactions of other threads; then it happens, and the child is told."""
@@ -52,11 +53,14 @@ class _Gate:
     """Keeps transactions and forks apart. A thread that is inside may enter again, whatever waits."""
 
     def __init__(self) -> None:
+        self.torn = False
+        self._inside: dict[int, int] = {}
         self.renew()
 
     def renew(self) -> None:
+        self.torn |= bool(self._inside)
         self._changed = threading.Condition()
-        self._inside: dict[int, int] = {}
+        self._inside = {}
         self._forks = 0
 
     def enter(self) -> None:
@@ -76,9 +80,13 @@ class _Gate:
                 self._changed.notify_all()
 
     def close(self) -> bool:
-        """Let nobody in, and wait for the other threads that are inside; tell whether they left in time."""
+        """Let nobody in, and wait for the other threads that are inside; tell whether they left in time.
+
+        Forks wait for each other as well: what one settles, the other must not find half done.
+        """
         own = {threading.get_ident()}
         with self._changed:
+            self._changed.wait_for(lambda: not self._forks, 2 * PATIENCE_SECONDS)
             self._forks += 1
             return self._changed.wait_for(lambda: self._inside.keys() <= own, PATIENCE_SECONDS)
 
@@ -100,6 +108,11 @@ def holding_off_forks() -> Iterator[None]:
         yield
     finally:
         _gate.leave()
+
+
+def is_torn() -> bool:
+    """Tell whether this process was forked by a thread inside `holding_off_forks`, or after `PATIENCE_SECONDS`."""
+    return _gate.torn
 
 
 def renew_in_child(renew: Hook) -> None:

@@ -10,6 +10,9 @@ transaction that turns into a writer could fail half-way instead. Readers never 
 A file that is moved, deleted or replaced while it is open is noticed at the next transaction, and refused: connections
 would go on reading, and writing, one that nobody sees. What restores a backup *into* the file (SQLite's ``.restore``)
 begins another `history`.
+
+SQLite must not be carried over a fork, nor what it remembers of this process's locks: a fork waits for transactions,
+connections are closed before it, and both sides open new ones.
 """
 
 from __future__ import annotations
@@ -17,7 +20,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +31,7 @@ from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from revector._forks import holding_off_forks, is_torn, keep_for_ever, renew_in_child, settle_before_fork
 from revector._places import file_of
 from revector._read_only import ReadOnlyFile, can_write
 from revector._sqlite_errors import BUSY_TIMEOUT_SECONDS, named
@@ -95,7 +98,8 @@ class Database:
             self._engine.dispose()
             raise
         self._identity = _identity(self.path)
-        _open_databases.add(self)
+        settle_before_fork(self._engine.dispose)
+        renew_in_child(self._leave_to_parent)
 
     @property
     def url(self) -> str:
@@ -244,6 +248,11 @@ class Database:
     def _begin(self, mode: str) -> Iterator[Connection]:
         if self._closed:
             raise ClosedError(str(self.path))
+        if is_torn():
+            raise StoreError(
+                f"{self.path} cannot be used here: this process was forked inside a transaction, whose locks stay in "
+                "its memory; fork outside of transactions, or start the process by spawn"
+            )
         if self._file is None:
             with self._transaction_of(mode) as connection:
                 yield connection
@@ -255,7 +264,7 @@ class Database:
 
     @contextmanager
     def _transaction_of(self, mode: str) -> Iterator[Connection]:
-        with self._named_errors(), self._engine.connect() as connection:
+        with holding_off_forks(), self._named_errors(), self._engine.connect() as connection:
             connection.execution_options(revector_begin=mode)
             with connection.begin():
                 self._local.history = _driver(connection).execute("PRAGMA schema_version").fetchone()[0]
@@ -276,8 +285,8 @@ class Database:
             raise named(self.path, error) from error
 
     def _require_same_files(self, connection: Connection) -> None:
-        """Refuse a file, or a log, that is not the one that a connection reads; the log is there while one does."""
-        found, log = _identity(self.path), _identity(self._log)
+        """Refuse a file, or a log, that is not the one a connection reads; the log of one that writes stays with it."""
+        found, log = _identity(self.path), _identity(self._log) if self._file is None else None
         if self._identity not in (None, found) or connection.info.setdefault("log", log) != log:
             raise StoreError(
                 f"{self.path} was moved, deleted or replaced since it was opened (a restored backup?); open it again, "
@@ -294,9 +303,10 @@ class Database:
             with self.transaction() as connection:
                 _META.create_all(connection)
 
-    def _forget_connections(self) -> None:
-        """Start anew in a forked child: SQLite's connections and locks must not cross a fork."""
-        _kept_of_parent.append(self._engine.pool)
+    def _leave_to_parent(self) -> None:
+        """Start anew in a forked child: what a transaction of the parent still had open is never touched there."""
+        keep_for_ever(self._engine.pool)
+        keep_for_ever(self._ambient)
         self._engine.dispose(close=False)
         self._local = threading.local()
 
@@ -338,10 +348,35 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
+class _OwnConnection(sqlite3.Connection):
+    """A connection that a forked child cannot use, nor end a transaction of its parent with."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._process = os.getpid()
+
+    def cursor(self, *args: Any) -> Any:
+        if self._process != os.getpid():
+            raise sqlite3.ProgrammingError("this transaction is that of the parent process")
+        return super().cursor(*args)
+
+    def commit(self) -> None:
+        if self._process == os.getpid():
+            super().commit()
+
+    def rollback(self) -> None:
+        if self._process == os.getpid():
+            super().rollback()
+
+    def close(self) -> None:
+        if self._process == os.getpid():
+            super().close()
+
+
 def _new_engine(path: Path, read_only: ReadOnlyFile | None) -> Engine:
     def connect() -> sqlite3.Connection:
         place = str(path) if read_only is None else read_only.uri
-        return sqlite3.connect(place, uri=read_only is not None, check_same_thread=False)
+        return sqlite3.connect(place, uri=read_only is not None, check_same_thread=False, factory=_OwnConnection)
 
     engine = sa.create_engine(
         URL.create("sqlite+pysqlite", database=str(path)),
@@ -363,16 +398,3 @@ def _new_engine(path: Path, read_only: ReadOnlyFile | None) -> Engine:
         _driver(connection).execute(f"BEGIN {connection.get_execution_options()['revector_begin']}")
 
     return engine
-
-
-_open_databases: weakref.WeakSet[Database] = weakref.WeakSet()
-_kept_of_parent: list[Any] = []  # a child that closed its parent's connections would drop the parent's locks
-
-
-def _after_fork_in_child() -> None:
-    for database in list(_open_databases):
-        database._forget_connections()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

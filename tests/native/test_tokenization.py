@@ -165,7 +165,7 @@ def test_half_a_surrogate_pair_is_named(fast):
 
 @needs_tokie
 def test_tokie_is_refused_where_it_differs(hf, monkeypatch):
-    monkeypatch.setattr(tokie, "_proofs", {})
+    monkeypatch.setattr(tokie, "_proofs", tokie._Proofs())
     monkeypatch.setattr(tokie, "HOSTILE", ("plain",))
     right = tokie.TokieTokenizer.fast
     monkeypatch.setattr(
@@ -175,7 +175,7 @@ def test_tokie_is_refused_where_it_differs(hf, monkeypatch):
 
 
 def test_without_tokie_there_is_the_memory(minilm_folder, monkeypatch):
-    monkeypatch.setattr(tokie, "_proofs", {})
+    monkeypatch.setattr(tokie, "_proofs", tokie._Proofs())
     monkeypatch.setitem(__import__("sys").modules, "tokie", None)
     assert TextTokenizer(minilm_folder, "bert", 256).name == "hf"
 

@@ -8,19 +8,13 @@ import time
 
 import pytest
 
-from children import in_child
+from children import elsewhere, in_child
 from revector import _forks
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),
     pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),
 ]
-
-
-def elsewhere(work) -> threading.Thread:
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    return thread
 
 
 class Locked:

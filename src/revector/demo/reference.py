@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from revector._forks import renew_in_child
 from revector.encoders.base import Kind, TextEncoder
 from revector.evaluation.metrics import as_array, per_query
 from revector.formats.judgements import Corpus
@@ -38,6 +39,10 @@ class MemoisingEncoder:
         self._encoder = encoder
         self._on_encoded = on_encoded
         self._known: dict[tuple[str, str], NDArray[np.float32]] = {}
+        self._renew_lock()
+        renew_in_child(self._renew_lock)
+
+    def _renew_lock(self) -> None:
         self._lock = threading.Lock()
 
     @property

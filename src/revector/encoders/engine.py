@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector import _core
+from revector._forks import renew_in_child
 from revector.encoders.pipeline import overlapped, sliced
 from revector.encoders.tokenization import TextTokenizer, Tokens, Windows
 from revector.errors import EncoderError
@@ -84,10 +85,14 @@ class Engine:
         self._dimension = dimension
         self._pools_prompt = pools_prompt
         self.statistics = EncodingStatistics()
-        self._counting = threading.Lock()
         self._model = model
         self._tokenizer = tokenizer
         self._is_static = model.family in ("static", "model2vec")
+        self._renew_lock()
+        renew_in_child(self._renew_lock)
+
+    def _renew_lock(self) -> None:
+        self._counting = threading.Lock()
 
     def blocks(
         self, texts: Iterable[str], order: Order, into: NDArray[np.float32] | None = None

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector._files import sha256_of
+from revector._forks import renew_in_child
 from revector._optional import require
 from revector.encoders.base import Kind
 from revector.encoders.folder_fields import FolderFields, read_fields
@@ -69,7 +70,8 @@ class SentenceTransformersEncoder:
         if batch_size < 1:
             raise InvalidArgumentError(f"batch_size is {batch_size}, expected at least 1")
         self._model, self._source, self._batch_size = model, source, batch_size
-        self._lock = threading.Lock()
+        self._renew_lock()
+        renew_in_child(self._renew_lock)
         _require_cosine(model)
         prompts = {kind: _prompt(model.prompts, names) for kind, names in _PROMPTS.items()}
         self._space = EmbeddingSpace(
@@ -83,6 +85,9 @@ class SentenceTransformersEncoder:
             normalized=True,
             truncation=_truncation_of(model),
         )
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
 
     @classmethod
     def from_pretrained(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 
+from revector._forks import renew_in_child
 from revector.encoders.base import TextEncoder, space_of
 from revector.encoders.sources import load_encoder
 from revector.errors import EncoderError, RevectorError
@@ -27,11 +28,15 @@ class EncoderSet:
 
     def __init__(self, encoders: Iterable[TextEncoder] = (), *, loader: Loader | None = None) -> None:
         self._loader = loader or load_encoder
-        self._lock = threading.Lock()
+        self._renew_lock()
+        renew_in_child(self._renew_lock)
         self._by_space: dict[str, TextEncoder] = {}
         self._problems: dict[str, str] = {}
         for encoder in encoders:
             self.add(encoder)
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
 
     def add(self, encoder: TextEncoder) -> None:
         """Put an encoder at hand."""

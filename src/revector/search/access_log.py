@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Sequence
 
+from revector._forks import renew_in_child
 from revector.errors import StoreError
 from revector.stores.base import Store
 
@@ -27,8 +28,12 @@ class AccessLog:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._begin()
+        renew_in_child(self._begin)
+
+    def _begin(self) -> None:
         self._lock = threading.Lock()
-        self._keys: list[int] = []
+        self._keys: list[int] = []  # what a parent counted, it writes
         self._searches = 0
 
     def add(self, keys: Sequence[int]) -> None:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from revector._forks import keep_for_ever, renew_in_child
 from revector.errors import CorruptIndexError, StoreError
 from revector.index import HnswHealth, HnswIndex
 from revector.stores.base import Generation
@@ -57,8 +60,12 @@ class IndexCache:
     def __init__(self, store: IndexedStore, folder: Path) -> None:
         self._store = store
         self._folder = folder
-        self._guard = threading.Lock()
+        self._renew_lock()
+        renew_in_child(self._renew_lock)
         self._indexes: dict[Generation, GenerationIndex] = {}
+
+    def _renew_lock(self) -> None:
+        self._guard = threading.Lock()
 
     def index(self, generation: Generation) -> GenerationIndex:
         """Return the index of a generation, loaded or built at its first search."""
@@ -116,9 +123,32 @@ class GenerationIndex:
         self._store = store
         self._generation = generation
         self._file = IndexFile(store, folder, generation)
-        self._lock = threading.Lock()  # for changes; the graph itself keeps searches and changes apart
         self._held: _Held | None = None
+        self._renew_locks()
+        renew_in_child(self._start_in_child)
         self._reason = ""  # why the next graph is built although there was one
+
+    def _renew_locks(self) -> None:
+        self._lock = threading.Lock()  # for changes; the graph itself keeps searches and changes apart
+        self._counting, self._users = threading.Lock(), 0
+
+    def _start_in_child(self) -> None:
+        """Leave a graph to the parent whose own locks another thread may have held there; the file has one as good."""
+        if self._users and self._held is not None:
+            keep_for_ever(self._held)
+            self._held = None
+        self._renew_locks()
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        """Count who is inside the graph in memory."""
+        with self._counting:
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._users -= 1
 
     def search(
         self, queries: NDArray[np.float32], k: int, *, ef: int = SEARCH_BREADTH
@@ -140,11 +170,13 @@ class GenerationIndex:
         keys : ndarray of int64, shape (q, k)
             Keys of documents; -1 where there are fewer hits.
         """
-        return self._up_to_date().search(queries, k, ef=ef)
+        with self._in_use():
+            return self._up_to_date().search(queries, k, ef=ef)
 
     def check(self) -> HnswHealth:
         """Look at the graph as it is searched, after whatever happened in the store."""
-        return self._up_to_date().check(ef=SEARCH_BREADTH)
+        with self._in_use():
+            return self._up_to_date().check(ef=SEARCH_BREADTH)
 
     @property
     def notice(self) -> str:
@@ -158,20 +190,21 @@ class GenerationIndex:
         as much, and its neighbours lie close in memory. It is made beside the old one, which is searched meanwhile.
         """
         began, built = time.perf_counter(), 0
-        with self._lock:
-            self._held = held = self._current() or self._load()
-        if held is None or self._has_grown(held):
-            held = self._build()
-            built = len(held.graph)
+        with self._in_use():
             with self._lock:
-                self._held = held
-        graph = self._up_to_date()
+                self._held = held = self._current() or self._load()
+            if held is None or self._has_grown(held):
+                held = self._build()
+                built = len(held.graph)
+                with self._lock:
+                    self._held = held
+            graph = self._up_to_date()
         self.save()
         return Preparation(len(graph), built, time.perf_counter() - began)
 
     def save(self) -> None:
         """Write the file if the graph has changed since it was read or written."""
-        with self._lock:
+        with self._in_use(), self._lock:
             if self._held is not None and self._held.unsaved:
                 self._save(self._held)
 

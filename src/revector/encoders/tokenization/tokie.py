@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from revector._forks import renew_in_child
 from revector.encoders.texts import invalid_text, numbered
 from revector.encoders.tokenization.hf import HfTokenizer
 from revector.encoders.tokenization.hostile import HOSTILE, around
@@ -39,19 +40,32 @@ _SURROGATES = range(0xD800 // _BLOCK, 0xE000 // _BLOCK)
 # Alone, among ASCII (for which tokie has a path of its own), among other letters, accents and scripts.
 _CONTEXTS = ("{0}", "{0} a{0}b {0}{0}1 .{0}", "é{0}\u0301 {0}ö 日{0}x{0}п")
 
-_proofs: dict[tuple[str, bool], TokieTokenizer | None] = {}
-_proofs_lock = threading.Lock()
+
+class _Proofs:
+    """tokie for each file of a tokeniser that it was tried on, ``None`` where it is not the same."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, bool], TokieTokenizer | None] = {}
+        self._renew_lock()
+        renew_in_child(self._renew_lock)
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
+
+    def of(self, hf: HfTokenizer) -> TokieTokenizer | None:
+        key = (hashlib.sha256(hf.path.read_bytes()).hexdigest(), hf.add_special)
+        with self._lock:
+            if key not in self._found:
+                self._found[key] = _proven(hf)
+            return self._found[key]
+
+
+_proofs = _Proofs()
 
 
 def tokie_if_identical(hf: HfTokenizer) -> TokieTokenizer | None:
     """Return tokie for what `hf` tokenises; ``None`` if it is not installed or not the same."""
-    if hf.kind == "other" or not hf.is_file:
-        return None
-    key = (hashlib.sha256(hf.path.read_bytes()).hexdigest(), hf.add_special)
-    with _proofs_lock:
-        if key not in _proofs:
-            _proofs[key] = _proven(hf)
-        return _proofs[key]
+    return None if hf.kind == "other" or not hf.is_file else _proofs.of(hf)
 
 
 def _proven(hf: HfTokenizer) -> TokieTokenizer | None:
@@ -112,6 +126,10 @@ class _Characters:
         self._known = np.zeros(0x110000 // _BLOCK, np.bool_)
         self._known[_SURROGATES.start : _SURROGATES.stop] = True
         self._ascii: str | None = None
+        self._renew_lock()
+        renew_in_child(self._renew_lock)
+
+    def _renew_lock(self) -> None:
         self._lock = threading.Lock()
 
     def differ(self, codes: NDArray[np.uint32], compare: Any) -> NDArray[np.bool_]:
