@@ -60,6 +60,7 @@ class Collection:
         self._encoders = encoders
         self._indexes = indexes
         self._searcher = Searcher(store, ledger, encoders, indexes, ALIAS)
+        self._closed = False
 
     @classmethod
     def open(
@@ -101,9 +102,8 @@ class Collection:
         # A service is asked for its space: before there is a file, or a lock to hold.
         space = None if encoder is None else space_of(encoder, "encoder")
         if (encoder is None or read_only) and not file_of(path).exists():
-            raise NoCollectionError(
-                f"{os.fspath(path)!r} does not exist, and a new collection needs an encoder", path=os.fspath(path)
-            )
+            lacks = "there is nothing to read" if read_only else "a new collection needs an encoder"
+            raise NoCollectionError(f"{os.fspath(path)!r} does not exist, and {lacks}", path=os.fspath(path))
         database = Database(path, read_only=read_only)
         try:
             store, ledger = SqliteStore(database), Ledger(database)
@@ -418,7 +418,13 @@ class Collection:
     # Life
 
     def close(self) -> None:
-        """Write the counts of accesses, save the indexes, close the database."""
+        """Write the counts of accesses, save the indexes, close the database; closing it again does nothing.
+
+        Whatever is used afterwards, the collection's migration included, raises `ClosedError`.
+        """
+        if self._closed:
+            return
+        self._closed = True
         try:
             self._searcher.accesses.flush()
             self._indexes.close()
