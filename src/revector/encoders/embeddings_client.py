@@ -44,15 +44,15 @@ class BlamedTextsError(EncoderError):
 
     Attributes
     ----------
-    status : int
-        HTTP status of the answer, or what it stands for.
+    status : int or None
+        HTTP status of the answer, or what it stands for; ``None`` if there was none.
     body : str
         The beginning of the answer.
     attempts : int
         How often it was tried.
     """
 
-    def __init__(self, message: str, *, status: int, body: str, attempts: int = 1) -> None:
+    def __init__(self, message: str, *, status: int | None, body: str, attempts: int = 1) -> None:
         super().__init__(message)
         self.status, self.body, self.attempts = status, body, attempts
 
@@ -119,21 +119,30 @@ class RetryPolicy:
 
 
 class _TryAgain(PortableError):  # noqa: N818 - never leaves this module
-    """An attempt failed in a way that another one may not."""
+    """An attempt failed in a way that another one may not.
 
-    def __init__(self, reason: str, *, status: int | None = None, body: str = "", pause: float | None = None) -> None:
+    Attributes
+    ----------
+    failed : bool
+        The server failed at it, or hung up: the texts may be why.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        status: int | None = None,
+        body: str = "",
+        pause: float | None = None,
+        failed: bool = False,
+    ) -> None:
         super().__init__(reason)
-        self.status, self.body, self.pause = status, body, pause
-
-    @property
-    def blames_texts(self) -> bool:
-        """Whether the texts may be why the server failed: it does not say that it is a matter of time."""
-        return self.status in _SERVER_FAILED and self.status != _OVERLOADED and self.pause is None
+        self.status, self.body, self.pause, self.failed = status, body, pause, failed
 
     def final(self, attempts: int) -> EncoderError:
         """Return what the caller is told when there is no further attempt."""
         tried = f"after {attempts} attempt{'s' * (attempts > 1)}: {self}"
-        if self.blames_texts and self.status is not None:
+        if self.failed:
             return ServerFailedError(tried, status=self.status, body=self.body, attempts=attempts)
         if self.status != _RATE_LIMITED:
             return ServiceError(tried, status=self.status, body=self.body)
@@ -234,8 +243,9 @@ class EmbeddingsClient:
         return Patience(self._pacer.clock.now(), failures)
 
     def _gives_up(self, state: RetryCallState, patience: Patience, failures: Iterator[int]) -> bool:
-        if _failure(state).blames_texts and next(failures) == patience.failures:
-            return True
+        failure, alone = _failure(state), patience.failures == 1
+        if failure.failed and (failure.pause is None or alone) and next(failures) == patience.failures:
+            return True  # whoever asks for a pause says that it is a matter of time
         elapsed = self._pacer.clock.now() - patience.began + state.upcoming_sleep
         attempts = patience.earlier + state.attempt_number
         return attempts >= self._retries.attempts or elapsed > self._retries.deadline_seconds
@@ -292,7 +302,7 @@ class EmbeddingsClient:
             reply = self.endpoint.post(payload, most_bytes=most)
         except UnansweredError as error:
             charge.tokens *= error.sent
-            raise _TryAgain(str(error)) from error
+            raise _TryAgain(str(error), failed=error.sent) from error
         except ServiceError:
             charge.tokens = 0
             raise
@@ -332,7 +342,8 @@ class EmbeddingsClient:
         pause = pause_asked(reply.headers, self._pacer.clock.wall())
         if pause is not None:
             self._pacer.pause(pause)  # the other threads need not find out for themselves
-        return _TryAgain(said, status=status, body=excerpt, pause=pause)
+        failed = status in _SERVER_FAILED and status != _OVERLOADED
+        return _TryAgain(said, status=status, body=excerpt, pause=pause, failed=failed)
 
 
 def _failure(state: RetryCallState) -> _TryAgain:

@@ -11,7 +11,7 @@ from revector.encoders.embeddings_client import RetryPolicy
 from revector.encoders.pacing import Pacer
 from revector.errors import RefusedTextsError
 from revector.testing import HashEncoder
-from services import assert_rows, honest, refuses, status
+from services import assert_rows, closes, honest, refuses, resets, stalls, status
 
 
 def is_bad(text):
@@ -50,6 +50,21 @@ def test_every_good_text_is_paid_for_once(encoder, service):
     good = [text for text in texts if not is_bad(text)]
     assert sorted(paid) == sorted(good)
     assert_rows(error.value.rows[[i for i, text in enumerate(texts) if not is_bad(text)]], good)
+
+
+@pytest.mark.parametrize("failure", [closes, resets, status(503, Retry_After="1")])
+def test_a_text_at_which_the_server_hangs_up_or_asks_to_wait_is_found(encoder, service, failure):
+    service.otherwise = lambda exchange: failure(exchange) if any(map(is_bad, exchange.texts)) else honest(exchange)
+    with pytest.raises(RefusedTextsError) as error:
+        encoder().encode(numbered(64, 21))
+    assert list(error.value.reasons) == [21]
+    assert len(service.exchanges) <= 2 * 6 + 6 + 8
+
+
+def test_a_text_at_which_the_server_stalls_is_found(encoder, service):
+    service.otherwise = lambda exchange: (stalls(5) if any(map(is_bad, exchange.texts)) else honest)(exchange)
+    with pytest.raises(RefusedTextsError, match=r"texts\[1\]: .*[Tt]ime"):
+        encoder(timeout_seconds=0.2).encode(numbered(4, 1))
 
 
 def test_a_failure_that_happens_once_is_blamed_on_nobody(encoder, service):

@@ -27,7 +27,7 @@ def test_charges_that_can_not_be_are_replaced_by_our_own_count(encoder, service,
 
 
 def test_a_lost_answer_is_counted_and_a_refusal_is_not(encoder, service):
-    service.then(status(429), status(500), half_a_body)
+    service.then(status(429), half_a_body, status(408))
     one = encoder()
     one.encode(TEXTS)
     assert one.tokens_used == sum(count_at_most(TEXTS)) + sum(map(tokens_of, TEXTS))

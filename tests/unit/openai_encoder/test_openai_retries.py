@@ -47,7 +47,7 @@ def test_a_limit_that_is_used_up_is_waited_for_before_it_is_hit(encoder, service
     assert sum(clock.waits) == pytest.approx(3)
 
 
-@pytest.mark.parametrize("failure", [status(408), status(425), status(529), resets])
+@pytest.mark.parametrize("failure", [status(408), status(425), status(529)])
 def test_a_service_that_recovers_is_waited_for_with_full_jitter(encoder, service, clock, failure):
     service.then(failure, failure, failure)
     assert_rows(encoder().encode(TEXTS), TEXTS)
@@ -55,9 +55,9 @@ def test_a_service_that_recovers_is_waited_for_with_full_jitter(encoder, service
     assert all(0 <= wait <= most for wait, most in zip(clock.waits, (1, 2, 4), strict=True))
 
 
-@pytest.mark.parametrize("code", [500, 502, 503, 504])
-def test_a_server_that_fails_and_recovers_is_waited_for_with_a_harmless_text(encoder, service, clock, code):
-    service.then(*[status(code)] * 5)
+@pytest.mark.parametrize("failure", [status(500), status(502), status(503), status(504), resets, half_a_body])
+def test_a_server_that_fails_and_recovers_is_waited_for_with_a_harmless_text(encoder, service, clock, failure):
+    service.then(*[failure] * 5)
     assert_rows(encoder().encode(TEXTS), TEXTS)
     assert service.batches[:6] == [TEXTS, TEXTS, ["a"], ["a"], ["a"], ["a"]]
     assert all(0 <= wait <= most for wait, most in zip(clock.waits, (1, 4, 8, 16), strict=True))
