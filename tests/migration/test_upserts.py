@@ -106,7 +106,7 @@ def test_the_others_model_does_not_fail_a_write_for_one_text(tmp_path, caplog):
         assert len(docs) == 4
         jobs = docs.migration.status().target_jobs
     assert jobs.pending == 1
-    assert "1 documents were written without a vector of picky" in caplog.text
+    assert "1 of 4 texts were written without a vector of picky" in caplog.text
 
 
 @pytest.mark.parametrize("error", [ServiceError("down"), SpendCapError("no money"), RuntimeError("out of memory")])

@@ -87,8 +87,9 @@ class Upsert:
         failed = embedded.stopped or next(iter(embedded.errors.values()), None)
         if failed is not None:
             _log.warning(
-                "%d documents were written without a vector of %s; it is left to a job: %s",
+                "%d of %d texts were written without a vector of %s, which is left to a job: %s",
                 len(texts) - len(embedded.vectors),
+                len(texts),
                 self.store.generation(generation).space,
                 failed,
             )
