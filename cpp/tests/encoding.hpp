@@ -52,7 +52,8 @@ inline bool says(const std::string& message, const std::string& part) {
 }
 
 /// The pooled states, not normalised, by the definitions of sentence-transformers.
-inline std::vector<double> pooled(const States& states, revector::Pooling pooling, std::size_t hidden) {
+inline std::vector<double> pooled(const States& states, revector::Pooling pooling, std::size_t hidden,
+                                  std::size_t before = 0) {
   using revector::Pooling;
   std::vector<double> out(hidden, 0);
   const std::size_t n = states.size();
@@ -67,7 +68,7 @@ inline std::vector<double> pooled(const States& states, revector::Pooling poolin
   }
   double sum = 0;
   for (std::size_t i = 0; i < n; ++i) {
-    const double weight = pooling == Pooling::weightedmean ? static_cast<double>(i + 1) : 1;
+    const double weight = pooling == Pooling::weightedmean ? static_cast<double>(before + i + 1) : 1;
     sum += weight;
     for (std::size_t j = 0; j < hidden; ++j) out[j] += weight * states[i][j];
   }

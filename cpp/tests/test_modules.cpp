@@ -82,6 +82,24 @@ TEST(every_pooling_is_read_in_both_spellings_and_equals_the_reference) {
     }
 }
 
+TEST(a_prompt_is_read_and_not_pooled) {
+  constexpr std::size_t skipped = 4;
+  for (const Mode& mode : modes) {
+    const Pipeline pipeline(pooled_pipeline, {{"pooling_mode", mode.name}});
+    const std::size_t d = pipeline.shape.hidden;
+    const Texts texts({9, 3, 23}, pipeline.shape.vocabulary);
+    const std::vector<float> out = encode(pipeline.load(), texts, {.normalize = false, .unpooled = skipped});
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      const auto states = pipeline.states(texts[i]);
+      const bool own = states.size() > skipped,
+                 one = mode.pooling == Pooling::cls || mode.pooling == Pooling::lasttoken;
+      const auto begin = own ? states.begin() + skipped : one ? states.begin() : states.end();
+      const std::vector<double> exact = pooled({begin, states.end()}, mode.pooling, d, skipped);
+      for (std::size_t j = 0; j < d; ++j) CHECK_NEAR(out[i * d + j], exact[j], 2e-5);
+    }
+  }
+}
+
 TEST(several_poolings_stand_beside_one_another) {
   const std::vector<Pooling> by_flags = {Pooling::cls, Pooling::mean, Pooling::lasttoken};
   const std::vector<Pooling> by_list = {Pooling::lasttoken, Pooling::max};

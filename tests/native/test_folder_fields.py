@@ -18,6 +18,7 @@ import tiny_bert
 from revector import Encoder
 from revector.encoders.folder_fields import UnknownFieldWarning, read_fields, transformers
 from revector.encoders.folder_fields import sentence_transformers as pipelines
+from revector.encoders.folder_fields.page import markdown
 from revector.encoders.folder_fields.rules import Table, Use
 from revector.errors import EncoderError
 
@@ -369,3 +370,8 @@ def test_activations_of_a_dense_module(folder: Path, name: str) -> None:
     expected = ACTIVATIONS[name](states @ weights.T)
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     np.testing.assert_allclose(load(folder).encode(TEXTS), expected, atol=1e-5)
+
+
+def test_the_page_of_the_documentation_is_what_the_tables_say() -> None:
+    page = Path(__file__).parents[2] / "docs" / "model-folders.md"
+    assert page.read_text() == markdown(), "run python -m revector.encoders.folder_fields.page >docs/model-folders.md"

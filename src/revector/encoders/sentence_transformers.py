@@ -160,13 +160,16 @@ class SentenceTransformersEncoder:
         if max_length is not None:
             model.max_seq_length = max_length
         found = folder if folder.is_dir() else _snapshot(name, hub_revision)
+        fields = None if found is None else read_fields(found)
+        if fields is not None:
+            fields.require_anywhere()
         encoder = cls(
             model,
             source=None if trust_remote_code else _source(name, precision, max_length, dimensions, hub_revision),
-            revision=None if found is None else _digest_of_folder(found),
+            revision=None if fields is None else _digest_of_folder(fields),
             batch_size=batch_size,
         )
-        if found is not None and read_fields(found).is_token_table:
+        if fields is not None and fields.is_token_table:
             encoder._space = replace(encoder._space, pooling="mean")  # as the native encoder calls it
         return encoder
 
@@ -330,16 +333,16 @@ def _snapshot(name: str, revision: str | None) -> Path | None:
         return None
 
 
-def _digest_of_folder(folder: Path) -> str:
+def _digest_of_folder(fields: FolderFields) -> str:
     """Return the revision of a model folder: the native encoder's wherever that could be the same model."""
-    fields = read_fields(folder)
-    files = deciding_files(folder, fields.modules)
+    files = deciding_files(fields.folder, fields.modules)
     if _NATIVE.issuperset(fields.kinds) and all(Path(file).is_file() for file in files):
         return identity_of(files, fields)
-    return _digest_of_files(folder, fields)
+    return _digest_of_files(fields)
 
 
-def _digest_of_files(folder: Path, fields: FolderFields) -> str:
+def _digest_of_files(fields: FolderFields) -> str:
+    folder = fields.folder
     files = {path for pattern in _DECISIVE for path in folder.rglob(pattern)}
     if not any(path.suffix == ".safetensors" for path in files):
         files.update(folder.rglob(_OLDER_WEIGHTS))

@@ -35,6 +35,7 @@ _EVERY_CONFIG: Table = {
     **refused("only an encoder is built", "is_encoder_decoder", accepts=(False,)),
     **refused("only learned positions are built", "rope_scaling", "rope_theta", "rope_parameters"),
     **refused("every layer is built alike", "per_layer_config", accepts=({},)),
+    **refused("every head is built", "pruned_heads", accepts=({},)),
     **refused("quantised weights are not read", "quantization_config", accepts=({},)),
     **irrelevant(
         _DESCRIPTION,
@@ -72,7 +73,6 @@ _EVERY_CONFIG: Table = {
         "tie_encoder_decoder",
         "tied_encoder_decoder",
         "embedding_dropout",
-        "pruned_heads",
     ),
     **irrelevant(
         _HEAD,
@@ -100,10 +100,7 @@ _EVERY_CONFIG: Table = {
         "sentence_transformers",
         "emb_size",
         "output_dim",
-        "regression",
         "xla_device",
-        "decoder",
-        "entailment",
     ),
     **irrelevant(
         _GENERATION,
@@ -158,10 +155,9 @@ _EVERY_CONFIG: Table = {
         "_attn_implementation",
         "_attn_implementation_autoset",
         "use_flash_attn",
-        "onnx_opset",
     ),
     **irrelevant("code that comes with a model is not run; the architecture is transformers' own", "auto_map"),
-    **irrelevant("configures a runtime for another format", "transformers.js_config", "openvino_config", "export"),
+    **irrelevant("configures a runtime for another format", "transformers.js_config"),
 }
 
 _PLAIN: Table = {
