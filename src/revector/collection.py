@@ -28,7 +28,7 @@ from revector.migration.strategies.background import Background
 from revector.migration.upserts import Upsert
 from revector.migration.writes import delete_documents, live_generations
 from revector.search.searcher import RESCORE, Hit, Searcher
-from revector.spaces import EmbeddingSpace
+from revector.spaces import EmbeddingSpace, require_one_of
 from revector.stores.arguments import checked_documents
 from revector.stores.base import Document, Store, VectorInfo
 from revector.stores.index_cache import IndexCache
@@ -107,12 +107,15 @@ class Collection:
         database = Database(path, read_only=read_only)
         try:
             store, ledger = SqliteStore(database), Ledger(database)
-            _require_collection(store, ledger, encoder, space)
+            models = EncoderSet(given, database=database.path)
+            _require_collection(store, ledger, None if encoder is None else models.written(encoder), space)
+            if not read_only:
+                _find_again(store, models, given)
         except BaseException:
             database.close()
             raise
         indexes = IndexCache(store, Path(f"{database.path}.index"))
-        return cls(store, ledger, EncoderSet(given), indexes)
+        return cls(store, ledger, models, indexes)
 
     # Documents
 
@@ -259,6 +262,38 @@ class Collection:
     def serving_space(self) -> EmbeddingSpace:
         """The space that queries are answered in now."""
         return self._searcher.route().serving.space
+
+    @property
+    def spaces(self) -> list[EmbeddingSpace]:
+        """The spaces that the collection has vectors of, and the one that it is to move to."""
+        record = self._ledger.active(ALIAS)
+        planned = [] if record is None else [record.target_space]
+        return [*(generation.space for generation in self._store.generations()), *planned]
+
+    def remember(self, encoder: TextEncoder) -> None:
+        """Write down where a model of this collection is loaded from now on: `encoder.source`.
+
+        A model near the database's file is written with its way from there, so that both can be moved together.
+
+        Raises
+        ------
+        SpaceMismatchError
+            It is no model of this collection.
+        InvalidArgumentError
+            It exists in memory only.
+        """
+        space, source = space_of(encoder, "encoder"), self._encoders.written(encoder)
+        if source is None:
+            raise InvalidArgumentError("the encoder has no source (a path, an id or a service) to load it from again")
+        require_one_of(self.spaces, space, purpose="the model of this collection")
+        with self._store.transaction():
+            for generation in self._store.generations():
+                if generation.space.fingerprint == space.fingerprint:
+                    self._store.set_encoder_source(generation.id, source)
+            record = self._ledger.active(ALIAS)
+            if record is not None and record.target_space.fingerprint == space.fingerprint:
+                self._ledger.note(record.id, "remember", target_encoder_source=source)
+        self._encoders.add(encoder)
 
     def check(self) -> CollectionHealth:
         """Look at the database file, at the vectors of the generation that serves, and at its index.
@@ -483,19 +518,25 @@ def _one_row(vector: Any) -> NDArray[np.float32]:
     return as_float32(vector[None], "vector")
 
 
-def _require_collection(
-    store: Store, ledger: Ledger, encoder: TextEncoder | None, space: EmbeddingSpace | None
-) -> None:
+def _require_collection(store: Store, ledger: Ledger, source: str | None, space: EmbeddingSpace | None) -> None:
     """Create the first generation of a new collection; hold an encoder's space against those of an existing one."""
     if store.alias(ALIAS) is None:
-        if encoder is None or space is None:
+        if space is None:
             message = f"{store.url} holds no collection yet, and a new one needs an encoder"
             raise NoCollectionError(message, path=store.url.removeprefix("sqlite:///"))
-        _create_alias(store, space, encoder.source)
+        _create_alias(store, space, source)
     if space is not None:
         spaces = [store.generation(live).space for live in live_generations(store, ledger, ALIAS)]
-        if space.fingerprint not in {live.fingerprint for live in spaces}:
-            spaces[0].require(space, purpose="the encoder of this collection")
+        require_one_of(spaces, space, purpose="the encoder of this collection")
+
+
+def _find_again(store: Store, models: EncoderSet, given: Sequence[TextEncoder]) -> None:
+    """Write down where models are whose folders are not where they were."""
+    lost = [generation for generation in store.generations() if models.is_lost(generation)]
+    sources = {encoder.space.fingerprint: models.written(encoder) for encoder in given} if lost else {}
+    for generation in lost:
+        if source := sources.get(generation.space.fingerprint):
+            store.set_encoder_source(generation.id, source)
 
 
 def _create_alias(store: Store, space: EmbeddingSpace, source: str | None) -> None:

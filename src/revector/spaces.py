@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -112,3 +113,9 @@ class EmbeddingSpace:
     def __str__(self) -> str:
         """Return name, dimension and the start of the fingerprint."""
         return f"{self.model} ({self.dimension}-d, {self.fingerprint[:8]})"
+
+
+def require_one_of(expected: Sequence[EmbeddingSpace], found: EmbeddingSpace, *, purpose: str) -> None:
+    """Raise `SpaceMismatchError`, with the first of the spaces that are expected, unless `found` is one of them."""
+    if found.fingerprint not in {space.fingerprint for space in expected}:
+        expected[0].require(found, purpose=purpose)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from revector.cli.common import AsJson, CollectionUrl, ModelName, open_encoder, opened
+from revector.cli.common import AsJson, CollectionUrl, Encoders, ModelName, open_encoder, opened
 from revector.cli.endings import EXIT_REFUSED
 from revector.cli.printing import emit
 from revector.formats.judgements import load_judged_queries
@@ -28,13 +28,14 @@ def assess(
         typer.Option(help=JUDGED_HELP),
     ],
     min_lift: Annotated[float, typer.Option(help="Least lift on nDCG@10 that is worth a migration.")] = 0.0,
+    encoder: Encoders = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare the serving model with a new one on judged queries; exit with 3 unless the verdict is to migrate."""
     from revector.evaluation.verdict import Decision
 
     queries, qrels = load_judged_queries(judged)
-    with opened(collection) as docs:
+    with opened(collection, encoder) as docs:
         verdict = docs.assess(open_encoder(model), queries, qrels, min_lift=min_lift)
     emit(verdict, str(verdict), as_json=as_json)
     if verdict.decision is not Decision.MIGRATE:

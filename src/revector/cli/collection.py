@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from revector.cli.common import AsJson, CollectionUrl, ModelName, holds_collection, open_encoder, opened
+from revector.cli.common import AsJson, CollectionUrl, Encoders, ModelName, holds_collection, open_encoder, opened
 from revector.cli.endings import EXIT_ERROR, CommandError, shell
 from revector.cli.printing import complain, emit, spinner, table
 from revector.collection import Collection
@@ -42,6 +42,7 @@ def init(collection: CollectionUrl, model: ModelName, as_json: AsJson = False) -
 def add(
     collection: CollectionUrl,
     file: Annotated[str, typer.Argument(help="JSON lines, or a CSV or TSV table; may be gzip. - reads stdin.")] = "-",
+    encoder: Encoders = None,
     as_json: AsJson = False,
 ) -> None:
     """Insert documents, or replace those with the same id.
@@ -52,7 +53,7 @@ def add(
     their lines, and all others added; the exit code is 1 then.
     """
     refused: list[dict[str, str]] = []
-    with opened(collection) as docs:
+    with opened(collection, encoder) as docs:
         n_added = 0
         for batch, reasons in _added(docs, read_documents(file)):
             n_added += len(batch) - len(reasons)
@@ -72,10 +73,11 @@ def search(
     collection: CollectionUrl,
     query: Annotated[str, typer.Argument(help="What to look for.")],
     k: Annotated[int, typer.Option("-k", min=1, help="How many documents.")] = 10,
+    encoder: Encoders = None,
     as_json: AsJson = False,
 ) -> None:
     """Search, in whatever phase a migration is."""
-    with opened(collection) as docs:
+    with opened(collection, encoder) as docs:
         hits = docs.search(query, k=k)
     shown = table({"score": "dim", "id": "", "text": ""}, [(f"{h.score:.3f}", h.id, _snippet(h.text)) for h in hits])
     emit({"query": query, "hits": hits}, shown if hits else "no documents", as_json=as_json)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
@@ -13,6 +13,7 @@ from revector._places import file_of
 from revector.collection import Collection
 from revector.encoders.base import TextEncoder
 from revector.errors import NoCollectionError
+from revector.spaces import require_one_of
 
 MODEL_HELP = (
     "A model folder, a hub id, sentence-transformers:FOLDER-OR-ID to run it with torch, openai:NAME for a service, "
@@ -37,16 +38,29 @@ ModelName = Annotated[
 ]
 
 
+Encoders = Annotated[
+    Optional[list[str]],  # noqa: UP045 - typer reads the annotation at run time, on Python 3.10 too
+    typer.Option(
+        "--encoder", metavar="MODEL", help="A model of the collection, where it is now; may be given several times."
+    ),
+]
+
+
 @contextmanager
-def opened(url: str) -> Iterator[Collection]:
-    """Open a collection that exists, and close it.
+def opened(url: str, encoders: Sequence[str] | None = None) -> Iterator[Collection]:
+    """Open a collection that exists, with models that are given by name, and close it.
 
     Raises
     ------
     NoCollectionError
         There is no such collection.
+    SpaceMismatchError
+        A model is none of the collection.
     """
-    with Collection.open(url) as collection:
+    given = [open_encoder(name) for name in encoders or ()]
+    with Collection.open(url, encoders=given) as collection:
+        for encoder in given:
+            require_one_of(collection.spaces, encoder.space, purpose="--encoder")
         yield collection
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Optional
 
 import typer
 
-from revector.cli.common import AsJson, CollectionUrl, open_encoder, opened
+from revector.cli.common import AsJson, CollectionUrl, Encoders, open_encoder, opened
 from revector.cli.endings import EXIT_REFUSED, CommandError, shell
 from revector.cli.printing import emit, fields
 from revector.cli.progress import show_progress
@@ -36,10 +36,11 @@ def start(
         Optional[float],  # noqa: UP045
         typer.Option(min=0, help="How long the old vectors are kept; 7 unless it was said before."),
     ] = None,
+    encoder: Encoders = None,
     as_json: AsJson = False,
 ) -> None:
     """Start to move to a new model, or go on with a migration that was planned, started or rolled back."""
-    with opened(collection) as docs:
+    with opened(collection, encoder) as docs:
         migration = _planned(docs, model, retention_days)
         migration.start()
         _emit_status(collection, migration, as_json)
@@ -48,10 +49,11 @@ def start(
 def run(
     collection: CollectionUrl,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try documents that failed again.")] = False,
+    encoder: Encoders = None,
     as_json: AsJson = False,
 ) -> None:
     """Re-embed what is left. It can be interrupted, and run again."""
-    with _migrating(collection) as migration:
+    with _migrating(collection, encoder) as migration:
         if retry_failed:
             migration.retry_failed()
         with show_progress() as on_progress:
@@ -69,9 +71,9 @@ def status(collection: CollectionUrl, as_json: AsJson = False) -> None:
             _emit_status(collection, migration, as_json)
 
 
-def verify(collection: CollectionUrl, as_json: AsJson = False) -> None:
+def verify(collection: CollectionUrl, encoder: Encoders = None, as_json: AsJson = False) -> None:
     """Check the new vectors: counts, a sample embedded again, search, index; exit with 3 if something is wrong."""
-    with _migrating(collection) as migration:
+    with _migrating(collection, encoder) as migration:
         verification = migration.verify()
     found = {name.replace("_", " "): f"{figure:,.4g}" for name, figure in verification.details.items()}
     outcome = "; ".join(verification.reasons) or "passed"
@@ -83,17 +85,18 @@ def verify(collection: CollectionUrl, as_json: AsJson = False) -> None:
 def cutover(
     collection: CollectionUrl,
     accept_failed: Annotated[bool, typer.Option(help="Leave documents behind that could not be embedded.")] = False,
+    encoder: Encoders = None,
     as_json: AsJson = False,
 ) -> None:
     """Serve from the new vectors. The old ones are kept up to date, for a rollback."""
-    with _migrating(collection) as migration:
+    with _migrating(collection, encoder) as migration:
         migration.cutover(accept_failed=accept_failed)
         _emit_status(collection, migration, as_json)
 
 
-def rollback(collection: CollectionUrl, as_json: AsJson = False) -> None:
+def rollback(collection: CollectionUrl, encoder: Encoders = None, as_json: AsJson = False) -> None:
     """Serve from the old vectors again."""
-    with _migrating(collection) as migration:
+    with _migrating(collection, encoder) as migration:
         migration.rollback()
         _emit_status(collection, migration, as_json)
 
@@ -102,10 +105,11 @@ def retire(
     collection: CollectionUrl,
     yes: Annotated[bool, typer.Option("--yes", help="Yes, drop them: this can not be undone.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Before the retention period is over, too.")] = False,
+    encoder: Encoders = None,
     as_json: AsJson = False,
 ) -> None:
     """Drop the vectors that do not serve, and end the migration."""
-    with _migrating(collection) as migration:
+    with _migrating(collection, encoder) as migration:
         if not yes:
             raise GateRefusedError("retire", ("the vectors that do not serve are deleted for good; say --yes",))
         migration.retire(confirm=True, force=force)
@@ -123,7 +127,7 @@ def _planned(docs: Collection, model: str | None, retention_days: float | None) 
 
 
 @contextmanager
-def _migrating(url: str) -> Iterator[Migration]:
+def _migrating(url: str, encoders: Sequence[str] | None) -> Iterator[Migration]:
     """Open a collection with a migration.
 
     Raises
@@ -131,7 +135,7 @@ def _migrating(url: str) -> Iterator[Migration]:
     InvalidArgumentError
         There is none.
     """
-    with opened(url) as docs:
+    with opened(url, encoders) as docs:
         if docs.migration is None:
             start = f"revector start {shell(url)} --model MODEL"
             raise CommandError(f"{url} has no migration; begin one with: {start}", start)

@@ -7,7 +7,9 @@ others, with their arguments.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -15,10 +17,22 @@ from revector._arguments import shown
 from revector.encoders.base import TextEncoder
 from revector.errors import InvalidArgumentError
 
-__all__ = ["OPENAI", "SENTENCE_TRANSFORMERS", "Readers", "load_encoder", "read_source", "write_source"]
+__all__ = [
+    "OPENAI",
+    "SENTENCE_TRANSFORMERS",
+    "Readers",
+    "load_encoder",
+    "missing",
+    "places",
+    "read_source",
+    "remembered",
+    "write_source",
+]
 
 OPENAI = "openai:"
 SENTENCE_TRANSFORMERS = "sentence-transformers:"
+BESIDE = "beside:"
+"""A folder near the collection, by its way from there and by the source that it had (``was``)."""
 
 Readers = Mapping[str, Callable[[str], Any]]
 
@@ -97,3 +111,40 @@ def write_source(scheme: str, name: str, options: Mapping[str, Any]) -> str:
     }
     quoted = name.replace("%", "%25").replace("?", "%3F")  # no more than must be: people read and write these
     return scheme + quoted + ("?" + urlencode(said, quote_via=quote) if said else "")
+
+
+def remembered(source: str, home: Path) -> str:
+    """Return how a collection in the folder `home` writes a source down.
+
+    A model inside `home`, or next to it, is written with its way from there, so that both can be moved together.
+    """
+    folder, home = _folder_of(source), home.resolve()
+    if folder is None or home.parent not in Path(folder).parents:
+        return source
+    return write_source(BESIDE, os.path.relpath(folder, home), {"was": source})
+
+
+def places(written: str, home: Path) -> list[str]:
+    """Return the sources that a collection in the folder `home` means, the likeliest first."""
+    if not written.startswith(BESIDE):
+        return [written]
+    way, options = read_source(written, BESIDE, {"was": str})
+    was = str(options.get("was", ""))
+    near = os.path.normpath(home.resolve() / way)
+    if was.startswith(SENTENCE_TRANSFORMERS):
+        near = write_source(SENTENCE_TRANSFORMERS, near, {}) + "".join(was.partition("?")[1:])
+    return list(dict.fromkeys((near, was)))
+
+
+def missing(source: str) -> bool:
+    """Whether a source names a folder that is not there."""
+    folder = _folder_of(source)
+    return folder is not None and not Path(folder).is_dir()
+
+
+def _folder_of(source: str) -> str | None:
+    """Return the absolute path that a source names; ``None`` if it names an id, or a service."""
+    name = source
+    if source.startswith(SENTENCE_TRANSFORMERS):
+        name, _ = read_source(source.partition("?")[0], SENTENCE_TRANSFORMERS, {})
+    return name if Path(name).is_absolute() else None

@@ -116,7 +116,7 @@ class Migration:
             retention_seconds = number(retention_seconds, "retention_seconds", least=0)
         encoders = encoders or EncoderSet()
         encoders.add(new_encoder)
-        given = _Given(space, new_encoder.source, strategy, retention_seconds)
+        given = _Given(space, encoders.written(new_encoder), strategy, retention_seconds)
         with store.transaction():
             record = _going_on(ledger, alias, given) or _planned(store, ledger, alias, given)
         return cls(store, ledger, record.id, encoders, strategy=strategy, **options)

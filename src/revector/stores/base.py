@@ -258,6 +258,10 @@ class Store(Protocol):
         """Return all generations, the oldest first."""
         ...
 
+    def set_encoder_source(self, generation: int, encoder_source: str) -> None:
+        """Note where the encoder of a generation can be loaded from now; raise `StoreError` if there is none."""
+        ...
+
     def drop_generation(self, generation: int) -> None:
         """Delete a generation and its vectors; raise `StoreError` if it does not exist or an alias points at it."""
         ...

@@ -297,6 +297,14 @@ class StoreConformance:
         assert generation.space == _SPACE
         assert generation.encoder_source == "somewhere/model"
 
+    def test_where_an_encoder_is_can_change(self, store: Store) -> None:
+        """Its folder was moved."""
+        generation = _new_generation(store)
+        store.set_encoder_source(generation.id, "elsewhere/model")
+        assert store.generation(generation.id).encoder_source == "elsewhere/model"
+        with pytest.raises(StoreError, match="does not exist"):
+            store.set_encoder_source(7, "elsewhere/model")
+
     def test_a_missing_generation_is_an_error_everywhere(self, store: Store) -> None:
         """Not an empty result."""
         calls = (store.generation, store.stale_keys, store.count_vectors, store.drop_generation)

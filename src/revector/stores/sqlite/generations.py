@@ -49,6 +49,14 @@ class GenerationTables:
         with self._database.snapshot() as connection:
             return [_generation(row) for row in connection.execute(generations.select().order_by(generations.c.id))]
 
+    def set_encoder_source(self, generation: int, encoder_source: str) -> None:
+        """Note where the encoder of a generation can be loaded from now."""
+        with self._database.transaction() as connection:
+            self.generation(generation)
+            connection.execute(
+                generations.update().where(generations.c.id == generation).values(encoder_source=encoder_source)
+            )
+
     def drop_generation(self, generation: int) -> None:
         """Delete a generation and its vectors."""
         with self._database.transaction() as connection:

@@ -1,0 +1,32 @@
+"""The command that says where a model is now."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from revector.cli.common import MODEL_HELP, AsJson, CollectionUrl, open_encoder, opened
+from revector.cli.printing import emit
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command()(model)
+
+
+def model(
+    collection: CollectionUrl,
+    place: Annotated[str, typer.Option("--set", metavar="PATH", help=f"Where the model is now. {MODEL_HELP}")],
+    as_json: AsJson = False,
+) -> None:
+    """Say where a model of the collection is now, after its folder was moved or the database was taken elsewhere.
+
+    The model is loaded, and is written down only if it is the same as before. A folder beside the database is written
+    with its way from there, so that both can be moved together.
+    """
+    encoder = open_encoder(place)
+    with opened(collection) as docs:
+        docs.remember(encoder)
+    result = {"collection": collection, "space": encoder.space, "source": encoder.source}
+    emit(result, f"{collection} finds {encoder.space} at {encoder.source}", as_json=as_json)
