@@ -494,7 +494,7 @@ def _folder(directory: Any) -> Path:
 
 def _listed_encoders(encoder: Any, encoders: Any) -> list[TextEncoder]:
     """Return all encoders given, the collection's own first."""
-    if isinstance(encoders, (str, bytes)) or not isinstance(encoders, Iterable):
+    if isinstance(encoders, (str, bytes, np.ndarray)) or not isinstance(encoders, Iterable):
         raise InvalidArgumentError(
             f"encoders is {shown(encoders)}, expected a list of encoders; put a single one in a list"
         )

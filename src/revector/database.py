@@ -35,7 +35,7 @@ from revector._forks import holding_off_forks, is_torn, keep_for_ever, renew_in_
 from revector._places import file_of
 from revector._read_only import ReadOnlyFile, can_write
 from revector._sqlite_errors import BUSY_TIMEOUT_SECONDS, named
-from revector.errors import ClosedError, DamagedStoreError, ReadOnlyError, StoreError
+from revector.errors import ClosedError, DamagedStoreError, InvalidArgumentError, ReadOnlyError, StoreError
 
 _OLDEST_SQLITE = (3, 35, 0)  # RETURNING
 _PRAGMAS = (
@@ -283,6 +283,8 @@ class Database:
             raise named(self.path, error.orig or error) from error
         except sqlite3.Error as error:  # raised by the pragmas of a new connection
             raise named(self.path, error) from error
+        except (OverflowError, UnicodeEncodeError) as error:  # raised on the way to SQLite
+            raise InvalidArgumentError(f"{self.path} cannot hold a value: {error}") from error
 
     def _require_same_files(self, connection: Connection) -> None:
         """Refuse a file, or a log, that is not the one a connection reads; the log of one that writes stays with it."""

@@ -83,9 +83,11 @@ class EmbeddingSpace:
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> EmbeddingSpace:
         """Build a space from what `to_json` returned; raise `InvalidArgumentError` for other fields."""
+        if not isinstance(fields, dict):
+            raise InvalidArgumentError(f"fields is {shown(fields)}, expected what to_json returned")
         names = [item.name for item in dataclasses.fields(cls)]
-        if wrong := sorted(set(fields) - set(names)):
-            raise InvalidArgumentError(f"a space with the field {wrong[0]!r} is of a newer revector; use that one")
+        if wrong := [name for name in fields if name not in names]:
+            raise InvalidArgumentError(f"a space with the field {shown(wrong[0])} is of a newer revector; use that one")
         if missing := [name for name in names[:3] if name not in fields]:
             raise InvalidArgumentError(f"a space has no field {missing[0]!r}; it was not written by to_json")
         return cls(**fields)

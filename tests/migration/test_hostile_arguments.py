@@ -14,8 +14,10 @@ from revector.evaluation.drift import model_drift, snapshot_drift
 from revector.evaluation.metrics import MAX_GRADE, per_query
 from revector.evaluation.mixture import detect_mixture
 from revector.evaluation.significance import mean_interval, paired_lift, queries_to_settle
+from revector.evaluation.verify import verify
 from revector.migration.planner import estimate
 from revector.migration.strategies.background import Background
+from revector.migration.worker import Worker
 from revector.spaces import EmbeddingSpace
 from revector.testing import HashEncoder
 
@@ -255,6 +257,8 @@ FUNCTIONS = [
         metric=[None, 7],
     ),
     *_table(EmbeddingSpace, {"dimension": 2, "model": "m"}, revision=[None, "", 7]),
+    *_table(EmbeddingSpace.from_json, {}, fields=[None, 7, "f", [], DEEP, {}, {HUGE: 1}, {"model": "m"}]),
+    *_table(Background.from_json, {}, fields=[None, 7, "f", [], DEEP, {}, {"name": HUGE}, {"name": "background"}]),
     *_table(per_query, {"run": {"q1": ["d1"]}, "metric": "MRR"}, qrels=NOT_QRELS),
     *_table(
         per_query,
@@ -324,6 +328,40 @@ def test_a_wrong_argument_of_an_estimate_costs_nothing(docs, model, case):
     with pytest.raises(InvalidArgumentError, match=name):
         estimate(docs._store, 1, **{"encoder": model, name: value})
     assert model.sent == 0
+
+
+WORKER = {"encoder": HashEncoder(16), "generation": 1}
+VERIFY = {"source_generation": 1, "target_generation": 1, "encoder": HashEncoder(16)}
+NO_GENERATION = [0, 2, 2**63, HUGE, HALF]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        *_table(Worker, WORKER, encoder=NOT_AN_ENCODER, generation=[*NOT_WHOLE, *NO_GENERATION], batch=NOT_WHOLE),
+        *_table(Worker, WORKER, lease_seconds=[None, 0, -1, *NOT_REAL], on_progress=NOT_A_FUNCTION),
+        *_table(Worker, WORKER, may_run=NOT_A_FUNCTION, after_batch=NOT_A_FUNCTION),
+        *_table(
+            verify, VERIFY, encoder=NOT_AN_ENCODER, target_generation=NO_GENERATION, source_generation=NO_GENERATION
+        ),
+        *_table(verify, VERIFY, sample=NOT_A_SEED, known_failures=NOT_A_SEED, seed=NOT_A_SEED),
+    ],
+    ids=_named,
+)
+def test_a_wrong_argument_of_a_worker_or_a_verification_is_an_error_of_ours(docs, case):
+    function, good, name, value = case
+    arguments = (docs._store, docs._ledger) if function is Worker else (docs._store,)
+    with pytest.raises(RevectorError):
+        function(*arguments, **{**good, name: value})
+
+
+@pytest.mark.parametrize(
+    "wrong", [None, 7, "encoders", b"e", [None], [HashEncoder], np.array("a"), {"a": 1}], ids=_named
+)
+def test_encoders_that_are_none_are_refused(tmp_path, wrong):
+    with pytest.raises(InvalidArgumentError, match="encoder"):
+        Collection.open(tmp_path / "new.db", HashEncoder(8), encoders=wrong)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("value", [None, 0, -1, 1.5, NAN, "high", True, HUGE, []], ids=_named)

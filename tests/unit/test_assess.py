@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from revector.collection import Collection
-from revector.errors import InvalidArgumentError, NumericalError
+from revector.errors import EncoderError, InvalidArgumentError
 from revector.evaluation import holdout
 from revector.evaluation.exact import topk, topk_of_batches
 from revector.evaluation.verdict import Decision, Verdict
@@ -119,7 +119,7 @@ def test_a_model_that_gives_nan_is_refused(tmp_path: Path) -> None:
         def encode(self, texts, *, kind="document"):
             return super().encode(texts, kind=kind) * np.float32("nan")
 
-    with pytest.raises(NumericalError, match="NaN"):
+    with pytest.raises(EncoderError, match="NaN"):
         _assess(tmp_path, new=Broken(8))
 
 

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from revector._arguments import flag, number, whole_number
 from revector.encoders.base import TextEncoder, space_of
-from revector.errors import InvalidArgumentError, NumericalError
+from revector.errors import InvalidArgumentError
 from revector.evaluation import holdout, metrics, significance
 from revector.evaluation.exact import Matrix, topk
 from revector.evaluation.metrics import Qrels, depth
 from revector.evaluation.significance import MIN_QUERIES, mean_interval, paired_lift
 from revector.evaluation.verdict import Cost, Row, Verdict, decide, vector_bytes
+from revector.migration.isolation import encode_checked
 from revector.spaces import EmbeddingSpace
 from revector.stores.base import Generation, Store
 
@@ -100,6 +101,8 @@ def assess(
         Fewer than two queries can be used, or an argument is something else; nothing is embedded.
     MissingExtraError
         The extra ``eval`` is not installed; nothing is embedded.
+    EncoderError
+        A model failed, or gave something else than a finite row for each text.
     NumericalError
         A relative lift is asked for, and the old model scores 0 on every query.
     """
@@ -119,12 +122,11 @@ def assess(
 def _embed(encoder: TextEncoder, drawn: holdout.Holdout) -> _Embedded:
     texts = [document.text for document in drawn.documents]
     start = time.perf_counter()
-    parts = [encoder.encode(texts[at : at + TEXTS_A_BATCH]) for at in range(0, len(texts), TEXTS_A_BATCH)]
+    parts = [encode_checked(encoder, texts[at : at + TEXTS_A_BATCH]) for at in range(0, len(texts), TEXTS_A_BATCH)]
     seconds = max(time.perf_counter() - start, 1e-9)
     vectors = np.concatenate(parts) if parts else np.empty((0, encoder.space.dimension), dtype=np.float32)
-    if not np.isfinite(vectors).all():
-        raise NumericalError(f"{encoder.space} gave vectors with NaN or infinity; it can not serve a collection")
-    return _Embedded(vectors, encoder.encode(list(drawn.queries.values()), kind="query"), len(texts) / seconds)
+    queries = encode_checked(encoder, list(drawn.queries.values()), kind="query")
+    return _Embedded(vectors, queries, len(texts) / seconds)
 
 
 def _measure(
@@ -136,7 +138,7 @@ def _measure(
     question: Question,
 ) -> dict[str, Values]:
     """Score every query under each alternative; "map" is missing where no map could be fitted."""
-    old_queries = old_encoder.encode(list(drawn.queries.values()), kind="query")
+    old_queries = encode_checked(old_encoder, list(drawn.queries.values()), kind="query")
     found = {"stay": holdout.scores(drawn, old_space, old_queries, drawn.old_vectors, question.metric)}
     mapped = holdout.cross_fitted(drawn.old_vectors, new.documents, seed=question.seed)
     if mapped is not None:

@@ -12,6 +12,7 @@ from revector._arguments import whole_number
 from revector.encoders.base import TextEncoder, require_encoder
 from revector.evaluation.exact import Keys, Matrix, topk, topk_of_batches
 from revector.index import HnswHealth
+from revector.migration.isolation import encode_checked
 from revector.spaces import EmbeddingSpace
 from revector.stores.base import Document, Store
 
@@ -108,6 +109,7 @@ def verify(
         The encoder is not the one of the target generation.
     """
     sample, seed = whole_number(sample, "sample", least=0), whole_number(seed, "seed", least=0)
+    known_failures = whole_number(known_failures, "known_failures", least=0)
     require_encoder(encoder, "encoder")
     target = store.generation(target_generation)
     target.space.require(encoder.space, purpose="the vectors to verify")
@@ -145,7 +147,7 @@ def _draw(store: Store, target: int, encoder: TextEncoder, size: int, seed: int)
         _, stored = store.get_vectors(target, chosen)
     if not documents:
         return _Sample([], stored, stored)
-    return _Sample(documents, stored, encoder.encode([document.text for document in documents]))
+    return _Sample(documents, stored, encode_checked(encoder, [document.text for document in documents]))
 
 
 def _compare(drawn: _Sample, details: dict[str, Any]) -> list[str]:

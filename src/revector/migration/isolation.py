@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from revector.encoders.base import TextEncoder
+from revector.encoders.base import Kind, TextEncoder
 from revector.errors import (
     EncoderError,
     RateLimitedError,
@@ -19,6 +19,8 @@ from revector.errors import (
     SpendCapError,
 )
 from revector.stores.base import Store
+
+_NUMBERS = "fiuV"  # bfloat16 is a "V"
 
 Outcome: TypeAlias = "NDArray[np.float32] | EncoderError"
 Vectors: TypeAlias = "dict[str, NDArray[np.float32]]"
@@ -73,23 +75,30 @@ def embed_documents(store: Store, generation: int, encoder: TextEncoder, texts: 
     return Embedded(vectors, errors)
 
 
-def encode_checked(encoder: TextEncoder, texts: Sequence[str]) -> NDArray[np.float32]:
-    """Encode documents; raise `EncoderError` unless each got a finite row of the space's dimension."""
-    return _require_rows(encoder, texts, encoder.encode(texts, kind="document"))
+def encode_checked(encoder: TextEncoder, texts: Sequence[str], *, kind: Kind = "document") -> NDArray[np.float32]:
+    """Encode texts; raise `EncoderError` unless each got a row of the space's dimension, of finite numbers.
+
+    Whatever is encoded for a collection comes this way: an encoder may be anybody's.
+    """
+    return _require_rows(encoder, texts, encoder.encode(texts, kind=kind))
 
 
-def _require_rows(encoder: TextEncoder, texts: Sequence[str], matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+def _require_rows(encoder: TextEncoder, texts: Sequence[str], matrix: Any) -> NDArray[np.float32]:
     if not isinstance(matrix, np.ndarray):
         raise EncoderError(f"{encoder.space.model} returned a {type(matrix).__name__}, expected an ndarray")
+    if matrix.dtype.kind not in _NUMBERS:
+        raise EncoderError(f"{encoder.space.model} returned dtype {matrix.dtype}, expected float32")
     expected = (len(texts), encoder.space.dimension)
     if matrix.shape != expected:
         raise EncoderError(
             f"{encoder.space.model} returned shape {matrix.shape} for {len(texts)} texts, not {expected}"
         )
-    broken = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
+    with np.errstate(over="ignore"):  # what float32 does not hold becomes infinite
+        rows: NDArray[np.float32] = matrix.astype(np.float32, copy=False)
+    broken = np.flatnonzero(~np.isfinite(rows).all(axis=1))
     if len(broken):
         raise EncoderError(f"{encoder.space.model} returned NaN or infinity for {len(broken)} of {len(texts)} texts")
-    return matrix
+    return rows
 
 
 class _FailedError(EncoderError):

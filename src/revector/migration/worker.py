@@ -21,7 +21,8 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from revector.encoders.base import TextEncoder
+from revector._arguments import function, number, whole_number
+from revector.encoders.base import TextEncoder, require_encoder
 from revector.errors import EncoderError, RateLimitedError, StoreError
 from revector.migration.isolation import encode_each
 from revector.migration.jobs import Claim, JobCounts, JobRequest
@@ -113,6 +114,12 @@ class Worker:
         may_run: Callable[[], bool] | None = None,
         after_batch: Callable[[int], None] | None = None,
     ) -> None:
+        require_encoder(encoder, "encoder")
+        generation = whole_number(generation, "generation")
+        batch, lease_seconds = whole_number(batch, "batch", least=1), number(lease_seconds, "lease_seconds", above=0)
+        for name, hook in (("on_progress", on_progress), ("may_run", may_run), ("after_batch", after_batch)):
+            if hook is not None:
+                function(hook, name)
         store.generation(generation).space.require(encoder.space, purpose=f"the vectors of generation {generation}")
         self._store, self._ledger, self._encoder, self._generation = store, ledger, encoder, generation
         self._batch, self._lease_seconds = batch, lease_seconds

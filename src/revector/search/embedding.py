@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from revector.encoders.base import TextEncoder
 from revector.mapping import Procrustes, SpaceMap, load_map
 from revector.migration.encoders import EncoderSet
+from revector.migration.isolation import encode_checked
 from revector.spaces import EmbeddingSpace
 from revector.stores.base import Generation, Store
 
@@ -50,7 +51,8 @@ class QueryEncoder:
         Raises
         ------
         EncoderError
-            Neither the model nor another one with a map is at hand; the message names the model.
+            Neither the model nor another one with a map is at hand, or it gave something else than a finite row for
+            each text; the message names the model.
         """
         encoder = self._encoders.find(generation)
         if encoder is None and other is not None:
@@ -58,16 +60,17 @@ class QueryEncoder:
             mapped = None if substitute is None else self._mapped(texts, substitute, generation.space)
             if mapped is not None:
                 return mapped
-        return self._encoders.require(generation, purpose="a query of this collection").encode(texts, kind="query")
+        encoder = self._encoders.require(generation, purpose="a query of this collection")
+        return encode_checked(encoder, texts, kind="query")
 
     def _mapped(self, texts: Sequence[str], encoder: TextEncoder, wanted: EmbeddingSpace) -> Matrix | None:
         """Map the queries of another model; ``None`` if there is no map yet, or none that can be inverted."""
         there = self._store.load_map(encoder.space.fingerprint, wanted.fingerprint)
         if there is not None:
-            return _restore(there).transform(encoder.encode(texts, kind="query"), space=encoder.space)
+            return _restore(there).transform(encode_checked(encoder, texts, kind="query"), space=encoder.space)
         back = self._store.load_map(wanted.fingerprint, encoder.space.fingerprint)
         if back is not None and isinstance(rotation := _restore(back), Procrustes):
-            return rotation.inverse_transform(encoder.encode(texts, kind="query"), space=encoder.space)
+            return rotation.inverse_transform(encode_checked(encoder, texts, kind="query"), space=encoder.space)
         return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from revector._arguments import function, number, whole_number
+from revector._arguments import function, number, shown, whole_number
 from revector.errors import InvalidArgumentError
 from revector.migration.priorities import PriorityRule, prioritise
 from revector.stores.base import Store
@@ -60,6 +60,10 @@ class Background:
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Background:
         """Build the strategy from what `to_json` returned."""
+        if not isinstance(fields, dict):
+            raise InvalidArgumentError(f"fields is {shown(fields)}, expected what to_json returned")
         if fields.get("name") != "background":
-            raise InvalidArgumentError(f"{fields.get('name')!r} is not a strategy that this revector knows")
+            raise InvalidArgumentError(f"{shown(fields.get('name'))} is not a strategy that this revector knows")
+        if missing := {"batch", "lease_seconds", "seed"} - set(fields):
+            raise InvalidArgumentError(f"fields lack {min(missing)!r}; they were not written by to_json")
         return cls(batch=fields["batch"], lease_seconds=fields["lease_seconds"], seed=fields["seed"])
