@@ -111,7 +111,8 @@ def encode_each(encoder: TextEncoder, texts: Sequence[str]) -> list[Outcome]:
     Returns
     -------
     list of ndarray or EncoderError
-        A vector, or the reason why there is none, for each text.
+        A vector, or the reason why there is none, for each text. A vector of zeros (a static model's, for an empty text
+        or one of unknown words) is none: it would be found before everything that has a negative score.
 
     Raises
     ------
@@ -130,7 +131,7 @@ def _halved(encoder: TextEncoder, texts: Sequence[str]) -> list[Outcome]:
     if not texts:
         return []
     try:
-        return list(encode_checked(encoder, texts))
+        return [_directed(encoder, row) for row in encode_checked(encoder, texts)]
     except RefusedTextsError as error:
         return _outcomes(encoder, texts, error)
     except Exception as error:  # out of memory, say, may be one text's fault as well as the library's
@@ -140,6 +141,16 @@ def _halved(encoder: TextEncoder, texts: Sequence[str]) -> list[Outcome]:
             return [_named(error)]
         half = len(texts) // 2
         return _halved(encoder, texts[:half]) + _halved(encoder, texts[half:])
+
+
+def _directed(encoder: TextEncoder, row: NDArray[np.float32]) -> Outcome:
+    """Return the row, or, if it is nothing but zeros, why no search could place it: its cosine to all is 0."""
+    if row.any():
+        return row
+    return EncoderError(
+        f"no part of the text is known to {encoder.space.model}, whose vector for it is zero; "
+        "give it words that the model knows, or leave it out"
+    )
 
 
 def _is_of_a_text(error: Exception) -> bool:
@@ -171,7 +182,9 @@ def _outcomes(encoder: TextEncoder, texts: Sequence[str], error: RefusedTextsErr
             refusal = error.reasons.get(place)
             row = error.rows[place : place + 1]
             outcomes.append(
-                EncoderError(refusal) if refusal else _require_rows(encoder, texts[place : place + 1], row)[0]
+                EncoderError(refusal)
+                if refusal
+                else _directed(encoder, _require_rows(encoder, texts[place : place + 1], row)[0])
             )
         except EncoderError as broken:
             outcomes.append(broken)

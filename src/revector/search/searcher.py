@@ -29,6 +29,8 @@ CANDIDATES = 50
 """Hits of each generation that compete for a blended ranking, at least."""
 
 Matrix = NDArray[np.float32]
+# What a query finds that is zero (empty, or of unknown words, under a static model): all documents are equally far.
+_NOTHING: Ranking = (np.empty(0, np.int64), np.empty(0, np.float64))
 _log = logging.getLogger(__name__)
 
 
@@ -156,7 +158,7 @@ class Searcher:
         Returns
         -------
         list of list of Hit
-            For each query, best first.
+            For each query, best first; none for a query of which the model knows no word.
 
         Raises
         ------
@@ -223,7 +225,8 @@ class Searcher:
             blend.read()
         if rescore > 0:
             self._rescore(blend, route.other, rescore, write_through)
-        rankings = blend.rank(k)
+        asked = zip(blend.rank(k), vectors, new_vectors, strict=True)
+        rankings = [ranked if old.any() or new.any() else _NOTHING for ranked, old, new in asked]
         return [self._hits(ranked, blend.documents, blend.generation_of) for ranked in rankings]
 
     def _search_alone(self, route: Route, vectors: Matrix, k: int) -> list[list[Hit]] | None:
@@ -234,7 +237,10 @@ class Searcher:
                 return None
             found = self._store.documents_by_key(np.unique(keys[keys >= 0]))
         documents = {document.key: document for document in found}
-        rankings = zip(keys, scores.astype(np.float64), strict=True)
+        rankings = [
+            (keys[place], scores[place].astype(np.float64)) if vector.any() else _NOTHING
+            for place, vector in enumerate(np.atleast_2d(np.asarray(vectors)))
+        ]
         return [self._hits(ranked, documents, lambda _: route.serving.id) for ranked in rankings]
 
     def _rescore(self, blend: Blend, target: Generation, budget: int, write_through: bool) -> None:
