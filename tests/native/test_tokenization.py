@@ -230,6 +230,28 @@ def test_texts_are_cut_as_hf_cuts_them(minilm_folder, limit):
     assert cut == (whole.lengths > limit).sum()
 
 
+@pytest.mark.parametrize("unk_id", [0, None])
+def test_model2vec_drops_what_unigram_does_not_know(tmp_path, unk_id):
+    """As model2vec 0.10 does; in a space of its own, for earlier rows held the unknown token."""
+    letters = [(letter, -9.0) for letter in "▁ab"]
+    tokenizer = Tokenizer(models.Unigram([("[UNK]", 0.0), ("▁a", -1.0), ("▁b", -1.0), *letters], unk_id))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    loaded = TextTokenizer(tmp_path, "model2vec", 8)
+    tokens, _ = loaded.fit(["a b" if unk_id is None else "a ☃☃ b"])
+    assert tokens.ids.tolist() == ([1, 2] if unk_id is None else [1, 3, 2])
+    assert bool(loaded.rules) == (unk_id == 0)
+    assert not TextTokenizer(tmp_path, "static", 8).rules
+
+
+def test_a_character_that_no_token_stands_for_is_a_refused_text(tmp_path):
+    """Unigram without an unknown token has nothing to say to it."""
+    tokenizer = Tokenizer(models.Unigram([("a", -1.0)], None))
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(EncoderError, match=r"text 11 .*unk_id"):
+        TextTokenizer(tmp_path, "static", 8).fit(["a", "b"], 10)
+
+
 def test_special_tokens_are_counted_at_both_ends(tmp_path, hf):
     tokenizer = Tokenizer(models.WordLevel({"a": 0, "<s>": 1, "</s>": 2, "<t>": 3}, "a"))
     tokenizer.post_processor = processors.TemplateProcessing(

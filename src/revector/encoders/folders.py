@@ -119,7 +119,7 @@ def _weights_of(folder: Path) -> list[Path]:
     return [index, *(folder / name for name in sorted(set(shards.values())))]
 
 
-def identity_of(files: Sequence[str], fields: FolderFields) -> str:
+def identity_of(files: Sequence[str], fields: FolderFields, rules: str = "") -> str:
     """Return the SHA-256 over what decides the numbers: weights, tokeniser, configuration.
 
     What a file merely says about the model (its name, the library that wrote it) does not count, nor do truncation and
@@ -132,6 +132,8 @@ def identity_of(files: Sequence[str], fields: FolderFields) -> str:
     fields : FolderFields
         What the files beside the weights say. What they change of tokenizer.json counts, and what they ask for that
         is not built; a folder in which they agree has the identity of its weights, config.json and tokenizer.json.
+    rules : str
+        What the encoder does with tokens that earlier versions did not; empty where the vectors are what they were.
 
     Raises
     ------
@@ -145,7 +147,7 @@ def identity_of(files: Sequence[str], fields: FolderFields) -> str:
         said = read_config(fields.transformer / name)
         kept = {key: value for key, value in said.items() if key not in ignored}
         digest.update(json.dumps(kept, sort_keys=True).encode())
-    digest.update(str(fields.lower_case).encode())
+    digest.update(str(fields.lower_case).encode() + rules.encode())
     if fields.deviations:
         digest.update(json.dumps(fields.deviations, sort_keys=True).encode())
     return digest.hexdigest()

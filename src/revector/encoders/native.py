@@ -58,7 +58,7 @@ class Encoder:
         self._space = EmbeddingSpace(
             model=Path(source).name if Path(source).is_absolute() else source,
             dimension=cut or self._model.dimension,
-            revision=identity_of(self._model.files, fields),
+            revision=identity_of(self._model.files, fields, self._tokenizer.rules),
             pooling=self._model.pooling,
             max_length=max_length,
             query_prefix=self._prefixes["query"],

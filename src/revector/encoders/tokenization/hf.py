@@ -61,16 +61,34 @@ class HfTokenizer:
         """Tokenise texts whole; see `Tokenizer`."""
         try:
             encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=self.add_special and not bare)
-        except (TypeError, UnicodeEncodeError) as error:
-            raise invalid_text(numbered(texts, first)) from error
+        except Exception as error:  # tokenizers raises nothing narrower for a character that no token stands for
+            raise self._refusal(texts, first) from error
         ids = [encoding.ids for encoding in encodings]
         lengths = list(map(len, ids))
         return Tokens.of(np.fromiter(itertools.chain.from_iterable(ids), np.int32, sum(lengths)), lengths)
 
+    def _refusal(self, texts: Sequence[str], first: int) -> EncoderError:
+        for name, text in numbered(texts, first):
+            try:
+                self._tokenizer.encode(text)
+            except (TypeError, UnicodeEncodeError):
+                break
+            except Exception as error:
+                return EncoderError(f"{name} cannot be tokenised: {error}; take out characters that the model lacks")
+        return invalid_text(numbered(texts, first))
+
+    @property
+    def is_unigram(self) -> bool:
+        """Whether the tokeniser is SentencePiece's Unigram, which names its unknown token by number."""
+        return bool(self.definition["model"].get("type") == "Unigram")
+
     def affixes(self) -> Affixes:
         """Return how many special tokens stand before and behind every text."""
         for probe in ("a", "0", ".", *itertools.islice(self._tokenizer.get_vocab(), 100)):
-            special = self._tokenizer.encode(probe, add_special_tokens=self.add_special).special_tokens_mask
+            try:
+                special = self._tokenizer.encode(probe, add_special_tokens=self.add_special).special_tokens_mask
+            except Exception:  # no token stands for this character
+                continue
             if 0 in special:
                 return Affixes(special.index(0), special[::-1].index(0))
         return Affixes(0, 0)
@@ -80,7 +98,13 @@ class HfTokenizer:
         return [token.content for token in self._tokenizer.get_added_tokens_decoder().values()]
 
     def unknown_token(self) -> int | None:
-        """Return the id that model2vec drops from every text: the one for unknown words."""
+        """Return the id that model2vec drops from every text: the one for unknown words.
+
+        As model2vec 0.10 finds it; versions before it knew none of Unigram's, and kept them.
+        """
+        if self.is_unigram:
+            listed: int | None = self.definition["model"].get("unk_id")
+            return listed
         token = getattr(self._tokenizer.model, "unk_token", None)
         found: int | None = self._tokenizer.token_to_id(token) if token is not None else None
         return found

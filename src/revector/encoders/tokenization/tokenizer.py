@@ -65,6 +65,8 @@ class TextTokenizer:
         # The tokens at one end that stay when a text is cut at that end.
         self._fixed = self._affixes.head if self.keeps_end else self._affixes.tail
         self._dropped = hf.unknown_token() if family == "model2vec" else None
+        # Before these tokens were dropped, their texts had other rows.
+        self.rules = "unknown tokens dropped" if self._dropped is not None and hf.is_unigram else ""
         cuts_text = family == "model2vec" and max_length is not None
         self._characters = max_length * hf.median_length() if cuts_text and max_length is not None else None
 
