@@ -162,6 +162,27 @@ TEST(static_models_are_weighted_means_of_rows) {
   }
 }
 
+/// A table of two tokens in int8, and what else the header says.
+std::string int8_table(const std::string& others) {
+  const std::string rows = {3, 4, 0, -127, 0, 127};
+  return safetensors_bytes(R"({"embeddings": {"dtype": "I8", "shape": [2, 3], "data_offsets": [0, 6]})" + others + "}",
+                           rows + std::string(8, '\0'));
+}
+
+TEST(rows_of_int8_are_steps_of_one_size) {
+  const TemporaryFolder folder;
+  folder.write("config.json", R"({"model_type": "model2vec"})");
+  folder.write("model.safetensors", int8_table(""));
+  const Encoder encoder = Encoder::load(folder.path(), revector::Precision::float32);
+  const std::vector<float> out = encode(encoder, Texts({1}, 1));
+  CHECK_NEAR(out[0], 0.6, 1e-6);
+  CHECK_NEAR(out[1], 0.8, 1e-6);
+  CHECK_NEAR(out[2], 0, 1e-6);
+  folder.write("model.safetensors",
+               int8_table(R"(, "scale": {"dtype": "F32", "shape": [2], "data_offsets": [6, 14]})"));
+  CHECK(says(refusal(folder), "tensor 'scale' beside 'embeddings' of dtype I8 is not supported"));
+}
+
 TEST(a_static_model_needs_no_configuration) {
   const TemporaryFolder folder;
   folder.write("model.safetensors", safetensors_of({{"embedding.weight", random_tensor({9, 5}, 1)}}));

@@ -25,7 +25,7 @@ struct DtypeRow {
 };
 constexpr DtypeRow dtypes[] = {
     {"F32", Dtype::float32, 4}, {"F16", Dtype::float16, 2}, {"BF16", Dtype::bfloat16, 2}, {"F64", Dtype::float64, 8},
-    {"I32", Dtype::int32, 4},   {"I64", Dtype::int64, 8},   {"I8", Dtype::other, 1},      {"U8", Dtype::other, 1},
+    {"I32", Dtype::int32, 4},   {"I64", Dtype::int64, 8},   {"I8", Dtype::int8, 1},       {"U8", Dtype::other, 1},
     {"BOOL", Dtype::other, 1},  {"I16", Dtype::other, 2},   {"U16", Dtype::other, 2},     {"U32", Dtype::other, 4},
     {"U64", Dtype::other, 8},
 };
@@ -182,6 +182,18 @@ std::vector<float> SafetensorsFile::floats(const std::string& name, const Shape&
     default:
       throw_wrong_dtype(path_, name, tensor, "F32, F16, BF16 or F64");
   }
+}
+
+std::vector<float> SafetensorsFile::steps(const std::string& name, const Shape& shape) const {
+  const TensorEntry& tensor = require(name, shape);
+  if (tensor.dtype != Dtype::int8) throw_wrong_dtype(path_, name, tensor, "I8");
+  return convert_all<std::int8_t, float>(tensor, plain<std::int8_t, float>);
+}
+
+std::vector<std::string> SafetensorsFile::names() const {
+  std::vector<std::string> found;
+  for (const auto& tensor : tensors_) found.push_back(tensor.first);
+  return found;
 }
 
 std::vector<std::int64_t> SafetensorsFile::integers(const std::string& name, const Shape& shape) const {

@@ -14,7 +14,7 @@
 namespace revector {
 
 /// Element types that can be read; others may stand in a file as long as nobody asks for their tensor.
-enum class Dtype { float32, float16, bfloat16, float64, int32, int64, other };
+enum class Dtype { float32, float16, bfloat16, float64, int8, int32, int64, other };
 
 /// A tensor of a file: what the header says of it, checked against the size of the file.
 struct TensorEntry {
@@ -42,8 +42,12 @@ class SafetensorsFile {
   /// The elements of a float32, float16, bfloat16 or float64 tensor as float32.
   /// @throws EncoderError if it is missing, of another dtype, or not of this shape
   std::vector<float> floats(const std::string& name, const Shape& shape) const;
+  /// The elements of an int8 tensor as float32: steps of a size that the file does not say. Throws as floats() does.
+  std::vector<float> steps(const std::string& name, const Shape& shape) const;
   /// The elements of an int32 or int64 tensor. Throws as floats() does.
   std::vector<std::int64_t> integers(const std::string& name, const Shape& shape) const;
+  /// Names of all tensors, in order.
+  std::vector<std::string> names() const;
 
  private:
   const TensorEntry& require(const std::string& name, const Shape& shape) const;

@@ -47,6 +47,17 @@ const Shape& require_extents(const Checkpoint& file, const std::string& name, st
   return shape;
 }
 
+/// The table as float32. model2vec's int8 rows are steps of one size for the whole table, which no file keeps: a unit
+/// row does not depend on it. Sizes of steps that somebody else kept for each row would decide, so they are refused.
+std::vector<float> read_table(const Checkpoint& file, const std::string& name, const Shape& shape) {
+  if (file.at(name).dtype != Dtype::int8) return file.floats(name, shape);
+  for (const std::string& other : file.file_of(name).names())
+    if (other != name && other != "mapping" && other != "weights")
+      throw EncoderError(file.path() + ": tensor '" + other + "' beside '" + name +
+                         "' of dtype I8 is not supported (mapping and weights are); save the table as F32");
+  return file.file_of(name).steps(name, shape);
+}
+
 StaticTable::StaticTable(const Fields& config, const Checkpoint& file, const std::string& tensor)
     : model2vec_(tensor == "embeddings" || config.string_or("model_type", "") == "model2vec") {
   const Shape& shape = require_extents(file, tensor, 2);
@@ -54,7 +65,7 @@ StaticTable::StaticTable(const Fields& config, const Checkpoint& file, const std
   dimension_ = shape[1];
   const bool unsaid = model2vec_ && !config.mentions("max_length");
   max_length_ = unsaid ? model2vec_max_length : config.size_or("max_length", 0);
-  table_ = file.floats(tensor, shape);
+  table_ = read_table(file, tensor, shape);
   if (file.contains("mapping")) rows_ = file.integers("mapping", require_extents(file, "mapping", 1));
   for (std::int64_t row : rows_)
     if (row < 0 || static_cast<std::size_t>(row) >= n_rows_)
