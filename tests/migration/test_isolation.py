@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from revector.encoders.isolation import encode_each
 from revector.errors import EncoderError, RateLimitedError, RefusedTextsError, ServiceError, SpendCapError
-from revector.migration.isolation import encode_each
 from worlds import NEW
 
 

@@ -123,6 +123,38 @@ def test_a_model_that_gives_nan_is_refused(tmp_path: Path) -> None:
         _assess(tmp_path, new=Broken(8))
 
 
+class _Choosy(HashEncoder):
+    """Refuses every text that holds a word, and counts the documents that it was asked for."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__(96, seed=2, name="choosy")
+        self.word, self.asked = word, []
+
+    def encode(self, texts, *, kind="document"):
+        if kind == "document":
+            self.asked += texts
+        if any(self.word in text.split() for text in texts):
+            raise EncoderError(f"a text holds {self.word!r}")
+        return super().encode(texts, kind=kind)
+
+
+def test_documents_that_the_candidate_refuses_are_left_out_by_name_and_the_others_are_compared(tmp_path: Path) -> None:
+    texts = {**TEXTS, "d100": "poison among others"}
+    with Collection.open(tmp_path / "docs.db", WEAK) as collection:
+        collection.upsert(list(texts), list(texts.values()))
+        verdict = collection.assess(_Choosy("poison"), QUERIES, QRELS, min_lift=0.1)
+    assert verdict.decision is Decision.MIGRATE
+    assert "299 of 300 documents" in verdict.ground_truth
+    assert any("1 document that the candidate refuses" in note and "'d100'" in note for note in verdict.notes)
+
+
+def test_a_query_that_the_candidate_refuses_stops_the_assessment_before_a_document_is_paid_for(tmp_path: Path) -> None:
+    candidate = _Choosy(next(iter(QUERIES.values())).split()[0])
+    with pytest.raises(EncoderError, match="a text holds"):
+        _assess(tmp_path, new=candidate)
+    assert candidate.asked == []
+
+
 def test_a_map_is_never_judged_on_the_pairs_it_was_fitted_to() -> None:
     rng = np.random.default_rng(5)
     old = rng.standard_normal((120, 40)).astype(np.float32)

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from revector._arguments import flag, number, whole_number
 from revector.encoders.base import TextEncoder, space_of
-from revector.errors import InvalidArgumentError
+from revector.encoders.isolation import encode_checked, encode_each
+from revector.errors import EncoderError, InvalidArgumentError
 from revector.evaluation import holdout, metrics, significance
 from revector.evaluation.exact import Matrix, topk
 from revector.evaluation.metrics import Qrels, depth
 from revector.evaluation.significance import MIN_QUERIES, mean_interval, paired_lift
 from revector.evaluation.verdict import Cost, Row, Verdict, decide, vector_bytes
-from revector.migration.isolation import encode_checked
 from revector.spaces import EmbeddingSpace
 from revector.stores.base import Generation, Store
 
@@ -102,7 +102,7 @@ def assess(
     MissingExtraError
         The extra ``eval`` is not installed; nothing is embedded.
     EncoderError
-        A model failed, or gave something else than a finite row for each text.
+        A model failed, or gave something else than a finite row for each query, or for every document.
     NumericalError
         A relative lift is asked for, and the old model scores 0 on every query.
     """
@@ -114,31 +114,39 @@ def assess(
     drawn = holdout.draw(store, generation.id, queries, qrels, max_documents=question.max_documents, seed=question.seed)
     if len(drawn.queries) < MIN_QUERIES:
         raise InvalidArgumentError(f"one judged query can not tell models apart; judge {MIN_QUERIES}, better 100")
-    new = _embed(new_encoder, drawn)
-    per_query = _measure(drawn, generation.space, old_encoder, new_encoder.space, new, question)
+    asked = list(drawn.queries.values())
+    old_queries, new_queries = (encode_checked(each, asked, kind="query") for each in (old_encoder, new_encoder))
+    drawn, new = _embed(new_encoder, drawn, new_queries)  # the dear part, after what is refused as a whole
+    per_query = _measure(drawn, generation.space, old_queries, new_encoder.space, new, question)
     return _verdict(store.count_documents(), drawn, generation.space, new_encoder.space, new, per_query, question)
 
 
-def _embed(encoder: TextEncoder, drawn: holdout.Holdout) -> _Embedded:
+def _embed(encoder: TextEncoder, drawn: holdout.Holdout, queries: Matrix) -> tuple[holdout.Holdout, _Embedded]:
+    """Embed the documents; those that the model refuses are left out of every alternative."""
     texts = [document.text for document in drawn.documents]
     start = time.perf_counter()
-    parts = [encode_checked(encoder, texts[at : at + TEXTS_A_BATCH]) for at in range(0, len(texts), TEXTS_A_BATCH)]
+    outcomes = [
+        outcome
+        for at in range(0, len(texts), TEXTS_A_BATCH)
+        for outcome in encode_each(encoder, texts[at : at + TEXTS_A_BATCH])
+    ]
     seconds = max(time.perf_counter() - start, 1e-9)
-    vectors = np.concatenate(parts) if parts else np.empty((0, encoder.space.dimension), dtype=np.float32)
-    queries = encode_checked(encoder, list(drawn.queries.values()), kind="query")
-    return _Embedded(vectors, queries, len(texts) / seconds)
+    refused = {place: outcome for place, outcome in enumerate(outcomes) if isinstance(outcome, EncoderError)}
+    if len(refused) == len(texts):
+        raise EncoderError(f"{encoder.space} refuses all {len(texts):,} documents, the first one so: {refused[0]}")
+    vectors = np.stack([outcome for outcome in outcomes if not isinstance(outcome, EncoderError)])
+    return holdout.without(drawn, refused), _Embedded(vectors, queries, len(texts) / seconds)
 
 
 def _measure(
     drawn: holdout.Holdout,
     old_space: EmbeddingSpace,
-    old_encoder: TextEncoder,
+    old_queries: Matrix,
     new_space: EmbeddingSpace,
     new: _Embedded,
     question: Question,
 ) -> dict[str, Values]:
     """Score every query under each alternative; "map" is missing where no map could be fitted."""
-    old_queries = encode_checked(old_encoder, list(drawn.queries.values()), kind="query")
     found = {"stay": holdout.scores(drawn, old_space, old_queries, drawn.old_vectors, question.metric)}
     mapped = holdout.cross_fitted(drawn.old_vectors, new.documents, seed=question.seed)
     if mapped is not None:

@@ -8,12 +8,13 @@ figures are good for comparing models, not for predicting the quality of the ful
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from revector.errors import InvalidArgumentError
+from revector.errors import EncoderError, InvalidArgumentError
 from revector.evaluation.exact import Matrix, topk
 from revector.evaluation.metrics import Qrels, as_array, depth, judged_queries, per_query
 from revector.mapping import Procrustes
@@ -86,6 +87,22 @@ def draw(
     if len(kept) < len(documents):
         notes = (*notes, f"{len(documents) - len(kept):,} documents without a vector of their present text left out")
     return Holdout({query: queries[query] for query in grades}, grades, kept, vectors[fresh], notes)
+
+
+def without(holdout: Holdout, refused: Mapping[int, EncoderError]) -> Holdout:
+    """Return a holdout without some documents, by place, that a model refuses for a reason; the notes name them."""
+    if not refused:
+        return holdout
+    kept = np.array([place not in refused for place in range(len(holdout.documents))])
+    named = [f"{holdout.documents[place].id!r}: {reason}" for place, reason in islice(refused.items(), 3)]
+    more = [f"and {len(refused) - 3:,} more"] if len(refused) > 3 else []
+    left_out = f"{len(refused):,} document{'s' * (len(refused) > 1)} that the candidate refuses left out everywhere"
+    return replace(
+        holdout,
+        documents=[document for document, stays in zip(holdout.documents, kept, strict=True) if stays],
+        old_vectors=holdout.old_vectors[kept],
+        notes=(*holdout.notes, f"{left_out} ({'; '.join(named + more)})"),
+    )
 
 
 def scores(

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from revector._arguments import whole_number
 from revector.encoders.base import TextEncoder, require_encoder
+from revector.encoders.isolation import encode_checked
 from revector.evaluation.exact import Keys, Matrix, topk, topk_of_batches
 from revector.index import HnswHealth
-from revector.migration.isolation import encode_checked
 from revector.spaces import EmbeddingSpace
 from revector.stores.base import Document, Store
 

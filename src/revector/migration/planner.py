@@ -9,8 +9,8 @@ import numpy as np
 
 from revector._arguments import number, whole_number
 from revector.encoders.base import TextEncoder, require_encoder
+from revector.encoders.isolation import encode_checked, encode_each
 from revector.errors import EncoderError
-from revector.migration.isolation import encode_checked, encode_each
 from revector.stores.base import Store
 
 _ROW_BYTES = 200  # hashes, keys and index entries of a stored vector

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from revector.encoders.base import TextEncoder
 from revector.errors import EncoderError, RefusedDocumentsError
 from revector.migration.encoders import EncoderSet
-from revector.migration.isolation import Embedded, Vectors, embed_documents
 from revector.migration.ledger import Ledger
+from revector.migration.once import Embedded, Vectors, embed_documents
 from revector.migration.writes import live_generations, write_documents
 from revector.stores.base import Document, Generation, NewDocument, Store
 

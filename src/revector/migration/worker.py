@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from revector._arguments import function, number, whole_number
 from revector.encoders.base import TextEncoder, require_encoder
+from revector.encoders.isolation import encode_each
 from revector.errors import EncoderError, RateLimitedError, StoreError
-from revector.migration.isolation import encode_each
 from revector.migration.jobs import Claim, JobCounts, JobRequest
 from revector.migration.ledger import Ledger
 from revector.migration.owners import new_owner

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector.encoders.base import TextEncoder
-from revector.migration.isolation import embed_documents
+from revector.migration.once import embed_documents
 from revector.search import ranking
 from revector.search.ranking import Candidates, Ranking
 from revector.similarity import normalize

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector.encoders.base import TextEncoder
+from revector.encoders.isolation import encode_checked
 from revector.mapping import Procrustes, SpaceMap, load_map
 from revector.migration.encoders import EncoderSet
-from revector.migration.isolation import encode_checked
 from revector.spaces import EmbeddingSpace
 from revector.stores.base import Generation, Store
 

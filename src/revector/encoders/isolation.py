@@ -1,9 +1,8 @@
-"""Encoding a batch so that a text which can not be encoded does not take the others with it."""
+"""Encoding a batch so that a text which cannot be encoded does not take the others with it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,61 +17,12 @@ from revector.errors import (
     ServiceError,
     SpendCapError,
 )
-from revector.stores.base import Store
+
+__all__ = ["Outcome", "encode_checked", "encode_each"]
 
 _NUMBERS = "fiuV"  # bfloat16 is a "V"
 
 Outcome: TypeAlias = "NDArray[np.float32] | EncoderError"
-Vectors: TypeAlias = "dict[str, NDArray[np.float32]]"
-"""Vectors by the content hash of their text."""
-
-
-@dataclass(frozen=True)
-class Embedded:
-    """What became of some texts, by content hash.
-
-    Attributes
-    ----------
-    vectors : dict of str to ndarray of float32, shape (dimension,)
-    errors : dict of str to EncoderError
-        Of the texts that are at fault.
-    stopped : Exception or None
-        Why the others have neither.
-    """
-
-    vectors: Vectors
-    errors: dict[str, EncoderError] = field(default_factory=dict)
-    stopped: Exception | None = None
-
-
-def embed_documents(store: Store, generation: int, encoder: TextEncoder, texts: Mapping[str, str]) -> Embedded:
-    """Embed texts, each once, and those that the generation holds already not at all.
-
-    What was embedded before a service stopped is kept. Nothing is raised but what the store raises.
-
-    Parameters
-    ----------
-    store : Store
-        Holds the generation.
-    generation : int
-        Whose vectors may be taken over.
-    encoder : TextEncoder
-        Of its space.
-    texts : mapping of str to str
-        Content hash to text.
-    """
-    vectors = store.vectors_with_hashes(generation, list(texts))
-    wanted = {hash_: text for hash_, text in texts.items() if hash_ not in vectors}
-    try:
-        outcomes = dict(zip(wanted, encode_each(encoder, list(wanted.values())), strict=True))
-    except Exception as error:
-        rows = error.rows if isinstance(error, EncoderError) else None
-        if rows is not None and len(rows) == len(wanted):  # not those of a half
-            vectors.update({hash_: row for hash_, row in zip(wanted, rows, strict=True) if np.isfinite(row).all()})
-        return Embedded(vectors, stopped=error)
-    errors = {hash_: outcome for hash_, outcome in outcomes.items() if isinstance(outcome, EncoderError)}
-    vectors.update({hash_: row for hash_, row in outcomes.items() if not isinstance(row, EncoderError)})
-    return Embedded(vectors, errors)
 
 
 def encode_checked(encoder: TextEncoder, texts: Sequence[str], *, kind: Kind = "document") -> NDArray[np.float32]:
