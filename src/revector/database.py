@@ -253,17 +253,7 @@ class Database:
                 f"{self.path} cannot be used here: this process was forked inside a transaction, whose locks stay in "
                 "its memory; fork outside of transactions, or start the process by spawn"
             )
-        if self._file is None:
-            with self._transaction_of(mode) as connection:
-                yield connection
-            return
-        self._file.require_untouched()
-        with self._transaction_of(mode) as connection:
-            yield connection
-        self._file.require_untouched()
-
-    @contextmanager
-    def _transaction_of(self, mode: str) -> Iterator[Connection]:
+        self._require_untouched()
         with holding_off_forks(), self._named_errors(), self._engine.connect() as connection:
             connection.execution_options(revector_begin=mode)
             with connection.begin():
@@ -274,6 +264,11 @@ class Database:
                     yield connection
                 finally:
                     self._local.connection = None
+        self._require_untouched()
+
+    def _require_untouched(self) -> None:
+        if self._file is not None:
+            self._file.require_untouched()
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:
