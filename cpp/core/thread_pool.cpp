@@ -1,44 +1,52 @@
 #include "core/thread_pool.hpp"
 
 #include <pthread.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
-#include <cstdlib>
 #include <deque>
 #include <exception>
+#include <limits>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "core/thread_count.hpp"
 #include "revector/device.hpp"
 #include "revector/errors.hpp"
 
 namespace revector {
 namespace {
 
-constexpr std::size_t max_threads = 1024;
+constexpr std::size_t no_limit = std::numeric_limits<std::size_t>::max();
+
+/// Threads that may work for the calls of this one, itself included; see ThreadLimit.
+thread_local std::size_t thread_limit = no_limit;
 
 /// One parallel_for: shared by the caller and the workers that help it.
 struct Job {
   Job(std::size_t n, std::size_t grain, const std::function<void(std::size_t, std::size_t)>& body)
-      : n(n), grain(grain), body(body) {}
+      : n(n), grain(grain), body(body), limit(thread_limit) {}
 
   const std::size_t n;
   const std::size_t grain;
   const std::function<void(std::size_t, std::size_t)>& body;
+  const std::size_t limit;  // threads inside run(), the caller included
   std::atomic<std::size_t> next{0};
   std::size_t helpers = 0;     // workers inside run(); guarded by the pool's mutex
   std::exception_ptr failure;  // guarded by the pool's mutex
 
   bool exhausted() const { return next.load(std::memory_order_relaxed) >= n; }
+  bool wants_help() const { return helpers + 1 < limit && !exhausted(); }  // the pool's mutex is held
 
   /// Take pieces until none is left. Returns the exception that stopped it, if any.
   std::exception_ptr run() noexcept {
+    const ThreadLimit alone(limit == no_limit ? 0 : 1);  // loops within the pieces: all threads allowed are here
     try {
       for (;;) {
         const std::size_t begin = next.fetch_add(grain);
@@ -86,7 +94,7 @@ class Pool {
 
  private:
   Job* waiting_job() {
-    const auto found = std::find_if(jobs_.begin(), jobs_.end(), [](const Job* job) { return !job->exhausted(); });
+    const auto found = std::find_if(jobs_.begin(), jobs_.end(), [](const Job* job) { return job->wants_help(); });
     return found == jobs_.end() ? nullptr : *found;
   }
 
@@ -112,21 +120,10 @@ class Pool {
   std::vector<std::thread> workers_;  // last: threads start when everything else is ready
 };
 
-std::size_t default_threads() {
-  if (const char* wanted = std::getenv("REVECTOR_NUM_THREADS"); wanted != nullptr && *wanted != '\0') {
-    char* end = nullptr;
-    const unsigned long n = std::strtoul(wanted, &end, 10);
-    if (*end != '\0' || n == 0 || n > max_threads)
-      throw InvalidArgument("REVECTOR_NUM_THREADS is '" + std::string(wanted) + "', expected 1 to 1024");
-    return n;
-  }
-  cpu_set_t cpus;
-  if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0) return static_cast<std::size_t>(CPU_COUNT(&cpus));
-  return std::max(1U, std::thread::hardware_concurrency());
-}
-
 std::mutex pool_mutex;
 std::shared_ptr<Pool> pool;  // guarded by pool_mutex
+/// Of the pool, and of one that a child of fork() makes; guarded by pool_mutex.
+std::optional<ThreadCount> count;
 
 /// A child of fork() has the parent's pool but none of its threads: leave the pool alone (joining would hang) and start
 /// another at the next use.
@@ -140,26 +137,40 @@ std::shared_ptr<Pool> current_pool() {
   static const int registered = pthread_atfork(nullptr, nullptr, forget_pool_in_child);
   (void)registered;
   const std::scoped_lock lock(pool_mutex);
-  if (!pool) pool = std::make_shared<Pool>(default_threads());
+  if (!count) count = thread_count(thread_bounds());
+  if (!pool) pool = std::make_shared<Pool>(count->threads);
   return pool;
 }
 
 }  // namespace
 
-std::size_t num_threads() { return current_pool()->size(); }
+std::size_t num_threads() { return std::min(current_pool()->size(), thread_limit); }
+
+std::string num_threads_reason() {
+  current_pool();
+  const std::scoped_lock lock(pool_mutex);
+  return count->reason;
+}
 
 void set_num_threads(std::size_t n) {
   if (n == 0 || n > max_threads)
-    throw InvalidArgument("number of threads is " + std::to_string(n) + ", expected 1 to 1024");
+    throw InvalidArgument("number of threads is " + std::to_string(n) + ", expected 1 to " +
+                          std::to_string(max_threads));
   auto replacement = std::make_shared<Pool>(n);
   const std::scoped_lock lock(pool_mutex);
   pool.swap(replacement);
+  count = ThreadCount{n, "set_num_threads"};
 }
+
+ThreadLimit::ThreadLimit(std::size_t n) : before_(thread_limit) {
+  if (n > 0) thread_limit = std::min(n, thread_limit);
+}
+ThreadLimit::~ThreadLimit() { thread_limit = before_; }
 
 void parallel_for(std::size_t n, std::size_t grain, const std::function<void(std::size_t, std::size_t)>& body) {
   if (n == 0) return;
   grain = std::max<std::size_t>(grain, 1);
-  const auto owner = n <= grain ? nullptr : current_pool();
+  const auto owner = n <= grain || thread_limit == 1 ? nullptr : current_pool();
   if (!owner || owner->size() == 1) {
     for (std::size_t begin = 0; begin < n; begin += grain) body(begin, std::min(begin + grain, n));
     return;

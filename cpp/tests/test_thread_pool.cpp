@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <stdexcept>
 #include <thread>
 
@@ -51,6 +52,57 @@ TEST(the_size_of_the_pool_can_be_changed) {
   CHECK(revector::num_threads() == 3);
   CHECK_THROWS(revector::InvalidArgument, revector::set_num_threads(0));
   CHECK_THROWS(revector::InvalidArgument, revector::set_num_threads(100000));
+}
+
+/// The most threads that work on a loop, which waits until as many have come as there may be.
+std::size_t most_at_work(std::size_t expected) {
+  std::atomic<std::size_t> here{0}, most{0};
+  revector::parallel_for(64, 1, [&](std::size_t, std::size_t) {
+    const std::size_t now = ++here;
+    for (std::size_t seen = most; seen < now && !most.compare_exchange_weak(seen, now);) {
+    }
+    for (int pause = 0; pause < 2000 && most < expected; ++pause) std::this_thread::yield();
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+    --here;
+  });
+  return most;
+}
+
+TEST(a_limit_holds_for_the_calls_of_its_thread_and_then_no_more) {
+  revector::set_num_threads(4);
+  for (std::size_t limit : {1, 2, 3}) {
+    const revector::ThreadLimit limited(limit);
+    CHECK(revector::num_threads() == limit);
+    CHECK(most_at_work(limit) <= limit);
+    std::size_t elsewhere = 0;
+    std::thread([&] { elsewhere = revector::num_threads(); }).join();
+    CHECK(elsewhere == 4);
+  }
+  CHECK(revector::num_threads() == 4);
+  CHECK(most_at_work(4) > 1);
+}
+
+TEST(a_limit_holds_in_nested_loops_and_is_not_raised_by_another) {
+  revector::set_num_threads(4);
+  const revector::ThreadLimit limited(2);
+  const revector::ThreadLimit wider(3), none(0);
+  CHECK(revector::num_threads() == 2);
+  std::atomic<std::size_t> here{0}, most{0};
+  revector::parallel_for(16, 1, [&](std::size_t, std::size_t) {
+    revector::parallel_for(16, 1, [&](std::size_t, std::size_t) {
+      const std::size_t now = ++here;
+      for (std::size_t seen = most; seen < now && !most.compare_exchange_weak(seen, now);) {
+      }
+      std::this_thread::sleep_for(std::chrono::microseconds(50));
+      --here;
+    });
+  });
+  CHECK(most <= 2);
+}
+
+TEST(where_the_number_comes_from_is_told) {
+  revector::set_num_threads(3);
+  CHECK(revector::num_threads_reason() == "set_num_threads");
 }
 
 #ifndef __SANITIZE_THREAD__  // TSan does not follow threads across fork

@@ -16,12 +16,13 @@ from revector._core import (
     available_isas,
     cuda_available,
     num_threads,
-    set_num_threads,
+    num_threads_reason,
 )
 from revector.index import HnswHealth, HnswIndex
 from revector.index_snapshot import HnswSnapshot
 from revector.mapping import LocalResidualMap, LowRankMap, Procrustes, ResidualMLP, RidgeMap, ScoreMap, load_map
 from revector.similarity import ExactIndex, cosine_range, cosine_topk, normalize
+from revector.threads import set_num_threads
 
 if TYPE_CHECKING:
     from revector.collection import Collection, Hit
@@ -86,6 +87,7 @@ __all__ = [
     "load_map",
     "normalize",
     "num_threads",
+    "num_threads_reason",
     "set_num_threads",
 ]
 

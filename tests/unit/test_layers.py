@@ -25,6 +25,7 @@ LEVELS = [
         "_sqlite_errors",
         "spaces",
         "similarity",
+        "threads",
         "mapping",
         "index",
         "index_arguments",
@@ -38,7 +39,7 @@ LEVELS = [
     {"collection", "search"},
     {"demo", "cli", "__main__"},
 ]
-FACES = {"__init__", "similarity", "mapping", "index", "index_arguments", "index_snapshot", "encoders"}
+FACES = {"__init__", "similarity", "mapping", "index", "index_arguments", "index_snapshot", "threads", "encoders"}
 
 
 def modules():

@@ -30,13 +30,33 @@ enum class Device { cpu, cuda };
 /// Whether the CUDA plugin is installed and finds a GPU. Never throws for want of one.
 REVECTOR_API bool cuda_available();
 
-/// Threads of the process-wide pool, the calling thread included. By default REVECTOR_NUM_THREADS, else the number of
-/// CPUs this process may run on.
+/// Threads of the process-wide pool, the calling thread included; fewer within a ThreadLimit. By default
+/// REVECTOR_NUM_THREADS, else the least of: the CPUs that this process may run on, the CPU quota of its control groups
+/// (version 1 or 2, rounded up), OMP_NUM_THREADS.
+/// @throws InvalidArgument if REVECTOR_NUM_THREADS is not an integer from 1 to 1024
 REVECTOR_API std::size_t num_threads();
 
-/// Change the size of the pool. Not to be called while other threads are inside the library.
+/// Where the number comes from: "affinity 8, quota 1.5", "REVECTOR_NUM_THREADS", "set_num_threads". Throws as
+/// num_threads().
+REVECTOR_API std::string num_threads_reason();
+
+/// Change the size of the pool, also for children of fork(). Not to be called while other threads are inside the
+/// library.
 /// @throws InvalidArgument if n is 0 or above 1024
 REVECTOR_API void set_num_threads(std::size_t n);
+
+/// While it lives, what this thread calls uses at most n threads of the pool, this one included.
+class REVECTOR_API ThreadLimit {
+ public:
+  /// @param n  0: no limit but those that hold already
+  explicit ThreadLimit(std::size_t n);
+  ~ThreadLimit();
+  ThreadLimit(const ThreadLimit&) = delete;
+  ThreadLimit& operator=(const ThreadLimit&) = delete;
+
+ private:
+  std::size_t before_;
+};
 
 /// Version of the library, "major.minor.patch".
 REVECTOR_API std::string version();

@@ -50,6 +50,7 @@ def _installation() -> dict[str, Any]:
         "version": revector.__version__,
         "instruction set": f"{revector.active_isa()} (of {', '.join(revector.available_isas())})",
         "threads": revector.num_threads(),
+        "threads decided by": revector.num_threads_reason(),
         "CUDA": "yes" if revector.cuda_available() else "no",
         "extras": ", ".join(installed) or "none",
     }

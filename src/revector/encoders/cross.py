@@ -17,6 +17,7 @@ from revector.encoders.pairs import PairTokenizer
 from revector.encoders.pipeline import sliced
 from revector.encoders.texts import listed_texts
 from revector.errors import EncoderError, InvalidArgumentError
+from revector.threads import thread_limit
 
 __all__ = ["CrossEncoder"]
 
@@ -76,8 +77,7 @@ class CrossEncoder:
         InvalidArgumentError
             Less than one thread, or an unknown precision.
         """
-        if threads is not None and threads < 1:
-            raise InvalidArgumentError(f"threads is {threads}, expected at least 1")
+        thread_limit(threads)
         folder, source = locate(path_or_id)
         return cls(folder, source, precision=precision, threads=threads)
 
