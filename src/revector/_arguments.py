@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from revector.errors import InvalidArgumentError
 
-__all__ = ["flag", "function", "number", "shown", "strings", "valid_unicode", "whole_number"]
+__all__ = [
+    "choice",
+    "file_path",
+    "flag",
+    "function",
+    "most_results",
+    "number",
+    "path_bytes",
+    "score",
+    "shown",
+    "strings",
+    "valid_unicode",
+    "whole_number",
+]
 
 _SHOWN_CHARACTERS = 80
 _MOST = 2**63 - 1  # what a database and the core can hold
@@ -50,6 +65,48 @@ def number(value: Any, name: str, *, least: float | None = None, above: float | 
     if not math.isfinite(real) or (least is not None and real < least) or (above is not None and real <= above):
         raise InvalidArgumentError(f"{name} is {shown(value)}, expected a finite number{bound}")
     return real
+
+
+def score(value: Any, name: str) -> float:
+    """Return a real number as float, infinities included; raise `InvalidArgumentError` for anything else."""
+    try:
+        real = math.nan if isinstance(value, (bool, np.bool_, str, bytes)) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        real = math.nan
+    if math.isnan(real):
+        raise InvalidArgumentError(f"{name} is {shown(value)}, expected a number other than NaN")
+    return real
+
+
+def most_results(k: Any, n: int) -> int:
+    """Return how many results a question for `k` of them has where `n` may be found: the one rule for every search.
+
+    `k` is an integer of at least 1, and as large as one likes: nothing is ever sized by it.
+    """
+    return min(whole_number(k, "k", least=1), n)
+
+
+def choice(value: Any, name: str, choices: Iterable[str]) -> str:
+    """Return one of some words; raise `InvalidArgumentError` for anything else."""
+    if not isinstance(value, str) or value not in choices:
+        raise InvalidArgumentError(f"{name} is {shown(value)}, expected one of {', '.join(map(repr, choices))}")
+    return value
+
+
+def path_bytes(path: Any, name: str = "path") -> bytes:
+    """Return a path as the operating system takes it; raise `InvalidArgumentError` for what cannot be one."""
+    try:
+        encoded = os.fsencode(path)
+    except (TypeError, ValueError) as error:
+        raise InvalidArgumentError(f"{name} is {shown(path)}, expected a path") from error
+    if b"\0" in encoded:  # the core would take what stands before it
+        raise InvalidArgumentError(f"{name} is {shown(path)}, expected a path without null characters")
+    return encoded
+
+
+def file_path(path: Any, name: str = "path") -> Path:
+    """Return a path as pathlib has it; raise `InvalidArgumentError` for what cannot be one."""
+    return Path(os.fsdecode(path_bytes(path, name)))
 
 
 def flag(value: Any, name: str) -> bool:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector import _core
-from revector._arrays import as_flags, as_float32, as_matrix, as_rows
+from revector._arguments import choice, most_results, score
+from revector._arrays import as_flags, as_matrix, as_queries, as_rows, writable_rows
 from revector.errors import InvalidArgumentError, ShapeError
 
 __all__ = ["ExactIndex", "cosine_range", "cosine_topk", "normalize"]
@@ -37,17 +38,16 @@ def normalize(x: Any, *, out: NDArray[np.float32] | None = None) -> NDArray[np.f
     Raises
     ------
     ShapeError
-        `x` is not a matrix, or `out` has another shape.
+        `x` is not a matrix, or `out` has another shape, or rows that are not contiguous.
+    InvalidArgumentError
+        `x` does not hold floats, or `out` is not an array of float32 that can be written.
     NumericalError
         A row holds NaN or infinity; the message names the first one seen.
     """
     rows = as_matrix(x, "x")
-    if out is None:
-        out = np.empty(rows.shape, np.float32)
-    elif out.dtype != np.float32:
-        raise InvalidArgumentError(f"out has dtype {out.dtype}, expected float32")
-    _core.normalize(rows, out)
-    return out
+    unit = writable_rows(out, rows.shape)
+    _core.normalize(rows, unit)
+    return unit
 
 
 def cosine_topk(
@@ -68,10 +68,12 @@ def cosine_topk(
     Parameters
     ----------
     queries : array_like of float, shape (q, d)
+        A single vector may stand alone: it is a matrix of one row.
     documents : array_like of float or int8, shape (n, d)
         Neither needs unit rows. float32, float16, bfloat16 and int8 are read in place.
     k : int
-        Results a query; at most as many as there are documents (that are allowed) are returned.
+        Results a query, however many: no more are returned, or take memory, than there are documents (that are
+        allowed).
     precision : {"float32", "bfloat16", "int8"}
         The lower ones return the scores that products of that format give.
     allowed : array_like of bool, shape (n,), optional
@@ -91,23 +93,19 @@ def cosine_topk(
     ShapeError
         The dimensions differ, or an input is not a matrix, or `allowed` is of another length.
     InvalidArgumentError
-        `k` is below 1, or the precision or the device is unknown.
+        `k` is not an integer of at least 1, the precision or the device is unknown, or an array does not hold what it
+        should.
     NumericalError
         A row holds NaN or infinity.
     DeviceUnavailableError
         There is no CUDA plugin or no GPU.
     """
-    _check_precision(precision)
-    if device not in ("cpu", "cuda"):
-        raise InvalidArgumentError(f"device is {device!r}, expected 'cpu' or 'cuda'")
-    q, n = as_float32(queries, "queries"), as_rows(documents, "documents")
-    if q.shape[1] != n.shape[1]:
-        raise ShapeError(f"queries have {q.shape[1]} columns and documents {n.shape[1]}, expected the same")
-    flags = as_flags(allowed, n.shape[0], "allowed")
-    k = _most_results(k, n.shape[0], flags)
-    if k == 0:
-        return _no_results(len(q))
-    return _core.cosine_topk(q, n, k, precision, flags, device)
+    choice(precision, "precision", _PRECISIONS)
+    choice(device, "device", ("cpu", "cuda"))
+    n = as_rows(documents, "documents")
+    q, flags = _queries(queries, n.shape[1]), as_flags(allowed, len(n), "allowed")
+    k = most_results(k, _findable(len(n), flags))
+    return _core.cosine_topk(q, n, k, precision, flags, device) if k > 0 else _no_results(len(q))
 
 
 def cosine_range(
@@ -136,10 +134,11 @@ def cosine_range(
     ShapeError, NumericalError
         As for `cosine_topk`.
     InvalidArgumentError
-        The threshold is NaN.
+        The threshold is not a number, or as for `cosine_topk`.
     """
-    q, n = as_float32(queries, "queries"), as_rows(documents, "documents")
-    return _core.cosine_range(q, n, threshold, as_flags(allowed, n.shape[0], "allowed"))
+    n = as_rows(documents, "documents")
+    q = _queries(queries, n.shape[1])
+    return _core.cosine_range(q, n, score(threshold, "threshold"), as_flags(allowed, len(n), "allowed"))
 
 
 class ExactIndex:
@@ -162,9 +161,21 @@ class ExactIndex:
     """
 
     def __init__(self, documents: Any, *, precision: SearchPrecision = "float32") -> None:
-        _check_precision(precision)
+        choice(precision, "precision", _PRECISIONS)
+        rows = as_rows(documents, "documents")
         self.precision = precision
-        self._index = _core.ExactIndex(as_rows(documents, "documents"), precision)
+        self._rows = rows if precision == "float32" else None
+        self._index = _core.ExactIndex(rows, precision)
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self._rows is None:
+            raise InvalidArgumentError(
+                f"an ExactIndex of {self.precision} does not keep the rows that a copy is made of; build it anew"
+            )
+        return {"documents": self._rows, "precision": self.precision}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        ExactIndex.__init__(self, state["documents"], precision=state["precision"])
 
     def __len__(self) -> int:
         return self._index.size
@@ -177,7 +188,7 @@ class ExactIndex:
     def search(self, queries: Any, k: int, *, allowed: Any = None) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Find the `k` best documents of every query; see `cosine_topk`."""
         q, flags = self._checked(queries, allowed)
-        k = _most_results(k, len(self), flags)
+        k = most_results(k, _findable(len(self), flags))
         return self._index.search(q, k, flags) if k > 0 else _no_results(len(q))
 
     def range(
@@ -185,24 +196,22 @@ class ExactIndex:
     ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
         """Find all documents from a similarity up; see `cosine_range`."""
         q, flags = self._checked(queries, allowed)
-        return self._index.range(q, threshold, flags)
+        return self._index.range(q, score(threshold, "threshold"), flags)
 
     def _checked(self, queries: Any, allowed: Any) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None]:
-        q = as_float32(queries, "queries")
-        if q.shape[1] != self.dimension:
-            raise ShapeError(f"queries have {q.shape[1]} columns and documents {self.dimension}, expected the same")
+        q = _queries(queries, self.dimension)
         return q, as_flags(allowed, len(self), "allowed")
 
 
-def _check_precision(precision: str) -> None:
-    if precision not in _PRECISIONS:
-        raise InvalidArgumentError(f"precision is {precision!r}, expected one of {', '.join(map(repr, _PRECISIONS))}")
+def _queries(queries: Any, dimension: int) -> NDArray[np.float32]:
+    q = as_queries(queries)
+    if q.shape[1] != dimension:
+        raise ShapeError(f"queries have {q.shape[1]} columns and documents {dimension}, expected the same")
+    return q
 
 
-def _most_results(k: int, n: int, flags: NDArray[np.uint8] | None) -> int:
-    if k < 1:
-        raise InvalidArgumentError(f"k is {k}, expected at least 1")
-    return min(k, n if flags is None else int(np.count_nonzero(flags)))
+def _findable(n: int, flags: NDArray[np.uint8] | None) -> int:
+    return n if flags is None else int(np.count_nonzero(flags))
 
 
 def _no_results(queries: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

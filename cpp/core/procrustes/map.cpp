@@ -15,10 +15,10 @@
 namespace revector {
 namespace {
 
-/// out[n x b.cols] = a B + bias, rows scaled to unit length on request.
+/// out[n x b.cols] = x B + bias, rows scaled to unit length on request; errors call x by its name.
 void apply(const PackedMatrix& b, const std::vector<float>& bias, MatrixView<const float> x, MatrixView<float> out,
-           bool renormalize) {
-  require_equal(x.cols(), b.rows(), "columns of x");
+           bool renormalize, const char* name) {
+  require_equal(x.cols(), b.rows(), std::string("columns of ") + name);
   require_shape(out, x.rows(), b.cols(), "out");
   parallel_for(x.rows(), 128, [&](std::size_t begin, std::size_t end) {
     const MatrixView<float> piece = out.slice(begin, end);
@@ -30,8 +30,9 @@ void apply(const PackedMatrix& b, const std::vector<float>& bias, MatrixView<con
       const bool is_finite = renormalize
                                  ? normalize_row(kernels::table().rows, piece.row(i), piece.row(i), piece.cols())
                                  : finite_row(piece.row(i), piece.cols());
-      if (!is_finite) require_finite(x, "x");
-      if (!is_finite) throw NumericalError("row " + std::to_string(begin + i) + " of x overflows float32 when mapped");
+      if (!is_finite) require_finite(x, name);
+      if (!is_finite)
+        throw NumericalError("row " + std::to_string(begin + i) + " of " + name + " overflows float32 when mapped");
     }
   });
 }
@@ -108,17 +109,17 @@ ProcrustesMap& ProcrustesMap::operator=(ProcrustesMap&&) noexcept = default;
 void ProcrustesMap::transform(MatrixView<const float> x, MatrixView<float> out, bool renormalize,
                               Precision precision) const {
   if (in_float32(precision))
-    apply(impl_->forward, impl_->forward_bias, x, out, renormalize);
+    apply(impl_->forward, impl_->forward_bias, x, out, renormalize, "x");
   else
-    apply(impl_->forward_in(precision), impl_->forward_bias, x, out, renormalize);
+    apply(impl_->forward_in(precision), impl_->forward_bias, x, out, renormalize, "x");
 }
 
 void ProcrustesMap::inverse_transform(MatrixView<const float> y, MatrixView<float> out, bool renormalize,
                                       Precision precision) const {
   if (in_float32(precision))
-    apply(impl_->backward, impl_->backward_bias, y, out, renormalize);
+    apply(impl_->backward, impl_->backward_bias, y, out, renormalize, "y");
   else
-    apply(impl_->backward_in(precision), impl_->backward_bias, y, out, renormalize);
+    apply(impl_->backward_in(precision), impl_->backward_bias, y, out, renormalize, "y");
 }
 
 std::size_t ProcrustesMap::d_old() const { return impl_->mean_old.size(); }

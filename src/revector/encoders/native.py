@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector import _core
-from revector._arrays import as_labels
+from revector._arguments import whole_number
+from revector._arrays import as_labels, writable_rows
 from revector.encoders.base import Kind, Precision
 from revector.encoders.engine import EncodingStatistics, Engine, LongTexts, Order
 from revector.encoders.folder_fields import read_fields
@@ -19,8 +20,9 @@ from revector.encoders.folders import identity_of, locate, prefix_for
 from revector.encoders.pipeline import reblocked
 from revector.encoders.texts import listed_texts
 from revector.encoders.tokenization import TextTokenizer, Tokens
-from revector.errors import DeviceUnavailableError, InvalidArgumentError, ShapeError
+from revector.errors import DeviceUnavailableError, InvalidArgumentError
 from revector.spaces import EmbeddingSpace
+from revector.threads import thread_limit
 
 __all__ = ["Encoder", "EncodingStatistics", "LongTexts", "Precision", "Progress"]
 
@@ -107,8 +109,7 @@ class Encoder:
             raise DeviceUnavailableError("this build encodes on the CPU only; pass device='cpu' or 'auto'")
         if device not in ("auto", "cpu"):
             raise InvalidArgumentError(f"device is {device!r}, expected 'auto' or 'cpu'")
-        if threads is not None and threads < 1:
-            raise InvalidArgumentError(f"threads is {threads}, expected at least 1")
+        thread_limit(threads)
         folder, source = locate(path_or_id)
         return cls(folder, source, precision=precision, threads=threads)
 
@@ -187,7 +188,7 @@ class Encoder:
             A text is not valid Unicode (the message has its number), or the weights give NaN.
         """
         order, listed = self._order(kind, long_texts, threads), listed_texts(texts)
-        rows = _checked_out(out, (len(listed), self._space.dimension))
+        rows = writable_rows(out, (len(listed), self._space.dimension))
         done = 0
         for block in self._engine.blocks(listed, order, rows):
             done += len(block)
@@ -234,8 +235,8 @@ class Encoder:
         order = self._order(kind, long_texts, threads)
         if isinstance(texts, str) or not isinstance(texts, Iterable):
             raise InvalidArgumentError(f"texts is {type(texts).__name__}, expected an iterable of str")
-        if batch_size is not None and batch_size < 1:
-            raise InvalidArgumentError(f"batch_size is {batch_size}, expected at least 1")
+        if batch_size is not None:
+            batch_size = whole_number(batch_size, "batch_size", least=1)
         blocks = self._engine.blocks(texts, order)
         return _reporting(blocks if batch_size is None else reblocked(blocks, batch_size), progress)
 
@@ -274,7 +275,7 @@ class Encoder:
             The weights give NaN.
         """
         tokens = Tokens(_as_ids(ids), as_labels(offsets, "offsets"))
-        rows = _checked_out(out, (max(tokens.n_texts, 0), self._space.dimension))
+        rows = writable_rows(out, (max(tokens.n_texts, 0), self._space.dimension))
         self._engine.encode_tokens(tokens, self._limit(threads), rows)
         return rows
 
@@ -306,9 +307,7 @@ class Encoder:
         return Order(self._prefixes[kind], long_texts, self._limit(threads))
 
     def _limit(self, threads: int | None) -> int:
-        if threads is not None and threads < 1:
-            raise InvalidArgumentError(f"threads is {threads}, expected at least 1")
-        return self._threads if threads is None else threads
+        return self._threads if threads is None else thread_limit(threads)
 
 
 def _as_ids(ids: Any) -> NDArray[np.int32]:
@@ -316,21 +315,6 @@ def _as_ids(ids: Any) -> NDArray[np.int32]:
         return np.ascontiguousarray(ids)
     # What does not fit is no token of any model; the core refuses it by name.
     return as_labels(ids, "ids").clip(-1, np.iinfo(np.int32).max).astype(np.int32)
-
-
-def _checked_out(out: NDArray[np.float32] | None, shape: tuple[int, int]) -> NDArray[np.float32]:
-    if out is None:
-        return np.empty(shape, np.float32)
-    if not isinstance(out, np.ndarray) or out.dtype != np.float32:
-        found = f"an array of {out.dtype}" if isinstance(out, np.ndarray) else type(out).__name__
-        raise InvalidArgumentError(f"out is {found}, expected a numpy array of float32")
-    if out.shape != shape:
-        raise ShapeError(f"out has shape {out.shape}, expected {shape}")
-    if not out.flags.writeable:
-        raise InvalidArgumentError("out is read-only, expected an array that can be written")
-    if out.size and out.strides[1] != out.itemsize:
-        raise ShapeError("out has rows that are not contiguous; pass a C-contiguous array or a slice of its rows")
-    return out
 
 
 def _reporting(blocks: Iterable[NDArray[np.float32]], progress: Progress | None) -> Iterator[NDArray[np.float32]]:

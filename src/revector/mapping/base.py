@@ -9,13 +9,13 @@ from __future__ import annotations
 import inspect
 import os
 from abc import ABC, abstractmethod
-from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from revector._arrays import as_float32
+from revector._arguments import choice, file_path, flag
+from revector._arrays import as_float32, as_numbers
 from revector._files import write_whole
 from revector.errors import InvalidArgumentError, NumericalError, ShapeError, SpaceMismatchError
 from revector.mapping import files
@@ -26,6 +26,7 @@ Weights = NDArray[np.float64]
 Map = TypeVar("Map", bound="SpaceMap")
 MapPrecision = Literal["float32", "bfloat16"]
 
+_PRECISIONS = ("float32", "bfloat16")
 _FORMATS: dict[str, type[SpaceMap]] = {}
 
 
@@ -122,7 +123,7 @@ class SpaceMap(ABC):
             Wrong columns, NaN or infinity, an unknown precision, or a map that was never fitted.
         """
         self._check_direction(space, self.source, "transform")
-        return self._apply(as_float32(x, "x"), renormalize, precision)
+        return self._apply(as_float32(x, "x"), *checked_products(renormalize, precision))
 
     @property
     @abstractmethod
@@ -188,12 +189,12 @@ class SpaceMap(ABC):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the map to a safetensors file, whole or not at all."""
-        write_whole(Path(path), self.to_bytes())
+        write_whole(file_path(path), self.to_bytes())
 
     @classmethod
     def load(cls: type[Map], path: str | os.PathLike[str]) -> Map:
         """Read a map that `save` wrote. Raises `InvalidArgumentError` if it is not one of this kind."""
-        return cls.from_bytes(Path(path).read_bytes())
+        return cls.from_bytes(file_path(path).read_bytes())
 
     def _never_fitted(self) -> InvalidArgumentError:
         return InvalidArgumentError("this map was never fitted; call fit(old, new) first")
@@ -228,7 +229,7 @@ def load_map(source: str | os.PathLike[str] | bytes) -> SpaceMap:
     InvalidArgumentError
         It is not a map, or of a kind that this version does not know.
     """
-    blob = source if isinstance(source, bytes) else Path(source).read_bytes()
+    blob = source if isinstance(source, bytes) else file_path(source).read_bytes()
     with files.refusing_damage():
         return rebuild(files.unpack(blob))
 
@@ -251,6 +252,12 @@ def rebuild(state: files.State) -> SpaceMap:
     return found
 
 
+def checked_products(renormalize: Any, precision: Any) -> tuple[bool, MapPrecision]:
+    """Return how to map, or raise `InvalidArgumentError`."""
+    choice(precision, "precision", _PRECISIONS)
+    return flag(renormalize, "renormalize"), precision
+
+
 def check_pairs(x: Rows, y: Rows) -> None:
     """Raise unless both matrices have the same number of rows, at least one column, and finite values."""
     if len(x) != len(y):
@@ -271,7 +278,7 @@ def check_columns(pair: tuple[Rows, Rows], before: tuple[Rows, Rows]) -> None:
 
 
 def _as_weights(weights: Any, n: int) -> Weights:
-    found = np.asarray(weights, dtype=np.float64)
+    found = as_numbers(weights, "weights")
     if found.shape != (n,):
         raise ShapeError(f"weights have shape {found.shape}, expected ({n},): one for each pair")
     if not (np.isfinite(found).all() and (found >= 0).all()):

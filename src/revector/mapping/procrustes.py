@@ -11,7 +11,7 @@ from revector import _core
 from revector._arrays import as_float32
 from revector.errors import InvalidArgumentError
 from revector.mapping import files
-from revector.mapping.base import MapPrecision, Rows, SpaceMap, Weights, check_pairs
+from revector.mapping.base import MapPrecision, Rows, SpaceMap, Weights, check_pairs, checked_products
 from revector.mapping.moments import PairMoments
 from revector.mapping.spectrum import Spectrum
 from revector.spaces import EmbeddingSpace
@@ -87,6 +87,7 @@ class Procrustes(SpaceMap):
     ) -> Rows:
         """Map rows of the new space back into the old one. Arguments and errors as for `transform`."""
         self._check_direction(space, self.target, "inverse_transform")
+        renormalize, precision = checked_products(renormalize, precision)
         return self._fitted().transform(as_float32(y, "y"), renormalize, True, precision)
 
     @property

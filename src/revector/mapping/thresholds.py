@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from revector._arguments import file_path, number
+from revector._arrays import as_numbers
 from revector._files import write_whole
 from revector.errors import InvalidArgumentError, NumericalError, ShapeError
 
@@ -40,9 +41,13 @@ class ScoreMap:
     slope: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.old or len(self.old) != len(self.new):
-            raise ShapeError(f"got {len(self.old)} old and {len(self.new)} new knots, expected the same, at least 1")
-        if (np.diff(self.old) <= 0).any() or (np.diff(self.new) < 0).any() or not self.slope >= 0:
+        old, new = as_numbers(self.old, "old"), as_numbers(self.new, "new")
+        number(self.slope, "slope")
+        if old.ndim != 1 or old.shape != new.shape or not old.size:
+            raise ShapeError(f"old knots have shape {old.shape}, new ones {new.shape}, expected (n,) for both, n > 0")
+        if not (np.isfinite(old).all() and np.isfinite(new).all()):
+            raise NumericalError("a knot is NaN or infinite")
+        if (np.diff(old) <= 0).any() or (np.diff(new) < 0).any() or self.slope < 0:
             raise InvalidArgumentError(
                 "the knots do not rise, expected old ones that increase and new ones that do not fall"
             )
@@ -100,7 +105,7 @@ class ScoreMap:
         -------
         ndarray of float64, of the same shape
         """
-        asked = np.asarray(scores, dtype=np.float64)
+        asked = as_numbers(scores, "scores")
         if not np.isfinite(asked).all():
             raise NumericalError("a score is NaN or infinite")
         inside = np.interp(asked, self.old, self.new)
@@ -108,6 +113,8 @@ class ScoreMap:
 
     def threshold(self, old: float) -> float:
         """Return the new threshold that lets through what an old one did."""
+        if as_numbers(old, "old").ndim:
+            raise ShapeError(f"old has shape {as_numbers(old, 'old').shape}, expected a single threshold")
         return float(self.translate(old))
 
     def to_json(self) -> dict[str, Any]:
@@ -126,20 +133,21 @@ class ScoreMap:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the map to a JSON file, whole or not at all."""
-        write_whole(Path(path), json.dumps(self.to_json()).encode())
+        write_whole(file_path(path), json.dumps(self.to_json()).encode())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ScoreMap:
         """Read a map that `save` wrote; raise `InvalidArgumentError` if it is not one."""
+        content = file_path(path).read_bytes()
         try:
-            fields = json.loads(Path(path).read_bytes())
+            fields = json.loads(content)
         except ValueError as error:
             raise InvalidArgumentError(f"{path} is not JSON: {error}") from error
         return cls.from_json(fields)
 
 
 def _checked(old: Any, new: Any) -> tuple[Scores, Scores]:
-    x, y = np.asarray(old, dtype=np.float64), np.asarray(new, dtype=np.float64)
+    x, y = as_numbers(old, "old"), as_numbers(new, "new")
     if x.ndim != 1 or x.shape != y.shape:
         raise ShapeError(f"old scores have shape {x.shape} and new ones {y.shape}, expected (n,) for both")
     if len(x) < _LEAST_PAIRS:
