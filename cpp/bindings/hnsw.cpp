@@ -8,6 +8,7 @@
 #include "bindings/labels.hpp"
 #include "bindings/registers.hpp"
 #include "bindings/results.hpp"
+#include "revector/device.hpp"
 #include "revector/hnsw_snapshot.hpp"
 
 namespace {
@@ -16,7 +17,9 @@ using revector::BuildWatch;
 using revector::ElementType;
 using revector::HnswIndex;
 using revector::Metric;
-void add(HnswIndex& index, const Array<float>& vectors, const Labels& labels) {
+
+void add(HnswIndex& index, const Array<float>& vectors, const Labels& labels, std::size_t threads) {
+  const revector::ThreadLimit limit(threads);
   const auto rows = view(vectors, "vectors");
   const auto row_labels = view_labels(labels);
   const py::gil_scoped_release nogil;
@@ -24,7 +27,8 @@ void add(HnswIndex& index, const Array<float>& vectors, const Labels& labels) {
 }
 
 HnswIndex build(const Array<float>& vectors, const Labels& labels, Metric metric, std::size_t links, std::size_t ef,
-                std::uint64_t seed, BuildWatch* watch) {
+                std::uint64_t seed, BuildWatch* watch, std::size_t threads) {
+  const revector::ThreadLimit limit(threads);
   const auto rows = view(vectors, "vectors");
   const auto row_labels = view_labels(labels);
   const py::gil_scoped_release nogil;
@@ -38,22 +42,33 @@ void mark(HnswIndex& index, const Labels& labels, bool deleted) {
 }
 
 py::tuple search(const HnswIndex& index, const Array<float>& queries, std::size_t k, std::size_t ef,
-                 const Allowed& allowed) {
+                 const Allowed& allowed, std::size_t threads) {
+  const revector::ThreadLimit limit(threads);
   const auto rows = view(queries, "queries");
   const auto among = view_allowed(allowed);
   return topk(rows.rows(), k, [&](auto scores, auto labels) { index.search(rows, k, ef, scores, labels, among); });
 }
 
-py::tuple search_exact(const HnswIndex& index, const Array<float>& queries, std::size_t k) {
+py::tuple search_exact(const HnswIndex& index, const Array<float>& queries, std::size_t k, const Allowed& allowed,
+                       std::size_t threads) {
+  const revector::ThreadLimit limit(threads);
   const auto rows = view(queries, "queries");
-  return topk(rows.rows(), k, [&](auto scores, auto labels) { index.search_exact(rows, k, scores, labels); });
+  const auto among = view_allowed(allowed);
+  return topk(rows.rows(), k, [&](auto scores, auto labels) { index.search_exact(rows, k, scores, labels, among); });
 }
 
 py::tuple range(const HnswIndex& index, const Array<float>& queries, float least_score, std::size_t ef,
-                const Allowed& allowed) {
+                const Allowed& allowed, std::size_t threads) {
+  const revector::ThreadLimit limit(threads);
   const auto rows = view(queries, "queries");
   const auto among = view_allowed(allowed);
   return range_of([&] { return index.range(rows, least_score, ef, among); });
+}
+
+HnswIndex rebuilt(const HnswIndex& index, BuildWatch* watch, std::size_t threads) {
+  const revector::ThreadLimit limit(threads);
+  const py::gil_scoped_release nogil;
+  return index.rebuilt(watch);
 }
 
 HnswIndex serve_stale(const HnswIndex& index, const Array<float>& vectors, const Labels& labels) {
@@ -93,6 +108,21 @@ void rotate(HnswIndex& index, const Array<float>& rotation) {
   index.rotate(w);
 }
 
+py::bytes to_bytes(const HnswIndex& index) {
+  std::string bytes;
+  {
+    const py::gil_scoped_release nogil;
+    bytes = index.to_bytes();
+  }
+  return py::bytes(bytes);
+}
+
+HnswIndex from_bytes(const py::bytes& bytes, std::size_t dim, Metric metric, std::uint64_t seed) {
+  const std::string_view view(bytes);
+  const py::gil_scoped_release nogil;
+  return HnswIndex::from_bytes(view, dim, metric, seed);
+}
+
 Labels live_labels(const HnswIndex& index) {
   std::vector<std::int64_t> labels;
   {
@@ -127,21 +157,25 @@ void register_hnsw(py::module_& m) {
            }),
            py::arg("dim"), py::arg("metric"), py::arg("m"), py::arg("ef_construction"), py::arg("seed"))
       .def_static("build", &build, py::arg("vectors").noconvert(), py::arg("labels").noconvert(), py::arg("metric"),
-                  py::arg("m"), py::arg("ef_construction"), py::arg("seed"), py::arg("watch"))
-      .def("add", &add, py::arg("vectors").noconvert(), py::arg("labels").noconvert())
+                  py::arg("m"), py::arg("ef_construction"), py::arg("seed"), py::arg("watch"), py::arg("threads"))
+      .def("add", &add, py::arg("vectors").noconvert(), py::arg("labels").noconvert(), py::arg("threads"))
       .def("mark", &mark, py::arg("labels").noconvert(), py::arg("deleted"))
-      .def("rebuilt", &HnswIndex::rebuilt, py::arg("watch"), nogil)
+      .def("rebuilt", &rebuilt, py::arg("watch"), py::arg("threads"))
       .def("serve_stale", &serve_stale, py::arg("vectors").noconvert(), py::arg("labels").noconvert())
-      .def("search", &search, py::arg("queries").noconvert(), py::arg("k"), py::arg("ef"), py::arg("allowed"))
-      .def("search_exact", &search_exact, py::arg("queries").noconvert(), py::arg("k"))
-      .def("range", &range, py::arg("queries").noconvert(), py::arg("least_score"), py::arg("ef"), py::arg("allowed"))
+      .def("search", &search, py::arg("queries").noconvert(), py::arg("k"), py::arg("ef"), py::arg("allowed"),
+           py::arg("threads"))
+      .def("search_exact", &search_exact, py::arg("queries").noconvert(), py::arg("k"), py::arg("allowed"),
+           py::arg("threads"))
+      .def("range", &range, py::arg("queries").noconvert(), py::arg("least_score"), py::arg("ef"), py::arg("allowed"),
+           py::arg("threads"))
       .def("health", &health)
       .def("rotate", &rotate, py::arg("rotation").noconvert())
       .def("get_vectors", &get_vectors, py::arg("labels").noconvert())
       .def("labels", &live_labels)
       .def("contains", &HnswIndex::contains, py::arg("label"), nogil)
       .def("size", &HnswIndex::size, nogil)
-      .def("save", &HnswIndex::save, py::arg("path"), nogil)
+      .def("save", &HnswIndex::save, py::arg("path"), py::arg("capacity"), nogil)
+      .def("to_bytes", &to_bytes)
       .def(
           "save_snapshot",
           [](const HnswIndex& index, const std::string& path, ElementType type, bool rescore) {
@@ -149,6 +183,7 @@ void register_hnsw(py::module_& m) {
           },
           py::arg("path"), py::arg("dtype"), py::arg("rescore"), nogil)
       .def_static("load", &HnswIndex::load, py::arg("path"), py::arg("dim"), py::arg("metric"), py::arg("seed"), nogil)
+      .def_static("from_bytes", &from_bytes, py::arg("bytes"), py::arg("dim"), py::arg("metric"), py::arg("seed"))
       .def_static("load_faiss", &HnswIndex::load_faiss, py::arg("path"), py::arg("metric"), py::arg("seed"), nogil)
       .def_property_readonly("dim", &HnswIndex::dim)
       .def_property_readonly("metric", &HnswIndex::metric)

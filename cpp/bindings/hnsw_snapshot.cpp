@@ -3,21 +3,26 @@
 #include "bindings/labels.hpp"
 #include "bindings/registers.hpp"
 #include "bindings/results.hpp"
+#include "revector/device.hpp"
 
 namespace {
 
 using revector::HnswSnapshot;
 
 py::tuple search(const HnswSnapshot& snapshot, const Array<float>& queries, std::size_t k, std::size_t ef,
-                 const Allowed& allowed) {
+                 const Allowed& allowed, std::size_t threads) {
+  const revector::ThreadLimit limit(threads);
   const auto rows = view(queries, "queries");
   const auto among = view_allowed(allowed);
   return topk(rows.rows(), k, [&](auto scores, auto labels) { snapshot.search(rows, k, ef, scores, labels, among); });
 }
 
-py::tuple search_exact(const HnswSnapshot& snapshot, const Array<float>& queries, std::size_t k) {
+py::tuple search_exact(const HnswSnapshot& snapshot, const Array<float>& queries, std::size_t k, const Allowed& allowed,
+                       std::size_t threads) {
+  const revector::ThreadLimit limit(threads);
   const auto rows = view(queries, "queries");
-  return topk(rows.rows(), k, [&](auto scores, auto labels) { snapshot.search_exact(rows, k, scores, labels); });
+  const auto among = view_allowed(allowed);
+  return topk(rows.rows(), k, [&](auto scores, auto labels) { snapshot.search_exact(rows, k, scores, labels, among); });
 }
 
 Array<float> get_vectors(const HnswSnapshot& snapshot, const Labels& labels) {
@@ -45,8 +50,10 @@ void register_hnsw_snapshot(py::module_& m) {
   py::class_<HnswSnapshot>(m, "HnswSnapshot", py::release_gil_before_calling_cpp_dtor())
       .def(py::init<const std::string&>(), py::arg("path"), nogil)
       .def("verify", &HnswSnapshot::verify, nogil)
-      .def("search", &search, py::arg("queries").noconvert(), py::arg("k"), py::arg("ef"), py::arg("allowed"))
-      .def("search_exact", &search_exact, py::arg("queries").noconvert(), py::arg("k"))
+      .def("search", &search, py::arg("queries").noconvert(), py::arg("k"), py::arg("ef"), py::arg("allowed"),
+           py::arg("threads"))
+      .def("search_exact", &search_exact, py::arg("queries").noconvert(), py::arg("k"), py::arg("allowed"),
+           py::arg("threads"))
       .def("get_vectors", &get_vectors, py::arg("labels").noconvert())
       .def("labels", &live_labels)
       .def("contains", &HnswSnapshot::contains, py::arg("label"), nogil)

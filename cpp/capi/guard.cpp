@@ -23,6 +23,8 @@ revector_status fail(revector_status status, const char* message) noexcept {
 revector_status status_of_current_exception() noexcept {
   try {
     throw;
+  } catch (const UnsupportedIndex& error) {
+    return fail(REVECTOR_UNSUPPORTED_INDEX, error.what());
   } catch (const InvalidArgument& error) {
     return fail(REVECTOR_INVALID_ARGUMENT, error.what());
   } catch (const ShapeError& error) {

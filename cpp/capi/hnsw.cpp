@@ -92,6 +92,10 @@ revector_status revector_hnsw_save(const revector_hnsw* index, const char* path)
   return guard([&] { require(index, "index").value.save(&require(path, "path")); });
 }
 
+revector_status revector_hnsw_save_with_capacity(const revector_hnsw* index, const char* path, size_t capacity) {
+  return guard([&] { require(index, "index").value.save(&require(path, "path"), capacity); });
+}
+
 void revector_hnsw_free(revector_hnsw* index) { delete index; }
 
 revector_status revector_hnsw_add(revector_hnsw* index, const float* vectors, const int64_t* labels, size_t n) {

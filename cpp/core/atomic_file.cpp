@@ -74,13 +74,13 @@ void AtomicFile::commit() {
   const int code = errno;
   close(directory);
   errno = code;
-  // Some file systems can not sync directories and say so with EINVAL: they order renames themselves.
+  // Some file systems cannot sync directories and say so with EINVAL: they order renames themselves.
   if (synced != 0 && errno != EINVAL) fail("sync the directory of");
 }
 
 void AtomicFile::fail(const char* what) const {
   const int code = errno;
-  throw IoError("can not " + std::string(what) + " " + path_ + ": " + std::strerror(code), code, path_);
+  throw IoError("cannot " + std::string(what) + " " + path_ + ": " + std::strerror(code), code, path_);
 }
 
 }  // namespace revector

@@ -34,7 +34,7 @@ class Closing {
 
 }  // namespace
 
-FileReader::FileReader(const std::string& path) : path_(path), buffer_(buffer_bytes) {
+FileReader::FileReader(const std::string& path) : path_(path), buffer_(buffer_bytes), from_(buffer_.data()) {
   Closing file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // a pipe must not hold us up
   struct stat status{};
   if (file.get() < 0 || fstat(file.get(), &status) != 0) fail_io("open", errno);
@@ -44,14 +44,19 @@ FileReader::FileReader(const std::string& path) : path_(path), buffer_(buffer_by
   descriptor_ = file.release();
 }
 
-FileReader::~FileReader() { close(descriptor_); }
+FileReader::FileReader(std::span<const char> bytes, std::string name)
+    : path_(std::move(name)), size_(bytes.size()), from_(bytes.data()), end_(bytes.size()) {}
+
+FileReader::~FileReader() {
+  if (descriptor_ >= 0) close(descriptor_);
+}
 
 void FileReader::read(void* to, std::size_t bytes) {
   char* target = static_cast<char*>(to);
   for (std::size_t done = 0; done < bytes;) {
     if (begin_ == end_) refill(bytes - done);
     const std::size_t piece = std::min(bytes - done, end_ - begin_);
-    std::memcpy(target + done, buffer_.data() + begin_, piece);
+    std::memcpy(target + done, from_ + begin_, piece);
     begin_ += piece;
     offset_ += piece;
     done += piece;
@@ -61,9 +66,9 @@ void FileReader::read(void* to, std::size_t bytes) {
 void FileReader::refill(std::size_t wanted) {
   begin_ = end_ = 0;
   ssize_t got = 0;
-  do {
-    got = ::read(descriptor_, buffer_.data(), buffer_.size());
-  } while (got < 0 && errno == EINTR);
+  if (descriptor_ >= 0) do {
+      got = ::read(descriptor_, buffer_.data(), buffer_.size());
+    } while (got < 0 && errno == EINTR);
   if (got < 0) fail_io("read", errno);
   if (got == 0) fail(offset_, "the file ends here, expected " + std::to_string(wanted) + " more bytes");
   end_ = static_cast<std::size_t>(got);
@@ -74,8 +79,12 @@ void FileReader::fail(std::uint64_t offset, const std::string& reason) const {
                      "; restore the file or build the index anew");
 }
 
+void FileReader::refuse(std::uint64_t offset, const std::string& reason) const {
+  throw UnsupportedIndex(path_ + ", offset " + std::to_string(offset) + ": " + reason);
+}
+
 void FileReader::fail_io(const char* what, int code) const {
-  throw IoError("can not " + std::string(what) + " " + path_ + ": " + std::strerror(code), code, path_);
+  throw IoError("cannot " + std::string(what) + " " + path_ + ": " + std::strerror(code), code, path_);
 }
 
 }  // namespace revector

@@ -4,16 +4,21 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
 namespace revector {
 
-/// A file that is read once from front to back, and that knows where it is when something is wrong.
+/// A file, or the bytes of one, that is read once from front to back, and that knows where it is when something is
+/// wrong.
 class FileReader {
  public:
-  /// @throws IoError; CorruptIndex if this is no regular file
+  /// @throws IoError; CorruptIndex if this is not a regular file
   explicit FileReader(const std::string& path);
+  /// @param bytes  outlive the reader
+  /// @param name   what to call them in an error
+  FileReader(std::span<const char> bytes, std::string name);
   ~FileReader();
   FileReader(const FileReader&) = delete;
   FileReader& operator=(const FileReader&) = delete;
@@ -33,6 +38,8 @@ class FileReader {
 
   /// Refuse the file. @throws CorruptIndex with path, offset, reason and remedy
   [[noreturn]] void fail(std::uint64_t offset, const std::string& reason) const;
+  /// Refuse a file that may well be sound. @throws UnsupportedIndex with path, offset and what was found and expected
+  [[noreturn]] void refuse(std::uint64_t offset, const std::string& reason) const;
 
  private:
   void refill(std::size_t wanted);
@@ -42,7 +49,8 @@ class FileReader {
   int descriptor_ = -1;
   std::uint64_t size_ = 0, offset_ = 0;
   std::vector<char> buffer_;
-  std::size_t begin_ = 0, end_ = 0;  // the part of the buffer not yet taken
+  const char* from_ = nullptr;       // the buffer, or all the bytes
+  std::size_t begin_ = 0, end_ = 0;  // the part of it not yet taken
 };
 
 }  // namespace revector

@@ -89,7 +89,7 @@ TEST(a_graph_is_built_searched_saved_and_loaded) {
   const std::string copy = path + ".snapshot";
   CHECK(revector_hnsw_save_snapshot(index, copy.c_str(), REVECTOR_ELEMENT_INT8, 1) == REVECTOR_OK);
   CHECK(revector_hnsw_snapshot_open("nowhere", &snapshot) == REVECTOR_IO_ERROR);
-  CHECK(revector_hnsw_snapshot_open(path.c_str(), &snapshot) == REVECTOR_CORRUPT_INDEX);
+  CHECK(revector_hnsw_snapshot_open(path.c_str(), &snapshot) == REVECTOR_UNSUPPORTED_INDEX);
   CHECK(revector_hnsw_snapshot_open(copy.c_str(), &snapshot) == REVECTOR_OK);
   size_t snapshot_size = 0, snapshot_dim = 0;
   float snapshot_score = 0;
@@ -100,8 +100,11 @@ TEST(a_graph_is_built_searched_saved_and_loaded) {
   CHECK(snapshot_label == labels[9]);
   CHECK(revector_hnsw_snapshot_verify(snapshot) == REVECTOR_OK);
   revector_hnsw_snapshot_free(snapshot);
+  CHECK(revector_hnsw_load_faiss(path.c_str(), nullptr, 100, &loaded) == REVECTOR_UNSUPPORTED_INDEX);
+  CHECK(revector_hnsw_load(copy.c_str(), 4, REVECTOR_COSINE, 100, &loaded) == REVECTOR_UNSUPPORTED_INDEX);
   std::remove(copy.c_str());
-  CHECK(revector_hnsw_load_faiss(path.c_str(), nullptr, 100, &loaded) == REVECTOR_CORRUPT_INDEX);
+  CHECK(revector_hnsw_save_with_capacity(index, path.c_str(), 49) == REVECTOR_INVALID_ARGUMENT);
+  CHECK(revector_hnsw_save_with_capacity(index, path.c_str(), 50) == REVECTOR_OK);
   CHECK(revector_hnsw_load("nowhere", 4, REVECTOR_COSINE, 100, &loaded) == REVECTOR_IO_ERROR);
   CHECK(revector_hnsw_load(path.c_str(), 4, REVECTOR_COSINE, 100, &loaded) == REVECTOR_OK);
   std::remove(path.c_str());
@@ -113,6 +116,11 @@ TEST(a_graph_is_built_searched_saved_and_loaded) {
   CHECK(label == 107);
   CHECK_NEAR(score, 1, 1e-6);
   CHECK(revector_hnsw_get_vectors(loaded, &label, 1, vector) == REVECTOR_OK);
+  CHECK(revector_hnsw_search(loaded, x.row(7), 1, SIZE_MAX, 50, &score, &label) == REVECTOR_INVALID_ARGUMENT);
+  CHECK(revector_hnsw_search(loaded, x.row(7), 1, 1, SIZE_MAX, &score, &label) == REVECTOR_OK && label == 107);
+  const int64_t unknown = 5;
+  CHECK(revector_hnsw_get_vectors(loaded, &unknown, 1, vector) == REVECTOR_INVALID_ARGUMENT);
+  CHECK(std::strstr(revector_last_error(), "label 5 is not in the index; labels() lists what is") != nullptr);
   const int64_t allowed[] = {103, 1000};
   CHECK(revector_hnsw_search_allowed(loaded, x.row(7), 1, 1, 50, allowed, 2, &score, &label) == REVECTOR_OK);
   CHECK(label == 103);

@@ -150,8 +150,11 @@ TEST(walks_are_those_that_measure_everything_however_the_vectors_came) {
     check_walks(graph, queries);
     check_walks(revector::hnsw::revectored(graph, more.view(), first_labels(more.n)), queries);
     const std::string path = std::filesystem::temp_directory_path() / ("revector_coarse_" + std::to_string(getpid()));
-    revector::hnsw::save(graph, path);
-    check_walks(revector::hnsw::load(path, x.d, metric, 1), queries);
+    revector::hnsw::save(graph, path, {});
+    {
+      revector::FileReader file(path);
+      check_walks(revector::hnsw::load(file, x.d, metric, 1), queries);
+    }
     std::filesystem::remove(path);
     revector::hnsw::SharedGraph inserted(Graph(x.d, metric, {8, 60, 1}));
     revector::hnsw::add(inserted, x.view(), first_labels(x.n));

@@ -106,7 +106,7 @@ TEST(a_header_that_does_not_add_up_is_refused) {
   CHECK(refused_for(file, with(good, 16, std::uint64_t{n_rows + 1}), 16, "capacity") ||
         !refusal(file, with(good, 16, std::uint64_t{n_rows + 1})).empty());
   CHECK(refused_for(file, with(good, 24, std::uint64_t{record_bytes + 4}), 24, "size of a record"));
-  CHECK(refused_for(file, with(good, 32, std::uint64_t{0}), 32, "offset of the label"));
+  CHECK(refused_for(file, with(good, 32, std::uint64_t{0}), 32, "offset of the id"));
   CHECK(refused_for(file, with(good, 40, UINT64_MAX), 40, "offset of the vector"));
   CHECK(!refusal(file, with(good, 48, std::int32_t{-1})).empty());
   CHECK(!refusal(file, with(good, 48, std::int32_t{100})).empty());
@@ -129,7 +129,6 @@ TEST(records_and_lists_that_do_not_add_up_are_refused) {
   CHECK(refused_for(file, with(good, second + 4, std::uint32_t{n_rows}), second + 4, "a link to node 60"));
   CHECK(refused_for(file, with(good, vector + 4, std::numeric_limits<float>::quiet_NaN()), vector, "NaN"));
   CHECK(refused_for(file, with(good, label, std::int64_t{0}), label, "occurs twice"));
-  CHECK(refused_for(file, with(good, label, UINT64_MAX), label, "exceeds"));
   CHECK(refused_for(file, with(good, upper, std::uint32_t{7}), upper, "upper lists"));
   CHECK(refused_for(file, with(good, upper, std::uint32_t{(m + 1) * 4000}), upper, "upper lists"));
   CHECK(refused_for(file, good + "x", good.size(), "1 bytes too many"));
@@ -175,8 +174,9 @@ TEST(flipped_bytes_are_refused_or_give_an_index_that_works) {
       Found(index, queries, 10, 50);
       index.add(more.view(), std::vector<std::int64_t>{0, 1000, 1001, 2, 1002});
       ++loaded;
-    } catch (const revector::CorruptIndex&) {  // the usual end
-    } catch (const revector::ShapeError&) {    // the header now tells of another dimension
+    } catch (const revector::CorruptIndex&) {      // the usual end
+    } catch (const revector::ShapeError&) {        // the header now tells of another dimension
+    } catch (const revector::UnsupportedIndex&) {  // an id above 2^63 - 1
     }
   }
   CHECK(loaded > 0);  // of vectors, most bits may be anything
@@ -186,11 +186,74 @@ TEST(what_the_caller_gets_wrong_is_told_apart_from_a_corrupt_file) {
   const TemporaryFile file;
   saved_index(file);
   CHECK_THROWS(revector::ShapeError, HnswIndex::load(file.path, dim + 1, Metric::l2));
-  CHECK_THROWS(revector::CorruptIndex, HnswIndex::load(file.path, dim, Metric::cosine));  // rows are longer than 1
+  CHECK_THROWS(revector::InvalidArgument, HnswIndex::load(file.path, dim, Metric::cosine));  // rows are longer than 1
   CHECK_THROWS(revector::IoError, HnswIndex::load("/nowhere/index", dim, Metric::l2));
   CHECK_THROWS(revector::IoError, HnswIndex::load("/", dim, Metric::l2));
   CHECK_THROWS(revector::IoError, HnswIndex(dim, Metric::l2).save("/nowhere/index"));
   CHECK_THROWS(revector::CorruptIndex, HnswIndex::load("/dev/null", dim, Metric::l2));
+}
+
+TEST(what_is_sound_but_not_supported_is_told_apart_from_a_corrupt_file) {
+  const TemporaryFile file;
+  const std::string good = saved_index(file);
+  const std::size_t label = header_bytes + record_bytes - 8;
+  CHECK_THROWS(revector::UnsupportedIndex, load(file, with(good, label, UINT64_MAX)));
+  std::string faiss = good, snapshot = good;
+  faiss.replace(0, 4, "IHNf");
+  snapshot.replace(0, 8, std::string("revhnsw\0", 8));
+  CHECK_THROWS(revector::UnsupportedIndex, load(file, faiss));
+  CHECK_THROWS(revector::UnsupportedIndex, load(file, snapshot));
+  CHECK_THROWS(revector::CorruptIndex, load(file, with(good, 0, 'x')));
+}
+
+std::uint64_t capacity_in(const TemporaryFile& file) {
+  std::uint64_t capacity = 0;
+  std::memcpy(&capacity, file.read().data() + 8, sizeof(capacity));
+  return capacity;
+}
+
+TEST(a_saved_file_has_room_for_more_vectors) {
+  const TemporaryFile file;
+  saved_index(file);
+  CHECK(capacity_in(file) == n_rows + 10'000);
+  HnswIndex(dim, Metric::l2).save(file.path);
+  CHECK(capacity_in(file) == 10'000);
+  Rows x(50'000, 1, 1);
+  HnswIndex::build(x.view(), first_labels(x.n), Metric::l2, {2, 4, 1}).save(file.path);
+  CHECK(capacity_in(file) == 62'500);
+}
+
+TEST(a_capacity_can_be_asked_for_but_not_below_what_is_there) {
+  const TemporaryFile file;
+  HnswIndex index = load(file, saved_index(file));
+  for (std::size_t capacity : {n_rows, n_rows + 1, std::size_t{1'000'000}}) {
+    index.save(file.path, capacity);
+    CHECK(capacity_in(file) == capacity);
+  }
+  CHECK_THROWS(revector::InvalidArgument, index.save(file.path, n_rows - 1));  // deleted ones take room, too
+  CHECK_THROWS(revector::InvalidArgument, index.save(file.path, SIZE_MAX));
+  HnswIndex(dim, Metric::l2).save(file.path, 0);
+  CHECK(capacity_in(file) == 1);  // hnswlib cannot open a file without room
+}
+
+TEST(the_capacity_of_the_file_that_was_read_is_kept) {
+  const TemporaryFile file;
+  const HnswIndex index = load(file, with(saved_index(file), 8, std::uint64_t{77'777}));
+  index.save(file.path);
+  CHECK(capacity_in(file) == 77'777);
+}
+
+TEST(an_index_survives_as_bytes_that_are_those_of_its_file) {
+  const TemporaryFile file;
+  const std::string good = saved_index(file);
+  const HnswIndex index = load(file, good);
+  const std::string bytes = index.to_bytes();
+  CHECK(bytes == good);
+  const HnswIndex copy = HnswIndex::from_bytes(bytes, dim, Metric::l2);
+  CHECK(copy.labels() == index.labels() && copy.to_bytes() == good);
+  for (std::size_t size = 0; size < good.size(); size += 37)
+    CHECK_THROWS(revector::CorruptIndex,
+                 HnswIndex::from_bytes(std::string_view(good).substr(0, size), dim, Metric::l2));
 }
 
 TEST(a_failed_save_leaves_the_old_file_and_nothing_else) {

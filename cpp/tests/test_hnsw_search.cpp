@@ -137,6 +137,38 @@ TEST(an_exact_search_finds_what_is_nearest) {
   }
 }
 
+TEST(numbers_of_the_question_take_no_memory) {
+  Rows x(300, 8, 1), queries(5, 8, 2);
+  HnswIndex index(8, Metric::l2, {4, 40, 1});
+  index.add(x.view(), first_labels(300));
+  const Found all(index, queries, 300, 300), broad(index, queries, 300, SIZE_MAX);
+  CHECK(broad.labels == all.labels);
+  CHECK(index.range(queries.view(), -1e30F, SIZE_MAX).indices == index.range(queries.view(), -1e30F, 300).indices);
+  const Labels among = first_labels(300);
+  CHECK(Some(index, queries, 3, SIZE_MAX, std::span(among)).labels ==
+        Some(index, queries, 3, 300, std::nullopt).labels);
+  std::vector<float> scores(queries.n);
+  Labels labels(queries.n);
+  const auto search = [&](std::size_t k) {
+    index.search(queries.view(), k, 10, {scores.data(), queries.n, 1}, {labels.data(), queries.n, 1});
+  };
+  CHECK_THROWS(revector::InvalidArgument, search(SIZE_MAX));
+  CHECK_THROWS(revector::InvalidArgument, search(0));
+}
+
+TEST(an_exact_search_may_be_among_some) {
+  Rows x(300, 8, 1), queries(5, 8, 2);
+  HnswIndex index(8, Metric::l2, {4, 40, 1});
+  index.add(x.view(), first_labels(300));
+  index.mark_deleted(Labels{7});
+  const Labels among{7, 20, 21, 22, 9999};
+  std::vector<float> scores(queries.n * 4);
+  Labels labels(queries.n * 4);
+  index.search_exact(queries.view(), 4, {scores.data(), queries.n, 4}, {labels.data(), queries.n, 4}, among);
+  CHECK(labels == Some(index, queries, 4, 10, std::span(among)).labels);
+  CHECK(std::count(labels.begin(), labels.end(), -1) == static_cast<std::ptrdiff_t>(queries.n));
+}
+
 TEST(searches_go_on_while_vectors_are_linked) {
   Rows x(6000, 24, 1), queries(4, 24, 2);
   HnswIndex index(24, Metric::cosine, {16, 200, 100});

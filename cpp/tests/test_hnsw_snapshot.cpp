@@ -227,7 +227,7 @@ std::string refusal(const TemporaryFile& file, const std::string& bytes) {
   file.write(bytes);
   try {
     HnswSnapshot(file.path).verify();
-  } catch (const revector::CorruptIndex& error) {
+  } catch (const revector::Error& error) {
     return error.what();
   }
   return "";

@@ -15,6 +15,7 @@ cdef extern from "revector/revector.h" nogil:
         REVECTOR_OUT_OF_MEMORY
         REVECTOR_INTERNAL_ERROR
         REVECTOR_IO_ERROR
+        REVECTOR_UNSUPPORTED_INDEX
 
     const char* revector_last_error()
     const char* revector_version()
@@ -73,6 +74,7 @@ cdef extern from "revector/revector.h" nogil:
     revector_status revector_hnsw_load_faiss(const char* path, const revector_metric* metric, uint64_t seed,
                                              revector_hnsw** out)
     revector_status revector_hnsw_save(const revector_hnsw* index, const char* path)
+    revector_status revector_hnsw_save_with_capacity(const revector_hnsw* index, const char* path, size_t capacity)
     void revector_hnsw_free(revector_hnsw* index)
     revector_status revector_hnsw_add(revector_hnsw* index, const float* vectors, const int64_t* labels, size_t n)
     revector_status revector_hnsw_mark_deleted(revector_hnsw* index, const int64_t* labels, size_t n)

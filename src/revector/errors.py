@@ -103,7 +103,11 @@ class RecallNotReachedError(RevectorError):
 
 
 class CorruptIndexError(RevectorError):
-    """An index file is truncated, of another format, or inconsistent."""
+    """An index file is truncated, inconsistent, or something else altogether."""
+
+
+class UnsupportedIndexError(InvalidArgumentError):
+    """An index file is sound, as far as one can see, but of a kind or with contents that are not supported."""
 
 
 class DeviceUnavailableError(RevectorError):

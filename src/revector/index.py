@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector import _core
-from revector._arrays import as_float32, as_labels
-from revector.errors import InvalidArgumentError
+from revector._arguments import flag, function, path_bytes, score
+from revector._arrays import as_float32, as_labels, as_queries
+from revector.errors import InvalidArgumentError, ShapeError
 from revector.index_arguments import (
     METRIC_NAMES,
     DtypeName,
@@ -21,9 +22,12 @@ from revector.index_arguments import (
     breadth,
     count,
     dtype_of,
+    findable,
     metric_of,
+    no_results,
 )
 from revector.index_health import SAMPLE, HnswHealth, examine, tune
+from revector.threads import thread_limit
 
 __all__ = ["HnswHealth", "HnswIndex", "MetricName"]
 
@@ -37,7 +41,10 @@ class HnswIndex:
     Searches may run side by side from any number of threads, and beside one call that changes the index: `add` links
     its vectors beside them, and keeps them waiting only while it copies, about a millisecond at a time. Calls that
     change the index, `save`, `check`, `rebuild` without vectors and `serve_stale` wait for each other. `add` and
-    `search` use all threads of the pool; everything releases the GIL.
+    `search` use all threads of the pool, or as many as a call asks for; everything releases the GIL.
+
+    A single vector may stand alone wherever vectors are taken, and a single id wherever ids are. Indexes can be copied
+    and pickled.
 
     Parameters
     ----------
@@ -85,6 +92,7 @@ class HnswIndex:
         ef_construction: int = 200,
         metric: MetricName = "cosine",
         seed: int = _DEFAULT_SEED,
+        threads: int | None = None,
         progress: Callable[[float], object] | None = None,
     ) -> HnswIndex:
         """Make an index of many vectors at once: several times as fast as adding them, and at least as good.
@@ -100,6 +108,8 @@ class HnswIndex:
             Not negative, each once.
         m, ef_construction, metric, seed
             As for an index that starts empty.
+        threads : int, optional
+            At most this many of the core's threads; all by default.
         progress : callable, optional
             Called on this thread, some times a second, with the share that is done. What it raises calls the build
             off, as Ctrl-C does.
@@ -109,11 +119,10 @@ class HnswIndex:
         ShapeError, NumericalError, InvalidArgumentError
             As for `add`; an id that occurs twice.
         """
-        rows, labels = as_float32(vectors, "vectors"), as_labels(ids, "ids")
-        numbers = count(m, "m"), count(ef_construction, "ef_construction"), count(seed, "seed")
-        return cls._of(
-            _watched(lambda watch: _core.HnswIndex.build(rows, labels, metric_of(metric), *numbers, watch), progress)
-        )
+        rows, labels = _rows_and_labels(vectors, ids)
+        shape = metric_of(metric), count(m, "m"), count(ef_construction, "ef_construction"), count(seed, "seed")
+        limit = thread_limit(threads)
+        return cls._of(_watched(lambda watch: _core.HnswIndex.build(rows, labels, *shape, watch, limit), progress))
 
     @classmethod
     def _of(cls, native: _core.HnswIndex) -> HnswIndex:
@@ -122,7 +131,12 @@ class HnswIndex:
         return index
 
     def rebuild(
-        self, vectors: Any = None, ids: Any = None, *, progress: Callable[[float], object] | None = None
+        self,
+        vectors: Any = None,
+        ids: Any = None,
+        *,
+        threads: int | None = None,
+        progress: Callable[[float], object] | None = None,
     ) -> HnswIndex:
         """Make the index of a new model's vectors at once, with this one's parameters, while this one serves.
 
@@ -135,7 +149,7 @@ class HnswIndex:
             May have another dimension.
         ids : array_like of int, shape (n,), optional
             Those of `vectors`; by default ``self.ids()``, in that order.
-        progress : callable, optional
+        threads, progress
             As for `build`.
 
         Returns
@@ -156,11 +170,13 @@ class HnswIndex:
                 ef_construction=self.ef_construction,
                 metric=self.metric,
                 seed=self._index.seed,
+                threads=threads,
                 progress=progress,
             )
         if ids is not None:
             raise InvalidArgumentError("there are ids but no vectors, expected both or none")
-        return self._of(_watched(self._index.rebuilt, progress))
+        limit = thread_limit(threads)
+        return self._of(_watched(lambda watch: self._index.rebuilt(watch, limit), progress))
 
     def serve_stale(self, vectors: Any, ids: Any = None) -> HnswIndex:
         """Put a new model's vectors under the old graph: a stop-gap that costs no more than copying them.
@@ -187,10 +203,10 @@ class HnswIndex:
         ShapeError, NumericalError
             As for `add`.
         """
-        rows = as_float32(vectors, "vectors")
+        rows = as_queries(vectors, "vectors")
         return self._of(self._index.serve_stale(rows, self.ids() if ids is None else as_labels(ids, "ids")))
 
-    def add(self, vectors: Any, ids: Any) -> None:
+    def add(self, vectors: Any, ids: Any, *, threads: int | None = None) -> None:
         """Insert vectors; an id that exists gets its new vector in place, and lives again if it was deleted.
 
         Parameters
@@ -198,13 +214,15 @@ class HnswIndex:
         vectors : array_like of float, shape (n, dim)
         ids : array_like of int, shape (n,)
             Not negative. If an id occurs twice, its last row counts.
+        threads : int, optional
+            At most this many of the core's threads; all by default.
 
         Raises
         ------
         ShapeError, NumericalError, InvalidArgumentError
             Wrong columns or number of ids; NaN or infinity; a negative id. The index has not changed then.
         """
-        self._index.add(as_float32(vectors, "vectors"), as_labels(ids, "ids"))
+        self._index.add(*_rows_and_labels(vectors, ids), thread_limit(threads))
 
     def mark_deleted(self, ids: Any) -> None:
         """Hide ids from every result; their nodes go on leading searches to others.
@@ -225,7 +243,7 @@ class HnswIndex:
         self._index.mark(as_labels(ids, "ids"), False)
 
     def search(
-        self, queries: Any, k: int, *, ef: int | None = None, allowed: Any = None
+        self, queries: Any, k: int, *, ef: int | None = None, allowed: Any = None, threads: int | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Find the `k` nearest live vectors of every query, approximately.
 
@@ -233,12 +251,16 @@ class HnswIndex:
         ----------
         queries : array_like of float, shape (q, dim)
         k : int
-            Results a query.
+            Results a query, however many: no more are returned, or take memory, than there are live vectors, or ids
+            that are allowed. That number is called k below.
         ef : int, optional
-            Candidates kept while searching: more find more and take longer. At least `k` is used; 128 by default.
+            Candidates kept while searching: more find more and take longer. At least `k` is used, and no more than
+            there are vectors; 128 by default.
         allowed : array_like of int, shape (a,), optional
             Ids that may be found; those not in the index are passed over. Where they are few, all of them are
             measured, which is faster then, and exact.
+        threads : int, optional
+            At most this many of the core's threads; all by default.
 
         Returns
         -------
@@ -251,16 +273,28 @@ class HnswIndex:
         Raises
         ------
         ShapeError, NumericalError, InvalidArgumentError
-            Wrong columns; NaN or infinity; `k` below 1.
+            Wrong columns; NaN or infinity; `k` that is not an integer of at least 1.
         """
-        return self._index.search(as_float32(queries, "queries"), count(k, "k"), breadth(ef), allowed_ids(allowed))
+        among, width, limit = allowed_ids(allowed), breadth(ef), thread_limit(threads)
+        rows, k = findable(queries, k, len(self), self.dim, among)
+        return self._index.search(rows, k, width, among, limit) if k > 0 else no_results(rows)
 
-    def search_exact(self, queries: Any, k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def search_exact(
+        self, queries: Any, k: int, *, allowed: Any = None, threads: int | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Find the `k` nearest live vectors of every query by measuring all. As `search` otherwise."""
-        return self._index.search_exact(as_float32(queries, "queries"), count(k, "k"))
+        among, limit = allowed_ids(allowed), thread_limit(threads)
+        rows, k = findable(queries, k, len(self), self.dim, among)
+        return self._index.search_exact(rows, k, among, limit) if k > 0 else no_results(rows)
 
     def range(
-        self, queries: Any, least_score: float, *, ef: int | None = None, allowed: Any = None
+        self,
+        queries: Any,
+        least_score: float,
+        *,
+        ef: int | None = None,
+        allowed: Any = None,
+        threads: int | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
         """Find the live vectors whose score is at least `least_score`, approximately.
 
@@ -269,7 +303,7 @@ class HnswIndex:
 
         Parameters
         ----------
-        queries, ef, allowed
+        queries, ef, allowed, threads
             As for `search`.
         least_score : float
             A similarity; for "l2" a negative squared distance.
@@ -286,7 +320,8 @@ class HnswIndex:
         ShapeError, NumericalError, InvalidArgumentError
             As for `search`; a score that is NaN.
         """
-        return self._index.range(as_float32(queries, "queries"), least_score, breadth(ef), allowed_ids(allowed))
+        least = score(least_score, "least_score")
+        return self._index.range(as_queries(queries), least, breadth(ef), allowed_ids(allowed), thread_limit(threads))
 
     def check(self, queries: Any = None, *, k: int = 10, ef: int | None = None, sample: int = SAMPLE) -> HnswHealth:
         """Look at the graph, and measure its recall beside exact search.
@@ -307,7 +342,7 @@ class HnswIndex:
         HnswHealth
             With a recommendation.
         """
-        return examine(self, queries, count(k, "k"), breadth(ef), count(sample, "sample"))
+        return examine(self, queries, count(k, "k", least=1), breadth(ef), count(sample, "sample", least=1))
 
     def tune(self, target_recall: float, queries: Any = None, *, k: int = 10, sample: int = SAMPLE) -> int:
         """Find the narrowest search that has a recall, measured beside exact search.
@@ -331,7 +366,7 @@ class HnswIndex:
         InvalidArgumentError
             A recall that is not above 0 and at most 1.
         """
-        return tune(self, target_recall, queries, count(k, "k"), count(sample, "sample"))
+        return tune(self, target_recall, queries, count(k, "k", least=1), count(sample, "sample", least=1))
 
     def rotate(self, rotation: Any) -> None:
         """Rotate every vector in place: distances stay what they are, so the graph stays right and nothing is rebuilt.
@@ -349,7 +384,7 @@ class HnswIndex:
         ShapeError
             Another dimension.
         """
-        if getattr(rotation, "center", False):
+        if getattr(rotation, "center", False) is True:  # of a str it is a method
             raise InvalidArgumentError(
                 "the map is centred, expected one that only rotates: a moved origin changes distances; fit "
                 "Procrustes(center=False), or map the vectors and build a new index"
@@ -404,15 +439,24 @@ class HnswIndex:
         """Candidates looked at to choose them."""
         return self._index.ef_construction
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, capacity: int | None = None) -> None:
         """Write the index in hnswlib's format. The file appears whole or not at all.
+
+        Parameters
+        ----------
+        path : path-like
+        capacity : int, optional
+            Vectors that hnswlib, which never makes room itself, will have room for when it opens the file. By default
+            that of the file this index was read from, and a quarter more than it holds, or 10,000 more if that is more.
 
         Raises
         ------
+        InvalidArgumentError
+            A capacity below what is there; deleted vectors count.
         OSError
-            The file can not be written.
+            The file cannot be written.
         """
-        self._index.save(os.fspath(path))
+        self._index.save(path_bytes(path), None if capacity is None else count(capacity, "capacity"))
 
     def save_snapshot(self, path: str | os.PathLike[str], *, dtype: DtypeName = "int8", rescore: bool = True) -> None:
         """Write a read-only copy that `HnswSnapshot` searches where it lies. The file appears whole or not at all.
@@ -432,9 +476,9 @@ class HnswIndex:
         InvalidArgumentError
             A dtype that is none of these; int8 and more than 131,072 dimensions.
         OSError
-            The file can not be written.
+            The file cannot be written.
         """
-        self._index.save_snapshot(os.fspath(path), dtype_of(dtype), rescore)
+        self._index.save_snapshot(path_bytes(path), dtype_of(dtype), flag(rescore, "rescore"))
 
     @classmethod
     def load(
@@ -461,12 +505,18 @@ class HnswIndex:
         ------
         CorruptIndexError
             The file is truncated, inconsistent or something else; the message names offset and reason.
+        UnsupportedIndexError
+            The file is one of faiss, a snapshot, or holds ids above 2**63 - 1.
         ShapeError
             The file holds vectors of another dimension.
+        InvalidArgumentError
+            The file holds vectors that are longer than "cosine" makes them.
         OSError
-            The file can not be read.
+            The file cannot be read.
         """
-        return cls._of(_core.HnswIndex.load(os.fspath(path), count(dim, "dim"), metric_of(metric), count(seed, "seed")))
+        return cls._of(
+            _core.HnswIndex.load(path_bytes(path), count(dim, "dim"), metric_of(metric), count(seed, "seed"))
+        )
 
     @classmethod
     def load_faiss(
@@ -490,17 +540,37 @@ class HnswIndex:
         Raises
         ------
         CorruptIndexError
-            The file is truncated, inconsistent or another kind of index; the message names offset and reason.
+            The file is truncated or inconsistent; the message names offset and reason.
+        UnsupportedIndexError
+            The file is sound, but another kind of index (the message names it), or has ids that are negative or occur
+            twice.
         InvalidArgumentError
             The metric is not the file's; vectors are not of unit length.
         OSError
-            The file can not be read.
+            The file cannot be read.
         """
         wanted = None if metric is None else metric_of(metric)
-        return cls._of(_core.HnswIndex.load_faiss(os.fspath(path), wanted, count(seed, "seed")))
+        return cls._of(_core.HnswIndex.load_faiss(path_bytes(path), wanted, count(seed, "seed")))
+
+    def __getstate__(self) -> dict[str, Any]:
+        native = self._index
+        return {"bytes": native.to_bytes(), "dim": native.dim, "metric": self.metric, "seed": native.seed}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._index = _core.HnswIndex.from_bytes(
+            state["bytes"], state["dim"], metric_of(state["metric"]), state["seed"]
+        )
 
     def __repr__(self) -> str:
         return f"HnswIndex(dim={self.dim}, m={self.m}, metric={self.metric!r}, size={len(self)})"
+
+
+def _rows_and_labels(vectors: Any, ids: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return vectors and their ids as the core takes them; a single one of each may stand alone."""
+    rows, labels = as_queries(vectors, "vectors"), as_labels(ids, "ids")
+    if len(labels) != len(rows):
+        raise ShapeError(f"number of ids: got {len(labels)}, expected {len(rows)}, one for each vector")
+    return rows, labels
 
 
 def _watched(
@@ -508,6 +578,8 @@ def _watched(
 ) -> _core.HnswIndex:
     """Build on another thread, so that this one hears Ctrl-C and can tell how far it is."""
     watch = _core.BuildWatch()
+    if progress is not None:
+        function(progress, "progress")
     with ThreadPoolExecutor(1, "revector-build") as executor:
         built = executor.submit(build, watch)
         try:

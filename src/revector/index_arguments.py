@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector import _core
-from revector._arrays import as_labels
-from revector.errors import InvalidArgumentError
+from revector._arguments import choice, most_results, whole_number
+from revector._arrays import as_labels, as_queries
+from revector.errors import ShapeError
 
 __all__ = [
     "DTYPE_NAMES",
@@ -20,7 +21,9 @@ __all__ = [
     "breadth",
     "count",
     "dtype_of",
+    "findable",
     "metric_of",
+    "no_results",
 ]
 
 MetricName = Literal["cosine", "ip", "l2"]
@@ -37,29 +40,25 @@ DTYPE_NAMES: dict[_core.ElementType, DtypeName] = {
     _core.ElementType.bfloat16: "bfloat16",
     _core.ElementType.int8: "int8",
 }
-_METRICS = {name: metric for metric, name in METRIC_NAMES.items()}
-_DTYPES = {name: dtype for dtype, name in DTYPE_NAMES.items()}
+_METRICS: dict[str, _core.Metric] = {name: metric for metric, name in METRIC_NAMES.items()}
+_DTYPES: dict[str, _core.ElementType] = {name: dtype for dtype, name in DTYPE_NAMES.items()}
 
 _DEFAULT_EF = 128
 
 
 def metric_of(name: MetricName) -> _core.Metric:
     """Return the metric of a name, or raise `InvalidArgumentError`."""
-    if name not in _METRICS:
-        raise InvalidArgumentError(f"metric is {name!r}, expected one of {', '.join(map(repr, _METRICS))}")
-    return _METRICS[name]
+    return _METRICS[choice(name, "metric", _METRICS)]
 
 
 def dtype_of(name: DtypeName) -> _core.ElementType:
     """Return the element type of a name, or raise `InvalidArgumentError`."""
-    if name not in _DTYPES:
-        raise InvalidArgumentError(f"dtype is {name!r}, expected one of {', '.join(map(repr, _DTYPES))}")
-    return _DTYPES[name]
+    return _DTYPES[choice(name, "dtype", _DTYPES)]
 
 
 def breadth(ef: int | None) -> int:
     """Return how many candidates a search keeps."""
-    return _DEFAULT_EF if ef is None else count(ef, "ef")
+    return _DEFAULT_EF if ef is None else count(ef, "ef", least=1)
 
 
 def allowed_ids(ids: Any) -> NDArray[np.int64] | None:
@@ -67,8 +66,21 @@ def allowed_ids(ids: Any) -> NDArray[np.int64] | None:
     return None if ids is None else as_labels(ids, "allowed")
 
 
-def count(value: int, name: str) -> int:
-    """Return a number that is not negative, or raise `InvalidArgumentError`."""
-    if value < 0:
-        raise InvalidArgumentError(f"{name} is {value}, expected 0 or more")
-    return value
+def count(value: Any, name: str, *, least: int = 0) -> int:
+    """Return an integer that is not too small, or raise `InvalidArgumentError`."""
+    return whole_number(value, name, least=least)
+
+
+def findable(
+    queries: Any, k: Any, live: int, dimension: int, allowed: NDArray[np.int64] | None
+) -> tuple[NDArray[np.float32], int]:
+    """Return queries, and how many results each has at most, as the core takes them."""
+    rows = as_queries(queries)
+    if rows.shape[1] != dimension:
+        raise ShapeError(f"columns of queries: got {rows.shape[1]}, expected {dimension}")
+    return rows, most_results(k, live if allowed is None else min(live, len(allowed)))
+
+
+def no_results(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return what is found where nothing can be."""
+    return np.empty((len(rows), 0), np.float32), np.empty((len(rows), 0), np.int64)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from revector._arrays import as_float32
+from revector._arguments import number
+from revector._arrays import as_queries
 from revector.errors import InvalidArgumentError, RecallNotReachedError
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def examine(index: HnswIndex, queries: Any, k: int, ef: int, sample: int) -> Hns
 
 def tune(index: HnswIndex | HnswSnapshot, target: float, queries: Any, k: int, sample: int) -> int:
     """Do the work of `HnswIndex.tune`."""
-    if not 0 < target <= 1:
+    if not 0 < number(target, "target_recall") <= 1:
         raise InvalidArgumentError(f"target_recall is {target}, expected more than 0 and at most 1")
     referee = _Referee(index, queries, k, sample)
     most = max(len(index), k)
@@ -128,10 +129,6 @@ class _Referee:
     """Compares searches with exact ones. Stored vectors that serve as queries do not count as their own results."""
 
     def __init__(self, index: HnswIndex | HnswSnapshot, queries: Any, k: int, sample: int) -> None:
-        if k < 1:
-            raise InvalidArgumentError(f"k is {k}, expected at least 1")
-        if sample < 1:
-            raise InvalidArgumentError(f"sample is {sample}, expected at least 1")
         self._index = index
         self._own = np.empty(0, np.int64)
         if queries is None:
@@ -140,7 +137,7 @@ class _Referee:
             self._own = ids[np.sort(chosen)]
             self._queries = index.get_vectors(self._own)
         else:
-            self._queries = as_float32(queries, "queries")
+            self._queries = as_queries(queries)
         others = len(index) - (1 if queries is None else 0)
         self._k = min(k, max(others, 0))
         self._expected = self._answers(None)
@@ -170,6 +167,9 @@ class _Referee:
             if ef is None
             else self._index.search(self._queries, wanted, ef=max(ef, wanted))
         )
+        if missing := wanted - scores.shape[1]:  # vectors that somebody has deleted meanwhile
+            scores = np.pad(scores, ((0, 0), (0, missing)), constant_values=-np.inf)
+            ids = np.pad(ids, ((0, 0), (0, missing)), constant_values=-1)
         if not len(self._own):
             return scores
         is_other: NDArray[np.bool_] = ids != self._own[:, None]

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from revector import _core
-from revector._arrays import as_float32, as_labels
-from revector.index_arguments import DTYPE_NAMES, METRIC_NAMES, DtypeName, MetricName, allowed_ids, breadth, count
+from revector._arguments import path_bytes
+from revector._arrays import as_labels
+from revector.index_arguments import (
+    DTYPE_NAMES,
+    METRIC_NAMES,
+    DtypeName,
+    MetricName,
+    allowed_ids,
+    breadth,
+    count,
+    findable,
+    no_results,
+)
 from revector.index_health import SAMPLE, tune
+from revector.threads import thread_limit
 
 __all__ = ["HnswSnapshot"]
 
@@ -29,37 +42,50 @@ class HnswSnapshot:
     ----------
     path : path-like
         Must not be changed in place while it is open; `HnswIndex.save_snapshot` puts a new file in its place instead,
-        and who has the old one open keeps that.
+        and whoever has the old one open keeps that.
 
     Raises
     ------
     CorruptIndexError
-        The file is truncated, damaged, something else, or of a newer version; the message names offset and reason.
-        Damage of the vectors, which are not read here, is found by `verify`.
+        The file is truncated, damaged or something else; the message names offset and reason. Damage of the vectors,
+        which are not read here, is found by `verify`.
+    UnsupportedIndexError
+        The file is one of hnswlib or faiss, or of a newer version.
     OSError
-        The file can not be read.
+        The file cannot be read.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._snapshot = _core.HnswSnapshot(os.fspath(path))
+        self._snapshot = _core.HnswSnapshot(path_bytes(path))
+        self._path = Path(os.fsdecode(path)).absolute()
+
+    def __reduce__(self) -> tuple[type[HnswSnapshot], tuple[Any]]:
+        """Return how to open the file again: another process shares its pages, and a copy is not needed."""
+        return (type(self), (self._path,))
 
     def verify(self) -> None:
         """Read the whole file and compare all checksums; raise `CorruptIndexError` where one differs."""
         self._snapshot.verify()
 
     def search(
-        self, queries: Any, k: int, *, ef: int | None = None, allowed: Any = None
+        self, queries: Any, k: int, *, ef: int | None = None, allowed: Any = None, threads: int | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Find the `k` nearest vectors of every query, approximately. As `HnswIndex.search`."""
-        return self._snapshot.search(as_float32(queries, "queries"), count(k, "k"), breadth(ef), allowed_ids(allowed))
+        among, width, limit = allowed_ids(allowed), breadth(ef), thread_limit(threads)
+        rows, k = findable(queries, k, len(self), self.dim, among)
+        return self._snapshot.search(rows, k, width, among, limit) if k > 0 else no_results(rows)
 
-    def search_exact(self, queries: Any, k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def search_exact(
+        self, queries: Any, k: int, *, allowed: Any = None, threads: int | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Find the `k` nearest vectors of every query by the most exact vectors of the file, by measuring all."""
-        return self._snapshot.search_exact(as_float32(queries, "queries"), count(k, "k"))
+        among, limit = allowed_ids(allowed), thread_limit(threads)
+        rows, k = findable(queries, k, len(self), self.dim, among)
+        return self._snapshot.search_exact(rows, k, among, limit) if k > 0 else no_results(rows)
 
     def tune(self, target_recall: float, queries: Any = None, *, k: int = 10, sample: int = SAMPLE) -> int:
         """Find the narrowest search that has a recall beside `search_exact`. As `HnswIndex.tune`."""
-        return tune(self, target_recall, queries, count(k, "k"), count(sample, "sample"))
+        return tune(self, target_recall, queries, count(k, "k", least=1), count(sample, "sample", least=1))
 
     def get_vectors(self, ids: Any) -> NDArray[np.float32]:
         """Copy vectors out, the most exact ones of the file.

@@ -83,9 +83,9 @@ def test_a_build_tells_how_far_it_is_and_can_be_called_off():
 @pytest.mark.parametrize(
     ("x", "ids", "error", "message"),
     [
-        (rows(3), [1, 2, 1], InvalidArgumentError, "label 1 occurs twice"),
+        (rows(3), [1, 2, 1], InvalidArgumentError, "id 1 occurs twice"),
         (rows(3), [1, 2, -1], InvalidArgumentError, "negative"),
-        (rows(3), [1, 2], ShapeError, "number of labels"),
+        (rows(3), [1, 2], ShapeError, "number of ids"),
         (np.full((2, 8), np.nan), [1, 2], NumericalError, "vectors"),
         (np.empty((2, 0)), [1, 2], InvalidArgumentError, "dim is 0"),
     ],
@@ -111,15 +111,25 @@ def test_it_knows_what_it_holds():
     assert repr(index) == "HnswIndex(dim=8, m=16, metric='cosine', size=199)"
 
 
-def test_results_are_padded():
+def test_there_are_never_more_results_than_vectors_that_may_be_found():
     index = HnswIndex(8)
-    scores, ids = index.search(rows(2), 3)
-    assert (ids == -1).all()
-    assert np.isneginf(scores).all()
-    index.add(rows(2), [7, 9])
-    scores, ids = index.search(rows(1), 3, ef=1)
-    assert sorted(ids[0]) == [-1, 7, 9]
-    assert np.isneginf(scores[0, 2])
+    assert index.search(rows(2), 3)[1].shape == (2, 0)
+    index.add(rows(5), np.arange(5))
+    index.mark_deleted([4])
+    for search in (index.search, index.search_exact):
+        scores, ids = search(rows(2), 10**18)
+        assert ids.shape == scores.shape == (2, 4)
+        assert sorted(ids[0]) == [0, 1, 2, 3]
+        assert search(rows(2), 10**18, allowed=[3, 1])[1].shape == (2, 2)
+        assert search(rows(2), 10**18, allowed=[])[1].shape == (2, 0)
+
+
+def test_results_are_padded_where_ids_that_are_allowed_are_not_there():
+    index = HnswIndex(8)
+    index.add(rows(5), np.arange(5))
+    scores, ids = index.search(rows(1), 3, allowed=[2, 7, 9])
+    np.testing.assert_array_equal(ids, [[2, -1, -1]])
+    assert np.isneginf(scores[0, 1:]).all()
 
 
 def test_arrays_of_other_kinds_are_taken():
@@ -136,7 +146,7 @@ def test_arrays_of_other_kinds_are_taken():
     ("call", "error", "message"),
     [
         (lambda i: i.add(rows(2, 7), [1, 2]), ShapeError, "columns of vectors: got 7, expected 8"),
-        (lambda i: i.add(rows(2), [1]), ShapeError, "number of labels: got 1, expected 2"),
+        (lambda i: i.add(rows(2), [1]), ShapeError, "number of ids: got 1, expected 2"),
         (lambda i: i.add(rows(2), [[1, 2]]), ShapeError, "2 dimension"),
         (lambda i: i.add(rows(1), [-1]), InvalidArgumentError, "negative"),
         (lambda i: i.add(rows(1), [1.5]), InvalidArgumentError, "float64, expected integers"),
@@ -146,9 +156,9 @@ def test_arrays_of_other_kinds_are_taken():
         (lambda i: i.search(rows(1, 7), 1), ShapeError, "columns of queries"),
         (lambda i: i.search(rows(1), 0), InvalidArgumentError, "k is 0"),
         (lambda i: i.search(rows(1), -1), InvalidArgumentError, "k is -1"),
-        (lambda i: i.mark_deleted([1, 200]), InvalidArgumentError, "label 200"),
-        (lambda i: i.unmark_deleted([200]), InvalidArgumentError, "label 200"),
-        (lambda i: i.get_vectors([200]), InvalidArgumentError, "label 200"),
+        (lambda i: i.mark_deleted([1, 200]), InvalidArgumentError, r"id 200 is not .* ids\(\) lists"),
+        (lambda i: i.unmark_deleted([200]), InvalidArgumentError, r"id 200 is not .* ids\(\) lists"),
+        (lambda i: i.get_vectors([200]), InvalidArgumentError, r"id 200 is not .* ids\(\) lists"),
         (lambda i: HnswIndex(0), InvalidArgumentError, "dim is 0"),
         (lambda i: HnswIndex(8, m=1), InvalidArgumentError, "m is 1"),
         (lambda i: HnswIndex(8, metric="dot"), InvalidArgumentError, "'dot', expected one of 'cosine'"),

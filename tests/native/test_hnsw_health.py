@@ -97,7 +97,7 @@ def test_a_stale_graph_serves_and_says_how_well():
     poor = old.serve_stale(far, np.arange(2000) * 2).check(ef=16)
     assert poor.recall < 0.9
     assert "rebuild()" in poor.recommendation
-    with pytest.raises(InvalidArgumentError, match="1999 vectors for 2000 live labels"):
+    with pytest.raises(InvalidArgumentError, match="1999 vectors for 2000 live ones"):
         old.serve_stale(near[1:], np.arange(1, 2000) * 2)
     with pytest.raises(NumericalError):
         old.serve_stale(near * np.nan)

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from revector import HnswIndex
-from revector.errors import CorruptIndexError, InvalidArgumentError
+from revector import HnswIndex, HnswSnapshot
+from revector.errors import CorruptIndexError, InvalidArgumentError, UnsupportedIndexError
 
 FOLDER = Path(__file__).parent.parent / "golden" / "faiss"
 GOLDEN = np.load(FOLDER / "vectors.npz")
@@ -49,9 +49,64 @@ def test_an_empty_graph_can_grow():
     assert (index.search(QUERIES, 5, ef=60)[1] == NEAREST).mean() > 0.97
 
 
-def test_what_is_no_such_graph_is_refused(tmp_path):
-    with pytest.raises(CorruptIndexError, match=r"the kind 'IxF2', expected IndexHNSWFlat"):
+def test_a_sound_file_of_another_kind_is_not_supported_and_not_called_corrupt():
+    with pytest.raises(UnsupportedIndexError, match=r"'IxF2' \(IndexFlatL2\) is not supported, expected IndexHNSWFlat"):
         HnswIndex.load_faiss(FOLDER / "flat.faiss")
+
+
+@pytest.mark.parametrize(
+    ("letters", "name"),
+    [
+        (b"IwFl", "IndexIVFFlat"),
+        (b"IwPQ", "IndexIVFPQ"),
+        (b"IxPq", "IndexPQ"),
+        (b"IHNs", "IndexHNSWSQ"),
+        (b"IxPT", "IndexPreTransform"),
+        (b"IBxF", "IndexBinaryFlat"),
+        (b"Izzz", "not known here"),
+    ],
+)
+def test_the_kind_that_is_not_supported_is_named(letters, name, tmp_path):
+    path = tmp_path / "index"
+    path.write_bytes(letters + (FOLDER / "l2.faiss").read_bytes()[4:])
+    with pytest.raises(UnsupportedIndexError, match=rf"'{letters.decode()}' \(.*{name}\) is not supported"):
+        HnswIndex.load_faiss(path)
+
+
+def test_the_kind_within_an_id_map_is_named(tmp_path):
+    whole, path = bytearray((FOLDER / "id_map.faiss").read_bytes()), tmp_path / "index"
+    at = whole.index(b"IHNf")
+    whole[at : at + 4] = b"IHNp"
+    path.write_bytes(whole)
+    with pytest.raises(UnsupportedIndexError, match=rf"offset {at}: .*'IHNp' \(IndexHNSWPQ\)"):
+        HnswIndex.load_faiss(path)
+
+
+@pytest.mark.parametrize(("ids", "message"), [((-5, 7), "id -5, expected 0 or more"), ((7, 7), "id 7 occurs twice")])
+def test_ids_that_faiss_allows_and_we_do_not_are_not_called_corrupt(ids, message, tmp_path):
+    whole, path = (FOLDER / "id_map.faiss").read_bytes(), tmp_path / "index"
+    path.write_bytes(whole[:-16] + struct.pack("2q", *ids))
+    with pytest.raises(UnsupportedIndexError, match=message):
+        HnswIndex.load_faiss(path)
+
+
+def test_files_of_other_programs_are_told_where_they_can_be_read(tmp_path):
+    index, ours, snapshot = HnswIndex.build(ROWS, np.arange(120)), tmp_path / "index", tmp_path / "snapshot"
+    index.save(ours)
+    index.save_snapshot(snapshot)
+    for refused in (
+        lambda: HnswIndex.load(FOLDER / "l2.faiss", 6),
+        lambda: HnswIndex.load(snapshot, 6),
+        lambda: HnswIndex.load_faiss(ours),
+        lambda: HnswIndex.load_faiss(snapshot),
+        lambda: HnswSnapshot(ours),
+        lambda: HnswSnapshot(FOLDER / "l2.faiss"),
+    ):
+        with pytest.raises(UnsupportedIndexError, match=r"expected|begins with"):
+            refused()
+
+
+def test_what_is_no_such_graph_is_refused(tmp_path):
     with pytest.raises(InvalidArgumentError, match="the file's metric is inner product"):
         HnswIndex.load_faiss(FOLDER / "ip.faiss", metric="l2")
     with pytest.raises(FileNotFoundError):

@@ -95,3 +95,29 @@ def test_empty_files_go_both_ways(tmp_path, metric):
     empty.init_index(10)
     empty.save_index(str(tmp_path / "theirs"))
     assert len(HnswIndex.load(tmp_path / "theirs", DIM, metric=metric)) == 0
+
+
+def test_a_program_of_hnswlib_that_loads_our_file_can_add_to_it(tmp_path):
+    added("l2", 8).save(tmp_path / "index")
+    other = hnswlib.Index("l2", DIM)
+    other.load_index(str(tmp_path / "index"))  # as programs do: without a capacity
+    other.add_items(rows(N, 3), N + np.arange(N))
+    assert other.get_current_count() == 2 * N
+
+
+def test_hnswlib_has_the_room_that_was_asked_for(tmp_path):
+    added("l2", 8).save(tmp_path / "index", capacity=N + 3)
+    other = hnswlib.Index("l2", DIM)
+    other.load_index(str(tmp_path / "index"))
+    assert other.get_max_elements() == N + 3
+
+
+def test_the_room_of_hnswlibs_own_file_is_kept(tmp_path):
+    other = hnswlib.Index("l2", DIM)
+    other.init_index(50_000, M=8)
+    other.add_items(rows(N, 1), np.arange(N))
+    other.save_index(str(tmp_path / "theirs"))
+    HnswIndex.load(tmp_path / "theirs", DIM, metric="l2").save(tmp_path / "ours")
+    again = hnswlib.Index("l2", DIM)
+    again.load_index(str(tmp_path / "ours"))
+    assert again.get_max_elements() == 50_000

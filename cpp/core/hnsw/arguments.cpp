@@ -15,8 +15,6 @@ namespace {
 constexpr float orthogonal_within = 1e-4F;
 constexpr std::size_t rows_a_piece = 2048;  // that are looked at, at the rate of the memory
 
-std::string described(std::int64_t label) { return "label " + std::to_string(label); }
-
 }  // namespace
 
 void require_between(const char* name, std::size_t value, std::size_t least, std::size_t most) {
@@ -49,7 +47,7 @@ void require_rows(MatrixView<const float> x, std::size_t dim, Metric metric, con
 void require_search(MatrixView<const float> queries, std::size_t dim, Metric metric, std::size_t k,
                     MatrixView<float> scores, MatrixView<std::int64_t> labels) {
   require_rows(queries, dim, metric, "queries");
-  if (k == 0) throw InvalidArgument("k is 0, expected at least 1");
+  require_between("k", k, 1, Graph::max_nodes);
   require_shape(scores, queries.rows(), k, "scores");
   require_shape(labels, queries.rows(), k, "labels");
 }
@@ -57,15 +55,14 @@ void require_search(MatrixView<const float> queries, std::size_t dim, Metric met
 void require_labels(std::span<const std::int64_t> labels, std::size_t n_vectors) {
   require_equal(labels.size(), n_vectors, "number of labels");
   for (std::int64_t label : labels)
-    if (label < 0) throw InvalidArgument(described(label) + " is negative, expected 0 or more");
+    if (label < 0) throw LabelError(label, "is negative, expected 0 or more");
 }
 
 void require_unique(std::span<const std::int64_t> labels) {
   std::vector<std::int64_t> sorted(labels.begin(), labels.end());
   std::sort(sorted.begin(), sorted.end());
   if (const auto twice = std::adjacent_find(sorted.begin(), sorted.end()); twice != sorted.end())
-    throw InvalidArgument(described(*twice) +
-                          " occurs twice, expected each label once; add() takes the last of several");
+    throw LabelError(*twice, "occurs twice, expected each once; add() takes the last of several");
 }
 
 void require_room(std::size_t added, std::size_t size) {
@@ -88,12 +85,12 @@ void require_orthogonal(MatrixView<const float> w) {
 
 NodeId node_of(const Graph& graph, std::int64_t label) {
   if (const auto node = graph.find(label)) return *node;
-  throw InvalidArgument(described(label) + " is not in the index; labels() lists what is");
+  throw LabelError(label, "is not in the index", true);
 }
 
 NodeId live_node(const Graph& graph, std::int64_t label) {
   const NodeId node = node_of(graph, label);
-  if (graph.is_deleted(node)) throw InvalidArgument(described(label) + " is deleted; unmark_deleted() or add() it");
+  if (graph.is_deleted(node)) throw LabelError(label, "is deleted; unmark_deleted() or add() it");
   return node;
 }
 

@@ -55,7 +55,7 @@ void search_exactly(const Graph& graph, MatrixView<const float> queries, std::si
     std::vector<TopK> best(n, TopK(kept));
     std::mutex merging;
     parallel_for(nodes.size(), nodes_a_piece, [&](std::size_t begin, std::size_t end) {
-      std::vector<TopK> here(n, TopK(kept));
+      std::vector<TopK> here(n, TopK(std::min(kept, end - begin)));
       for (std::size_t i = begin; i < end; ++i)
         for (std::size_t q = 0; q < n; ++q) {
           const float score = -graph.distance()(queries.row(first + q), graph.vector(nodes[i]));

@@ -7,7 +7,6 @@
 /// level 0) a deleted node.
 #pragma once
 
-#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstddef>
@@ -43,11 +42,10 @@ struct FileHeader {
 #pragma pack(pop)
 static_assert(sizeof(FileHeader) == 96);
 
-/// The header of an index of this shape; what concerns the graph is left empty.
+/// The header of an index of this shape; what concerns the graph and the capacity is left empty.
 inline FileHeader header_of(std::size_t dim, std::size_t m, std::uint64_t count) {
   FileHeader header;
   header.count = count;
-  header.max_elements = std::max<std::uint64_t>(count, 1);  // hnswlib can not open one of capacity 0
   header.vector_offset = word_bytes * (2 * m + 1);
   header.label_offset = header.vector_offset + sizeof(float) * dim;
   header.record_bytes = header.label_offset + sizeof(std::uint64_t);

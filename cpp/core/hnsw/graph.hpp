@@ -113,7 +113,8 @@ class Graph {
   /// The list must not be full.
   void push_link(NodeId id, std::size_t level, NodeId link);
 
-  Entry entry;  ///< meaningless while size() is 0
+  Entry entry;                    ///< meaningless while size() is 0
+  std::size_t file_capacity = 0;  ///< nodes that there was room for in hnswlib's file, if it came from one
 
   /// Make room, so that append() up to n nodes allocates no more than the links of upper levels and places of labels.
   void reserve(std::size_t n);

@@ -33,6 +33,9 @@ namespace {
 constexpr std::size_t search_grain = 4;    // queries; one takes about 0.1 ms
 constexpr std::size_t rotate_grain = 128;  // vectors; their old and new forms stay in the second cache
 
+/// Candidates worth keeping: never more than there are nodes, however many are asked for.
+std::size_t breadth(const Graph& graph, std::size_t ef) { return std::clamp<std::size_t>(ef, 1, graph.size() + 1); }
+
 /// Of the labels allowed, those that live here.
 hnsw::NodeSet nodes_allowed(const Graph& graph, std::span<const std::int64_t> labels) {
   hnsw::NodeSet nodes(graph.size());
@@ -129,7 +132,7 @@ void HnswIndex::search(MatrixView<const float> queries, std::size_t k, std::size
   const auto shared = impl_->gate.read();
   std::optional<hnsw::NodeSet> nodes;
   if (allowed) nodes = nodes_allowed(graph, *allowed);
-  const hnsw::Lookup how{std::max(ef, k), nodes ? &*nodes : nullptr, impl_->locks_to_read()};
+  const hnsw::Lookup how{breadth(graph, std::max(ef, k)), nodes ? &*nodes : nullptr, impl_->locks_to_read()};
   if (nodes && hnsw::is_scan_cheaper(*nodes, how.ef))
     return hnsw::search_exactly(graph, prepared.rows(), k, &*nodes, scores, labels);
   impl_->for_each_query(queries.rows(), [&](std::size_t i, hnsw::Scratch& scratch) {
@@ -139,11 +142,14 @@ void HnswIndex::search(MatrixView<const float> queries, std::size_t k, std::size
 }
 
 void HnswIndex::search_exact(MatrixView<const float> queries, std::size_t k, MatrixView<float> scores,
-                             MatrixView<std::int64_t> labels) const {
+                             MatrixView<std::int64_t> labels,
+                             std::optional<std::span<const std::int64_t>> allowed) const {
   hnsw::require_search(queries, dim(), metric(), k, scores, labels);
   const hnsw::PreparedQueries prepared(metric(), queries);
   const auto shared = impl_->gate.read();
-  hnsw::search_exactly(impl_->graph, prepared.rows(), k, nullptr, scores, labels);
+  std::optional<hnsw::NodeSet> nodes;
+  if (allowed) nodes = nodes_allowed(impl_->graph, *allowed);
+  hnsw::search_exactly(impl_->graph, prepared.rows(), k, nodes ? &*nodes : nullptr, scores, labels);
 }
 
 RangeResults HnswIndex::range(MatrixView<const float> queries, float least_score, std::size_t ef,
@@ -156,7 +162,7 @@ RangeResults HnswIndex::range(MatrixView<const float> queries, float least_score
   const auto shared = impl_->gate.read();
   std::optional<hnsw::NodeSet> nodes;
   if (allowed) nodes = nodes_allowed(graph, *allowed);
-  const hnsw::Lookup how{ef, nodes ? &*nodes : nullptr, impl_->locks_to_read()};
+  const hnsw::Lookup how{breadth(graph, ef), nodes ? &*nodes : nullptr, impl_->locks_to_read()};
   std::vector<std::vector<Scored>> found(queries.rows());
   impl_->for_each_query(queries.rows(), [&](std::size_t i, hnsw::Scratch& scratch) {
     for (const hnsw::Neighbor& one : hnsw::find_within(graph, prepared.rows().row(i), -least_score, how, scratch))
@@ -223,10 +229,16 @@ std::size_t HnswIndex::dim() const { return impl_->graph.dim(); }
 Metric HnswIndex::metric() const { return impl_->graph.metric(); }
 HnswOptions HnswIndex::options() const { return impl_->graph.options(); }
 
-void HnswIndex::save(const std::string& path) const {
+void HnswIndex::save(const std::string& path, std::optional<std::size_t> capacity) const {
   const std::scoped_lock no_writer(impl_->writer);
   const auto shared = impl_->gate.read();
-  hnsw::save(impl_->graph, path);
+  hnsw::save(impl_->graph, path, capacity);
+}
+
+std::string HnswIndex::to_bytes() const {
+  const std::scoped_lock no_writer(impl_->writer);
+  const auto shared = impl_->gate.read();
+  return hnsw::to_bytes(impl_->graph);
 }
 
 void HnswIndex::save_snapshot(const std::string& path, const SnapshotOptions& options) const {
@@ -237,7 +249,14 @@ void HnswIndex::save_snapshot(const std::string& path, const SnapshotOptions& op
 
 HnswIndex HnswIndex::load(const std::string& path, std::size_t dim, Metric metric, std::uint64_t seed) {
   hnsw::require_between("dim", dim, 1, Graph::max_dim);
-  return HnswIndex(std::make_unique<Impl>(hnsw::load(path, dim, metric, seed)));
+  FileReader file(path);
+  return HnswIndex(std::make_unique<Impl>(hnsw::load(file, dim, metric, seed)));
+}
+
+HnswIndex HnswIndex::from_bytes(std::span<const char> bytes, std::size_t dim, Metric metric, std::uint64_t seed) {
+  hnsw::require_between("dim", dim, 1, Graph::max_dim);
+  FileReader file(bytes, "the bytes of an index");
+  return HnswIndex(std::make_unique<Impl>(hnsw::load(file, dim, metric, seed)));
 }
 
 HnswIndex HnswIndex::load_faiss(const std::string& path, std::optional<Metric> metric, std::uint64_t seed) {

@@ -1,13 +1,15 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
-#include <limits>
+#include <cstring>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "core/file_reader.hpp"
+#include "core/hnsw/faiss_kinds.hpp"
 #include "core/hnsw/file.hpp"
 #include "core/hnsw/format.hpp"
+#include "core/hnsw/snapshot/format.hpp"
 #include "revector/errors.hpp"
 
 namespace revector::hnsw {
@@ -18,14 +20,16 @@ constexpr float longest_unit_squared = 1.001F;  // what hnswlib's rounding makes
 /// Reads a graph in the order of the file and refuses what could not have been written by a sound index.
 class Loader {
  public:
-  Loader(const std::string& path, std::size_t dim, Metric metric, std::uint64_t seed)
-      : file_(path), header_(file_.read<FileHeader>()), dim_(dim), metric_(metric), seed_(seed) {}
+  Loader(FileReader& file, std::size_t dim, Metric metric, std::uint64_t seed)
+      : file_(file), header_(file_.read<FileHeader>()), dim_(dim), metric_(metric), seed_(seed) {}
 
   Graph load() {
+    check_format();
     check_dimension();
     check_shape();
     check_counts();
     Graph graph(dim_, metric_, {header_.m, std::max(header_.ef_construction, header_.m), seed_});
+    graph.file_capacity = std::min<std::uint64_t>(header_.max_elements, Graph::max_nodes);
     graph.reserve(header_.count);
     read_records(graph);
     read_upper_lists(graph);
@@ -43,6 +47,7 @@ class Loader {
       fail(offset, std::string(name) + " is " + std::to_string(got) + ", expected " + std::to_string(expected));
   }
 
+  void check_format() const;
   void check_dimension() const;
   void check_shape() const;
   void check_counts() const;
@@ -52,13 +57,24 @@ class Loader {
   void read_upper_lists(Graph& graph);
   void check_levels(const Graph& graph) const;
 
-  FileReader file_;
+  FileReader& file_;
   const FileHeader header_;
   std::size_t dim_;
   Metric metric_;
   std::uint64_t seed_;
   std::vector<std::uint32_t> list_;  // the list read last
 };
+
+/// Files of ours and of faiss begin with letters, those of hnswlib with zeros.
+void Loader::check_format() const {
+  std::array<char, sizeof(header_.base_offset)> begin{};
+  std::memcpy(begin.data(), &header_.base_offset, begin.size());
+  if (begin == snapshot_magic)
+    file_.refuse(0, "a snapshot, expected a file in the format of hnswlib; open it as a snapshot");
+  const std::string kind(begin.data(), faiss_letters);
+  if (!faiss_kind(kind).empty())
+    file_.refuse(0, "a file of faiss ('" + kind + "'), expected one in the format of hnswlib; load it as one of faiss");
+}
 
 /// A sound header of another dimension is a mistake of the caller, not of the file.
 void Loader::check_dimension() const {
@@ -78,7 +94,7 @@ void Loader::check_shape() const {
   const FileHeader expected = header_of(dim_, header_.m, header_.count);
   expect(offsetof(FileHeader, base_offset), "offset of level 0", header_.base_offset, expected.base_offset);
   expect(offsetof(FileHeader, record_bytes), "size of a record", header_.record_bytes, expected.record_bytes);
-  expect(offsetof(FileHeader, label_offset), "offset of the label", header_.label_offset, expected.label_offset);
+  expect(offsetof(FileHeader, label_offset), "offset of the id", header_.label_offset, expected.label_offset);
   expect(offsetof(FileHeader, vector_offset), "offset of the vector", header_.vector_offset, expected.vector_offset);
   expect(offsetof(FileHeader, max_links), "maxM", header_.max_links, expected.max_links);
   expect(offsetof(FileHeader, max_links0), "maxM0", header_.max_links0, expected.max_links0);
@@ -129,8 +145,10 @@ void Loader::read_records(Graph& graph) {
     read_vector(vector.data());
     const std::uint64_t label_offset = file_.offset();
     const auto label = file_.read<std::int64_t>();
-    if (label < 0) fail(label_offset, "label " + std::to_string(static_cast<std::uint64_t>(label)) + " exceeds 2^63-1");
-    if (graph.find(label)) fail(label_offset, "label " + std::to_string(label) + " occurs twice");
+    if (label < 0)
+      file_.refuse(label_offset,
+                   "id " + std::to_string(static_cast<std::uint64_t>(label)) + ", expected ids up to 2^63 - 1");
+    if (graph.find(label)) fail(label_offset, "id " + std::to_string(label) + " occurs twice");
     const NodeId id = graph.append(label, 0);
     graph.write_vector(id, [&](float* out) { std::copy(vector.begin(), vector.end(), out); });
     graph.set_links(id, 0, links);
@@ -144,7 +162,9 @@ void Loader::read_vector(float* vector) {
   if (!is_measurable(vector, dim_)) fail(offset, "a vector with NaN, infinity or numbers whose squares overflow");
   const Distance minus_dot(Metric::inner_product, dim_);
   if (metric_ == Metric::cosine && -minus_dot(vector, vector) > longest_unit_squared)
-    fail(offset, "a vector longer than 1, which the metric cosine does not make; perhaps the metric was another");
+    throw InvalidArgument("the file holds a vector longer than 1 (offset " + std::to_string(offset) +
+                          "), which the metric cosine does not make; load it with the metric that it was built with, "
+                          "or restore the file if that was cosine");
 }
 
 void Loader::read_upper_lists(Graph& graph) {
@@ -183,8 +203,8 @@ void Loader::check_levels(const Graph& graph) const {
 
 }  // namespace
 
-Graph load(const std::string& path, std::size_t dim, Metric metric, std::uint64_t seed) {
-  return Loader(path, dim, metric, seed).load();
+Graph load(FileReader& file, std::size_t dim, Metric metric, std::uint64_t seed) {
+  return Loader(file, dim, metric, seed).load();
 }
 
 }  // namespace revector::hnsw

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/file_reader.hpp"
+#include "core/hnsw/faiss_kinds.hpp"
 #include "core/hnsw/file.hpp"
 #include "revector/errors.hpp"
 
@@ -62,9 +63,18 @@ class FaissLoader {
     std::int64_t count;
   };
 
-  [[noreturn]] void refuse(std::uint64_t offset, const std::string& found) const {
-    file_.fail(offset, "an index of the kind '" + found +
-                           "', expected IndexHNSWFlat ('IHNf'), which may be in an IndexIDMap ('IxMp', 'IxM2')");
+  /// Every kind that faiss writes begins with an I; of one that is newer than our table the letters have to do.
+  [[noreturn]] void refuse(std::uint64_t offset, const std::string& kind) const {
+    const std::string_view name = faiss_kind(kind);
+    if (name.empty() && (kind[0] != 'I' || printable(kind) != kind))
+      file_.refuse(offset, "'" + printable(kind) + "', which nothing that faiss writes begins with");
+    file_.refuse(offset, "an index of faiss of the kind '" + kind + "' (" +
+                             (name.empty() ? "which is not known here" : std::string(name)) +
+                             ") is not supported, expected IndexHNSWFlat ('IHNf'), alone or in an IndexIDMap ('IxMp', "
+                             "'IxM2'); get its vectors with reconstruct_n() and build an index of them");
+  }
+  void support(bool holds, std::uint64_t offset, const std::string& reason) const {
+    if (!holds) file_.refuse(offset, reason);
   }
   void expect(bool holds, std::uint64_t offset, const std::string& reason) const {
     if (!holds) file_.fail(offset, reason);
@@ -93,15 +103,18 @@ class FaissLoader {
 
   void read_header() {
     const Header header = read_sizes();
-    expect(header.dim >= 1 && static_cast<std::size_t>(header.dim) <= Graph::max_dim, header.offset,
-           "vectors of " + std::to_string(header.dim) + " dimensions");
+    expect(header.dim >= 1, header.offset, "vectors of " + std::to_string(header.dim) + " dimensions");
+    support(
+        static_cast<std::size_t>(header.dim) <= Graph::max_dim, header.offset,
+        "vectors of " + std::to_string(header.dim) + " dimensions, expected at most " + std::to_string(Graph::max_dim));
     dim_ = static_cast<std::size_t>(header.dim);
     expect(header.count >= 0 && static_cast<std::uint64_t>(header.count) <= file_.left() / (dim_ * sizeof(float)),
            header.offset, "the file is too short for " + std::to_string(header.count) + " vectors");
     count_ = static_cast<std::size_t>(header.count);
-    expect(count_ <= Graph::max_nodes, header.offset, std::to_string(count_) + " vectors, too many to be numbered");
-    expect(header.metric == 0 || header.metric == 1, header.offset,
-           "metric " + std::to_string(header.metric) + ", expected 0 (inner product) or 1 (L2)");
+    support(count_ <= Graph::max_nodes, header.offset, std::to_string(count_) + " vectors, too many to be numbered");
+    support(header.metric == 0 || header.metric == 1, header.offset,
+            "the metric " + std::to_string(header.metric) +
+                " of faiss is not supported, expected 0 (inner product) or 1 (L2)");
     own_metric_ = header.metric == 0 ? Metric::inner_product : Metric::l2;
     metric();  // whether it suits the caller is known already
   }
@@ -157,7 +170,7 @@ class FaissLoader {
            "M is " + std::to_string(m) + ", expected 2 to " + std::to_string(Graph::max_m));
     for (std::size_t level = 0; level < room_.size(); ++level)
       expect(room_[level] == (level == 0 ? 0 : m * static_cast<std::int64_t>(level + 1)), room_.offset_of(level),
-             "lists of sizes that faiss does not make: 2 M at level 0 and M above are expected");
+             "lists of other sizes than 2 M at level 0 and M above");
     m_ = static_cast<std::size_t>(m);
   }
 
@@ -176,9 +189,8 @@ class FaissLoader {
 
   List<float> read_vectors() {
     const std::uint64_t offset = file_.offset();
-    const std::string kind = letters(file_.read<std::uint32_t>());
-    if (kind != "IxFI" && kind != "IxF2" && kind != "IxFl")
-      file_.fail(offset, "vectors of the kind '" + kind + "', expected float32 ('IxFI', 'IxF2')");
+    const std::string kind = letters(file_.read<std::uint32_t>());  // 'IxFl' in old files
+    if (kind != "IxFI" && kind != "IxF2" && kind != "IxFl") refuse(offset, kind);
     const Header header = read_sizes();
     expect(static_cast<std::size_t>(header.dim) == dim_ && static_cast<std::size_t>(header.count) == count_,
            header.offset, "the vectors are others than those of the graph");
@@ -200,14 +212,14 @@ class FaissLoader {
   }
 
   std::vector<std::int64_t> read_labels() {
-    List<std::int64_t> labels = read_list<std::int64_t>("labels");
+    List<std::int64_t> labels = read_list<std::int64_t>("ids");
     expect(labels.size() == count_, labels.offset,
-           std::to_string(labels.size()) + " labels for " + std::to_string(count_) + " vectors");
+           std::to_string(labels.size()) + " ids for " + std::to_string(count_) + " vectors");
     std::unordered_set<std::int64_t> seen;
     for (std::size_t i = 0; i < count_; ++i) {
-      expect(labels[i] >= 0, labels.offset_of(i), "label " + std::to_string(labels[i]) + " is negative");
-      expect(seen.insert(labels[i]).second, labels.offset_of(i),
-             "label " + std::to_string(labels[i]) + " occurs twice");
+      support(labels[i] >= 0, labels.offset_of(i), "id " + std::to_string(labels[i]) + ", expected 0 or more");
+      support(seen.insert(labels[i]).second, labels.offset_of(i),
+              "id " + std::to_string(labels[i]) + " occurs twice, expected each once");
     }
     return std::move(labels.values);
   }

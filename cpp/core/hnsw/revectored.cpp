@@ -18,7 +18,7 @@ std::vector<std::size_t> rows_of_nodes(const Graph& old, std::span<const std::in
   const std::size_t live = old.size() - old.n_deleted();
   if (labels.size() != live)
     throw InvalidArgument("there are " + std::to_string(labels.size()) + " vectors for " + std::to_string(live) +
-                          " live labels, expected one for each; build() takes any number");
+                          " live ones, expected one for each; build() takes any number");
   std::vector<std::size_t> rows(old.size(), labels.size());
   parallel_for(labels.size(), rows_a_piece, [&](std::size_t begin, std::size_t end) {
     for (std::size_t row = begin; row < end; ++row) rows[live_node(old, labels[row])] = row;

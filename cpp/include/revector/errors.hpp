@@ -2,6 +2,7 @@
 /// What the C++ API throws. Messages say what was got, what was expected and what to do.
 #pragma once
 
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -34,10 +35,37 @@ class REVECTOR_API NumericalError : public Error {
   using Error::Error;
 };
 
-/// An index file is truncated, of another format, or inconsistent.
+/// An index file is truncated, inconsistent, or something else altogether.
 class REVECTOR_API CorruptIndex : public Error {
  public:
   using Error::Error;
+};
+
+/// A label is unknown, deleted, negative, or there twice.
+class REVECTOR_API LabelError : public InvalidArgument {
+ public:
+  /// @param problem     what follows "label 5 " in the message
+  /// @param is_unknown  whether a list of the labels that are there would help
+  LabelError(std::int64_t label, const std::string& problem, bool is_unknown = false)
+      : InvalidArgument("label " + std::to_string(label) + " " + problem +
+                        (is_unknown ? "; labels() lists what is" : "")),
+        label_(label),
+        problem_(problem),
+        is_unknown_(is_unknown) {}
+  std::int64_t label() const { return label_; }
+  const std::string& problem() const { return problem_; }
+  bool is_unknown() const { return is_unknown_; }
+
+ private:
+  std::int64_t label_;
+  std::string problem_;
+  bool is_unknown_;
+};
+
+/// An index file is sound, as far as one can see, but of a kind or with contents that are not supported.
+class REVECTOR_API UnsupportedIndex : public InvalidArgument {
+ public:
+  using InvalidArgument::InvalidArgument;
 };
 
 /// An instruction set or a device that was asked for is not there.

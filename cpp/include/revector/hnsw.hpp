@@ -111,12 +111,13 @@ class REVECTOR_API HnswIndex {
 
   /// The k nearest live vectors of every query, approximately. Best first; ties by lower label. On the pool's threads.
   /// @param queries  [q x dim]
-  /// @param ef       candidates kept while searching, the dial between recall and time; max(ef, k) is used
+  /// @param ef       candidates kept while searching, the dial between recall and time; max(ef, k) is used, and no more
+  ///                 than there are vectors
   /// @param scores   [q x k] owned by the caller; -infinity where fewer than k were found
   /// @param labels   [q x k] owned by the caller; -1 where fewer than k were found
   /// @param allowed  labels that may be found; those not in the index are passed over. Where they are few, all of them
   ///                 are measured, and the result is exact
-  /// @throws ShapeError, InvalidArgument (k is 0), NumericalError (as for add).
+  /// @throws ShapeError, InvalidArgument (k is 0, or more than any index holds), NumericalError (as for add).
   ///         Cost: about ef * m distances a query, more where few labels are allowed; scratch of 2 bytes a node and
   ///         thread, kept for the next search; a lookup and a byte a node for `allowed`.
   void search(MatrixView<const float> queries, std::size_t k, std::size_t ef, MatrixView<float> scores,
@@ -124,7 +125,8 @@ class REVECTOR_API HnswIndex {
               std::optional<std::span<const std::int64_t>> allowed = std::nullopt) const;
   /// The k nearest live vectors of every query, by measuring all. As search() otherwise. Cost: size * dim FMA a query.
   void search_exact(MatrixView<const float> queries, std::size_t k, MatrixView<float> scores,
-                    MatrixView<std::int64_t> labels) const;
+                    MatrixView<std::int64_t> labels,
+                    std::optional<std::span<const std::int64_t>> allowed = std::nullopt) const;
   /// All live vectors whose score is at least `least_score`, approximately: those that a search which keeps ef
   /// candidates, and everything it finds above the score, comes by. Indices are labels.
   /// @param ef       as for search(); what lies apart from the rest is only found by a broad search
@@ -158,8 +160,13 @@ class REVECTOR_API HnswIndex {
   HnswOptions options() const;
 
   /// Write hnswlib's format. The file appears whole or not at all: it is written beside `path`, synced, then renamed.
-  /// @throws IoError. Searches may go on meanwhile.
-  void save(const std::string& path) const;
+  /// @param capacity  vectors that hnswlib, which never makes room itself, will have room for; none: that of the file
+  ///                  this index was read from, and a quarter more than it holds, or 10,000 more if that is more
+  /// @throws InvalidArgument (a capacity below what is there, deleted ones included), IoError. Searches may go on
+  ///         meanwhile.
+  void save(const std::string& path, std::optional<std::size_t> capacity = std::nullopt) const;
+  /// What save() writes, in memory.
+  std::string to_bytes() const;
   /// Write a read-only copy in our own format, to be opened by HnswSnapshot (hnsw_snapshot.hpp). Files as in save().
   /// @throws IoError; NumericalError (float16, and an element above 65,504); InvalidArgument (int8 and more than
   ///         131,072 dimensions). Searches may go on meanwhile.
@@ -168,15 +175,18 @@ class REVECTOR_API HnswIndex {
   /// Read hnswlib's format, whoever wrote it. Neither metric nor seed is in the file.
   /// Everything is checked before it is believed: a damaged file never gives more than an exception, and no more memory
   /// is taken than the size of the file explains.
-  /// @throws CorruptIndex naming offset and reason; ShapeError if the file holds vectors of another dimension; IoError
+  /// @throws CorruptIndex naming offset and reason; ShapeError if the file holds vectors of another dimension;
+  ///         InvalidArgument if they are longer than the metric makes them; UnsupportedIndex (another format); IoError
   static HnswIndex load(const std::string& path, std::size_t dim, Metric metric, std::uint64_t seed = 100);
+  /// As load(), of what to_bytes() returned.
+  static HnswIndex from_bytes(std::span<const char> bytes, std::size_t dim, Metric metric, std::uint64_t seed = 100);
   /// Read what faiss (1.7 to 1.15) writes of an IndexHNSWFlat, alone or in an IndexIDMap, whose ids become labels;
   /// otherwise labels count from 0.
   /// @param metric  none: that of the file. Cosine where all vectors are of unit length (or zero), which links them
-  /// alike
-  /// @throws CorruptIndex naming offset and reason, also for other kinds of indexes; InvalidArgument (the metric does
-  /// not
-  ///         suit the file, or the vectors' lengths); IoError
+  ///                alike
+  /// @throws CorruptIndex naming offset and reason; UnsupportedIndex for other kinds of indexes, and for ids that are
+  ///         negative or occur twice; InvalidArgument (the metric does not suit the file, or the vectors' lengths);
+  ///         IoError
   static HnswIndex load_faiss(const std::string& path, std::optional<Metric> metric = std::nullopt,
                               std::uint64_t seed = 100);
 

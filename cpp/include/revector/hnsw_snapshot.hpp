@@ -39,7 +39,7 @@ class REVECTOR_API HnswSnapshot {
   /// Open a file of HnswIndex::save_snapshot(). All that searches follow is checked before it is believed: checksums of
   /// header, labels and links, every link and every level. A damaged file gives an exception, never more; damage in the
   /// vectors themselves, which are not read here, gives wrong scores until verify() tells.
-  /// @throws CorruptIndex naming offset and reason, also for other formats and versions; IoError.
+  /// @throws CorruptIndex naming offset and reason; UnsupportedIndex for other formats and newer versions; IoError.
   ///         Cost: that of reading the links: about 10 m bytes a node
   explicit HnswSnapshot(const std::string& path);
   ~HnswSnapshot();
@@ -56,7 +56,8 @@ class REVECTOR_API HnswSnapshot {
               std::optional<std::span<const std::int64_t>> allowed = std::nullopt) const;
   /// The k nearest live vectors of every query by the most exact vectors of the file, by measuring all.
   void search_exact(MatrixView<const float> queries, std::size_t k, MatrixView<float> scores,
-                    MatrixView<std::int64_t> labels) const;
+                    MatrixView<std::int64_t> labels,
+                    std::optional<std::span<const std::int64_t>> allowed = std::nullopt) const;
   /// Copy out vectors, the most exact ones the file has.
   /// @param out  [labels x dim] owned by the caller
   /// @throws ShapeError; InvalidArgument naming a label that is unknown or deleted

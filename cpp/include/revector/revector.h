@@ -29,7 +29,8 @@ typedef enum revector_status {
   REVECTOR_ENCODER_ERROR = 6,
   REVECTOR_OUT_OF_MEMORY = 7,
   REVECTOR_INTERNAL_ERROR = 8,
-  REVECTOR_IO_ERROR = 9
+  REVECTOR_IO_ERROR = 9,
+  REVECTOR_UNSUPPORTED_INDEX = 10 /**< a sound file of a kind that is not supported */
 } revector_status;
 
 /** Message of the calling thread's last failure; "" if there was none. Valid until the thread's next call. */
@@ -114,6 +115,9 @@ REVECTOR_C_API revector_status revector_hnsw_load(const char* path, size_t dim, 
 REVECTOR_C_API revector_status revector_hnsw_load_faiss(const char* path, const revector_metric* metric, uint64_t seed,
                                                         revector_hnsw** out);
 REVECTOR_C_API revector_status revector_hnsw_save(const revector_hnsw* index, const char* path);
+/** As revector_hnsw_save; capacity: vectors that hnswlib will have room for, at least those that are there. */
+REVECTOR_C_API revector_status revector_hnsw_save_with_capacity(const revector_hnsw* index, const char* path,
+                                                                size_t capacity);
 REVECTOR_C_API void revector_hnsw_free(revector_hnsw* index);
 /** Insert or replace: vectors n x dim, labels n. */
 REVECTOR_C_API revector_status revector_hnsw_add(revector_hnsw* index, const float* vectors, const int64_t* labels,

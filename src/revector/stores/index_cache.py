@@ -165,9 +165,9 @@ class GenerationIndex:
 
         Returns
         -------
-        scores : ndarray of float32, shape (q, k)
+        scores : ndarray of float32, shape (q, min(k, vectors))
             Best first; -inf where there are fewer hits.
-        keys : ndarray of int64, shape (q, k)
+        keys : ndarray of int64, shape (q, min(k, vectors))
             Keys of documents; -1 where there are fewer hits.
         """
         with self._in_use():

@@ -57,8 +57,7 @@ struct HnswSnapshot::Impl {
 
   NodeId live_node(std::int64_t label) const {
     const auto node = graph.find(label);
-    if (!node || graph.is_deleted(*node))
-      throw InvalidArgument("label " + std::to_string(label) + " is not in the snapshot, or deleted in it");
+    if (!node || graph.is_deleted(*node)) throw LabelError(label, "is not in the snapshot, or deleted in it", true);
     return *node;
   }
 
@@ -145,7 +144,7 @@ void HnswSnapshot::search(MatrixView<const float> queries, std::size_t k, std::s
   const hnsw::PreparedQueries prepared(metric(), queries);
   std::optional<hnsw::NodeSet> nodes;
   if (allowed) nodes = impl_->nodes_allowed(*allowed);
-  const std::size_t breadth = std::max(ef, k);
+  const std::size_t breadth = std::clamp<std::size_t>(std::max(ef, k), 1, impl_->graph.size() + 1);
   if (nodes && hnsw::is_scan_cheaper(*nodes, breadth)) return impl_->scan(prepared.rows(), k, &*nodes, scores, labels);
   parallel_for(queries.rows(), search_grain, [&](std::size_t begin, std::size_t end) {
     const hnsw::ScratchPool::Lease scratch(impl_->scratches);
@@ -159,9 +158,12 @@ void HnswSnapshot::search(MatrixView<const float> queries, std::size_t k, std::s
 }
 
 void HnswSnapshot::search_exact(MatrixView<const float> queries, std::size_t k, MatrixView<float> scores,
-                                MatrixView<std::int64_t> labels) const {
+                                MatrixView<std::int64_t> labels,
+                                std::optional<std::span<const std::int64_t>> allowed) const {
   hnsw::require_search(queries, dim(), metric(), k, scores, labels);
-  impl_->scan(hnsw::PreparedQueries(metric(), queries).rows(), k, nullptr, scores, labels);
+  std::optional<hnsw::NodeSet> nodes;
+  if (allowed) nodes = impl_->nodes_allowed(*allowed);
+  impl_->scan(hnsw::PreparedQueries(metric(), queries).rows(), k, nodes ? &*nodes : nullptr, scores, labels);
 }
 
 void HnswSnapshot::get_vectors(std::span<const std::int64_t> labels, MatrixView<float> out) const {

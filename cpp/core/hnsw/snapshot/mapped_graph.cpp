@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/crc32c.hpp"
+#include "core/hnsw/faiss_kinds.hpp"
 #include "revector/errors.hpp"
 
 namespace revector::hnsw {
@@ -44,14 +45,25 @@ void MappedGraph::fail(std::uint64_t offset, const std::string& reason) const {
                      "; restore the file or write the snapshot anew");
 }
 
+/// The formats of others are sound, but not for here: hnswlib's begins with zeros, those of faiss with letters.
+void MappedGraph::refuse_format(const std::string& magic) const {
+  const std::string kind = magic.substr(0, faiss_letters);
+  if (!faiss_kind(kind).empty())
+    throw UnsupportedIndex(path_ + ": a file of faiss ('" + kind + "'), expected a snapshot; load it as one of faiss");
+  if (magic == std::string(magic.size(), '\0'))
+    throw UnsupportedIndex(path_ + ": this looks like a file of hnswlib, expected a snapshot; load it as an index");
+  fail(0, "this is not a snapshot of an index");
+}
+
 SnapshotHeader MappedGraph::read_header() const {
   SnapshotHeader header;
   if (file_.size() < sizeof(header)) fail(file_.size(), "the file ends within its header");
   std::memcpy(&header, file_.data(), sizeof(header));
-  if (header.magic != snapshot_magic) fail(0, "this is not a snapshot of an index");
+  if (header.magic != snapshot_magic) refuse_format(std::string(header.magic.data(), header.magic.size()));
   if (header.version != snapshot_version)
-    fail(offsetof(SnapshotHeader, version), "format version " + std::to_string(header.version) + ", expected " +
-                                                std::to_string(snapshot_version) + "; a newer revector wrote it");
+    throw UnsupportedIndex(path_ + ", offset " + std::to_string(offsetof(SnapshotHeader, version)) +
+                           ": format version " + std::to_string(header.version) + ", expected " +
+                           std::to_string(snapshot_version) + "; a newer revector wrote it: update this one");
   if (header.checksum != crc32c(&header, offsetof(SnapshotHeader, checksum)))
     fail(offsetof(SnapshotHeader, checksum), "the checksum of the header differs");
   const auto expect = [&](bool holds, std::uint64_t offset, const char* name, std::uint64_t value) {

@@ -49,6 +49,7 @@ class MappedGraph {
 
  private:
   [[noreturn]] void fail(std::uint64_t offset, const std::string& reason) const;
+  [[noreturn]] void refuse_format(const std::string& magic) const;
   const unsigned char* at(Section section) const { return file_.data() + layout_.begin[section]; }
   template <class T>
   const T* elements(Section section) const {

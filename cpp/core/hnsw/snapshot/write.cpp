@@ -24,7 +24,7 @@ void require_storable(const Graph& graph, ElementType type) {
     float lowest = 0, highest = 0;
     kernels::table().rows.extremes(graph.vector(id), graph.dim(), &lowest, &highest);
     if (std::max(-lowest, highest) > largest_float16)
-      throw NumericalError("the vector of label " + std::to_string(graph.label(id)) +
+      throw NumericalError("the vector of id " + std::to_string(graph.label(id)) +
                            " has an element above 65,504, the largest of float16; take bfloat16");
   }
 }
