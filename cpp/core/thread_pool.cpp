@@ -149,7 +149,7 @@ std::size_t num_threads() { return std::min(current_pool()->size(), thread_limit
 std::string num_threads_reason() {
   current_pool();
   const std::scoped_lock lock(pool_mutex);
-  return count->reason;
+  return count ? count->reason : std::string();
 }
 
 void set_num_threads(std::size_t n) {
