@@ -43,6 +43,8 @@ def shown(value: object) -> str:
 
 def whole_number(value: Any, name: str, *, least: int | None = None, most: int = _MOST) -> int:
     """Return an integer of any library as int; raise `InvalidArgumentError` for anything else, and out of bounds."""
+    if type(value) is int and (least is None or value >= least) and -_MOST <= value <= most:  # nearly always
+        return value
     expected = "an integer" + ("" if least is None else f" of at least {least}")
     try:
         whole = None if isinstance(value, (bool, np.bool_)) else operator.index(value)

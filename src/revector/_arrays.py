@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from revector._arguments import shown
 from revector.errors import InvalidArgumentError, NumericalError, ShapeError
 
+_FLOAT32 = np.dtype(np.float32)
 _BFLOAT16 = np.dtype([("bfloat16", np.uint16)])
 
 _log = logging.getLogger(__name__)
@@ -50,8 +51,10 @@ def as_rows(x: Any, name: str) -> NDArray[Any]:
 
 def as_float32(x: Any, name: str) -> NDArray[np.float32]:
     """Like `as_matrix`, but always float32."""
-    array = _floats(_as_array(x, name), name)
-    if array.dtype != np.float32:
+    array = _as_array(x, name)
+    if array.dtype != _FLOAT32:
+        array = _floats(array, name)
+    if array.dtype != _FLOAT32:
         array = _copied(array, np.float32, name)
     return _with_contiguous_rows(array, name)
 
@@ -69,8 +72,9 @@ def as_numbers(x: Any, name: str) -> NDArray[np.float64]:
 
 def as_queries(x: Any, name: str = "queries") -> NDArray[np.float32]:
     """Like `as_float32`; a single vector may stand alone."""
-    array = _as_array(x, name)
-    return as_float32(array[None] if array.ndim == 1 else array, name)
+    if type(x) is not np.ndarray:
+        x = _as_array(x, name)
+    return as_float32(x[None] if x.ndim == 1 else x, name)
 
 
 def as_flags(allowed: Any, n: int, name: str) -> NDArray[np.uint8] | None:
@@ -203,6 +207,8 @@ def _with_contiguous_rows(array: NDArray[Any], name: str) -> NDArray[Any]:
 
 def _has_contiguous_rows(array: NDArray[Any]) -> bool:
     """Whether the core can read a matrix where it lies."""
+    if array.flags.c_contiguous:
+        return True
     item = array.itemsize
     rows_fit = array.size == 0 or array.shape[1] <= 1 or array.strides[1] == item
     stride_fits = array.shape[0] <= 1 or (array.strides[0] % item == 0 and array.strides[0] >= array.shape[1] * item)
