@@ -85,7 +85,9 @@ def most_results(k: Any, n: int) -> int:
 
     `k` is an integer of at least 1, and as large as one likes: nothing is ever sized by it.
     """
-    return min(whole_number(k, "k", least=1), n)
+    if type(k) is not int or k < 1 or k > _MOST:
+        k = whole_number(k, "k", least=1)
+    return k if k < n else n
 
 
 def choice(value: Any, name: str, choices: Iterable[str]) -> str:

@@ -22,9 +22,9 @@ from revector.index_arguments import (
     breadth,
     count,
     dtype_of,
-    findable,
     metric_of,
     no_results,
+    results,
 )
 from revector.index_health import SAMPLE, HnswHealth, examine, tune
 from revector.threads import thread_limit
@@ -276,16 +276,16 @@ class HnswIndex:
             Wrong columns; NaN or infinity; `k` that is not an integer of at least 1.
         """
         among, width, limit = allowed_ids(allowed), breadth(ef), thread_limit(threads)
-        rows, k = findable(queries, k, len(self), self.dim, among)
-        return self._index.search(rows, k, width, among, limit) if k > 0 else no_results(rows)
+        rows, k = as_queries(queries), results(k, self._index.size(), among)
+        return self._index.search(rows, k, width, among, limit) if k > 0 else no_results(rows, self.dim)
 
     def search_exact(
         self, queries: Any, k: int, *, allowed: Any = None, threads: int | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Find the `k` nearest live vectors of every query by measuring all. As `search` otherwise."""
         among, limit = allowed_ids(allowed), thread_limit(threads)
-        rows, k = findable(queries, k, len(self), self.dim, among)
-        return self._index.search_exact(rows, k, among, limit) if k > 0 else no_results(rows)
+        rows, k = as_queries(queries), results(k, self._index.size(), among)
+        return self._index.search_exact(rows, k, among, limit) if k > 0 else no_results(rows, self.dim)
 
     def range(
         self,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from revector import _core
 from revector._arguments import choice, most_results, whole_number
-from revector._arrays import as_labels, as_queries
+from revector._arrays import as_labels
 from revector.errors import ShapeError
 
 __all__ = [
@@ -21,9 +21,9 @@ __all__ = [
     "breadth",
     "count",
     "dtype_of",
-    "findable",
     "metric_of",
     "no_results",
+    "results",
 ]
 
 MetricName = Literal["cosine", "ip", "l2"]
@@ -71,16 +71,13 @@ def count(value: Any, name: str, *, least: int = 0) -> int:
     return whole_number(value, name, least=least)
 
 
-def findable(
-    queries: Any, k: Any, live: int, dimension: int, allowed: NDArray[np.int64] | None
-) -> tuple[NDArray[np.float32], int]:
-    """Return queries, and how many results each has at most, as the core takes them."""
-    rows = as_queries(queries)
+def results(k: Any, live: int, allowed: NDArray[np.int64] | None) -> int:
+    """Return how many results a query has at most."""
+    return most_results(k, live if allowed is None else min(live, len(allowed)))
+
+
+def no_results(rows: NDArray[np.float32], dimension: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return what is found where nothing can be; raise `ShapeError` as the core does where something can."""
     if rows.shape[1] != dimension:
         raise ShapeError(f"columns of queries: got {rows.shape[1]}, expected {dimension}")
-    return rows, most_results(k, live if allowed is None else min(live, len(allowed)))
-
-
-def no_results(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return what is found where nothing can be."""
     return np.empty((len(rows), 0), np.float32), np.empty((len(rows), 0), np.int64)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from revector import _core
 from revector._arguments import path_bytes
-from revector._arrays import as_labels
+from revector._arrays import as_labels, as_queries
 from revector.index_arguments import (
     DTYPE_NAMES,
     METRIC_NAMES,
@@ -20,8 +20,8 @@ from revector.index_arguments import (
     allowed_ids,
     breadth,
     count,
-    findable,
     no_results,
+    results,
 )
 from revector.index_health import SAMPLE, tune
 from revector.threads import thread_limit
@@ -72,16 +72,16 @@ class HnswSnapshot:
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Find the `k` nearest vectors of every query, approximately. As `HnswIndex.search`."""
         among, width, limit = allowed_ids(allowed), breadth(ef), thread_limit(threads)
-        rows, k = findable(queries, k, len(self), self.dim, among)
-        return self._snapshot.search(rows, k, width, among, limit) if k > 0 else no_results(rows)
+        rows, k = as_queries(queries), results(k, self._snapshot.size(), among)
+        return self._snapshot.search(rows, k, width, among, limit) if k > 0 else no_results(rows, self.dim)
 
     def search_exact(
         self, queries: Any, k: int, *, allowed: Any = None, threads: int | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Find the `k` nearest vectors of every query by the most exact vectors of the file, by measuring all."""
         among, limit = allowed_ids(allowed), thread_limit(threads)
-        rows, k = findable(queries, k, len(self), self.dim, among)
-        return self._snapshot.search_exact(rows, k, among, limit) if k > 0 else no_results(rows)
+        rows, k = as_queries(queries), results(k, self._snapshot.size(), among)
+        return self._snapshot.search_exact(rows, k, among, limit) if k > 0 else no_results(rows, self.dim)
 
     def tune(self, target_recall: float, queries: Any = None, *, k: int = 10, sample: int = SAMPLE) -> int:
         """Find the narrowest search that has a recall beside `search_exact`. As `HnswIndex.tune`."""
