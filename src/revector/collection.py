@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from revector._arguments import flag, shown, strings, valid_unicode
 from revector._arrays import as_float32
-from revector._places import file_of
 from revector.database import Database
+from revector.database.places import file_of
 from revector.encoders.base import TextEncoder, require_encoder, space_of
 from revector.errors import InvalidArgumentError, NoCollectionError, ShapeError, StoreError
 from revector.evaluation.health import CollectionHealth, examine_collection

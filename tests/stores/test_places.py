@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from revector._places import file_of
 from revector.cli import app
 from revector.collection import Collection
 from revector.database import Database
+from revector.database.places import file_of
 from revector.errors import InvalidArgumentError
 from revector.testing import HashEncoder
 

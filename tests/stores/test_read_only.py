@@ -262,7 +262,7 @@ def test_a_log_that_cannot_be_read_is_not_left_out(folder):
 
 def test_a_file_that_changes_under_a_reader_without_locks_is_noticed(folder, monkeypatch):
     _make(folder / "docs.db")
-    monkeypatch.setattr("revector._read_only.os.access", lambda *_: False)
+    monkeypatch.setattr("revector.database.read_only.os.access", lambda *_: False)
     with Collection.open(folder / "docs.db", encoders=[HashEncoder(8)]) as docs:
         assert len(docs) == 12
         with closing(sqlite3.connect(folder / "docs.db")) as writer:

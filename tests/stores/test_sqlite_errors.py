@@ -9,8 +9,8 @@ from contextlib import closing
 
 import pytest
 
-from revector._sqlite_errors import named
 from revector.database import Database
+from revector.database.sqlite_errors import named
 from revector.errors import DamagedStoreError, StoreError
 
 

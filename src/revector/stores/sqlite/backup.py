@@ -21,8 +21,8 @@ from pathlib import Path
 
 from sqlalchemy.engine import Connection
 
-from revector._sqlite_errors import named
 from revector.database import Database
+from revector.database.sqlite_errors import named
 from revector.errors import StoreError
 
 PAGES_A_STEP = 1024

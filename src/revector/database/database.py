@@ -32,9 +32,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from revector._forks import holding_off_forks, is_torn, keep_for_ever, renew_in_child, settle_before_fork
-from revector._places import file_of
-from revector._read_only import ReadOnlyFile, can_write
-from revector._sqlite_errors import BUSY_TIMEOUT_SECONDS, named
+from revector.database.places import file_of
+from revector.database.read_only import ReadOnlyFile, can_write
+from revector.database.sqlite_errors import BUSY_TIMEOUT_SECONDS, named
 from revector.errors import ClosedError, DamagedStoreError, InvalidArgumentError, ReadOnlyError, StoreError
 
 _OLDEST_SQLITE = (3, 35, 0)  # RETURNING
