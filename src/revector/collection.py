@@ -26,7 +26,8 @@ from revector.migration.ledger import Ledger
 from revector.migration.migration import Migration
 from revector.migration.strategies.background import Background
 from revector.migration.upserts import Upsert
-from revector.migration.writes import delete_documents, live_generations
+from revector.migration.writes import delete_documents
+from revector.opening import ALIAS, find_again, listed_encoders, require_collection, require_path
 from revector.search.searcher import RESCORE, Hit, Searcher
 from revector.spaces import EmbeddingSpace, require_one_of
 from revector.stores.arguments import checked_documents
@@ -36,9 +37,6 @@ from revector.stores.sqlite import SqliteStore
 from revector.stores.sqlite.backup import Backup, back_up
 
 __all__ = ["Collection", "Hit"]
-
-ALIAS = "live"
-"""The name under which readers find the serving generation."""
 
 
 class Collection:
@@ -96,9 +94,9 @@ class Collection:
         StoreError
             The file is no database of revector, is damaged, or can not be opened.
         """
-        _require_path(path)
+        require_path(path)
         read_only = flag(read_only, "read_only")
-        given = _listed_encoders(encoder, encoders)
+        given = listed_encoders(encoder, encoders)
         # A service is asked for its space: before there is a file, or a lock to hold.
         space = None if encoder is None else space_of(encoder, "encoder")
         if (encoder is None or read_only) and not file_of(path).exists():
@@ -108,9 +106,9 @@ class Collection:
         try:
             store, ledger = SqliteStore(database), Ledger(database)
             models = EncoderSet(given, database=database.path)
-            _require_collection(store, ledger, None if encoder is None else models.written(encoder), space)
+            require_collection(store, ledger, None if encoder is None else models.written(encoder), space)
             if not read_only:
-                _find_again(store, models, given)
+                find_again(store, models, given)
         except BaseException:
             database.close()
             raise
@@ -475,35 +473,11 @@ class Collection:
         self.close()
 
 
-def _require_path(path: Any) -> None:
-    shape = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
-    if not isinstance(shape, str) or not shape:
-        raise InvalidArgumentError(f"path is {shown(path)}, expected the path of the database file")
-    file_of(shape)  # first: what it refuses may hold a password
-    if "\0" in shape:
-        raise InvalidArgumentError(f"path is {shown(path)}, expected the path of the database file")
-    valid_unicode(shape, "path")  # SQLite opens no other file
-
-
 def _folder(directory: Any) -> Path:
     shape = os.fspath(directory) if isinstance(directory, (str, os.PathLike)) else None
     if not isinstance(shape, str) or not shape or "\0" in shape or "://" in shape:
         raise InvalidArgumentError(f"directory is {shown(directory)}, expected the path of a folder")
     return Path(valid_unicode(shape, "directory")).absolute()
-
-
-def _listed_encoders(encoder: Any, encoders: Any) -> list[TextEncoder]:
-    """Return all encoders given, the collection's own first."""
-    if isinstance(encoders, (str, bytes, np.ndarray)) or not isinstance(encoders, Iterable):
-        raise InvalidArgumentError(
-            f"encoders is {shown(encoders)}, expected a list of encoders; put a single one in a list"
-        )
-    further = list(encoders)
-    if encoder is not None:
-        require_encoder(encoder, "encoder")
-    for place, each in enumerate(further):
-        require_encoder(each, f"encoders[{place}]")
-    return [*([] if encoder is None else [encoder]), *further]
 
 
 def _one_row(vector: Any) -> NDArray[np.float32]:
@@ -516,30 +490,3 @@ def _one_row(vector: Any) -> NDArray[np.float32]:
     if vector.ndim != 1:
         raise ShapeError(f"vector has shape {tuple(vector.shape)}, expected (dimension,): one vector")
     return as_float32(vector[None], "vector")
-
-
-def _require_collection(store: Store, ledger: Ledger, source: str | None, space: EmbeddingSpace | None) -> None:
-    """Create the first generation of a new collection; hold an encoder's space against those of an existing one."""
-    if store.alias(ALIAS) is None:
-        if space is None:
-            message = f"{store.url} holds no collection yet, and a new one needs an encoder"
-            raise NoCollectionError(message, path=store.url.removeprefix("sqlite:///"))
-        _create_alias(store, space, source)
-    if space is not None:
-        spaces = [store.generation(live).space for live in live_generations(store, ledger, ALIAS)]
-        require_one_of(spaces, space, purpose="the encoder of this collection")
-
-
-def _find_again(store: Store, models: EncoderSet, given: Sequence[TextEncoder]) -> None:
-    """Write down where models are whose folders are not where they were."""
-    lost = [generation for generation in store.generations() if models.is_lost(generation)]
-    sources = {encoder.space.fingerprint: models.written(encoder) for encoder in given} if lost else {}
-    for generation in lost:
-        if source := sources.get(generation.space.fingerprint):
-            store.set_encoder_source(generation.id, source)
-
-
-def _create_alias(store: Store, space: EmbeddingSpace, source: str | None) -> None:
-    with store.transaction():
-        if store.alias(ALIAS) is None:  # nor has another process created it since
-            store.create_alias(ALIAS, store.create_generation(space, source).id)

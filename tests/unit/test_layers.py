@@ -33,7 +33,7 @@ LEVELS = [
     {"encoders", "database", "formats", "testing"},
     {"stores"},
     {"migration", "evaluation"},
-    {"collection", "search"},
+    {"collection", "opening", "search"},
     {"demo", "cli", "__main__"},
 ]
 FACES = {"__init__", "similarity", "mapping", "index", "index_arguments", "index_snapshot", "threads", "encoders"}
