@@ -45,6 +45,17 @@ def minilm_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
+def cased_folder(minilm_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tokeniser that keeps case and accents: the settings of multilingual BERT, with the vocabulary of MiniLM."""
+    folder = tmp_path_factory.mktemp("cased")
+    definition = json.loads((minilm_folder / "tokenizer.json").read_text())
+    definition["normalizer"].update(lowercase=False)
+    (folder / "tokenizer.json").write_text(json.dumps(definition))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": False}))
+    return folder
+
+
+@pytest.fixture(scope="session")
 def docstring_corpus() -> Corpus:
     """A small judged collection of real text: what is documented in this Python."""
     return python_corpus(n_documents=300, n_queries=100)

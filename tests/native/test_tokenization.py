@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
@@ -28,16 +27,6 @@ WAYS = {
     "tokie": tokie.tokie_if_identical,
     "memory of tokie": lambda hf: WordMemory(hf, tokie.tokie_if_identical(hf)),
 }
-
-
-@pytest.fixture(scope="session")
-def cased_folder(minilm_folder, tmp_path_factory) -> Path:
-    """A tokeniser that keeps case and accents: the settings of multilingual BERT, with the vocabulary of MiniLM."""
-    folder = tmp_path_factory.mktemp("cased")
-    definition = json.loads((minilm_folder / "tokenizer.json").read_text())
-    definition["normalizer"].update(lowercase=False)
-    (folder / "tokenizer.json").write_text(json.dumps(definition))
-    return folder
 
 
 @pytest.fixture(scope="module", params=["minilm", "cased", "wordllama"])

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from revector.encoders.folder_fields import read_definition
 from revector.encoders.folder_fields.files import read_config
 from revector.encoders.texts import invalid_text, numbered
-from revector.encoders.tokenization.hf import load_tokenizer
+from revector.encoders.tokenization.hf import HfTokenizer, load_tokenizer
+from revector.encoders.tokenization.long import LongTexts
 from revector.errors import EncoderError
 
 __all__ = ["PairTokenizer"]
@@ -51,6 +52,8 @@ class PairTokenizer:
                 "use sentence-transformers' CrossEncoder for this model"
             )
         self._tokenizer = load_tokenizer(folder / "tokenizer.json", definition)
+        hf = HfTokenizer(folder / "tokenizer.json", add_special=False, definition=definition)
+        self._long, self._keeps_end, self._max_length = LongTexts(hf), definition.side == "left", max_length
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length, strategy="longest_first", direction=definition.side)
 
@@ -67,14 +70,20 @@ class PairTokenizer:
             A text is no valid Unicode (it holds half of a surrogate pair).
         """
         try:
-            encodings = self._tokenizer.encode_batch_fast([(query, text) for text in texts])
-        except (TypeError, UnicodeEncodeError) as error:
+            pairs = [(shown, text) for shown in self._shown([query]) for text in self._shown(texts)]
+            encodings = self._tokenizer.encode_batch_fast(pairs)
+        except (TypeError, UnicodeEncodeError, EncoderError) as error:
             raise invalid_text([("the query", query), *numbered(texts, first)]) from error
         offsets = np.zeros(len(encodings) + 1, np.int64)
         np.cumsum([len(encoding) for encoding in encodings], out=offsets[1:])
         ids = itertools.chain.from_iterable(encoding.ids for encoding in encodings)
         types = itertools.chain.from_iterable(encoding.type_ids for encoding in encodings if self._typed)
         return np.fromiter(ids, np.int32, int(offsets[-1])), offsets, np.fromiter(types, np.int32)
+
+    def _shown(self, texts: Sequence[str]) -> Sequence[str]:
+        """Return what decides the tokens: how a pair is cut does not depend on what either has beyond the limit."""
+        squeezed = self._long.squeezed(texts)
+        return squeezed if self._keeps_end else self._long.heads(squeezed, self._max_length)
 
 
 def _refuse_lower_case(folder: Path) -> None:

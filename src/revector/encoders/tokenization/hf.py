@@ -109,6 +109,15 @@ class HfTokenizer:
         found: int | None = self._tokenizer.token_to_id(token) if token is not None else None
         return found
 
+    def longest_token(self) -> int:
+        """Return the length of the longest token in characters."""
+        return max(map(len, self._tokenizer.get_vocab()), default=1)
+
+    def words(self, text: str) -> list[str]:
+        """Return what the model is given of a text: its words, normalised. There must be a pre-tokeniser."""
+        normalizer, splitter = self._tokenizer.normalizer, self._tokenizer.pre_tokenizer
+        return [word for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text) if normalizer else text)]
+
     def median_length(self) -> int:
         """Return the median length of a token in characters: model2vec cuts texts at that times the tokens."""
         return int(statistics.median(len(token) for token in self._tokenizer.get_vocab()))

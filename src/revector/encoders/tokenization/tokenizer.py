@@ -11,6 +11,7 @@ import numpy as np
 from revector.encoders.folder_fields import Definition, read_definition
 from revector.encoders.folder_fields.files import read_config
 from revector.encoders.tokenization.hf import HfTokenizer
+from revector.encoders.tokenization.long import LongTexts
 from revector.encoders.tokenization.memo import WordMemory, is_word_local
 from revector.encoders.tokenization.packed import Affixes, Tokens, Windows, truncated
 from revector.encoders.tokenization.protocol import Tokenizer
@@ -61,6 +62,7 @@ class TextTokenizer:
         self.keeps_end = definition.side == "left"
         self.max_length = max_length
         self._whole = _fastest(hf)
+        self._long = LongTexts(hf)
         self._affixes = hf.affixes()
         # The tokens at one end that stay when a text is cut at that end.
         self._fixed = self._affixes.head if self.keeps_end else self._affixes.tail
@@ -89,13 +91,16 @@ class TextTokenizer:
         EncoderError
             A text is no valid Unicode (it holds half of a surrogate pair).
         """
-        return self._whole(texts, first)
+        return self._whole(self._long.squeezed(texts), first)
 
     def fit(self, texts: Sequence[str], first: int = 0) -> tuple[Tokens, int]:
         """Return the tokens that the model takes of texts, and how many texts lost some to its limit."""
         cut = self._shortened(texts)
-        whole = self._whole(cut, first)
         limit = self.max_length
+        shown = self._long.squeezed(cut)
+        if limit is not None and not self.keeps_end:
+            shown = self._long.heads(shown, limit)
+        whole = self._whole(shown, first)
         tokens = whole if limit is None else truncated(whole, limit, self._fixed, keeps_end=self.keeps_end)
         return self._known(tokens), _count_cut(texts, cut, whole, tokens)
 
@@ -105,7 +110,7 @@ class TextTokenizer:
 
     def windows(self, texts: Sequence[str], prompt: str = "", first: int = 0) -> Windows:
         """Return the tokens of texts, those beyond the model's length in windows that each begin with the prompt."""
-        tokens = self._known(self._whole(texts, first))
+        tokens = self._known(self.whole(texts, first))
         head = self.prompt_length(prompt) or self._affixes.head
         limit = self.max_length or max(len(tokens.ids), 1)
         fitting = Affixes(min(head, limit - self._affixes.tail - 1), self._affixes.tail)
