@@ -19,6 +19,8 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import MethodType
+from typing import Any
 
 __all__ = ["holding_off_forks", "is_torn", "keep_for_ever", "renew_in_child", "settle_before_fork"]
 
@@ -34,19 +36,21 @@ class _Hooks:
     """Functions to be called at a fork; methods for as long as their objects live."""
 
     def __init__(self) -> None:
-        self._hooks: set[Callable[[], Hook | None]] = set()
+        self._functions: list[Hook] = []
+        self._methods: weakref.WeakKeyDictionary[object, list[Callable[[Any], None]]] = weakref.WeakKeyDictionary()
 
     def add(self, hook: Hook) -> None:
-        if hasattr(hook, "__self__"):
-            self._hooks.add(weakref.WeakMethod(hook, self._hooks.discard))
+        if isinstance(hook, MethodType):
+            self._methods.setdefault(hook.__self__, []).append(hook.__func__)
         else:
-            self._hooks.add(lambda: hook)
+            self._functions.append(hook)
 
     def call(self) -> None:
-        for reference in list(self._hooks):
-            hook = reference()
-            if hook is not None:
-                hook()
+        for hook in self._functions:
+            hook()
+        for owner, methods in list(self._methods.items()):
+            for method in methods:
+                method(owner)
 
 
 class _Gate:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -45,9 +47,25 @@ def test_a_lock_that_another_thread_holds_is_free_in_the_child():
 
 def test_what_is_renewed_is_not_kept_alive():
     locked = Locked()
-    renewed = len(_forks._renewals._hooks)
+    renewed = len(_forks._renewals._methods)
     del locked
-    assert len(_forks._renewals._hooks) == renewed - 1
+    assert len(_forks._renewals._methods) == renewed - 1
+
+
+def test_nothing_is_said_when_a_program_ends_with_something_renewed_still_there():
+    program = """
+from revector._forks import renew_in_child
+
+class Locked:
+    def renew(self):
+        pass
+
+locked = Locked()
+locked.itself = locked
+renew_in_child(locked.renew)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_fork_waits_until_other_threads_are_outside():
