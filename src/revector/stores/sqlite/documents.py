@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection, Row
 
 from revector.database import Database
@@ -30,6 +29,12 @@ INSERT INTO tombstones (generation, seq, document_key)
 SELECT generation, :seq, document_key FROM vectors WHERE document_key IN (SELECT value FROM json_each(:keys))
 """
 _DELETE = "DELETE FROM documents WHERE key IN (SELECT value FROM json_each(:keys))"
+_COUNT = """
+INSERT INTO access (document_key, hits, failures)
+SELECT documents.key, count(*), count(*) * :failed
+FROM json_each(:keys) AS listed JOIN documents ON documents.key = listed.value GROUP BY documents.key
+ON CONFLICT (document_key) DO UPDATE SET hits = hits + excluded.hits, failures = failures + excluded.failures
+"""
 _NEXT_SEQ = "UPDATE sequence SET value = value + 1 RETURNING value"
 
 
@@ -39,13 +44,15 @@ def next_seq(connection: Connection) -> int:
 
 
 def as_json(values: Sequence[Any] | np.ndarray[Any, Any]) -> str:
-    """Return a list as JSON, to pass any number of values as one parameter (see `listed`)."""
+    """Return a list as JSON, to pass any number of values as one parameter."""
     return json.dumps(values.tolist() if isinstance(values, np.ndarray) else [_plain(value) for value in values])
 
 
-def listed(values: Sequence[Any] | np.ndarray[Any, Any]) -> sa.TableValuedAlias:
-    """Return the values as a table with the columns ``value`` and ``key`` (the position)."""
-    return sa.func.json_each(as_json(values)).table_valued("value", "key", name="listed")
+_listed = sa.func.json_each(sa.bindparam("wanted")).table_valued("value", "key", name="listed")
+"""The parameter `wanted`, made by `as_json`, as a table with the columns ``value`` and ``key`` (the position)."""
+_BY_KEY = sa.select(documents).join(_listed, documents.c.key == _listed.c.value).order_by(_listed.c.key)
+_BY_ID = sa.select(documents).join(_listed, documents.c.id == _listed.c.value)
+_KEYS = sa.select(documents.c.id, documents.c.key).join(_listed, documents.c.id == _listed.c.value)
 
 
 class DocumentTables:
@@ -91,10 +98,8 @@ class DocumentTables:
 
     def documents_by_key(self, keys: Keys) -> list[Document]:
         """Return those of the documents that exist, in the order of `keys`."""
-        wanted = listed(keys)
-        query = sa.select(documents).join(wanted, documents.c.key == wanted.c.value).order_by(wanted.c.key)
         with self._database.snapshot() as connection:
-            return [_document(row) for row in connection.execute(query)]
+            return [_document(row) for row in connection.execute(_BY_KEY, {"wanted": as_json(keys)})]
 
     def scan_documents(self, batch: int = 1024) -> Iterator[list[Document]]:
         """Yield all documents in the order of their keys."""
@@ -120,22 +125,14 @@ class DocumentTables:
 
     def content_hashes(self, keys: Keys | None = None) -> dict[int, str]:
         """Return the hash of the present text by key."""
-        query = _only(sa.select(documents.c.key, documents.c.content_hash), keys)
+        query = sa.select(documents.c.key, documents.c.content_hash)
         with self._database.snapshot() as connection:
-            return {row.key: row.content_hash for row in connection.execute(query)}
+            return {row.key: row.content_hash for row in _rows(connection, query, keys)}
 
     def record_access(self, keys: Keys, *, failed: bool = False) -> None:
         """Count one more search that returned each document; keys that do not exist are left out."""
-        wanted = listed(keys)
-        counted = sa.select(documents.c.key, sa.func.count(), sa.func.count() * int(failed))
-        counted = counted.join(wanted, documents.c.key == wanted.c.value).group_by(documents.c.key)
-        statement = insert(access).from_select(["document_key", "hits", "failures"], counted)
-        new = statement.excluded
-        statement = statement.on_conflict_do_update(
-            set_={"hits": access.c.hits + new.hits, "failures": access.c.failures + new.failures}
-        )
         with self._database.transaction() as connection:
-            connection.execute(statement)
+            connection.exec_driver_sql(_COUNT, {"keys": as_json(keys), "failed": int(failed)})
 
     def facts(self, keys: Keys | None = None) -> list[DocumentFacts]:
         """Return what priorities are computed from."""
@@ -151,29 +148,28 @@ class DocumentTables:
             documents.c.metadata,
             length,
         )
-        query = _only(sa.select(*columns).outerjoin_from(documents, access), keys)
+        query = sa.select(*columns).outerjoin_from(documents, access)
         with self._database.snapshot() as connection:
-            return [DocumentFacts(*row) for row in connection.execute(query)]
+            return [DocumentFacts(*row) for row in _rows(connection, query, keys)]
 
 
-def _only(query: sa.Select[Any], keys: Keys | None) -> sa.Select[Any]:
-    if keys is not None:
-        query = query.where(documents.c.key.in_(sa.select(listed(keys).c.value)))
-    return query.order_by(documents.c.key)
+def _rows(connection: Connection, query: sa.Select[Any], keys: Keys | None) -> Iterable[Any]:
+    """Return what a query says of all documents, or of some, in the order of their keys."""
+    query = query.order_by(documents.c.key)
+    if keys is None:
+        return connection.execute(query)
+    chosen = query.where(documents.c.key.in_(sa.select(_listed.c.value)))
+    return connection.execute(chosen, {"wanted": as_json(keys)})
 
 
 def _in_order(connection: Connection, ids: Sequence[str]) -> list[Document]:
-    wanted = listed(ids)
-    query = sa.select(documents).join(wanted, documents.c.id == wanted.c.value)
-    by_id = {row.id: _document(row) for row in connection.execute(query)}
+    by_id = {row.id: _document(row) for row in connection.execute(_BY_ID, {"wanted": as_json(ids)})}
     _require_known(ids, by_id)
     return [by_id[id_] for id_ in ids]
 
 
 def _keys(connection: Connection, ids: Sequence[str]) -> list[int]:
-    wanted = listed(ids)
-    query = sa.select(documents.c.id, documents.c.key).join(wanted, documents.c.id == wanted.c.value)
-    by_id: dict[str, int] = {row.id: row.key for row in connection.execute(query)}
+    by_id: dict[str, int] = {row.id: row.key for row in connection.execute(_KEYS, {"wanted": as_json(ids)})}
     _require_known(ids, by_id)
     return list(dict.fromkeys(by_id[id_] for id_ in ids))
 
