@@ -32,7 +32,7 @@ def nearest(queries: Rows, documents: Rows) -> NDArray[np.int64]:
 
 
 def assert_right(contestants: dict[str, Callable[[], Any]], expected: NDArray[np.int64]) -> None:
-    """Ours finds the same rows in the same order; peers may swap what their format can not tell apart."""
+    """Ours finds the same rows in the same order; peers may swap what their format cannot tell apart."""
     for name, search in contestants.items():
         found = np.asarray(search())[: len(expected)].astype(np.int64)
         if name == OURS:

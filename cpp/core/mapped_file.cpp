@@ -14,7 +14,7 @@ namespace revector {
 namespace {
 
 [[noreturn]] void throw_unreadable(const std::string& path, const char* reason, int code) {
-  throw IoError(path + " can not be read: " + reason, code, path);
+  throw IoError(path + " cannot be read: " + reason, code, path);
 }
 
 /// Closes the descriptor on every way out; the mapping outlives it. Opening a pipe must not hold us up.

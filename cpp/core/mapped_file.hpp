@@ -11,7 +11,7 @@ namespace revector {
 /// it is; who cuts it short makes reading beyond its end a SIGBUS.
 class MappedFile {
  public:
-  /// @throws IoError if the file can not be opened or mapped
+  /// @throws IoError if the file cannot be opened or mapped
   explicit MappedFile(const std::string& path);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;

@@ -33,7 +33,7 @@ void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept try {
 } catch (const std::bad_alloc&) {
   return nullptr;
 }
-// Not inlined: gcc 12 would see free() for memory of an operator new whose body it can not see, and warn.
+// Not inlined: gcc 12 would see free() for memory of an operator new whose body it cannot see, and warn.
 [[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }

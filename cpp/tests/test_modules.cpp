@@ -278,7 +278,7 @@ TEST(malformed_lists_of_modules_are_refused) {
   CHECK(says(refusal_of(json::array({module("Transformer", "../elsewhere")})),
              "expected a folder inside that of the model"));
   CHECK(says(refusal_of(json::array({module("Transformer", "/etc")})), "expected a folder inside that of the model"));
-  CHECK(says(refusal_of({module("Transformer"), module("Pooling", "absent")}), "can not be read"));
+  CHECK(says(refusal_of({module("Transformer"), module("Pooling", "absent")}), "cannot be read"));
   const Pipeline pipeline(pooled_pipeline);
   pipeline.folder.write("modules.json", "[{");
   CHECK(says(refusal(pipeline.folder), "is not valid JSON"));

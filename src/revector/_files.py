@@ -10,7 +10,7 @@ _BLOCK_BYTES = 1 << 20
 
 
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file as hex digits; raise `OSError` if it can not be read."""
+    """Return the SHA-256 of a file as hex digits; raise `OSError` if it cannot be read."""
     digest = hashlib.sha256()  # hashlib.file_digest needs Python 3.11
     with path.open("rb") as file:
         while block := file.read(_BLOCK_BYTES):

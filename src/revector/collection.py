@@ -92,7 +92,7 @@ class Collection:
         SpaceMismatchError
             The encoder is not a model of this collection; the message names the one that is needed.
         StoreError
-            The file is no database of revector, is damaged, or can not be opened.
+            The file is no database of revector, is damaged, or cannot be opened.
         """
         require_path(path)
         read_only = flag(read_only, "read_only")

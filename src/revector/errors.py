@@ -130,7 +130,7 @@ class SpaceMismatchError(RevectorError, ValueError):
 
 
 class StoreError(RevectorError):
-    """A store can not be opened, read or written."""
+    """A store cannot be opened, read or written."""
 
 
 class DamagedStoreError(StoreError):
@@ -245,7 +245,7 @@ class RefusedDocumentsError(EncoderError):
 
 
 class ServiceError(EncoderError):
-    """An embedding service can not be reached, refuses every request, or gives answers that can not be right.
+    """An embedding service cannot be reached, refuses every request, or gives answers that cannot be right.
 
     No text is at fault.
 
@@ -295,7 +295,7 @@ class CancelledError(RevectorError):
 
 
 class MigrationError(RevectorError):
-    """A migration can not do what was asked of it."""
+    """A migration cannot do what was asked of it."""
 
 
 class IllegalTransitionError(MigrationError):

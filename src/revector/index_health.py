@@ -70,7 +70,7 @@ class HnswHealth:
         """What is wrong, each with what to do about it; empty for a sound graph."""
         found = []
         if self.unreachable:
-            found.append(f"{self.unreachable} of {self.live} vectors can not be reached by any search: rebuild()")
+            found.append(f"{self.unreachable} of {self.live} vectors cannot be reached by any search: rebuild()")
         if self.deleted > _MANY_DELETED * (self.live + self.deleted):
             found.append(f"{self.deleted} of {self.live + self.deleted} nodes are deleted: rebuild() gives them back")
         if self.recall < _LITTLE_RECALL:
@@ -110,7 +110,7 @@ def tune(index: HnswIndex | HnswSnapshot, target: float, queries: Any, k: int, s
     while (recall := referee.recall(enough)) < target:
         if enough == most:
             raise RecallNotReachedError(
-                f"recall@{k} is {recall:.4f} with the broadest search, expected {target}: some vectors can not be "
+                f"recall@{k} is {recall:.4f} with the broadest search, expected {target}: some vectors cannot be "
                 "reached (check() says how many); rebuild() mends that",
                 target=target,
                 reached=recall,

@@ -1,4 +1,4 @@
-"""A batch in which some texts can not be encoded."""
+"""A batch in which some texts cannot be encoded."""
 
 from __future__ import annotations
 

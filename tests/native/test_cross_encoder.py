@@ -143,7 +143,7 @@ def test_half_a_surrogate_pair_is_named(encoder, monkeypatch):
         ("tokenizer_config.json", '{"truncation_side": "top"}', "truncation_side is 'top'"),
         ("sentence_bert_config.json", '{"do_lower_case": true}', "do_lower_case is true"),
         ("config_sentence_transformers.json", '{"default_prompt_name": "query"}', "default_prompt_name is 'query'"),
-        ("config.json", None, "config.json can not be read"),
+        ("config.json", None, "config.json cannot be read"),
         ("model.safetensors", None, "model.safetensors is missing"),
     ],
 )

@@ -300,7 +300,7 @@ def test_files_that_are_not_there_or_not_onnx_are_named(source, target, tmp_path
     refused(folder / "model.onnx", target, "tokenizer.json is missing")
     (folder / "aside").rename(folder / "tokenizer.json")
     (folder / "model.onnx").write_bytes(b"\x08\x07not a model")
-    refused(folder / "model.onnx", target, "can not be read as an ONNX model")
+    refused(folder / "model.onnx", target, "cannot be read as an ONNX model")
 
 
 def test_pooling_must_be_said_by_somebody(source, target):

@@ -43,7 +43,7 @@ def mean_cosine(a, b):
 
 def test_an_affine_map_is_recovered(unfitted):
     x, y = affine_pairs(800)
-    least = 0.85 if isinstance(unfitted, LowRankMap) else 0.999  # a rank of 6 can not hold all 10 dimensions
+    least = 0.85 if isinstance(unfitted, LowRankMap) else 0.999  # a rank of 6 cannot hold all 10 dimensions
     assert mean_cosine(unfitted.fit(x[:700], y[:700]).transform(x[700:]), y[700:]) >= least
 
 

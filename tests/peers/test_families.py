@@ -128,7 +128,7 @@ def test_int8_of_documents_is_in_the_mean_within_its_bound(
 
 
 def test_int8_of_extreme_lengths_is_in_the_mean_within_its_bound(int8_cosines: NDArray[np.float32]) -> None:
-    # A text of no words is nothing but special tokens, whose few outlier channels eight bits can not hold.
+    # A text of no words is nothing but special tokens, whose few outlier channels eight bits cannot hold.
     assert int8_cosines[EXTREMES].mean() >= 0.998
 
 

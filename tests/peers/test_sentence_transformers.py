@@ -132,7 +132,7 @@ def test_a_model_in_memory_is_identified_by_its_weights(gpt: Path) -> None:
 
 def test_what_can_not_be_loaded_or_run_says_so(tmp_path: Path, minilm_folder: Path) -> None:
     torch = pytest.importorskip("torch")
-    with pytest.raises(EncoderError, match="sentence-transformers can not load"):
+    with pytest.raises(EncoderError, match="sentence-transformers cannot load"):
         SentenceTransformersEncoder.from_pretrained(tmp_path / "nowhere", device="cpu")
     with pytest.raises(InvalidArgumentError, match="device is 'warp'"):
         SentenceTransformersEncoder.from_pretrained(minilm_folder, device="warp")

@@ -95,7 +95,7 @@ def test_vectors_that_can_not_be_reached_are_found(world: World) -> None:
     keys, vectors = next(iter(world.store.scan_vectors(world.new.id)))
     index = Torn(vectors.shape[1])
     index.add(vectors, keys)
-    assert world.verify(index=index).reasons == ("3 vectors can not be reached in the index; rebuild it",)
+    assert world.verify(index=index).reasons == ("3 vectors cannot be reached in the index; rebuild it",)
 
 
 def test_an_index_of_other_vectors_is_found(world: World, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ namespace revector {
 /// The fields of one JSON object. A field that is null counts as absent.
 class Fields {
  public:
-  /// @throws EncoderError if the file can not be read or is not a JSON object
+  /// @throws EncoderError if the file cannot be read or is not a JSON object
   static Fields read(const std::string& path);
   /// Nothing if there is no such file.
   static std::optional<Fields> read_if_there(const std::string& path);
@@ -56,7 +56,7 @@ class Fields {
 /// JSON as text for messages, cut where it is long.
 std::string shown_json(const nlohmann::json& value);
 
-/// A file as JSON. @throws EncoderError if it can not be read or parsed
+/// A file as JSON. @throws EncoderError if it cannot be read or parsed
 nlohmann::json read_json(const std::string& path);
 bool file_exists(const std::string& path);
 

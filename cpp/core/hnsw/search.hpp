@@ -239,7 +239,7 @@ struct Lookup {
 /// @param query  dim floats; of unit length for cosine
 std::span<const Neighbor> find_nearest(const Graph& graph, const float* query, const Lookup& how, Scratch& scratch);
 
-/// All nodes that were found within a radius, in no order. What a beam of ef nodes can not see is missed.
+/// All nodes that were found within a radius, in no order. What a beam of ef nodes cannot see is missed.
 std::vector<Neighbor> find_within(const Graph& graph, const float* query, float radius, const Lookup& how,
                                   Scratch& scratch);
 

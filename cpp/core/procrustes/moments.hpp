@@ -28,7 +28,7 @@ class PairMoments {
   std::vector<float> mean_y() const;
   /// X^T Y, [d_x x d_y], of the rows or (centered) of the rows minus their means.
   std::vector<double> cross(bool centered) const;
-  /// X^T X, [d_x x d_x]. Gathered only where d_x > d_y, where a map can not keep lengths.
+  /// X^T X, [d_x x d_x]. Gathered only where d_x > d_y, where a map cannot keep lengths.
   std::vector<double> gram(bool centered) const;
   /// ||X||_F^2 and ||Y||_F^2
   double squares_x(bool centered) const;

@@ -20,7 +20,7 @@ class Candidates {
   explicit Candidates(std::size_t k, float floor = -std::numeric_limits<float>::infinity())
       : k_(k), floor_(floor), certain_(k) {}
 
-  /// A document whose score can not reach this is ruled out.
+  /// A document whose score cannot reach this is ruled out.
   float bar() const { return std::max(floor_, certain_.bound()); }
 
   /// A score that is known from elsewhere to be reached by k documents.
@@ -37,7 +37,7 @@ class Candidates {
   bool crowded() const { return k_ > 0 && possible_.size() >= limit_; }
 
   /// Replace bounds by exact scores: score(index) of a candidate, which score.expect(index) announced. The most
-  /// promising go first, so that most need no exact score: they can not reach the k best of those that have one.
+  /// promising go first, so that most need no exact score: they cannot reach the k best of those that have one.
   template <class Score>
   void decide(Score score) {
     constexpr std::size_t ahead = 4;

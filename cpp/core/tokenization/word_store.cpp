@@ -45,7 +45,7 @@ bool holds(const std::uint32_t* record, std::string_view word) {
 WordStore::WordStore(std::size_t most_words)
     : most_words_(most_words),
       room_(std::min(units(most_words * bytes_a_word), most_units)),
-      // Whoever does not know the seed can not write a text whose words all collide.
+      // Whoever does not know the seed cannot write a text whose words all collide.
       seed_(std::uint64_t{std::random_device()()} << 32U | std::random_device()()),
       records_(std::make_unique_for_overwrite<std::uint32_t[]>(room_)) {
   publish(std::make_unique<const Slots>(first_slots));

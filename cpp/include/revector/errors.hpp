@@ -74,7 +74,7 @@ class REVECTOR_API DeviceUnavailable : public Error {
   using Error::Error;
 };
 
-/// A model folder can not be loaded, or a text can not be encoded.
+/// A model folder cannot be loaded, or a text cannot be encoded.
 class REVECTOR_API EncoderError : public Error {
  public:
   using Error::Error;

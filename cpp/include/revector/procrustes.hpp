@@ -23,7 +23,7 @@ struct ProcrustesDiagnostics {
   double effective_rank =
       0;                 ///< exp of the entropy of the singular values of the cross-covariance (Roy & Vetterli 2007)
   double condition = 0;  ///< largest over smallest singular value; infinity when rank-deficient
-  std::size_t rank = 0;  ///< singular values above d * eps(float32) * largest: what rounding can not explain
+  std::size_t rank = 0;  ///< singular values above d * eps(float32) * largest: what rounding cannot explain
 };
 
 /// A fitted map: out = normalize(scale * (x - mean_old) W + mean_new). Immutable, so safe to share between threads.

@@ -14,7 +14,7 @@ inline Extremes extremes_of(const float* x, std::size_t k) {
   const auto take = [&](Vec v) {
     low = min(low, v);
     high = max(high, v);
-    poison = fma(v, Vec::zero(), poison);  // a minimum may lose a NaN, a sum can not
+    poison = fma(v, Vec::zero(), poison);  // a minimum may lose a NaN, a sum cannot
   };
   std::size_t i = 0;
   for (; i + Vec::width <= k; i += Vec::width) take(Vec::load(x + i));

@@ -103,7 +103,7 @@ def rollback(collection: CollectionUrl, encoder: Encoders = None, as_json: AsJso
 
 def retire(
     collection: CollectionUrl,
-    yes: Annotated[bool, typer.Option("--yes", help="Yes, drop them: this can not be undone.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Yes, drop them: this cannot be undone.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Before the retention period is over, too.")] = False,
     encoder: Encoders = None,
     as_json: AsJson = False,

@@ -76,7 +76,7 @@ class Database:
     InvalidArgumentError
         It is the URL of something else.
     StoreError
-        The file is not a database of revector, is damaged or truncated, or can not be opened.
+        The file is not a database of revector, is damaged or truncated, or cannot be opened.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, read_only: bool = False) -> None:
@@ -145,7 +145,7 @@ class Database:
         ReadOnlyError
             The database is only read.
         StoreError
-            The database failed, or the thread is inside a `snapshot`, which can not turn into a writer.
+            The database failed, or the thread is inside a `snapshot`, which cannot turn into a writer.
         """
         self.require_writable()
         ambient = self._ambient

@@ -194,7 +194,7 @@ def _fetch_into(folder: Path, model: PinnedModel, download: Downloader) -> None:
             _rename(staged, folder)
     except OSError as error:
         raise EncoderError(
-            f"{model.name} can not be cached in {folder}: {error}; set REVECTOR_CACHE elsewhere"
+            f"{model.name} cannot be cached in {folder}: {error}; set REVECTOR_CACHE elsewhere"
         ) from error
 
 
@@ -227,7 +227,7 @@ def _require_digest(path: Path, expected: str, remedy: str) -> None:
     try:
         found = sha256_of(path)
     except OSError as error:
-        raise EncoderError(f"{path} can not be read: {error}") from error
+        raise EncoderError(f"{path} cannot be read: {error}") from error
     if found != expected:
         raise EncoderError(f"{path} has the SHA-256 {found[:16]}…, expected {expected[:16]}…; {remedy}")
 

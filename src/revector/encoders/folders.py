@@ -138,7 +138,7 @@ def identity_of(files: Sequence[str], fields: FolderFields, rules: str = "") -> 
     Raises
     ------
     EncoderError
-        A file can not be read.
+        A file cannot be read.
     """
     digest = hashlib.sha256()
     for file in files:
@@ -160,4 +160,4 @@ def _digest_of(path: Path) -> bytes:
             return json.dumps(json.loads(path.read_text(encoding="utf-8")), sort_keys=True).encode()
         return sha256_of(path).encode()
     except (OSError, ValueError) as error:
-        raise EncoderError(f"{path} can not be read: {error}") from error
+        raise EncoderError(f"{path} cannot be read: {error}") from error

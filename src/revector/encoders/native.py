@@ -103,7 +103,7 @@ class Encoder:
         InvalidArgumentError
             Unknown precision or device, or less than one thread.
         DeviceUnavailableError
-            A device that this build can not use.
+            A device that this build cannot use.
         """
         if device == "cuda":
             raise DeviceUnavailableError("this build encodes on the CPU only; pass device='cpu' or 'auto'")

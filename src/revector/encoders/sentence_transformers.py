@@ -128,7 +128,7 @@ class SentenceTransformersEncoder:
         ImportError
             The extra ``sentence-transformers`` is not installed.
         EncoderError
-            The model can not be loaded.
+            The model cannot be loaded.
         DeviceUnavailableError
             torch does not have the device.
         InvalidArgumentError
@@ -155,7 +155,7 @@ class SentenceTransformersEncoder:
             )
         except Exception as error:  # torch, transformers and the hub each have errors of their own
             raise EncoderError(
-                f"sentence-transformers can not load {name!r}: {type(error).__name__}: {error}"
+                f"sentence-transformers cannot load {name!r}: {type(error).__name__}: {error}"
             ) from error
         if max_length is not None:
             model.max_seq_length = max_length

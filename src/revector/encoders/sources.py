@@ -43,7 +43,7 @@ def load_encoder(source: str) -> TextEncoder:
     Raises
     ------
     EncoderError
-        The model can not be loaded.
+        The model cannot be loaded.
     InvalidArgumentError
         The source has options that do not exist.
     ImportError

@@ -32,7 +32,7 @@ def invalid_text(named: Iterable[tuple[str, str]]) -> EncoderError:
     for name, text in named:
         if error := unicode_error(text):
             return EncoderError(f"{name} is not valid Unicode ({error}); clean it first")
-    return EncoderError("a text can not be tokenised")
+    return EncoderError("a text cannot be tokenised")
 
 
 def unicode_error(text: str) -> UnicodeEncodeError | None:

@@ -49,7 +49,7 @@ def counter_for(model: str) -> TokenCounter:
     """Return a counter for a model: that of tiktoken if it is installed and knows the model, else `count_at_most`."""
     try:
         encoding = importlib.import_module("tiktoken").encoding_for_model(model)
-    except Exception:  # not installed, not its model, or its vocabulary can not be downloaded, by whatever library
+    except Exception:  # not installed, not its model, or its vocabulary cannot be downloaded, by whatever library
         return count_at_most
     return _TiktokenCounter(encoding)
 

@@ -113,7 +113,7 @@ def assess(
     generation.space.require(old_encoder.space, purpose="the present model's queries")
     drawn = holdout.draw(store, generation.id, queries, qrels, max_documents=question.max_documents, seed=question.seed)
     if len(drawn.queries) < MIN_QUERIES:
-        raise InvalidArgumentError(f"one judged query can not tell models apart; judge {MIN_QUERIES}, better 100")
+        raise InvalidArgumentError(f"one judged query cannot tell models apart; judge {MIN_QUERIES}, better 100")
     asked = list(drawn.queries.values())
     old_queries, new_queries = (encode_checked(each, asked, kind="query") for each in (old_encoder, new_encoder))
     drawn, new = _embed(new_encoder, drawn, new_queries)  # the dear part, after what is refused as a whole

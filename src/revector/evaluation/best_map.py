@@ -28,7 +28,7 @@ Judgements = Mapping[int, Mapping[int, int]]
 
 DEPTH = 10
 LEAST_PAIRS = 200
-"""Fewer can not be split into pairs to fit and documents to search."""
+"""Fewer cannot be split into pairs to fit and documents to search."""
 HELD_OUT = 1 / 5
 MOST_HELD_OUT = 5000
 MOST_QUERIES = 1000

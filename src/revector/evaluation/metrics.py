@@ -79,7 +79,7 @@ def checked_queries(queries: Mapping[str, str]) -> dict[str, str]:
 
 
 def judged_queries(qrels: Qrels) -> list[str]:
-    """Return the ids of the queries with at least one relevant document; the others can not tell models apart."""
+    """Return the ids of the queries with at least one relevant document; the others cannot tell models apart."""
     return [query for query, grades in checked_qrels(qrels).items() if any(grades.values())]
 
 

@@ -9,7 +9,7 @@ Topics split a collection as spaces do, so a gap between two groups of rows prov
 - *The neighbours.* Rows of one space find some of their nearest neighbours in the other topics; rows of another space
   do not.
 
-The sample is cut into small groups, groups are joined while either of the two ties them, and what can not be joined is
+The sample is cut into small groups, groups are joined while either of the two ties them, and what cannot be joined is
 another space.
 """
 

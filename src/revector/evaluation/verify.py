@@ -222,5 +222,5 @@ def _check_index(
             f"{MIN_INDEX_RECALL:.0%}; rebuild it"
         )
     if unreachable:
-        reasons.append(f"{unreachable:,} vectors can not be reached in the index; rebuild it")
+        reasons.append(f"{unreachable:,} vectors cannot be reached in the index; rebuild it")
     return reasons

@@ -154,7 +154,7 @@ class LocalResidualMap(SpaceMap):
             raise InvalidArgumentError("LocalResidualMap takes no weights; leave out the pairs that do not count")
         check_pairs(x, y)
         if self._restored:
-            raise InvalidArgumentError("a map from a file can not fit its base again; use update, or fit anew")
+            raise InvalidArgumentError("a map from a file cannot fit its base again; use update, or fit anew")
         if self._pairs:
             check_columns((x, y), self._pairs[0])
         self._pairs.append((x, y))

@@ -98,7 +98,7 @@ class BridgeKeeper:
             self._refit()
 
     def _refit(self) -> None:
-        """Fit, and set the next mark. A map that can not be fitted yet is no reason to stop a migration."""
+        """Fit, and set the next mark. A map that cannot be fitted yet is no reason to stop a migration."""
         try:
             fitted = self._fit(self._store, self._source, self._target)
         except (NumericalError, InvalidArgumentError) as error:

@@ -66,7 +66,7 @@ class EncoderSet:
         Raises
         ------
         EncoderError
-            It is not at hand and can not be loaded; the message names the model.
+            It is not at hand and cannot be loaded; the message names the model.
         """
         encoder = self.find(generation)
         mend = f", or say where it is: revector model {shlex.quote(str(self._database))} --set PATH"
@@ -93,7 +93,7 @@ class EncoderSet:
     def _load(self, generation: Generation) -> None:
         wanted, written = generation.space.fingerprint, generation.encoder_source
         if written is None:
-            self._problems[wanted] = "it was given in memory, so it can not be loaded again"
+            self._problems[wanted] = "it was given in memory, so it cannot be loaded again"
             return
         for source in self._places(written):
             if self._load_from(source, wanted):

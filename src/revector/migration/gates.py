@@ -1,4 +1,4 @@
-"""Gates: what has to hold before a step that readers see, or that can not be undone."""
+"""Gates: what has to hold before a step that readers see, or that cannot be undone."""
 
 from __future__ import annotations
 

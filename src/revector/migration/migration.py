@@ -43,7 +43,7 @@ class Migration:
     encoders : EncoderSet
         Encoders at hand.
     strategy : Background, optional
-        With a priority rule that the ledger can not keep; by default what the ledger kept.
+        With a priority rule that the ledger cannot keep; by default what the ledger kept.
     verifier : callable, optional
         Default: `revector.evaluation.verify.verify`.
     fit : callable

@@ -154,4 +154,4 @@ class IndexFile:
         try:
             return Sidecar(**json.loads(self._sidecar.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
-            raise CorruptIndexError(f"{self._sidecar} can not be read ({error})") from error
+            raise CorruptIndexError(f"{self._sidecar} cannot be read ({error})") from error

@@ -1,4 +1,4 @@
-"""Answers that can not be right."""
+"""Answers that cannot be right."""
 
 from __future__ import annotations
 

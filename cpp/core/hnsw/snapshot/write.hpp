@@ -9,7 +9,7 @@
 
 namespace revector::hnsw {
 
-/// @throws IoError; NumericalError, InvalidArgument (vectors that the type can not hold): no file has changed then
+/// @throws IoError; NumericalError, InvalidArgument (vectors that the type cannot hold): no file has changed then
 void write_snapshot(const Graph& graph, const std::string& path, const SnapshotOptions& options);
 
 }  // namespace revector::hnsw

@@ -44,7 +44,7 @@ _BERT_FIELDS = (
 
 
 class Conflict(NamedTuple):
-    """A field that says otherwise than tokenizer.json, in a way that can not be done here."""
+    """A field that says otherwise than tokenizer.json, in a way that cannot be done here."""
 
     file: str
     name: str
@@ -69,7 +69,7 @@ class Definition:
     limit : int or None
         Tokens that tokenizer.json itself cuts texts at.
     conflicts : list of Conflict
-        What can not be done.
+        What cannot be done.
     """
 
     path: Path

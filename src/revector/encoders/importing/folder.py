@@ -89,7 +89,7 @@ def import_model(
     Raises
     ------
     EncoderError
-        The source can not be read, is no BERT, or the result gives other vectors; the target is not made then.
+        The source cannot be read, is no BERT, or the result gives other vectors; the target is not made then.
     InvalidArgumentError
         The target exists, or the pooling is not known.
     ImportError
@@ -186,4 +186,4 @@ def _rename(staged: Path, goal: Path) -> None:
     try:
         staged.rename(goal)
     except OSError as error:
-        raise EncoderError(f"{goal} can not be made: {error}") from error
+        raise EncoderError(f"{goal} cannot be made: {error}") from error

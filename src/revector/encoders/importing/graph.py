@@ -68,7 +68,7 @@ class Graph:
     Raises
     ------
     EncoderError
-        It is no ONNX file, or its graph can not be read.
+        It is no ONNX file, or its graph cannot be read.
     ImportError
         The extra ``onnx`` is not installed.
     """
@@ -83,7 +83,7 @@ class Graph:
                 tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer
             }
         except Exception as error:  # protobuf's errors, missing external data, unknown types
-            raise EncoderError(f"{path} can not be read as an ONNX model: {type(error).__name__}: {error}") from error
+            raise EncoderError(f"{path} cannot be read as an ONNX model: {type(error).__name__}: {error}") from error
         self.path = path
         self.initialisers = frozenset(self.constants)
         self._origins = {name: frozenset([name]) for name in self.initialisers}
@@ -111,7 +111,7 @@ class Graph:
             evaluator = onnx.reference.ReferenceEvaluator(node.proto, opsets={"": self._opset})
             results = evaluator.run(None, {n: v for n, v in zip(node.inputs, values, strict=True) if n})
         except Exception as error:  # the evaluator's own errors are of many kinds
-            raise EncoderError(f"{self.path}: {node} can not be computed: {error}") from error
+            raise EncoderError(f"{self.path}: {node} cannot be computed: {error}") from error
         self.constants.update(zip(node.outputs, map(np.asarray, results), strict=False))
         origin = frozenset().union(*(self._origins.get(name, frozenset()) for name in node.inputs))
         self._origins.update(dict.fromkeys(node.outputs, origin))

@@ -24,7 +24,7 @@ TEXTS = (
     "a",
     "How do I bake bread without an oven?",
     "The quick brown fox jumps over the lazy dog, 42 times; then it sleeps.",
-    "Embedding models change, and the vectors of two models can not be compared. " * 4,
+    "Embedding models change, and the vectors of two models cannot be compared. " * 4,
     "Straße, naïve, 数据迁移, 🧑‍🚀 and [UNK] tokens",
     "def main(argv: list[str]) -> int:\n    return len(argv)",
 )
@@ -71,7 +71,7 @@ def compare(graph: Graph, folder: Path, *, pooling: str, tolerance: float) -> Co
     Raises
     ------
     EncoderError
-        The vectors differ by more than `tolerance`, or either side can not be run.
+        The vectors differ by more than `tolerance`, or either side cannot be run.
     """
     try:
         runtime = importlib.import_module("onnxruntime")
@@ -108,7 +108,7 @@ def _rows(runtime: Any, graph: Graph, folder: Path, texts: list[str], pooling: s
         tokenizer = _tokenizer(folder)
         return np.stack([_row(session, tokenizer.encode(text).ids, pooling) for text in texts])
     except Exception as error:  # onnxruntime's errors have no common type
-        raise EncoderError(f"{graph.path} can not be run by onnxruntime: {type(error).__name__}: {error}") from error
+        raise EncoderError(f"{graph.path} cannot be run by onnxruntime: {type(error).__name__}: {error}") from error
 
 
 def _tokenizer(folder: Path) -> Tokenizer:
