@@ -223,6 +223,8 @@ class Collection:
         if isinstance(query, str):
             text = valid_unicode(query, "query")
             return self._searcher.search([text], k, rescore=rescore, write_through=write_through)[0]
+        if not isinstance(query, Iterable):
+            raise InvalidArgumentError(f"query is {shown(query)}, expected a str, or a sequence of them")
         texts = [valid_unicode(text, f"query[{place}]") for place, text in enumerate(strings(query, "query"))]
         return self._searcher.search(texts, k, rescore=rescore, write_through=write_through)
 
