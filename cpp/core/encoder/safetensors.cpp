@@ -192,6 +192,7 @@ std::vector<float> SafetensorsFile::steps(const std::string& name, const Shape& 
 
 std::vector<std::string> SafetensorsFile::names() const {
   std::vector<std::string> found;
+  found.reserve(tensors_.size());
   for (const auto& tensor : tensors_) found.push_back(tensor.first);
   return found;
 }

@@ -51,10 +51,13 @@ const Shape& require_extents(const Checkpoint& file, const std::string& name, st
 /// row does not depend on it. Sizes of steps that somebody else kept for each row would decide, so they are refused.
 std::vector<float> read_table(const Checkpoint& file, const std::string& name, const Shape& shape) {
   if (file.at(name).dtype != Dtype::int8) return file.floats(name, shape);
-  for (const std::string& other : file.file_of(name).names())
-    if (other != name && other != "mapping" && other != "weights")
-      throw EncoderError(file.path() + ": tensor '" + other + "' beside '" + name +
-                         "' of dtype I8 is not supported (mapping and weights are); save the table as F32");
+  const std::vector<std::string> names = file.file_of(name).names();
+  const auto other = std::find_if(names.begin(), names.end(), [&](const std::string& each) {
+    return each != name && each != "mapping" && each != "weights";
+  });
+  if (other != names.end())
+    throw EncoderError(file.path() + ": tensor '" + *other + "' beside '" + name +
+                       "' of dtype I8 is not supported (mapping and weights are); save the table as F32");
   return file.file_of(name).steps(name, shape);
 }
 

@@ -20,7 +20,6 @@ Texts of up to `_LONG` characters are left alone.
 
 from __future__ import annotations
 
-import threading
 import unicodedata
 from collections.abc import Sequence
 
@@ -128,15 +127,13 @@ class _Kinds:
         self._words = hf.words
         self._table = np.full(0x110000, _UNKNOWN, np.uint8)
         self._table[0xD800:0xE000] = _OTHER
-        self._lock = threading.Lock()
 
     def __call__(self, codes: Codes) -> Kinds:
         met = np.bincount(codes // _BLOCK, minlength=len(self._table) // _BLOCK) > 0
         for block in np.flatnonzero(met).tolist():
             if self._table[block * _BLOCK] == _UNKNOWN:
                 learnt = [self._kind(chr(code)) for code in range(block * _BLOCK, (block + 1) * _BLOCK)]
-                with self._lock:
-                    self._table[block * _BLOCK : (block + 1) * _BLOCK] = learnt
+                self._table[block * _BLOCK : (block + 1) * _BLOCK] = learnt  # the same, whichever thread learns it
         return self._table[codes]
 
     def of(self, text: str) -> Kinds:
