@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := .make
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+JOBS ?= $(shell cores=$$(nproc); echo $$((cores < 4 ? cores : 4)))
+PYTEST := $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
 BUILD := build/wheel
 FROM_SOURCE := --no-deps --no-build-isolation -C build-dir=$(BUILD)
 SOURCES := $(shell find src cpp cmake -type f -not -name '*.pyc') CMakeLists.txt pyproject.toml
@@ -25,13 +27,13 @@ demo: $(STAMPS)/demo  ## build, fetch two models, migrate a live collection of r
 test: $(STAMPS)/test test-cpp test-python  ## the whole suite: C++ tests, pytest, consumer builds
 
 test-cpp: $(STAMPS)/test  ## the wheel's own objects, with the test programs beside them
-	PATH="$(CURDIR)/$(BIN):$$PATH" sh -c 'cmake -DREVECTOR_TESTS=ON $(BUILD) >/dev/null && cmake --build $(BUILD) && ctest --test-dir $(BUILD) --output-on-failure -j 2'
+	PATH="$(CURDIR)/$(BIN):$$PATH" sh -c 'cmake -DREVECTOR_TESTS=ON $(BUILD) >/dev/null && cmake --build $(BUILD) && ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)'
 
 test-python: $(STAMPS)/test
-	$(BIN)/python -m pytest -q -m "not peers"
+	$(PYTEST) -m "not peers"
 
 test-peers: $(STAMPS)/peers  ## live comparison with sentence-transformers, scipy, hnswlib …
-	$(BIN)/python -m pytest -q -m peers
+	$(PYTEST) -m peers
 
 lint: $(STAMPS)/lint  ## ruff, mypy --strict, clang-format, clang-tidy
 	$(BIN)/ruff check .
