@@ -81,7 +81,7 @@ def _halved(encoder: TextEncoder, texts: Sequence[str]) -> list[Outcome]:
     if not texts:
         return []
     try:
-        return [_directed(encoder, row) for row in encode_checked(encoder, texts)]
+        return _directed(encoder, encode_checked(encoder, texts))
     except RefusedTextsError as error:
         return _outcomes(encoder, texts, error)
     except Exception as error:  # out of memory, say, may be one text's fault as well as the library's
@@ -93,14 +93,15 @@ def _halved(encoder: TextEncoder, texts: Sequence[str]) -> list[Outcome]:
         return _halved(encoder, texts[:half]) + _halved(encoder, texts[half:])
 
 
-def _directed(encoder: TextEncoder, row: NDArray[np.float32]) -> Outcome:
-    """Return the row, or, if it is nothing but zeros, why no search could place it: its cosine to all is 0."""
-    if row.any():
-        return row
-    return EncoderError(
-        f"no part of the text is known to {encoder.space.model}, whose vector for it is zero; "
-        "give it words that the model knows, or leave it out"
-    )
+def _directed(encoder: TextEncoder, rows: NDArray[np.float32]) -> list[Outcome]:
+    """Return the rows, and for one of nothing but zeros why no search could place it: its cosine to all is 0."""
+    outcomes: list[Outcome] = list(rows)
+    for place in np.flatnonzero(~rows.any(axis=1)).tolist():
+        outcomes[place] = EncoderError(
+            f"no part of the text is known to {encoder.space.model}, whose vector for it is zero; "
+            "give it words that the model knows, or leave it out"
+        )
+    return outcomes
 
 
 def _is_of_a_text(error: Exception) -> bool:
@@ -134,7 +135,7 @@ def _outcomes(encoder: TextEncoder, texts: Sequence[str], error: RefusedTextsErr
             outcomes.append(
                 EncoderError(refusal)
                 if refusal
-                else _directed(encoder, _require_rows(encoder, texts[place : place + 1], row)[0])
+                else _directed(encoder, _require_rows(encoder, texts[place : place + 1], row))[0]
             )
         except EncoderError as broken:
             outcomes.append(broken)
