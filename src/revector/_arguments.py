@@ -60,10 +60,7 @@ def whole_number(value: Any, name: str, *, least: int | None = None, most: int =
 def number(value: Any, name: str, *, least: float | None = None, above: float | None = None) -> float:
     """Return a finite real number as float; raise `InvalidArgumentError` for anything else, and out of bounds."""
     bound = f" of at least {least}" if least is not None else f" above {above}" if above is not None else ""
-    try:
-        real = math.nan if isinstance(value, (bool, np.bool_, str, bytes)) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        real = math.nan
+    real = _real(value)
     if not math.isfinite(real) or (least is not None and real < least) or (above is not None and real <= above):
         raise InvalidArgumentError(f"{name} is {shown(value)}, expected a finite number{bound}")
     return real
@@ -71,10 +68,7 @@ def number(value: Any, name: str, *, least: float | None = None, above: float | 
 
 def score(value: Any, name: str) -> float:
     """Return a real number as float, infinities included; raise `InvalidArgumentError` for anything else."""
-    try:
-        real = math.nan if isinstance(value, (bool, np.bool_, str, bytes)) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        real = math.nan
+    real = _real(value)
     if math.isnan(real):
         raise InvalidArgumentError(f"{name} is {shown(value)}, expected a number other than NaN")
     return real
@@ -164,6 +158,14 @@ def valid_unicode(text: str, name: str) -> str:
                 "pair; clean it first"
             ) from error
     return text
+
+
+def _real(value: Any) -> float:
+    """Return a real number of any library as float; NaN for anything else."""
+    try:
+        return math.nan if isinstance(value, (bool, np.bool_, str, bytes)) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
 
 
 def _plain_str(value: Any, name: str) -> str:

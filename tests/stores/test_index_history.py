@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -207,25 +207,27 @@ def backup_of(path: Path) -> Path:
     return copy
 
 
-def test_a_backup_restored_into_an_open_file_is_searched_as_it_is(tmp_path):
-    path = filled(tmp_path / "docs.db")
+@contextmanager
+def restored_while_open(path: Path):
+    """A collection whose day was lost, and written again in another order, while it was open."""
     backup = backup_of(path)
     with opened(path) as docs:
         docs.upsert(WORDS, TEXTS)
         docs.search("apple")
         restore_into(path, backup)
         add_day(path, backwards=True, search=False)
+        yield docs
+
+
+def test_a_backup_restored_into_an_open_file_is_searched_as_it_is(tmp_path):
+    with restored_while_open(filled(tmp_path / "docs.db")) as docs:
         assert found_by_their_texts(docs) == WORDS
 
 
 def test_the_graph_of_a_lost_history_is_not_saved_as_that_of_another(tmp_path):
     path = filled(tmp_path / "docs.db")
-    backup = backup_of(path)
-    with opened(path) as docs:
-        docs.upsert(WORDS, TEXTS)
-        docs.search("apple")
-        restore_into(path, backup)
-        add_day(path, backwards=True, search=False)
+    with restored_while_open(path):
+        pass
     with opened(path) as docs:
         assert found_by_their_texts(docs) == WORDS
 

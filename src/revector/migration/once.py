@@ -35,6 +35,11 @@ class Embedded:
     errors: dict[str, EncoderError] = field(default_factory=dict)
     stopped: Exception | None = None
 
+    @property
+    def failure(self) -> Exception | None:
+        """Why a text has no vector, if one has none: what stopped all the others, or the first one's own fault."""
+        return self.stopped or next(iter(self.errors.values()), None)
+
 
 def embed_documents(store: Store, generation: int, encoder: TextEncoder, texts: Mapping[str, str]) -> Embedded:
     """Embed texts, each once, and those that the generation holds already not at all.

@@ -84,13 +84,12 @@ class Upsert:
     def _embed_aside(self, generation: int, encoder: TextEncoder, texts: Mapping[str, str]) -> Vectors:
         """Embed for a generation that readers can do without: what fails here is left to its jobs."""
         embedded = embed_documents(self.store, generation, encoder, texts)
-        failed = embedded.stopped or next(iter(embedded.errors.values()), None)
-        if failed is not None:
+        if embedded.failure is not None:
             _log.warning(
                 "%d of %d texts were written without a vector of %s, which is left to a job: %s",
                 len(texts) - len(embedded.vectors),
                 len(texts),
                 self.store.generation(generation).space,
-                failed,
+                embedded.failure,
             )
         return embedded.vectors

@@ -76,9 +76,8 @@ class Blend:
         documents = [self.documents[key] for key in sorted(wanted)]
         texts = {document.content_hash: document.text for document in documents}
         embedded = embed_documents(self._store, self._new.id, encoder, texts)
-        failed = embedded.stopped or next(iter(embedded.errors.values()), None)
-        if failed is not None and not embedded.vectors:
-            raise failed
+        if embedded.failure is not None and not embedded.vectors:
+            raise embedded.failure
         taken = [document for document in documents if document.content_hash in embedded.vectors]
         rows = [VectorRow(found.key, found.content_hash, embedded.vectors[found.content_hash]) for found in taken]
         self._new_vectors.update({row.key: row.vector for row in rows})

@@ -8,7 +8,7 @@ from typing import Any
 
 from revector.errors import EncoderError
 
-__all__ = ["read_config"]
+__all__ = ["as_object", "read_config"]
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -28,3 +28,8 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise EncoderError(f"{path} holds {type(found).__name__}, expected a JSON object")
     return found
+
+
+def as_object(value: Any) -> dict[str, Any]:
+    """Return what a file holds if it is a JSON object, an empty one otherwise."""
+    return value if isinstance(value, dict) else {}

@@ -14,7 +14,7 @@ from safetensors import safe_open
 
 from revector.encoders.folder_fields import sentence_transformers as pipelines
 from revector.encoders.folder_fields import transformers
-from revector.encoders.folder_fields.files import read_config
+from revector.encoders.folder_fields.files import as_object, read_config
 from revector.encoders.folder_fields.rules import Rule, Table, Use
 from revector.encoders.folder_fields.tokenizer import Definition, read_definition
 from revector.errors import EncoderError
@@ -252,7 +252,7 @@ class _Reader:
         fields = read_config(path)
         unit_rows = [kind for kind in self._kinds if kind != "Dropout"][-1:] == ["Normalize"]
         self._hold(path, fields, pipelines.sentences_config(normalized=unit_rows))
-        if not any(_object(fields.get("prompts")).values()):
+        if not any(as_object(fields.get("prompts")).values()):
             self._found.pools_prompt = True  # there is none to leave out
         length = fields.get("truncate_dim")
         if isinstance(length, bool) or not isinstance(length, int | None) or (length is not None and length < 1):
@@ -277,11 +277,7 @@ def _modules_of(folder: Path) -> list[dict[str, Any]]:
 
 
 def _readable(path: Path) -> dict[str, Any]:
-    return _object(_parsed(path))
-
-
-def _object(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+    return as_object(_parsed(path))
 
 
 def _parsed(path: Path) -> Any:

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 
 from revector.encoders.folder_fields import transformers
 from revector.encoders.folder_fields.added_tokens import content_of, missing_tokens, stated_tokens, with_tokens
-from revector.encoders.folder_fields.files import read_config
+from revector.encoders.folder_fields.files import as_object, read_config
 
 __all__ = ["Conflict", "Definition", "read_definition"]
 
@@ -101,7 +101,7 @@ def read_definition(folder: Path, model_type: str) -> Definition:
     """
     path = folder / "tokenizer.json"
     found = Definition(path, _lenient(path))
-    truncation = {} if model_type == "model2vec" else _object(found.fields.get("truncation"))
+    truncation = {} if model_type == "model2vec" else as_object(found.fields.get("truncation"))
     found.side = str(truncation.get("direction", "right")).lower()
     limit = truncation.get("max_length")
     found.limit = limit if isinstance(limit, int) else None
@@ -116,11 +116,7 @@ def _lenient(path: Path) -> dict[str, Any]:
         fields = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return {}
-    return fields if isinstance(fields, dict) else {}
-
-
-def _object(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+    return as_object(fields)
 
 
 class _Changes:
@@ -137,7 +133,7 @@ class _Changes:
 
     def make(self) -> None:
         self._side()
-        model = _object(self._found.fields.get("model")).get("type")
+        model = as_object(self._found.fields.get("model")).get("type")
         if self._class not in transformers.GENERIC and model not in (_MODEL_OF.get(self._class), "WordLevel", None):
             self._conflict("tokenizer_class", self._class, f"the model of tokenizer.json is {model}")
         if self._class in transformers.WORDPIECE:
@@ -166,7 +162,7 @@ class _Changes:
 
     def _bert_normalizer(self) -> None:
         """Case, accents and Chinese characters, stated or by default; None of accents follows the case."""
-        normalizer = _object(self._found.fields.get("normalizer"))
+        normalizer = as_object(self._found.fields.get("normalizer"))
         wanted = {own: self._config.get(name, default) for name, own, default in _BERT_FIELDS}
         for name, own, default in _BERT_FIELDS:
             if not isinstance(wanted[own], bool | type(default)):
@@ -195,7 +191,7 @@ class _Changes:
     def _prefix_space(self, *, default: bool, may_change: bool = True) -> None:
         stated = self._config.get("add_prefix_space")
         wanted = default if stated is None else stated
-        pre = _object(self._found.fields.get("pre_tokenizer"))
+        pre = as_object(self._found.fields.get("pre_tokenizer"))
         in_bytes = pre.get("type") == "ByteLevel"
         if not isinstance(wanted, bool):
             self._conflict("add_prefix_space", wanted, "expected true or false")
@@ -213,7 +209,7 @@ class _Changes:
         ends = ("bos_token", "eos_token") if self._class in transformers.UNIGRAM else ("cls_token", "sep_token")
         for name, present in zip(ends, around, strict=False):
             self._require_token(name, present)
-        unknown = _object(self._found.fields.get("model")).get("unk_token")
+        unknown = as_object(self._found.fields.get("model")).get("unk_token")
         if self._class in transformers.WORDPIECE and unknown is not None:
             self._require_token("unk_token", unknown)
 
@@ -243,7 +239,7 @@ def _resolved(normalizer: Mapping[str, Any]) -> tuple[bool, bool, bool]:
 
 def _around(processor: Any) -> list[str]:
     """Return the special tokens that a post-processor puts around a text, in their order; none of other kinds."""
-    processor = _object(processor)
+    processor = as_object(processor)
     if processor.get("type") in ("BertProcessing", "RobertaProcessing"):
         return [str(processor["cls"][0]), str(processor["sep"][0])]
     if processor.get("type") == "Sequence":
