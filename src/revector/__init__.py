@@ -18,8 +18,7 @@ from revector._core import (
     num_threads,
     num_threads_reason,
 )
-from revector.index import HnswHealth, HnswIndex
-from revector.index_snapshot import HnswSnapshot
+from revector.index import HnswHealth, HnswIndex, HnswSnapshot
 from revector.mapping import LocalResidualMap, LowRankMap, Procrustes, ResidualMLP, RidgeMap, ScoreMap, load_map
 from revector.similarity import ExactIndex, cosine_range, cosine_topk, normalize
 from revector.threads import set_num_threads

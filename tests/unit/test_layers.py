@@ -25,9 +25,6 @@ LEVELS = [
         "threads",
         "mapping",
         "index",
-        "index_arguments",
-        "index_health",
-        "index_snapshot",
         "fusion",
     },
     {"encoders", "database", "formats", "testing"},
@@ -36,7 +33,7 @@ LEVELS = [
     {"collection", "opening", "search"},
     {"demo", "cli", "__main__"},
 ]
-FACES = {"__init__", "similarity", "mapping", "index", "index_arguments", "index_snapshot", "threads", "encoders"}
+FACES = {"__init__", "similarity", "mapping", "index", "threads", "encoders"}
 
 
 def modules():

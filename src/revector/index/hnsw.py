@@ -14,7 +14,7 @@ from revector import _core
 from revector._arguments import flag, function, path_bytes, score
 from revector._arrays import as_float32, as_labels, as_queries
 from revector.errors import InvalidArgumentError, ShapeError
-from revector.index_arguments import (
+from revector.index.arguments import (
     METRIC_NAMES,
     DtypeName,
     MetricName,
@@ -26,10 +26,10 @@ from revector.index_arguments import (
     no_results,
     results,
 )
-from revector.index_health import SAMPLE, HnswHealth, examine, tune
+from revector.index.health import SAMPLE, HnswHealth, examine, tune
 from revector.threads import thread_limit
 
-__all__ = ["HnswHealth", "HnswIndex", "MetricName"]
+__all__ = ["HnswIndex"]
 
 _DEFAULT_SEED = 100
 _PROGRESS_SECONDS = 0.2
@@ -342,7 +342,8 @@ class HnswIndex:
         HnswHealth
             With a recommendation.
         """
-        return examine(self, queries, count(k, "k", least=1), breadth(ef), count(sample, "sample", least=1))
+        shape, k = self._index.health(), count(k, "k", least=1)
+        return examine(self, shape, queries, k, breadth(ef), count(sample, "sample", least=1))
 
     def tune(self, target_recall: float, queries: Any = None, *, k: int = 10, sample: int = SAMPLE) -> int:
         """Find the narrowest search that has a recall, measured beside exact search.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +12,6 @@ from numpy.typing import NDArray
 from revector._arguments import number
 from revector._arrays import as_queries
 from revector.errors import InvalidArgumentError, RecallNotReachedError
-
-if TYPE_CHECKING:
-    from revector.index import HnswIndex
-    from revector.index_snapshot import HnswSnapshot
 
 __all__ = ["HnswHealth"]
 
@@ -24,6 +21,28 @@ _TIE = 1e-6
 """Relative difference of scores below which two results are as good as each other."""
 _MANY_DELETED = 0.2
 _LITTLE_RECALL = 0.9
+
+
+class Searched(Protocol):
+    """What is asked of an index to measure its recall."""
+
+    def search(self, queries: Any, k: int, *, ef: int | None) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return scores and ids that a search finds, best first."""
+        ...
+
+    def search_exact(self, queries: Any, k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return scores and ids of the nearest vectors, best first."""
+        ...
+
+    def ids(self) -> NDArray[np.int64]:
+        """Return the live ids."""
+        ...
+
+    def get_vectors(self, ids: Any) -> NDArray[np.float32]:
+        """Return vectors by their ids."""
+        ...
+
+    def __len__(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -86,9 +105,8 @@ class HnswHealth:
         return "; ".join(self.problems) or "nothing to do"
 
 
-def examine(index: HnswIndex, queries: Any, k: int, ef: int, sample: int) -> HnswHealth:
-    """Do the work of `HnswIndex.check`."""
-    shape = index._index.health()
+def examine(index: Searched, shape: Mapping[str, Any], queries: Any, k: int, ef: int, sample: int) -> HnswHealth:
+    """Do the work of `HnswIndex.check`; `shape` is what the core tells of the graph."""
     recalls = _Referee(index, queries, k, sample).recalls(ef)
     return HnswHealth(
         **{**shape, "degrees": tuple(shape["degrees"])},
@@ -100,7 +118,7 @@ def examine(index: HnswIndex, queries: Any, k: int, ef: int, sample: int) -> Hns
     )
 
 
-def tune(index: HnswIndex | HnswSnapshot, target: float, queries: Any, k: int, sample: int) -> int:
+def tune(index: Searched, target: float, queries: Any, k: int, sample: int) -> int:
     """Do the work of `HnswIndex.tune`."""
     if not 0 < number(target, "target_recall") <= 1:
         raise InvalidArgumentError(f"target_recall is {target}, expected more than 0 and at most 1")
@@ -128,7 +146,7 @@ def tune(index: HnswIndex | HnswSnapshot, target: float, queries: Any, k: int, s
 class _Referee:
     """Compares searches with exact ones. Stored vectors that serve as queries do not count as their own results."""
 
-    def __init__(self, index: HnswIndex | HnswSnapshot, queries: Any, k: int, sample: int) -> None:
+    def __init__(self, index: Searched, queries: Any, k: int, sample: int) -> None:
         self._index = index
         self._own = np.empty(0, np.int64)
         if queries is None:

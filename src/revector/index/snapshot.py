@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from revector import _core
 from revector._arguments import path_bytes
 from revector._arrays import as_labels, as_queries
-from revector.index_arguments import (
+from revector.index.arguments import (
     DTYPE_NAMES,
     METRIC_NAMES,
     DtypeName,
@@ -23,7 +23,7 @@ from revector.index_arguments import (
     no_results,
     results,
 )
-from revector.index_health import SAMPLE, tune
+from revector.index.health import SAMPLE, tune
 from revector.threads import thread_limit
 
 __all__ = ["HnswSnapshot"]
