@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from revector.encoders.pacing import Clock, Stopped
+from revector.encoders.service.pacing import Clock, Stopped
 from revector.testing import HashEncoder
 
 DIMENSION = 16

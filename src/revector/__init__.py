@@ -25,27 +25,27 @@ from revector.threads import set_num_threads
 
 if TYPE_CHECKING:
     from revector.collection import Collection, Hit
-    from revector.encoders.cross import CrossEncoder
     from revector.encoders.importing.folder import import_model
-    from revector.encoders.native import Encoder
-    from revector.encoders.openai import OpenAIEncoder
+    from revector.encoders.native.encoder import Encoder
     from revector.encoders.sentence_transformers import SentenceTransformersEncoder
+    from revector.encoders.service.openai import OpenAIEncoder
     from revector.evaluation.best_map import MapReport, fit_best
     from revector.evaluation.verdict import Verdict
     from revector.migration.migration import Migration
     from revector.migration.strategies.background import Background
+    from revector.rerank.cross import CrossEncoder
     from revector.spaces import EmbeddingSpace
 
 _LAZY = {
     "Background": "revector.migration.strategies.background",
     "Collection": "revector.collection",
-    "CrossEncoder": "revector.encoders.cross",
+    "CrossEncoder": "revector.rerank.cross",
     "EmbeddingSpace": "revector.spaces",
-    "Encoder": "revector.encoders.native",
+    "Encoder": "revector.encoders.native.encoder",
     "Hit": "revector.collection",
     "MapReport": "revector.evaluation.best_map",
     "Migration": "revector.migration.migration",
-    "OpenAIEncoder": "revector.encoders.openai",
+    "OpenAIEncoder": "revector.encoders.service.openai",
     "SentenceTransformersEncoder": "revector.encoders.sentence_transformers",
     "Verdict": "revector.evaluation.verdict",
     "fit_best": "revector.evaluation.best_map",

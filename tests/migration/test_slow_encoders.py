@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from revector.collection import Collection
-from revector.encoders.openai import OpenAIEncoder
+from revector.encoders.service.openai import OpenAIEncoder
 from revector.errors import SpaceMismatchError
 from revector.migration import encoders
 from revector.migration.planner import estimate

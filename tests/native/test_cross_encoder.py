@@ -11,8 +11,8 @@ from tokenizers import Tokenizer
 
 import tiny_bert
 from revector import CrossEncoder, _core
-from revector.encoders import cross
 from revector.errors import EncoderError, InvalidArgumentError
+from revector.rerank import cross
 
 TEXTS = ["bake bread", "", "a bicycle and many others sing in tune", "unheard of", "bread " * 100]
 QUERY = "how to mend a bicycle"

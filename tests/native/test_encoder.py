@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from revector import Encoder, _core
-from revector.encoders import engine
 from revector.encoders.base import TextEncoder
+from revector.encoders.native import engine
 from revector.errors import DeviceUnavailableError, EncoderError, InvalidArgumentError
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -19,7 +19,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from revector import Encoder, _core
-from revector.encoders import engine
+from revector.encoders.native import engine
 from revector.errors import EncoderError, InvalidArgumentError, ShapeError
 
 GOLDEN = Path(__file__).parents[1] / "golden"

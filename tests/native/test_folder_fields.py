@@ -16,10 +16,10 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 import tiny_bert
 from revector import Encoder
-from revector.encoders.folder_fields import UnknownFieldWarning, read_fields, transformers
-from revector.encoders.folder_fields import sentence_transformers as pipelines
-from revector.encoders.folder_fields.page import markdown
-from revector.encoders.folder_fields.rules import Table, Use
+from revector.encoders.native.folder_fields import UnknownFieldWarning, read_fields, transformers
+from revector.encoders.native.folder_fields import sentence_transformers as pipelines
+from revector.encoders.native.folder_fields.page import markdown
+from revector.encoders.native.folder_fields.rules import Table, Use
 from revector.errors import EncoderError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -374,4 +374,6 @@ def test_activations_of_a_dense_module(folder: Path, name: str) -> None:
 
 def test_the_page_of_the_documentation_is_what_the_tables_say() -> None:
     page = Path(__file__).parents[2] / "docs" / "model-folders.md"
-    assert page.read_text() == markdown(), "run python -m revector.encoders.folder_fields.page >docs/model-folders.md"
+    assert page.read_text() == markdown(), (
+        "run python -m revector.encoders.native.folder_fields.page >docs/model-folders.md"
+    )

@@ -10,7 +10,7 @@ import pytest
 
 import tiny_bert
 from revector import Encoder, _core
-from revector.encoders.folders import deciding_files
+from revector.encoders.native.folders import deciding_files
 
 TEXTS = ["how to bake bread", "mend a bicycle", ""]
 

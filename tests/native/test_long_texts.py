@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-from revector.encoders.pairs import PairTokenizer
-from revector.encoders.tokenization.hf import HfTokenizer
-from revector.encoders.tokenization.long import LongTexts
-from revector.encoders.tokenization.tokenizer import TextTokenizer
+from revector.encoders.native.tokenization.hf import HfTokenizer
+from revector.encoders.native.tokenization.long import LongTexts
+from revector.encoders.native.tokenization.tokenizer import TextTokenizer
 from revector.errors import EncoderError
+from revector.rerank.pairs import PairTokenizer
 
 N = 60_000
 UNITS = [

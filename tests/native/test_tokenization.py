@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from revector.encoders.tokenization import TextTokenizer, memo, tokie
-from revector.encoders.tokenization.hf import HfTokenizer
-from revector.encoders.tokenization.hostile import HOSTILE, around
-from revector.encoders.tokenization.memo import WordMemory, is_word_local
-from revector.encoders.tokenization.packed import Affixes, Tokens, Windows, truncated
+from revector.encoders.native.tokenization import TextTokenizer, memo, tokie
+from revector.encoders.native.tokenization.hf import HfTokenizer
+from revector.encoders.native.tokenization.hostile import HOSTILE, around
+from revector.encoders.native.tokenization.memo import WordMemory, is_word_local
+from revector.encoders.native.tokenization.packed import Affixes, Tokens, Windows, truncated
 from revector.errors import EncoderError
 
 needs_tokie = pytest.mark.skipif(find_spec("tokie") is None, reason="needs tokie (the extra fast)")

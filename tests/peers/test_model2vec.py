@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from revector import Encoder
-from revector.encoders.tokenization.hostile import HOSTILE
+from revector.encoders.native.tokenization.hostile import HOSTILE
 from revector.formats.judgements import Corpus
 
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]  # the package's own

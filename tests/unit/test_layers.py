@@ -27,13 +27,13 @@ LEVELS = [
         "index",
         "fusion",
     },
-    {"encoders", "database", "formats", "testing"},
+    {"encoders", "rerank", "database", "formats", "testing"},
     {"stores"},
     {"migration", "evaluation"},
     {"collection", "opening", "search"},
     {"demo", "cli", "__main__"},
 ]
-FACES = {"__init__", "similarity", "mapping", "index", "threads", "encoders"}
+FACES = {"__init__", "similarity", "mapping", "index", "threads", "encoders", "rerank"}
 
 
 def modules():

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from revector.cli import app
 from revector.collection import Collection
-from revector.encoders.native import Encoder
+from revector.encoders.native.encoder import Encoder
 from revector.encoders.sources import SENTENCE_TRANSFORMERS, missing, places, remembered, write_source
 from revector.errors import EncoderError, InvalidArgumentError, SpaceMismatchError
 from revector.testing import HashEncoder

@@ -9,7 +9,7 @@ from email.utils import formatdate
 import numpy as np
 import pytest
 
-from revector.encoders.pacing import Clock, Pacer, SpendMeter, Stopped, pause_asked, pause_until_reset
+from revector.encoders.service.pacing import Clock, Pacer, SpendMeter, Stopped, pause_asked, pause_until_reset
 from revector.errors import InvalidArgumentError, SpendCapError
 from services import FakeClock
 

@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from revector.encoders import token_counts
-from revector.encoders.token_counts import batches, count_at_most
+from revector.encoders.service import token_counts
+from revector.encoders.service.token_counts import batches, count_at_most
 
 
 def test_the_upper_bound_holds_for_every_script():

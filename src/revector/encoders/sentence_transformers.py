@@ -19,8 +19,8 @@ from revector._files import sha256_of
 from revector._forks import renew_in_child
 from revector._optional import require
 from revector.encoders.base import Kind
-from revector.encoders.folder_fields import FolderFields, read_fields
-from revector.encoders.folders import deciding_files, identity_of
+from revector.encoders.native.folder_fields import FolderFields, read_fields
+from revector.encoders.native.folders import deciding_files, identity_of
 from revector.encoders.sources import SENTENCE_TRANSFORMERS, Readers, read_source, write_source
 from revector.encoders.texts import invalid_text, listed_texts, numbered, require_kind, unicode_error
 from revector.errors import DeviceUnavailableError, EncoderError, InvalidArgumentError

@@ -50,14 +50,14 @@ def load_encoder(source: str) -> TextEncoder:
         The encoder needs an extra that is not installed.
     """
     if source.startswith(OPENAI):
-        from revector.encoders.openai import OpenAIEncoder
+        from revector.encoders.service.openai import OpenAIEncoder
 
         return OpenAIEncoder.from_source(source)
     if source.startswith(SENTENCE_TRANSFORMERS):
         from revector.encoders.sentence_transformers import SentenceTransformersEncoder
 
         return SentenceTransformersEncoder.from_source(source)
-    from revector.encoders.native import Encoder
+    from revector.encoders.native.encoder import Encoder
 
     native: TextEncoder = Encoder.from_pretrained(source)
     return native

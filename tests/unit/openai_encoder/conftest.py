@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from revector.encoders.openai import OpenAIEncoder
-from revector.encoders.pacing import Pacer
+from revector.encoders.service.openai import OpenAIEncoder
+from revector.encoders.service.pacing import Pacer
 from services import DIMENSION, KEY, FakeClock, Service, running
 
 

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from revector.encoders.embeddings_client import RetryPolicy
-from revector.encoders.openai import OpenAIEncoder
-from revector.encoders.pacing import Pacer
+from revector.encoders.service.client import RetryPolicy
+from revector.encoders.service.openai import OpenAIEncoder
+from revector.encoders.service.pacing import Pacer
 from revector.errors import (
     EncoderError,
     InvalidArgumentError,

@@ -7,8 +7,8 @@ import math
 import pytest
 
 from revector.collection import Collection
-from revector.encoders.embeddings_client import RetryPolicy
-from revector.encoders.pacing import Pacer
+from revector.encoders.service.client import RetryPolicy
+from revector.encoders.service.pacing import Pacer
 from revector.errors import RefusedTextsError
 from revector.testing import HashEncoder
 from services import assert_rows, closes, honest, refuses, resets, stalls, status

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from revector.encoders.embeddings_client import RetryPolicy
-from revector.encoders.openai import OpenAIEncoder
+from revector.encoders.service.client import RetryPolicy
+from revector.encoders.service.openai import OpenAIEncoder
 from revector.errors import InvalidArgumentError, ServiceError
 from services import TEXTS, assert_rows
 

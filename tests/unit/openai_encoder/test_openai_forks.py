@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from children import in_child
-from revector.encoders.pacing import Pacer
+from revector.encoders.service.pacing import Pacer
 from services import TEXTS, assert_rows, honest
 
 pytestmark = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from revector.collection import Collection
 from revector.encoders.base import TextEncoder
-from revector.encoders.openai import OpenAIEncoder
+from revector.encoders.service.openai import OpenAIEncoder
 from revector.testing import HashEncoder
 from services import KEY, assert_rows, refuses
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from revector.encoders.token_counts import count_at_most
+from revector.encoders.service.token_counts import count_at_most
 from revector.errors import SpendCapError
 from services import TEXTS, altered, half_a_body, status, tokens_of
 

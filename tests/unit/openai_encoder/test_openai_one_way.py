@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from revector.encoders.openai import OpenAIEncoder
+from revector.encoders.service.openai import OpenAIEncoder
 from revector.errors import RateLimitedError, ServiceError
 from services import DIMENSION, KEY, TEXTS, altered, assert_rows, half_a_body, honest, status
 

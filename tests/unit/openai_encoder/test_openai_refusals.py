@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from revector.encoders.embeddings_client import RetryPolicy
+from revector.encoders.service.client import RetryPolicy
 from revector.errors import RefusedTextsError, ServiceError
 from services import TEXTS, assert_rows, honest, refuses, status
 

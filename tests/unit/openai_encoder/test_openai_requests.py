@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from revector.encoders.openai import OpenAIEncoder
+from revector.encoders.service.openai import OpenAIEncoder
 from revector.errors import ServiceError
 from services import DIMENSION, KEY, TEXTS, assert_rows
 

@@ -7,9 +7,9 @@ from email.utils import formatdate
 
 import pytest
 
-from revector.encoders.embeddings_client import RetryPolicy
-from revector.encoders.openai import OpenAIEncoder
-from revector.encoders.pacing import Pacer
+from revector.encoders.service.client import RetryPolicy
+from revector.encoders.service.openai import OpenAIEncoder
+from revector.encoders.service.pacing import Pacer
 from revector.errors import RateLimitedError, ServiceError
 from services import TEXTS, Service, assert_rows, closes, half_a_body, resets, running, stalls, status
 

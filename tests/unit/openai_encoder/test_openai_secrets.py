@@ -10,8 +10,8 @@ import traceback
 import pytest
 
 from revector.collection import Collection
-from revector.encoders.embeddings_client import RetryPolicy
-from revector.encoders.openai import OpenAIEncoder
+from revector.encoders.service.client import RetryPolicy
+from revector.encoders.service.openai import OpenAIEncoder
 from revector.errors import EncoderError, InvalidArgumentError
 from revector.testing import HashEncoder
 from services import status

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from revector.encoders.openai import OpenAIEncoder
+from revector.encoders.service.openai import OpenAIEncoder
 from revector.errors import ServiceError
 from services import TEXTS, assert_rows, honest, stalls, status
 
@@ -72,7 +72,7 @@ def test_ctrl_c_is_heard_at_once(service, tmp_path, concurrency):
     service.otherwise = stalls(60)
     code = (
         "import signal\n"
-        "from revector.encoders.openai import OpenAIEncoder\n"
+        "from revector.encoders.service.openai import OpenAIEncoder\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # which a job in the background of a shell ignores
         f"encoder = OpenAIEncoder('m', base_url={service.url!r}, dimensions=4, concurrency={concurrency},\n"
         "    max_texts_per_request=1)\n"

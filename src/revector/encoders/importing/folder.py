@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 from safetensors.numpy import save_file
 
-from revector.encoders.folders import read_config
 from revector.encoders.importing.bert import Bert, read_bert
 from revector.encoders.importing.graph import Graph
 from revector.encoders.importing.verify import Comparison, compare, number_format
+from revector.encoders.native.folders import read_config
 from revector.errors import EncoderError, InvalidArgumentError
 
 __all__ = ["Imported", "import_model"]

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from revector.encoders.folder_fields import read_definition
-from revector.encoders.folders import read_config
 from revector.encoders.importing.graph import Graph
-from revector.encoders.native import Encoder
+from revector.encoders.native.encoder import Encoder
+from revector.encoders.native.folder_fields import read_definition
+from revector.encoders.native.folders import read_config
 from revector.errors import EncoderError
 
 __all__ = ["Comparison", "compare", "number_format"]

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector._forks import renew_in_child
-from revector.encoders.embeddings_answers import Answer
-from revector.encoders.embeddings_client import (
+from revector.encoders.service.answers import Answer
+from revector.encoders.service.client import (
     BlamedTextsError,
     EmbeddingsClient,
     Patience,

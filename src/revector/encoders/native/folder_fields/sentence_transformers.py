@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from revector.encoders.folder_fields.rules import Table, irrelevant, obeyed, refused
+from revector.encoders.native.folder_fields.rules import Table, irrelevant, obeyed, refused
 
 __all__ = ["FILES", "LIMITS_NAMES", "MODULES", "MODULE_CONFIGS", "MODULE_TYPES", "SENTENCE_CONFIG", "sentences_config"]
 

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 from tokenizers import Tokenizer
 
-from revector.encoders.folder_fields import transformers
-from revector.encoders.folder_fields.added_tokens import content_of, missing_tokens, stated_tokens, with_tokens
-from revector.encoders.folder_fields.files import as_object, read_config
+from revector.encoders.native.folder_fields import transformers
+from revector.encoders.native.folder_fields.added_tokens import content_of, missing_tokens, stated_tokens, with_tokens
+from revector.encoders.native.folder_fields.files import as_object, read_config
 
 __all__ = ["Conflict", "Definition", "read_definition"]
 

@@ -12,15 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector._secrets import Secret
-from revector.encoders.asking import Batch, Service
 from revector.encoders.base import Kind
-from revector.encoders.embeddings_api import Endpoint, request_headers, service_address
-from revector.encoders.embeddings_client import EmbeddingsClient, RetryPolicy
-from revector.encoders.pacing import Pacer, SpendMeter
-from revector.encoders.parallel import run_bounded
-from revector.encoders.sources import OPENAI, Readers, read_source, write_source
-from revector.encoders.texts import listed_texts, require_kind, unicode_error
-from revector.encoders.token_counts import (
+from revector.encoders.service.api import Endpoint, request_headers, service_address
+from revector.encoders.service.asking import Batch, Service
+from revector.encoders.service.client import EmbeddingsClient, RetryPolicy
+from revector.encoders.service.pacing import Pacer, SpendMeter
+from revector.encoders.service.parallel import run_bounded
+from revector.encoders.service.token_counts import (
     TYPICAL_SHARE,
     TokenCounter,
     TokenEstimate,
@@ -28,6 +26,8 @@ from revector.encoders.token_counts import (
     count_at_most,
     counter_for,
 )
+from revector.encoders.sources import OPENAI, Readers, read_source, write_source
+from revector.encoders.texts import listed_texts, require_kind, unicode_error
 from revector.errors import EncoderError, InvalidArgumentError, RefusedTextsError
 from revector.spaces import EmbeddingSpace
 
@@ -100,7 +100,7 @@ class OpenAIEncoder:
         Limits of a request. A text that is longer than the second is sent alone.
     count_tokens : callable, optional
         Returns the tokens of each of some texts. By default tiktoken's if it is installed and knows the model, else an
-        upper bound (`revector.encoders.token_counts.count_at_most`).
+        upper bound (`revector.encoders.service.token_counts.count_at_most`).
     concurrency : int
         Most requests under way.
     timeout_seconds : float

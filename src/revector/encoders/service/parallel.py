@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from revector.encoders.pacing import Stopped
+from revector.encoders.service.pacing import Stopped
 
 __all__ = ["run_bounded"]
 

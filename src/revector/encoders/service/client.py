@@ -12,9 +12,9 @@ from typing import Any
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
-from revector.encoders.embeddings_answers import Answer, NotJsonError, RefusalInAnswerError, is_used_up, read_answer
-from revector.encoders.embeddings_api import Endpoint, Reply, UnansweredError
-from revector.encoders.pacing import Pacer, SpendMeter, pause_asked, pause_until_reset
+from revector.encoders.service.answers import Answer, NotJsonError, RefusalInAnswerError, is_used_up, read_answer
+from revector.encoders.service.api import Endpoint, Reply, UnansweredError
+from revector.encoders.service.pacing import Pacer, SpendMeter, pause_asked, pause_until_reset
 from revector.errors import EncoderError, InvalidArgumentError, PortableError, RateLimitedError, ServiceError
 
 __all__ = ["BlamedTextsError", "EmbeddingsClient", "Patience", "RetryPolicy", "ServerFailedError", "TextsNotTakenError"]

@@ -5,7 +5,7 @@ the tokeniser) and `sentence_transformers` (modules.json and what it leads to). 
 `tokenizer` works out what its tokeniser really does.
 """
 
-from revector.encoders.folder_fields.reading import FolderFields, UnknownFieldWarning, read_fields
-from revector.encoders.folder_fields.tokenizer import Definition, read_definition
+from revector.encoders.native.folder_fields.reading import FolderFields, UnknownFieldWarning, read_fields
+from revector.encoders.native.folder_fields.tokenizer import Definition, read_definition
 
 __all__ = ["Definition", "FolderFields", "UnknownFieldWarning", "read_definition", "read_fields"]

@@ -24,10 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector._forks import renew_in_child
+from revector.encoders.native.tokenization.hf import HfTokenizer
+from revector.encoders.native.tokenization.hostile import HOSTILE, around
+from revector.encoders.native.tokenization.packed import Tokens, woven
 from revector.encoders.texts import invalid_text, numbered
-from revector.encoders.tokenization.hf import HfTokenizer
-from revector.encoders.tokenization.hostile import HOSTILE, around
-from revector.encoders.tokenization.packed import Tokens, woven
 
 __all__ = ["TokieTokenizer", "tokie_if_identical"]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from revector.encoders.folder_fields import read_definition
-from revector.encoders.folder_fields.files import read_config
+from revector.encoders.native.folder_fields import read_definition
+from revector.encoders.native.folder_fields.files import read_config
+from revector.encoders.native.tokenization.hf import HfTokenizer, load_tokenizer
+from revector.encoders.native.tokenization.long import LongTexts
 from revector.encoders.texts import invalid_text, numbered
-from revector.encoders.tokenization.hf import HfTokenizer, load_tokenizer
-from revector.encoders.tokenization.long import LongTexts
 from revector.errors import EncoderError
 
 __all__ = ["PairTokenizer"]

@@ -6,7 +6,7 @@ here.
 
 from __future__ import annotations
 
-from revector.encoders.folder_fields.rules import Table, irrelevant, obeyed, refused
+from revector.encoders.native.folder_fields.rules import Table, irrelevant, obeyed, refused
 
 __all__ = [
     "ADDED_TOKEN",

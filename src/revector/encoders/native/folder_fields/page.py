@@ -1,19 +1,19 @@
-"""The tables as a page of the documentation: ``python -m revector.encoders.folder_fields.page``."""
+"""The tables as a page of the documentation: ``python -m revector.encoders.native.folder_fields.page``."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 
-from revector.encoders.folder_fields import sentence_transformers as pipelines
-from revector.encoders.folder_fields import transformers
-from revector.encoders.folder_fields.rules import Rule, Table, Use
+from revector.encoders.native.folder_fields import sentence_transformers as pipelines
+from revector.encoders.native.folder_fields import transformers
+from revector.encoders.native.folder_fields.rules import Rule, Table, Use
 
 __all__ = ["markdown"]
 
 _HEAD = """# Fields of a model folder
 
-Generated from the tables in `src/revector/encoders/folder_fields`; a test keeps the two in step.
+Generated from the tables in `src/revector/encoders/native/folder_fields`; a test keeps the two in step.
 
 Every field of every file is *obeyed*, *irrelevant* or *refused*. What is refused stops the loading with the name of
 file and field and a way out: `sentence-transformers:FOLDER` runs what only torch can, and where it says "both", no

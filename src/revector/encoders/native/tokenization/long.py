@@ -26,8 +26,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from revector.encoders.tokenization.hf import HfTokenizer
-from revector.encoders.tokenization.memo import is_word_local
+from revector.encoders.native.tokenization.hf import HfTokenizer
+from revector.encoders.native.tokenization.memo import is_word_local
 from revector.errors import EncoderError
 
 __all__ = ["LongTexts"]

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer, normalizers
 
-from revector.encoders.folder_fields import Definition
+from revector.encoders.native.folder_fields import Definition
+from revector.encoders.native.tokenization.packed import Affixes, Tokens
 from revector.encoders.texts import invalid_text, numbered
-from revector.encoders.tokenization.packed import Affixes, Tokens
 from revector.errors import EncoderError
 
 __all__ = ["HfTokenizer", "load_tokenizer"]

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from revector import _core
+from revector.encoders.native.tokenization.hf import HfTokenizer
+from revector.encoders.native.tokenization.packed import Tokens
+from revector.encoders.native.tokenization.protocol import Tokenizer
 from revector.encoders.texts import invalid_text, numbered
-from revector.encoders.tokenization.hf import HfTokenizer
-from revector.encoders.tokenization.packed import Tokens
-from revector.encoders.tokenization.protocol import Tokenizer
 from revector.errors import EncoderError
 
 __all__ = ["WordMemory", "is_word_local"]

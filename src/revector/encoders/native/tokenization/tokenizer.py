@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from revector.encoders.folder_fields import Definition, read_definition
-from revector.encoders.folder_fields.files import read_config
-from revector.encoders.tokenization.hf import HfTokenizer
-from revector.encoders.tokenization.long import LongTexts
-from revector.encoders.tokenization.memo import WordMemory, is_word_local
-from revector.encoders.tokenization.packed import Affixes, Tokens, Windows, truncated
-from revector.encoders.tokenization.protocol import Tokenizer
-from revector.encoders.tokenization.tokie import tokie_if_identical
+from revector.encoders.native.folder_fields import Definition, read_definition
+from revector.encoders.native.folder_fields.files import read_config
+from revector.encoders.native.tokenization.hf import HfTokenizer
+from revector.encoders.native.tokenization.long import LongTexts
+from revector.encoders.native.tokenization.memo import WordMemory, is_word_local
+from revector.encoders.native.tokenization.packed import Affixes, Tokens, Windows, truncated
+from revector.encoders.native.tokenization.protocol import Tokenizer
+from revector.encoders.native.tokenization.tokie import tokie_if_identical
 
 __all__ = ["TextTokenizer"]
 

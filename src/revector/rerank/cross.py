@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from revector import _core
 from revector.encoders.base import Precision
-from revector.encoders.folders import locate, read_config
-from revector.encoders.pairs import PairTokenizer
-from revector.encoders.pipeline import sliced
+from revector.encoders.native.folders import locate, read_config
+from revector.encoders.native.pipeline import sliced
 from revector.encoders.texts import listed_texts
 from revector.errors import EncoderError, InvalidArgumentError
+from revector.rerank.pairs import PairTokenizer
 from revector.threads import thread_limit
 
 __all__ = ["CrossEncoder"]

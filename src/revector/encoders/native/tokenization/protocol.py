@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from revector.encoders.tokenization.packed import Tokens
+from revector.encoders.native.tokenization.packed import Tokens
 
 __all__ = ["Tokenizer"]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from revector._files import sha256_of
-from revector.encoders.folder_fields import FolderFields
-from revector.encoders.folder_fields.files import read_config
+from revector.encoders.native.folder_fields import FolderFields
+from revector.encoders.native.folder_fields.files import read_config
 from revector.errors import EncoderError
 
 __all__ = ["deciding_files", "identity_of", "locate", "prefix_for", "read_config"]

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from revector import _core
 from revector._forks import renew_in_child
-from revector.encoders.pipeline import overlapped, sliced
-from revector.encoders.tokenization import TextTokenizer, Tokens, Windows
+from revector.encoders.native.pipeline import overlapped, sliced
+from revector.encoders.native.tokenization import TextTokenizer, Tokens, Windows
 from revector.errors import EncoderError
 from revector.similarity import normalize
 

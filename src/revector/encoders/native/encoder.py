@@ -14,12 +14,12 @@ from revector import _core
 from revector._arguments import whole_number
 from revector._arrays import as_labels, writable_rows
 from revector.encoders.base import Kind, Precision
-from revector.encoders.engine import EncodingStatistics, Engine, LongTexts, Order
-from revector.encoders.folder_fields import read_fields
-from revector.encoders.folders import identity_of, locate, prefix_for
-from revector.encoders.pipeline import reblocked
+from revector.encoders.native.engine import EncodingStatistics, Engine, LongTexts, Order
+from revector.encoders.native.folder_fields import read_fields
+from revector.encoders.native.folders import identity_of, locate, prefix_for
+from revector.encoders.native.pipeline import reblocked
+from revector.encoders.native.tokenization import TextTokenizer, Tokens
 from revector.encoders.texts import listed_texts
-from revector.encoders.tokenization import TextTokenizer, Tokens
 from revector.errors import DeviceUnavailableError, InvalidArgumentError
 from revector.spaces import EmbeddingSpace
 from revector.threads import thread_limit

@@ -12,11 +12,11 @@ from typing import Any
 
 from safetensors import safe_open
 
-from revector.encoders.folder_fields import sentence_transformers as pipelines
-from revector.encoders.folder_fields import transformers
-from revector.encoders.folder_fields.files import as_object, read_config
-from revector.encoders.folder_fields.rules import Rule, Table, Use
-from revector.encoders.folder_fields.tokenizer import Definition, read_definition
+from revector.encoders.native.folder_fields import sentence_transformers as pipelines
+from revector.encoders.native.folder_fields import transformers
+from revector.encoders.native.folder_fields.files import as_object, read_config
+from revector.encoders.native.folder_fields.rules import Rule, Table, Use
+from revector.encoders.native.folder_fields.tokenizer import Definition, read_definition
 from revector.errors import EncoderError
 
 __all__ = ["FolderFields", "Refusal", "UnknownFieldWarning", "read_fields"]

@@ -1,0 +1,1 @@
+"""Encoders behind an OpenAI-compatible service: requests, refusals, pacing, money."""

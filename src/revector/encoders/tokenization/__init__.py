@@ -1,6 +1,0 @@
-"""Texts to packed token ids."""
-
-from revector.encoders.tokenization.packed import Tokens, Windows
-from revector.encoders.tokenization.tokenizer import TextTokenizer
-
-__all__ = ["TextTokenizer", "Tokens", "Windows"]

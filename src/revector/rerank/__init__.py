@@ -1,0 +1,1 @@
+"""Rerankers: a query and the texts it found in, one score a text out."""
