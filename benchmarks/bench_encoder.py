@@ -22,7 +22,7 @@ import encoder_peers
 from common import OURS, Report, peer
 from revector import Encoder, _core
 from revector.demo.docstrings import python_corpus
-from revector.demo.models import fetch_model
+from revector.formats.named_models import fetch_model
 
 Rows = NDArray[np.float32]
 Contestant = Callable[[], Any]

@@ -23,10 +23,10 @@ from judged import named, read_collection
 from map_trials import TRIALS
 from revector import cosine_topk, normalize
 from revector.demo.docstrings import python_corpus
-from revector.demo.models import fetch_model
 from revector.evaluation.metrics import per_query
 from revector.evaluation.significance import Interval, paired_lift
 from revector.formats.judgements import Corpus
+from revector.formats.named_models import fetch_model
 from revector.mapping import LocalResidualMap, LowRankMap, Procrustes, ResidualMLP, RidgeMap
 
 METRIC = "nDCG@10"

@@ -17,9 +17,9 @@ from common import OURS, Report
 from revector import Collection, Encoder
 from revector.database import Database
 from revector.demo.docstrings import python_corpus
-from revector.demo.models import fetch_model
 from revector.encoders.base import TextEncoder
 from revector.errors import EncoderError
+from revector.formats.named_models import fetch_model
 from revector.migration.strategies.background import Background
 from revector.stores.base import VectorRow
 from revector.stores.sqlite import SqliteStore

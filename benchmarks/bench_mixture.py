@@ -18,8 +18,8 @@ from common import OURS, Report
 from judged import named, read_collection
 from revector import Encoder
 from revector.demo.docstrings import python_corpus
-from revector.demo.models import fetch_model
 from revector.evaluation import detect_mixture
+from revector.formats.named_models import fetch_model
 
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 BOUND_FROM = 0.05

@@ -15,10 +15,10 @@ from common import Report
 from judged import named, read_collection
 from revector import Encoder, cosine_topk
 from revector.demo.docstrings import python_corpus
-from revector.demo.models import fetch_model
 from revector.evaluation.metrics import as_array, per_query
 from revector.evaluation.significance import paired_lift
 from revector.formats.judgements import Corpus
+from revector.formats.named_models import fetch_model
 
 LARGEST_LOSS = {"bfloat16": 0.001, "int8": 0.005}
 METRIC = "nDCG@10"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from common import Report, peak_mb
 from revector import Encoder
 from revector.demo.docstrings import python_corpus
-from revector.demo.models import fetch_model
+from revector.formats.named_models import fetch_model
 
 WARM_UP = 20_000  # texts; what pools, caches and the memory of words take at first
 

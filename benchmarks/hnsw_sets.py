@@ -13,7 +13,7 @@ from embedded import embed
 from judged import named, read_collection
 from revector import cosine_topk, normalize
 from revector.demo.docstrings import python_corpus
-from revector.demo.models import fetch_model
+from revector.formats.named_models import fetch_model
 
 __all__ = ["Ids", "K", "Rows", "Vectors", "clustered", "embeddings", "synthetic"]
 

@@ -3,7 +3,7 @@
 import tempfile
 
 import revector as rv
-from revector.demo.models import fetch_model
+from revector.formats.named_models import fetch_model
 
 DOCUMENTS = {
     "bread": "Mix flour, water, salt and yeast, knead the dough, and bake the loaf in a hot oven.",

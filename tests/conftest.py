@@ -14,16 +14,16 @@ from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from revector.demo.docstrings import python_corpus
-from revector.demo.models import fetch_model
 from revector.errors import ModelDownloadError
 from revector.formats.judgements import Corpus
+from revector.formats.named_models import fetch_model
 from worlds import World
 
 StaticModelMaker = Callable[..., Path]
 
 
 def _fetched(name: str) -> Path:
-    """Return the folder of one of the demo's models; without a network the test is skipped, in CI it fails."""
+    """Return the folder of a named model; without a network the test is skipped, in CI it fails."""
     try:
         return fetch_model(name)
     except ModelDownloadError as error:

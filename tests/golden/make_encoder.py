@@ -1,7 +1,8 @@
 """Make encoder.npz: what sentence-transformers, wordllama and model2vec return for 1,000 texts.
 
 Needs ``pip install torch==2.13.0 sentence-transformers wordllama==0.4.0.post1 model2vec``, and the folder of
-all-MiniLM-L6-v2 (`revector.demo.models.fetch_model("minilm")`) as the argument. Also writes the folder model2vec_tiny.
+all-MiniLM-L6-v2 (`revector.formats.named_models.fetch_model("minilm")`) as the argument. Also writes the folder
+model2vec_tiny.
 
 The texts are docstrings of the standard library, cut to lengths as search collections have them, and hostile ones
 written by hand. Rows are kept as 24-bit fixed point (error 6e-8), split in three planes that compress better.

@@ -81,6 +81,11 @@ def test_imports_lead_downwards(path):
     assert not above, f"{own} imports {above} from above itself"
 
 
+def test_only_the_command_that_shows_the_demo_needs_it():
+    users = {path for path in modules() if "demo" in set(imported_rooms(path)) and room(path) != "demo"}
+    assert users == {SOURCE / "cli" / "demo.py", SOURCE / "cli" / "story.py"}
+
+
 def test_only_the_faces_touch_the_core():
     users = {room(path) for path in modules() if "_core" in set(imported_rooms(path))}
     assert users <= FACES

