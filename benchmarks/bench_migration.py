@@ -7,52 +7,22 @@ batch, encode it, write it in one transaction.
 from __future__ import annotations
 
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from common import OURS, Report
-from revector import Collection, Encoder
+from migrating import ingested, migrate, timed
+from revector import Background, Collection, Encoder
 from revector.database import Database
 from revector.demo.docstrings import python_corpus
 from revector.encoders.base import TextEncoder
 from revector.errors import EncoderError
 from revector.formats.named_models import fetch_model
-from revector.migration.strategies.background import Background
 from revector.stores.base import VectorRow
 from revector.stores.sqlite import SqliteStore
 from revector.testing import HashEncoder
-
-
-def timed(work: Callable[[], object]) -> tuple[float, float]:
-    """Return wall and CPU seconds of one call."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    work()
-    return time.perf_counter() - wall, time.process_time() - cpu
-
-
-def ingested(path: Path, texts: Sequence[str], old: TextEncoder) -> Path:
-    """Make a collection of the texts under the old model."""
-    with Collection.open(path, old) as documents:
-        for begin in range(0, len(texts), 1024):
-            part = texts[begin : begin + 1024]
-            documents.upsert([str(begin + i) for i in range(len(part))], part)
-    return path
-
-
-def migrate(path: Path, old: TextEncoder, new: TextEncoder) -> tuple[float, float]:
-    """Run a migration up to PROVING; the time is that of `run` alone, and every vector is checked afterwards."""
-    with Collection.open(path, old, encoders=[new]) as documents:
-        migration = documents.migrate(new, strategy=Background(batch=256))
-        migration.start()
-        seconds = timed(migration.run)
-        status = migration.status()
-        assert str(status.phase) == "proving", status
-        verification = migration.verify(sample=50)
-        assert verification.passed, verification.reasons
-    return seconds
 
 
 def plain_loop(path: Path, old: TextEncoder, new: TextEncoder) -> tuple[float, float]:
@@ -84,7 +54,7 @@ def bench(report: Report, title: str, texts: Sequence[str], old: TextEncoder, ne
             first, second = (ingested(Path(folder, f"{turn}{name}.db"), texts, old) for name in "ab")
             bare.append(timed(lambda: [new.encode(texts[i : i + 256]) for i in range(0, len(texts), 256)])[0])
             loops.append(plain_loop(first, old, new)[0])
-            ours.append(migrate(second, old, new)[0])
+            ours.append(migrate(second, old, new, Background(batch=256))[0])
     rates = {name: len(texts) / float(np.median(t)) for name, t in (("bare", bare), ("loop", loops), (OURS, ours))}
     report.note(
         title,

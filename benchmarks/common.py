@@ -49,13 +49,23 @@ class Report:
     json_path: Path | None
     rounds: int
     parts: tuple[str, ...] = ()
+    options: argparse.Namespace = field(default_factory=argparse.Namespace)
     contests: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
     def from_arguments(
-        cls, subject: str, *, rounds: int = 7, parts: Sequence[str] = (), default_parts: Sequence[str] = ()
+        cls,
+        subject: str,
+        *,
+        rounds: int = 7,
+        parts: Sequence[str] = (),
+        default_parts: Sequence[str] = (),
+        more: Callable[[argparse.ArgumentParser], None] | None = None,
     ) -> Report:
-        """Read ``--smoke`` (small inputs, one round), ``--json PATH``, ``--rounds N`` and, if any, ``--parts``."""
+        """Read ``--smoke`` (small inputs, one round), ``--json PATH``, ``--rounds N`` and, if any, ``--parts``.
+
+        Options that `more` adds are found in `options`.
+        """
         parser = argparse.ArgumentParser(description=f"Benchmark of {subject}, beside the peers that are installed.")
         parser.add_argument("--smoke", action="store_true", help="small inputs, one round: only the answers count")
         parser.add_argument("--json", type=Path, help="write the figures to this file")
@@ -63,8 +73,10 @@ class Report:
         parser.add_argument(
             "--parts", nargs="+", choices=parts or None, default=list(default_parts), help="what to run"
         )
+        if more is not None:
+            more(parser)
         given = parser.parse_args()
-        return cls(subject, given.smoke, given.json, 1 if given.smoke else given.rounds, tuple(given.parts))
+        return cls(subject, given.smoke, given.json, 1 if given.smoke else given.rounds, tuple(given.parts), given)
 
     def contest(
         self,
@@ -106,6 +118,11 @@ class Report:
         print(f"\n{title}\n  " + "  ".join(f"{name}={_show(value)}" for name, value in figures.items()))
         self._keep({"title": title, "figures": figures})
 
+    def table(self, title: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Print and record rows of figures that all have the same names; what is printed is Markdown."""
+        print(f"\n{title}\n\n{markdown(rows)}")
+        self._keep({"title": title, "rows": list(rows)})
+
     def finish(self) -> None:
         """Print the machine."""
         print("\n" + "  ".join(f"{name}={value}" for name, value in machine().items()))
@@ -134,6 +151,14 @@ def interleaved(
         name: Timing(*(statistics.median(column) for column in zip(*times, strict=True)), len(times))
         for name, times in seen.items()
     }
+
+
+def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return a table; text is aligned to the left, figures to the right."""
+    names = list(rows[0])
+    rule = ["---" if isinstance(rows[0][name], str) else "---:" for name in names]
+    lines = [names, rule, *([_show(row[name]) for name in names] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def peak_mb() -> float:
