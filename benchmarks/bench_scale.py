@@ -1,0 +1,218 @@
+"""What a migration costs beside its encoder, and whether that grows with the collection.
+
+``verbs``: for collections of several sizes, every verb of a migration in a process of its own: how long it takes, how
+long a writer beside it waited for one small document (20 writes/s, in another process), and by how much the verb's
+memory grew at its peak. ``claims``: ten million documents are planned, and 256 of them claimed at the beginning, in the
+middle and near the end. ``rate``: documents a second of ``run`` beside those of the bare encoder at its best batch
+size, and the difference as microseconds a document.
+
+Documents are short and unique, and the encoder of the first two parts costs nothing (`free_encoder`). ``scale_page.py``
+makes a page of the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from common import Report
+from free_encoder import FreeEncoder
+from live_load import SPAWN, Load, Timeline, failures, lost, percentile, write
+from live_texts import real_texts
+from migrating import ingested, migrate, timed
+from raw_store import claims, insert_documents, settle
+from revector import Collection, Encoder, Migration
+from revector.encoders.base import TextEncoder
+from revector.formats.named_models import fetch_model
+
+PARTS = ("verbs", "claims", "rate")
+WRITES_A_SECOND = 20.0
+CLAIMED, CLAIMS = 256, 20
+BATCHES = (64, 256, 1024)
+VERBS: dict[str, Callable[[Migration], object]] = {
+    "start": lambda migration: migration.start(),
+    "run": lambda migration: migration.run(),
+    "verify": lambda migration: migration.verify(),
+    "cutover": lambda migration: migration.cutover(),
+    "rollback": lambda migration: migration.rollback(),
+    "start again": lambda migration: migration.start(),
+    "run again": lambda migration: migration.run(),
+    "verify again": lambda migration: migration.verify(),
+    "cutover again": lambda migration: migration.cutover(),
+    "retire": lambda migration: migration.retire(confirm=True, force=True),
+}
+SMOKE_VERBS = ("start", "run", "verify", "cutover", "rollback", "retire")
+
+
+def short_texts(n: int) -> Iterator[str]:
+    """Yield texts of a few words, none twice."""
+    return (f"document {i} about subject {i % 9973} and theme {i % 97}" for i in range(n))
+
+
+def models() -> tuple[FreeEncoder, FreeEncoder]:
+    """Return the old and the new model."""
+    return FreeEncoder(1), FreeEncoder(2)
+
+
+def opened(path: Path) -> Collection:
+    """Open the collection with both models."""
+    return Collection.open(path, encoders=models())
+
+
+def perform(path: Path, verb: str) -> tuple[float, float, float]:
+    """Run a verb in this process; return when it began and ended, and the MB by which memory grew at its peak."""
+    with opened(path) as documents:
+        migration = documents.migrate(models()[1]) if verb == "start" else documents.migration
+        assert migration is not None
+        Path("/proc/self/clear_refs").write_text("5")  # the peak is that from now on
+        before, begin = _status_mb("VmRSS"), time.monotonic()
+        VERBS[verb](migration)
+        return begin, time.monotonic(), _status_mb("VmHWM") - before
+
+
+def _status_mb(name: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(f"{name}:")).split()[1]) / 1024
+
+
+def in_process(work: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function in a fresh process."""
+    with ProcessPoolExecutor(1, mp_context=SPAWN) as pool:
+        return pool.submit(work, *arguments).result()
+
+
+def under_writes(path: Path, n: int, verbs: Sequence[str]) -> list[dict[str, Any]]:
+    """Run verbs one after the other beside a writer; assert that no write failed and none was lost."""
+    writer, timeline, grown = (
+        Load(write, partial(opened, path), n, list(short_texts(100)), WRITES_A_SECOND),
+        Timeline(),
+        {},
+    )
+    for verb in verbs:
+        begin, end, grown[verb] = in_process(perform, path, verb)
+        timeline.note(verb, begin, end)
+    written = writer.finish()
+    rows = [
+        {
+            "documents": n,
+            "verb": verb,
+            "seconds": timeline.seconds(verb),
+            "longest write ms": percentile(timeline.within(verb, written.requests), 100),
+            "writes": len(timeline.within(verb, written.requests)),
+            "failed writes": len(failures(timeline.within(verb, written.requests))),
+            "grown MB": grown[verb],
+        }
+        for verb in verbs
+    ]
+    with opened(path) as documents:
+        gone = lost(documents, written)
+    assert not gone, f"{len(gone)} acknowledged writes are lost: {gone[:5]}"
+    return rows
+
+
+def bench_verbs(report: Report, sizes: Sequence[int]) -> None:
+    """Run every verb on collections of several sizes."""
+    rows = []
+    for n in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            path = ingested(Path(folder, "scale.db"), list(short_texts(n)), models()[0])
+            rows += under_writes(path, n, SMOKE_VERBS if report.smoke else list(VERBS))
+    report.table("verbs", rows)
+    failed = [f"{row['failed writes']} in {row['verb']} at {row['documents']}" for row in rows if row["failed writes"]]
+    assert report.options.faults == "counted" or not failed, f"writes failed: {', '.join(failed)}"
+
+
+def bench_claims(report: Report, n: int) -> None:
+    """Plan a collection that was never embedded, and claim from it as it empties."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "claims.db")
+        with Collection.open(path, models()[0]):
+            pass
+        insert_documents(path, short_texts(n))
+        report.table(f"start at {n} documents", under_writes(path, n, ["start"]))
+        with opened(path) as documents:
+            assert documents.migration is not None
+            jobs = documents.migration.status().target_jobs
+            generation = documents.migration.record.target_generation
+        assert generation is not None
+        rows, left, done = [], jobs.pending, 0
+        for place, share in (("beginning", 0.0), ("middle", 0.5), ("near the end", 0.99)):
+            at = min(int(left * share), left - CLAIMED * CLAIMS)
+            settle(path, generation, at - done)
+            done = at
+            seconds = claims(path, generation, CLAIMED, CLAIMS)
+            rows.append({"place": place, "pending": left - done, "claim ms": statistics.median(seconds) * 1e3})
+        report.table(f"claims of {CLAIMED} at {n} documents", rows)
+
+
+def bare_seconds(encoder: TextEncoder, texts: Sequence[str]) -> float:
+    """Return the wall seconds of the encoder alone, with the batch size that suits it best."""
+
+    def encode(batch: int) -> None:
+        for begin in range(0, len(texts), batch):
+            encoder.encode(texts[begin : begin + batch])
+
+    return min(timed(partial(encode, batch))[0] for batch in BATCHES)
+
+
+def bench_rate(report: Report, title: str, texts: Sequence[str], old: TextEncoder, new: TextEncoder) -> None:
+    """Take turns: the bare encoder, the migration on a collection of its own."""
+    bare, run = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for turn in range(report.rounds):
+            path = ingested(Path(folder, f"{turn}.db"), texts, old)
+            bare.append(bare_seconds(new, texts))
+            run.append(migrate(path, old, new)[0])
+    alone, whole = statistics.median(bare), statistics.median(run)
+    report.note(
+        f"rate: {len(texts)} {title}",
+        bare_per_second=len(texts) / alone,
+        run_per_second=len(texts) / whole,
+        run_of_bare=alone / whole,
+        microseconds_outside=(whole - alone) / len(texts) * 1e6,
+    )
+
+
+def bench_rates(report: Report) -> None:
+    """Compare the free encoder, the static one and MiniLM."""
+    n_static, n_minilm = (500, 10) if report.smoke else (report.options.static, report.options.minilm)
+    static, minilm = (Encoder.from_pretrained(fetch_model(name)) for name in ("wordllama", "minilm"))
+    texts = real_texts(n_static, 250)
+    bench_rate(report, "short texts, free encoder", list(short_texts(n_static)), *models())
+    bench_rate(report, f"{texts.source}, static", texts.documents, FreeEncoder(1), static)
+    texts = real_texts(n_minilm, 500)
+    bench_rate(report, f"{texts.source}, MiniLM in {minilm.precision}", texts.documents, FreeEncoder(1), minilm)
+
+
+def more(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this benchmark."""
+    parser.add_argument("--sizes", type=int, nargs="+", default=[30_000, 300_000, 1_000_000], help="of `verbs`")
+    parser.add_argument("--claims", type=int, default=10_000_000, help="documents of `claims`")
+    parser.add_argument("--static", type=int, default=50_000, help="documents of `rate`, static model")
+    parser.add_argument("--minilm", type=int, default=2_000, help="documents of `rate`, MiniLM")
+    parser.add_argument(
+        "--faults", choices=("refused", "counted"), default="refused", help="what to do of failed writes"
+    )
+
+
+def main() -> None:
+    """Run the parts that are asked for."""
+    report = Report.from_arguments("scale", rounds=3, parts=PARTS, default_parts=PARTS, more=more)
+    if "verbs" in report.parts:
+        bench_verbs(report, [300] if report.smoke else report.options.sizes)
+    if "claims" in report.parts:
+        bench_claims(report, CLAIMED * CLAIMS * 3 if report.smoke else report.options.claims)
+    if "rate" in report.parts:
+        bench_rates(report)
+    report.finish()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""Where a benchmark has to reach below the public surface: the only lines of it that follow the schema.
+
+Ten million documents are written straight into the file, and jobs of a migration are settled by the million, since what
+is measured is how the rest copes with that many, not how they came to be there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from itertools import islice
+from pathlib import Path
+
+from revector.database import Database
+from revector.migration.ledger import Ledger
+from revector.migration.owners import new_owner
+
+LEASE_SECONDS = 600.0
+_CACHE_KIB = 2 << 20
+_INDEXES = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'documents' AND sql IS NOT NULL"
+_INSERT = "INSERT INTO documents (id, content_hash, updated_at, metadata, text) VALUES (?, ?, ?, '{}', ?)"
+_SETTLE = """
+UPDATE jobs SET state = 'done' WHERE state = 'pending' AND generation = :generation AND document_key IN (
+    SELECT document_key FROM jobs WHERE generation = :generation AND state = 'pending'
+    ORDER BY priority, document_key LIMIT :n
+)
+"""
+
+
+@contextmanager
+def _unguarded(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open the file for one large transaction that need not survive a crash."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        with connection:
+            yield connection
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def insert_documents(path: Path, texts: Iterable[str]) -> None:
+    """Insert documents called ``0``, ``1``, … without vectors into an empty collection; its indexes are made anew."""
+    now = time.time()
+    rows = ((str(i), hashlib.sha256(text.encode()).hexdigest(), now, text) for i, text in enumerate(texts))
+    with _unguarded(path) as connection:
+        indexes = connection.execute(_INDEXES).fetchall()
+        for name, _ in indexes:
+            connection.execute(f"DROP INDEX {name}")
+        connection.executemany(_INSERT, rows)
+        for _, statement in indexes:
+            connection.execute(statement)
+
+
+def settle(path: Path, generation: int, n: int) -> None:
+    """Mark the next `n` jobs done, in the order in which they would be claimed."""
+    with _unguarded(path) as connection:
+        done = connection.execute(_SETTLE, {"generation": generation, "n": n}).rowcount
+    assert done == n, f"{done} jobs settled, not {n}"
+
+
+def claims(path: Path, generation: int, size: int, times: int) -> list[float]:
+    """Return the seconds of some claims in a row; their jobs are given back."""
+    database = Database(path)
+    try:
+        return list(islice(_claims(Ledger(database), generation, size), times))
+    finally:
+        database.close()
+
+
+def _claims(ledger: Ledger, generation: int, size: int) -> Iterator[float]:
+    owner = new_owner()
+    try:
+        while True:
+            begin = time.perf_counter()
+            claimed = ledger.claim(generation, owner, size, LEASE_SECONDS)
+            yield time.perf_counter() - begin
+            assert len(claimed) == size, f"{len(claimed)} jobs claimed, not {size}"
+    finally:
+        ledger.release(owner)
