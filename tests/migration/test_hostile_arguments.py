@@ -15,7 +15,7 @@ from revector.evaluation.metrics import MAX_GRADE, per_query
 from revector.evaluation.mixture import detect_mixture
 from revector.evaluation.significance import mean_interval, paired_lift, queries_to_settle
 from revector.evaluation.verify import verify
-from revector.migration.planner import estimate
+from revector.migration.estimate import estimate
 from revector.migration.strategies.background import Background
 from revector.migration.worker import Worker
 from revector.spaces import EmbeddingSpace

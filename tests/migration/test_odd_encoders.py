@@ -7,7 +7,7 @@ import pytest
 
 from revector.collection import Collection
 from revector.errors import EncoderError
-from revector.migration.planner import estimate
+from revector.migration.estimate import estimate
 from revector.migration.strategies.background import Background
 from revector.testing import HashEncoder
 

@@ -12,7 +12,7 @@ from revector.collection import Collection
 from revector.encoders.service.openai import OpenAIEncoder
 from revector.errors import SpaceMismatchError
 from revector.migration import encoders
-from revector.migration.planner import estimate
+from revector.migration.estimate import estimate
 from revector.migration.strategies.background import Background
 from revector.testing import HashEncoder
 from services import Service, honest, running

@@ -7,7 +7,10 @@ import json
 import pytest
 
 from revector.evaluation.significance import Interval
-from revector.evaluation.verdict import Cost, Decision, Row, Verdict, decide, vector_bytes
+from revector.evaluation.verdict import Decision, Row, Verdict, decide
+from revector.migration.estimate import Cost
+
+COST = Cost(10**6, 139.0, 7200.0, 3_200_000_000, 5_300_000_000)
 
 
 def _decide(low: float, high: float, min_lift: float = 0.0, n: int = 300, same: bool = False) -> Decision:
@@ -70,13 +73,13 @@ def verdict() -> Verdict:
         reason=reason,
         metric="nDCG@10",
         ground_truth="300 judged queries, nDCG@10",
-        rows=(Row("stay", stay, 0.5 / 0.6, 0.0, 0), Row("re-embed", best, 1.0, 7200.0, vector_bytes(384, 10**6))),
+        rows=(Row("stay", stay, 0.5 / 0.6, 0.0, 0), Row("re-embed", best, 1.0, 7200.0, COST.target_bytes)),
         lift=lift,
         min_lift=0.02,
         relative=False,
         queries_needed=needed,
         notes=("dimension changes from 256 to 384",),
-        cost=Cost(10**6, 139.0, 7200.0, vector_bytes(256 + 384, 10**6)),
+        cost=COST,
     )
 
 

@@ -17,7 +17,8 @@ from revector.evaluation import holdout, metrics, significance
 from revector.evaluation.exact import Matrix, topk
 from revector.evaluation.metrics import Qrels, depth
 from revector.evaluation.significance import MIN_QUERIES, mean_interval, paired_lift
-from revector.evaluation.verdict import Cost, Row, Verdict, decide, vector_bytes
+from revector.evaluation.verdict import Row, Verdict, decide
+from revector.migration.estimate import Cost
 from revector.spaces import EmbeddingSpace
 from revector.stores.base import Generation, Store
 
@@ -167,13 +168,13 @@ def _verdict(
     lift = paired_lift(per_query["stay"], per_query["re-embed"], relative=question.relative, seed=question.seed)
     same = old_space.fingerprint == new_space.fingerprint
     decision, reason, needed = decide(lift, question.min_lift, relative=question.relative, same_space=same)
-    cost = _cost(n_documents, old_space, new_space, new.documents_per_second)
+    cost = Cost.of(n_documents, old_space, new_space, new.documents_per_second)
     return Verdict(
         decision=decision,
         reason=reason,
         metric=question.metric,
         ground_truth=_ground_truth(drawn, n_documents, question.metric),
-        rows=_rows(per_query, cost, len(drawn.documents), new_space, question.seed),
+        rows=_rows(per_query, cost, len(drawn.documents) / new.documents_per_second, question.seed),
         lift=lift,
         min_lift=question.min_lift,
         relative=question.relative,
@@ -188,20 +189,12 @@ def _ground_truth(drawn: holdout.Holdout, n_documents: int, metric: str) -> str:
     return f"{len(drawn.queries):,} judged queries, {metric}, exact search of {found:,} of {n_documents:,} documents"
 
 
-def _cost(n_documents: int, old: EmbeddingSpace, new: EmbeddingSpace, rate: float) -> Cost:
-    peak = vector_bytes(old.dimension, n_documents) + vector_bytes(new.dimension, n_documents)
-    return Cost(n_documents, rate, n_documents / rate if rate else 0.0, peak)
-
-
-def _rows(
-    per_query: dict[str, Values], cost: Cost, n_pairs: int, new_space: EmbeddingSpace, seed: int
-) -> tuple[Row, ...]:
+def _rows(per_query: dict[str, Values], cost: Cost, pairs_seconds: float, seed: int) -> tuple[Row, ...]:
     """Build the table; a map costs the pairs it is fitted on, and a generation of mapped vectors."""
-    extra = vector_bytes(new_space.dimension, cost.documents)
     price = {
         "stay": (0.0, 0),
-        "map": (n_pairs / cost.documents_per_second, extra),
-        "re-embed": (cost.seconds, extra),
+        "map": (pairs_seconds, cost.target_bytes),
+        "re-embed": (cost.seconds, cost.target_bytes),
     }
     best = float(per_query["re-embed"].mean())
     return tuple(

@@ -8,9 +8,7 @@ from enum import Enum
 from typing import Any
 
 from revector.evaluation.significance import ENOUGH_QUERIES, Interval, queries_to_settle
-
-HNSW_BYTES_A_DOCUMENT = 4 * (2 * 16 + 1) + 8
-"""Links and label of a document in an index with m = 16; its vector comes on top."""
+from revector.migration.estimate import Cost
 
 
 class Decision(str, Enum):
@@ -48,16 +46,6 @@ class Row:
     retention: float | None
     seconds: float
     extra_bytes: int
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What re-embedding the whole collection takes. `peak_bytes`: vectors and indexes while both generations live."""
-
-    documents: int
-    documents_per_second: float
-    seconds: float
-    peak_bytes: int
 
 
 @dataclass(frozen=True)
@@ -144,11 +132,6 @@ def decide(lift: Interval, min_lift: float, *, relative: bool, same_space: bool)
     if lift.high <= min_lift:
         return Decision.STAY, f"{measured}; none of the interval is above", None
     return _inconclusive(lift, min_lift, f"{measured}; the interval holds both")
-
-
-def vector_bytes(dimension: int, n_documents: int) -> int:
-    """Return what a generation takes: vectors in the store and in the index, links and labels."""
-    return n_documents * (2 * 4 * dimension + HNSW_BYTES_A_DOCUMENT)
 
 
 def _inconclusive(lift: Interval, min_lift: float, finding: str) -> tuple[Decision, str, int | None]:
