@@ -15,13 +15,12 @@ import numpy as np
 from common import OURS, Report
 from migrating import ingested, migrate, timed
 from revector import Background, Collection, Encoder
-from revector.database import Database
+from revector.backends.contracts import VectorRow
+from revector.backends.sqlite import SqliteBackend
 from revector.demo.docstrings import python_corpus
 from revector.encoders.base import TextEncoder
 from revector.errors import EncoderError
 from revector.formats.named_models import fetch_model
-from revector.stores.base import VectorRow
-from revector.stores.sqlite import SqliteStore
 from revector.testing import HashEncoder
 
 
@@ -29,18 +28,18 @@ def plain_loop(path: Path, old: TextEncoder, new: TextEncoder) -> tuple[float, f
     """Do the same without ledger, priorities, leases or read-ahead."""
     with Collection.open(path, old):
         pass
-    store = SqliteStore(Database(path))
-    generation = store.create_generation(new.space, None).id
+    backend = SqliteBackend.open(path)
+    generation = backend.generations.create(new.space, None).id
 
     def loop() -> None:
-        for batch in store.scan_documents(256):
+        for batch in backend.documents.scan(256):
             vectors = new.encode([document.text for document in batch])
             rows = [VectorRow(d.key, d.content_hash, v) for d, v in zip(batch, vectors, strict=True)]
-            assert store.put_vectors(generation, rows) == len(rows)
+            assert backend.generations.put(generation, rows) == len(rows)
 
     seconds = timed(loop)
-    assert store.count_vectors(generation) == store.count_documents()
-    store.close()
+    assert backend.generations.count(generation) == backend.documents.count()
+    backend.close()
     return seconds
 
 

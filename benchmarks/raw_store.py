@@ -14,9 +14,9 @@ from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
 
-from revector.database import Database
-from revector.migration.ledger import Ledger
-from revector.migration.owners import new_owner
+from revector.backends.sqlite.database import Database
+from revector.ledger.owners import new_owner
+from revector.ledger.records import Ledger
 
 LEASE_SECONDS = 600.0
 _CACHE_KIB = 2 << 20
@@ -75,8 +75,8 @@ def _claims(ledger: Ledger, generation: int, size: int) -> Iterator[float]:
     try:
         while True:
             begin = time.perf_counter()
-            claimed = ledger.claim(generation, owner, size, LEASE_SECONDS)
+            claimed = ledger.jobs.claim(generation, owner, size, LEASE_SECONDS)
             yield time.perf_counter() - begin
             assert len(claimed) == size, f"{len(claimed)} jobs claimed, not {size}"
     finally:
-        ledger.release(owner)
+        ledger.jobs.release(owner)

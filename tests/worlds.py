@@ -9,14 +9,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from revector.migration.bridge import MAX_PAIRS
-from revector.migration.encoders import EncoderSet
-from revector.migration.jobs import JobRequest
-from revector.migration.ledger import Ledger
+from revector.backends.arguments import checked_documents
+from revector.backends.sqlite import SqliteBackend
+from revector.encoders.at_hand import EncoderSet
+from revector.ledger.jobs import JobRequest
+from revector.migration.filling.bridge import MAX_PAIRS
 from revector.migration.migration import Migration
-from revector.migration.writes import delete_documents, live_generations, write_documents
-from revector.stores.arguments import checked_documents
-from revector.stores.sqlite import SqliteStore
+from revector.migration.serving import ServingReader
+from revector.migration.writes import delete_documents, write_documents
 from revector.testing import HashEncoder
 
 ALIAS = "live"
@@ -55,13 +55,13 @@ class OutsideEncoder(HashEncoder):
 OLD, NEW = OutsideEncoder(8, seed=1, name="old"), OutsideEncoder(12, seed=2, name="new")
 
 
-def count_verifier(store, source_generation, target_generation, encoder, *, sample, seed, known_failures):
+def count_verifier(backend, source_generation, target_generation, encoder, *, sample, seed, known_failures):
     """Trust every vector of the right text; the real verifier has tests of its own."""
-    stale = len(store.stale_keys(target_generation)) - known_failures
+    stale = len(backend.generations.stale_keys(target_generation)) - known_failures
     return SimpleNamespace(passed=not stale, reasons=("stale",) * bool(stale), details={"stale": stale})
 
 
-def no_map(store, source_generation, target_generation):
+def no_map(backend, source_generation, target_generation):
     """Fit nothing; the real map has tests of its own."""
     return MAX_PAIRS
 
@@ -70,46 +70,45 @@ def no_map(store, source_generation, target_generation):
 class World:
     """A collection that is served in the old space."""
 
-    store: SqliteStore
-    ledger: Ledger
+    backend: SqliteBackend
     encoders: EncoderSet = field(default_factory=lambda: EncoderSet([OLD, NEW]))
 
     @classmethod
     def create(cls, path, documents=0):
         world = cls.open(path)
-        generation = world.store.create_generation(OLD.space, None)
-        world.store.create_alias(ALIAS, generation.id)
+        generation = world.backend.generations.create(OLD.space, None)
+        world.backend.generations.create_alias(ALIAS, generation.id)
         world.write({f"d{place}": f"text number {place}" for place in range(documents)})
         return world
 
     @classmethod
     def open(cls, path):
-        store = SqliteStore.open(path)
-        OutsideEncoder.databases.add(store.database)
-        return cls(store, Ledger(store.database))
+        backend = SqliteBackend.open(path)
+        OutsideEncoder.databases.add(backend.database)
+        return cls(backend)
 
     def write(self, texts, encoders=(OLD, NEW)):
         """Write texts by id, embedded for the live generations whose encoders are given."""
         documents = checked_documents(texts.keys(), texts.values())
         by_space = {encoder.space.fingerprint: encoder for encoder in encoders}
         vectors = {}
-        for generation in live_generations(self.store, self.ledger, ALIAS):
-            encoder = by_space.get(self.store.generation(generation).space.fingerprint)
+        for generation in ServingReader(self.backend).read().live:
+            encoder = by_space.get(generation.space.fingerprint)
             if encoder is not None:
                 rows = encoder.encode(list(texts.values()))
-                vectors[generation] = dict(zip((new.content_hash for new in documents), rows, strict=True))
-        return write_documents(self.store, self.ledger, ALIAS, documents, vectors)
+                vectors[generation.id] = dict(zip((new.content_hash for new in documents), rows, strict=True))
+        return write_documents(self.backend, documents, vectors)
 
     def delete(self, *ids):
-        return delete_documents(self.store, self.ledger, ids)
+        return delete_documents(self.backend, ids)
 
     def plan(self, encoder=NEW, **options):
         options = {"verifier": count_verifier, "fit": no_map, **options}
-        return Migration.plan(self.store, self.ledger, ALIAS, encoder, encoders=self.encoders, **options)
+        return Migration.plan(self.backend, encoder, encoders=self.encoders, **options)
 
     def active(self, encoders=None, **options):
         options = {"verifier": count_verifier, "fit": no_map, **options}
-        return Migration.active(self.store, self.ledger, ALIAS, encoders or self.encoders, **options)
+        return Migration.active(self.backend, encoders or self.encoders, **options)
 
     def started(self, **options):
         migration = self.plan(**options)
@@ -129,36 +128,36 @@ class World:
 
     def queue(self, *texts, priority=4):
         """Write texts without vectors, in a new generation of the new space with a job for each; return its id."""
-        documents = self.store.upsert_documents([f"q{place}" for place in range(len(texts))], texts)
-        generation = self.store.create_generation(NEW.space, None).id
-        self.ledger.enqueue(generation, [JobRequest(d.key, d.content_hash, priority) for d in documents])
+        documents = self.backend.documents.upsert([f"q{place}" for place in range(len(texts))], texts)
+        generation = self.backend.generations.create(NEW.space, None).id
+        self.backend.ledger.jobs.enqueue(generation, [JobRequest(d.key, d.content_hash, priority) for d in documents])
         return generation
 
     @property
     def served(self):
-        return self.store.alias(ALIAS).generation
+        return self.backend.generations.alias(ALIAS).generation
 
     def vectors(self, generation):
         """All vectors of a generation by document id."""
-        with self.store.snapshot():
-            names = {d.key: d.id for batch in self.store.scan_documents() for d in batch}
+        with self.backend.snapshot():
+            names = {d.key: d.id for batch in self.backend.documents.scan() for d in batch}
             return {
                 names[key]: vector
-                for keys, matrix in self.store.scan_vectors(generation)
+                for keys, matrix in self.backend.generations.scan(generation)
                 for key, vector in zip(keys.tolist(), matrix, strict=True)
             }
 
     def assert_exact(self, generation, encoder):
         """Every live document has exactly one vector, that of its present text; nobody else has one."""
-        with self.store.snapshot():
-            texts = {d.id: d.text for batch in self.store.scan_documents() for d in batch}
+        with self.backend.snapshot():
+            texts = {d.id: d.text for batch in self.backend.documents.scan() for d in batch}
             found = self.vectors(generation)
-            assert len(self.store.stale_keys(generation)) == 0
-            assert self.store.count_vectors(generation) == len(texts)
+            assert len(self.backend.generations.stale_keys(generation)) == 0
+            assert self.backend.generations.count(generation) == len(texts)
         assert found.keys() == texts.keys()
         if texts:
             expected = encoder.encode(list(texts.values()))
             np.testing.assert_array_equal(np.array([found[id_] for id_ in texts]), expected)
 
     def close(self):
-        self.store.close()
+        self.backend.close()

@@ -13,28 +13,24 @@ from numpy.typing import NDArray
 
 from revector._arguments import flag, shown, strings, valid_unicode
 from revector._arrays import as_float32
-from revector.database import Database
-from revector.database.places import file_of
+from revector.backends.arguments import checked_documents
+from revector.backends.contracts import Backend, Backup, Document, VectorInfo
+from revector.backends.sqlite import SqliteBackend
+from revector.backends.sqlite.database.places import file_of
+from revector.encoders.at_hand import EncoderSet
 from revector.encoders.base import TextEncoder, require_encoder, space_of
-from revector.errors import InvalidArgumentError, NoCollectionError, ShapeError, StoreError
+from revector.errors import InvalidArgumentError, NoCollectionError, ShapeError
 from revector.evaluation.health import CollectionHealth, examine_collection
 from revector.evaluation.metrics import Qrels
 from revector.evaluation.verdict import Verdict
-from revector.evaluation.verify import Verification, verify
-from revector.migration.encoders import EncoderSet
-from revector.migration.ledger import Ledger
 from revector.migration.migration import Migration
+from revector.migration.serving import ServingReader
 from revector.migration.strategies.background import Background
 from revector.migration.upserts import Upsert
 from revector.migration.writes import delete_documents
-from revector.opening import ALIAS, find_again, listed_encoders, require_collection, require_path
+from revector.opening import find_again, listed_encoders, require_collection, require_path
 from revector.search.searcher import RESCORE, Hit, Searcher
 from revector.spaces import EmbeddingSpace, require_one_of
-from revector.stores.arguments import checked_documents
-from revector.stores.base import Document, Store, VectorInfo
-from revector.stores.index_cache import IndexCache
-from revector.stores.sqlite import SqliteStore
-from revector.stores.sqlite.backup import Backup, back_up
 
 __all__ = ["Collection", "Hit"]
 
@@ -44,20 +40,17 @@ class Collection:
 
     Parameters
     ----------
-    store, ledger : Store, Ledger
-        Where documents, vectors and the truth about migrations are.
+    backend : Backend
+        Where documents, vectors and the truth about migrations are; the collection closes it.
     encoders : EncoderSet
         The models at hand.
-    indexes : IndexCache
-        The indexes of the store.
     """
 
-    def __init__(self, store: Store, ledger: Ledger, encoders: EncoderSet, indexes: IndexCache) -> None:
-        self._store = store
-        self._ledger = ledger
+    def __init__(self, backend: Backend, encoders: EncoderSet) -> None:
+        self._backend = backend
         self._encoders = encoders
-        self._indexes = indexes
-        self._searcher = Searcher(store, ledger, encoders, indexes, ALIAS)
+        self._serving = ServingReader(backend)
+        self._searcher = Searcher(backend, encoders)
         self._closed = False
 
     @classmethod
@@ -102,18 +95,16 @@ class Collection:
         if (encoder is None or read_only) and not file_of(path).exists():
             lacks = "there is nothing to read" if read_only else "a new collection needs an encoder"
             raise NoCollectionError(f"{os.fspath(path)!r} does not exist, and {lacks}", path=os.fspath(path))
-        database = Database(path, read_only=read_only)
+        backend = SqliteBackend.open(path, read_only=read_only)
         try:
-            store, ledger = SqliteStore(database), Ledger(database)
-            models = EncoderSet(given, database=database.path)
-            require_collection(store, ledger, None if encoder is None else models.written(encoder), space)
+            models = EncoderSet(given, database=backend.database.path)
+            require_collection(backend, None if encoder is None else models.written(encoder), space)
             if not read_only:
-                find_again(store, models, given)
+                find_again(backend, models, given)
         except BaseException:
-            database.close()
+            backend.close()
             raise
-        indexes = IndexCache(store, Path(f"{database.path}.index"))
-        return cls(store, ledger, models, indexes)
+        return cls(backend, models)
 
     # Documents
 
@@ -142,8 +133,8 @@ class Collection:
             JSON object; nothing is embedded.
         """
         documents = checked_documents(ids, texts, metadata)
-        self._store.require_writable()
-        return Upsert(self._store, self._ledger, self._encoders, ALIAS, self._searcher.reading).write(documents)
+        self._backend.require_writable()
+        return Upsert(self._backend, self._encoders, self._serving, self._searcher.reading).write(documents)
 
     def delete(self, ids: Iterable[str]) -> None:
         """Delete documents, with their vectors of every generation.
@@ -153,11 +144,11 @@ class Collection:
         UnknownDocumentError
             Some ids do not exist; then nothing is deleted.
         """
-        delete_documents(self._store, self._ledger, ids)
+        delete_documents(self._backend, ids)
 
     def documents(self, ids: Sequence[str]) -> list[Document]:
         """Return documents in the order of `ids`; raise `UnknownDocumentError` if one does not exist."""
-        return self._store.documents(ids)
+        return self._backend.documents.by_id(ids)
 
     def info(self, ids: Sequence[str]) -> list[VectorInfo]:
         """Return what is known of the documents' serving vectors: model, revision, dimension, time, text, generation.
@@ -167,15 +158,15 @@ class Collection:
         UnknownDocumentError
             Some ids do not exist.
         """
-        with self._store.snapshot():
-            return self._store.vector_info(self._searcher.route().serving.id, ids)
+        with self._backend.snapshot():
+            return self._backend.generations.info(self._serving.read().serving.id, ids)
 
     def ids(self) -> list[str]:
         """Return the ids of all documents, the oldest first."""
-        return self._store.document_ids()
+        return self._backend.documents.ids()
 
     def __len__(self) -> int:
-        return self._store.count_documents()
+        return self._backend.documents.count()
 
     # Searches
 
@@ -256,19 +247,19 @@ class Collection:
     @property
     def read_only(self) -> bool:
         """Whether nothing can be written: it was opened so, or its file or folder cannot be written."""
-        return self._store.read_only
+        return self._backend.read_only
 
     @property
     def serving_space(self) -> EmbeddingSpace:
         """The space that queries are answered in now."""
-        return self._searcher.route().serving.space
+        return self._serving.read().serving.space
 
     @property
     def spaces(self) -> list[EmbeddingSpace]:
         """The spaces that the collection has vectors of, and the one that it is to move to."""
-        record = self._ledger.active(ALIAS)
+        record = self._backend.ledger.active(self._backend.alias)
         planned = [] if record is None else [record.target_space]
-        return [*(generation.space for generation in self._store.generations()), *planned]
+        return [*(generation.space for generation in self._backend.generations.all()), *planned]
 
     def remember(self, encoder: TextEncoder) -> None:
         """Write down where a model of this collection is loaded from now on: `encoder.source`.
@@ -286,13 +277,13 @@ class Collection:
         if source is None:
             raise InvalidArgumentError("the encoder has no source (a path, an id or a service) to load it from again")
         require_one_of(self.spaces, space, purpose="the model of this collection")
-        with self._store.transaction():
-            for generation in self._store.generations():
+        with self._backend.transaction():
+            for generation in self._backend.generations.all():
                 if generation.space.fingerprint == space.fingerprint:
-                    self._store.set_encoder_source(generation.id, source)
-            record = self._ledger.active(ALIAS)
+                    self._backend.generations.set_encoder_source(generation.id, source)
+            record = self._backend.ledger.active(self._backend.alias)
             if record is not None and record.target_space.fingerprint == space.fingerprint:
-                self._ledger.note(record.id, "remember", target_encoder_source=source)
+                self._backend.ledger.note(record.id, "remember", target_encoder_source=source)
         self._encoders.add(encoder)
 
     def check(self) -> CollectionHealth:
@@ -305,8 +296,8 @@ class Collection:
         CollectionHealth
             With what is wrong, and what to do about it.
         """
-        serving = self._searcher.route().serving
-        return examine_collection(self._store, serving, self._indexes.index(serving), self._damage())
+        serving = self._serving.read().serving
+        return examine_collection(self._backend, serving)
 
     def backup(self, directory: str | os.PathLike[str]) -> Backup:
         """Copy the collection as it is now into a folder, under its own name; others may read and write it meanwhile.
@@ -325,12 +316,7 @@ class Collection:
         StoreError
             The copy exists, does not fit, cannot be written or does not pass its check; nothing is left of it.
         """
-        place = _folder(directory)
-        if not isinstance(self._store, SqliteStore):
-            raise StoreError(f"{self._store.url} is not a file; back it up where it is served")
-        return back_up(self._store.database, place, lambda copy: Ledger(copy).release_all())
-
-    # Changing the model
+        return self._backend.backup(_folder(directory))
 
     def assess(
         self,
@@ -378,9 +364,9 @@ class Collection:
 
         question = Question(metric, min_lift, relative, max_documents, seed)
         require_encoder(new_encoder, "new_encoder")
-        serving = self._searcher.route().serving
+        serving = self._serving.read().serving
         present = self._encoders.require(serving, purpose="an assessment")
-        return assess(self._store, serving, present, new_encoder, queries, qrels, question)
+        return assess(self._backend, serving, present, new_encoder, queries, qrels, question)
 
     def migrate(
         self,
@@ -412,43 +398,17 @@ class Collection:
             The collection is in that space already.
         """
         return Migration.plan(
-            self._store,
-            self._ledger,
-            ALIAS,
+            self._backend,
             new_encoder,
             strategy,
             retention_seconds,
             encoders=self._encoders,
-            verifier=self._verify,
-            indexes=self._indexes,
         )
 
     @property
     def migration(self) -> Migration | None:
         """The migration that is not retired, or ``None``."""
-        return Migration.active(
-            self._store, self._ledger, ALIAS, self._encoders, verifier=self._verify, indexes=self._indexes
-        )
-
-    def _damage(self) -> list[str]:
-        return self._store.database.check() if isinstance(self._store, SqliteStore) else []
-
-    def _verify(
-        self,
-        store: Store,
-        source: int,
-        target: int,
-        encoder: TextEncoder,
-        *,
-        sample: int,
-        seed: int,
-        known_failures: int,
-    ) -> Verification:
-        """Verify a generation together with the index that will serve it."""
-        index = self._indexes.index(store.generation(target))
-        return verify(
-            store, source, target, encoder, sample=sample, seed=seed, index=index, known_failures=known_failures
-        )
+        return Migration.active(self._backend, self._encoders)
 
     # Life
 
@@ -462,9 +422,8 @@ class Collection:
         self._closed = True
         try:
             self._searcher.accesses.flush()
-            self._indexes.close()
         finally:
-            self._store.close()
+            self._backend.close()
 
     def __enter__(self) -> Collection:
         return self

@@ -9,19 +9,15 @@ from typing import Any
 import numpy as np
 
 from revector._arguments import shown, valid_unicode
-from revector.database.places import file_of
+from revector.backends.contracts import Backend
+from revector.backends.sqlite.database.places import file_of
+from revector.encoders.at_hand import EncoderSet
 from revector.encoders.base import TextEncoder, require_encoder
 from revector.errors import InvalidArgumentError, NoCollectionError
-from revector.migration.encoders import EncoderSet
-from revector.migration.ledger import Ledger
-from revector.migration.writes import live_generations
+from revector.migration.serving import ServingReader
 from revector.spaces import EmbeddingSpace, require_one_of
-from revector.stores.base import Store
 
-__all__ = ["ALIAS", "find_again", "listed_encoders", "require_collection", "require_path"]
-
-ALIAS = "live"
-"""The name under which readers find the serving generation."""
+__all__ = ["find_again", "listed_encoders", "require_collection", "require_path"]
 
 
 def require_path(path: Any) -> None:
@@ -49,28 +45,28 @@ def listed_encoders(encoder: Any, encoders: Any) -> list[TextEncoder]:
     return [*([] if encoder is None else [encoder]), *further]
 
 
-def require_collection(store: Store, ledger: Ledger, source: str | None, space: EmbeddingSpace | None) -> None:
+def require_collection(backend: Backend, source: str | None, space: EmbeddingSpace | None) -> None:
     """Create the first generation of a new collection; hold an encoder's space against those of an existing one."""
-    if store.alias(ALIAS) is None:
+    if backend.generations.alias(backend.alias) is None:
         if space is None:
-            message = f"{store.url} holds no collection yet, and a new one needs an encoder"
-            raise NoCollectionError(message, path=store.url.removeprefix("sqlite:///"))
-        _create_alias(store, space, source)
+            message = f"{backend.url} holds no collection yet, and a new one needs an encoder"
+            raise NoCollectionError(message, path=backend.url.removeprefix("sqlite:///"))
+        _create_alias(backend, space, source)
     if space is not None:
-        spaces = [store.generation(live).space for live in live_generations(store, ledger, ALIAS)]
+        spaces = [live.space for live in ServingReader(backend).read().live]
         require_one_of(spaces, space, purpose="the encoder of this collection")
 
 
-def find_again(store: Store, models: EncoderSet, given: Sequence[TextEncoder]) -> None:
+def find_again(backend: Backend, models: EncoderSet, given: Sequence[TextEncoder]) -> None:
     """Write down where models are whose folders are not where they were."""
-    lost = [generation for generation in store.generations() if models.is_lost(generation)]
+    lost = [generation for generation in backend.generations.all() if models.is_lost(generation)]
     sources = {encoder.space.fingerprint: models.written(encoder) for encoder in given} if lost else {}
     for generation in lost:
         if source := sources.get(generation.space.fingerprint):
-            store.set_encoder_source(generation.id, source)
+            backend.generations.set_encoder_source(generation.id, source)
 
 
-def _create_alias(store: Store, space: EmbeddingSpace, source: str | None) -> None:
-    with store.transaction():
-        if store.alias(ALIAS) is None:  # nor has another process created it since
-            store.create_alias(ALIAS, store.create_generation(space, source).id)
+def _create_alias(backend: Backend, space: EmbeddingSpace, source: str | None) -> None:
+    with backend.transaction():
+        if backend.generations.alias(backend.alias) is None:  # nor has another process created it since
+            backend.generations.create_alias(backend.alias, backend.generations.create(space, source).id)

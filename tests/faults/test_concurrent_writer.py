@@ -10,7 +10,7 @@ import time
 import numpy as np
 
 from revector.errors import UnknownDocumentError
-from revector.migration.state import Phase
+from revector.ledger.state import Phase
 from revector.migration.strategies.background import Background
 from worlds import NEW, OLD, World
 
@@ -59,7 +59,7 @@ def test_a_writer_in_another_process_loses_nothing(tmp_path):
     migration = world.started(strategy=Background(batch=8))
     world.encoders.add(Slow())
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["revector.migration.migration", "revector.stores.sqlite", "worlds"])
+    context.set_forkserver_preload(["revector.migration.migration", "revector.backends.sqlite", "worlds"])
     writer = context.Process(target=_write_from_another_process, args=(path, 1, 120))
     writer.start()
     migration.run()
@@ -100,9 +100,9 @@ def test_readers_see_one_generation_or_the_other(tmp_path):
 
     def read():
         while not stop.is_set():
-            with world.store.snapshot():
-                ((keys, vectors),) = world.store.scan_vectors(world.served)
-                texts = [document.text for document in world.store.documents_by_key(keys)]
+            with world.backend.snapshot():
+                ((keys, vectors),) = world.backend.generations.scan(world.served)
+                texts = [document.text for document in world.backend.documents.by_key(keys)]
             reads.append(vectors.shape[1])
             if not np.array_equal(vectors, spaces[vectors.shape[1]].encode(texts)):
                 errors.append(vectors.shape)

@@ -106,7 +106,7 @@ def test_a_fork_waits_for_the_transaction_of_another_thread(docs, path):
     inside = threading.Event()
 
     def write():
-        with docs._store.transaction():
+        with docs._backend.transaction():
             inside.set()
             time.sleep(0.3)
 
@@ -182,7 +182,7 @@ def test_a_child_made_inside_a_transaction_is_told_at_once_and_spoils_nothing(do
                 use()
         return time.monotonic() - began < 5
 
-    with docs._store.transaction():
+    with docs._backend.transaction():
         docs.upsert(["x"], ["in the transaction"])
         assert in_child(is_told)
     assert finds(docs)
@@ -190,7 +190,7 @@ def test_a_child_made_inside_a_transaction_is_told_at_once_and_spoils_nothing(do
 
 
 def test_a_child_that_leaves_its_parents_transaction_does_not_end_it(docs):
-    with docs._store.transaction():
+    with docs._backend.transaction():
         docs.upsert(["x"], ["in the transaction"])
         parent = os.getpid()
         pid = os.fork()
@@ -208,7 +208,7 @@ def test_a_child_made_after_all_patience_is_told(docs, monkeypatch):
     inside, release = threading.Event(), threading.Event()
 
     def write():
-        with docs._store.transaction():
+        with docs._backend.transaction():
             inside.set()
             release.wait(30)
 
@@ -235,7 +235,7 @@ def test_a_graph_that_nobody_is_inside_is_shared_with_the_child(docs, monkeypatc
 
 
 def test_a_graph_that_another_thread_was_inside_is_loaded_from_its_file(docs, monkeypatch):
-    index = docs._indexes.index(docs._searcher.route().serving)
+    index = docs._backend.index.of(docs._serving.read().serving)
     index.save()
     graph = index._held.graph
     with index._in_use():
@@ -245,9 +245,9 @@ def test_a_graph_that_another_thread_was_inside_is_loaded_from_its_file(docs, mo
 
 
 LOCKS = {
-    "index": lambda docs: docs._indexes.index(docs._searcher.route().serving)._lock,
-    "uses of the index": lambda docs: docs._indexes.index(docs._searcher.route().serving)._counting,
-    "indexes": lambda docs: docs._indexes._guard,
+    "index": lambda docs: docs._backend.index.of(docs._serving.read().serving)._lock,
+    "uses of the index": lambda docs: docs._backend.index.of(docs._serving.read().serving)._counting,
+    "indexes": lambda docs: docs._backend.index._guard,
     "accesses": lambda docs: docs._searcher.accesses._lock,
     "encoders": lambda docs: docs._encoders._lock,
 }
@@ -262,7 +262,7 @@ def test_a_lock_that_a_thread_holds_during_the_fork_is_free_in_the_child(docs, w
 def test_searches_of_the_parent_are_counted_once(docs):
     def count():
         docs._searcher.accesses.flush()
-        return sum(fact.hits for fact in docs._store.facts())
+        return sum(fact.hits for fact in docs._backend.documents.facts())
 
     before = count()
     docs.search("text number 7", k=1)

@@ -11,8 +11,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from revector.backends.contracts import content_hash
 from revector.migration.strategies.background import Background
-from revector.stores.base import content_hash
 from revector.testing import RecordingEncoder
 from worlds import ALIAS, NEW, OLD, World
 
@@ -39,13 +39,13 @@ def _work(path, record):
 def processes():
     """Processes of a fork server: born in milliseconds, without this process's threads and connections."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["revector.migration.migration", "revector.stores.sqlite", "worlds"])
+    context.set_forkserver_preload(["revector.migration.migration", "revector.backends.sqlite", "worlds"])
     return context
 
 
 def _served_as_before(path, expected):
     world = World.open(path)
-    found = world.vectors(world.store.alias(ALIAS).generation)
+    found = world.vectors(world.backend.generations.alias(ALIAS).generation)
     world.close()
     assert found.keys() == expected.keys()
     np.testing.assert_array_equal(np.array([found[id_] for id_ in expected]), np.array(list(expected.values())))
@@ -84,5 +84,5 @@ def test_resume_after_twenty_kills_embeds_nothing_twice_but_the_batch_in_flight(
     assert counts.keys() == {content_hash(f"text number {place}") for place in range(DOCUMENTS)}
     assert sum(counts.values()) - DOCUMENTS <= kills * BATCH
     assert kills == KILLS, "the worker was done too early for the test to mean anything"
-    assert world.store.database.check() == []
+    assert world.backend.database.check() == []
     world.close()

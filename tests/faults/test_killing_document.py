@@ -7,9 +7,9 @@ import os
 
 import pytest
 
-from revector.migration.jobs import LONE_DEATHS, SUSPECTS, JobRequest
+from revector.ledger.jobs import LONE_DEATHS, SUSPECTS, JobRequest
+from revector.migration.filling.worker import Worker
 from revector.migration.strategies.background import Background
-from revector.migration.worker import Worker
 from worlds import NEW, World
 
 G = 1
@@ -30,7 +30,7 @@ class Fragile:
 def context():
     """Processes that are born in milliseconds, without this process's threads and connections."""
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["revector.migration.migration", "revector.stores.sqlite", "worlds"])
+    server.set_forkserver_preload(["revector.migration.migration", "revector.backends.sqlite", "worlds"])
     return server
 
 
@@ -68,12 +68,12 @@ def test_documents_that_kill_the_worker_are_set_aside_and_all_others_done(tmp_pa
 
 
 def _ask(world, n):
-    world.ledger.enqueue(G, [JobRequest(key, f"text {key}", 4) for key in range(n)])
+    world.backend.ledger.jobs.enqueue(G, [JobRequest(key, f"text {key}", 4) for key in range(n)])
 
 
 def _die(world, limit=64):
     """Claim all that a worker would hold, and never come back; return the documents."""
-    return [claim.document_key for claim in world.ledger.claim(G, "dead:1:1:1", limit, lease_seconds=0.0)]
+    return [claim.document_key for claim in world.backend.ledger.jobs.claim(G, "dead:1:1:1", limit, lease_seconds=0.0)]
 
 
 def test_what_died_together_comes_last_and_in_small_units(empty_world):
@@ -92,33 +92,33 @@ def test_other_documents_are_never_blamed_for_the_deaths_of_a_batch(empty_world)
     _ask(empty_world, 1000)
     for _ in range(200):  # an operator who kills every worker at once, whatever it holds
         _die(empty_world, 64)
-        assert empty_world.ledger.counts(G).failed == 0
+        assert empty_world.backend.ledger.jobs.counts(G).failed == 0
 
 
 def test_a_document_that_is_alone_with_every_death_fails_after_a_few(empty_world):
     _ask(empty_world, 1)
     deaths = sum(bool(_die(empty_world)) for _ in range(100))
     assert deaths == 2 + LONE_DEATHS
-    (failure,) = empty_world.ledger.failures(G)
+    (failure,) = empty_world.backend.ledger.jobs.failures(G)
     assert failure.attempts == deaths
 
 
 @pytest.mark.parametrize("end", ["release", "postpone", "fail"])
 def test_a_lease_that_somebody_ends_raises_no_suspicion(empty_world, end):
     _ask(empty_world, 1)
-    claims = empty_world.ledger.claim(G, "me:1:1:1", 1, 60.0)
+    claims = empty_world.backend.ledger.jobs.claim(G, "me:1:1:1", 1, 60.0)
     if end == "release":
-        empty_world.ledger.release("me:1:1:1")
+        empty_world.backend.ledger.jobs.release("me:1:1:1")
     elif end == "postpone":
-        empty_world.ledger.postpone(claims, "me:1:1:1", 0.0)
+        empty_world.backend.ledger.jobs.postpone(claims, "me:1:1:1", 0.0)
     else:
-        empty_world.ledger.fail(claims[0], "me:1:1:1", "refused")
-        empty_world.ledger.retry_failed(G)
+        empty_world.backend.ledger.jobs.fail(claims[0], "me:1:1:1", "refused")
+        empty_world.backend.ledger.jobs.retry_failed(G)
     assert [c.unfinished for c in _waited(empty_world)] == [0]
 
 
 def _waited(world):
-    while not (claims := world.ledger.claim(G, "you:1:1:1", 1, 60.0)):
+    while not (claims := world.backend.ledger.jobs.claim(G, "you:1:1:1", 1, 60.0)):
         pass
     return claims
 
@@ -126,36 +126,36 @@ def _waited(world):
 def test_a_new_text_is_not_suspected(empty_world):
     _ask(empty_world, 1)
     _die(empty_world)
-    empty_world.ledger.enqueue(G, [JobRequest(0, "another text", 4)])
+    empty_world.backend.ledger.jobs.enqueue(G, [JobRequest(0, "another text", 4)])
     assert [c.unfinished for c in _waited(empty_world)] == [0]
 
 
 def test_retried_documents_are_tried_alone(empty_world):
     _ask(empty_world, 2)
-    while any(_die(empty_world)) or not empty_world.ledger.failures(G):
+    while any(_die(empty_world)) or not empty_world.backend.ledger.jobs.failures(G):
         pass
-    assert empty_world.ledger.retry_failed(G) == 2
+    assert empty_world.backend.ledger.jobs.retry_failed(G) == 2
     assert len(_waited(empty_world)) == 1
 
 
 def test_a_worker_holds_nothing_else_while_it_tries_a_suspect(empty_world):
     generation = empty_world.queue(*[f"text {i}" for i in range(10)])
-    empty_world.ledger.claim(generation, "dead:1:1:1", 5, lease_seconds=0.0)
+    empty_world.backend.ledger.jobs.claim(generation, "dead:1:1:1", 5, lease_seconds=0.0)
     held = []
 
     class Watching(Fragile):
         def encode(self, texts, *, kind="document"):
-            held.append((len(texts), empty_world.ledger.counts(generation).leased))
+            held.append((len(texts), empty_world.backend.ledger.jobs.counts(generation).leased))
             return super().encode(texts, kind=kind)
 
-    Worker(empty_world.store, empty_world.ledger, Watching(), generation, batch=5).run()
+    Worker(empty_world.backend, Watching(), generation, batch=5).run()
     assert held[-1] == (5, 5)
 
 
 def test_a_file_of_the_first_release_gets_the_column_and_goes_on(tmp_path):
     world = World.create(tmp_path / "world.db", documents=3)
     world.started()
-    with world.store.database.transaction() as connection:
+    with world.backend.database.transaction() as connection:
         connection.exec_driver_sql("ALTER TABLE jobs DROP COLUMN unfinished")
     world.close()
     again = World.open(tmp_path / "world.db")

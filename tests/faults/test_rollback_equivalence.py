@@ -41,8 +41,8 @@ def _apply(world, changes, encoders):
 
 def _readable(world):
     """What readers can see: documents, and their vectors through the alias."""
-    documents = {d.id: (d.text, d.content_hash, d.metadata) for batch in world.store.scan_documents() for d in batch}
-    return documents, world.vectors(world.served), world.store.generation(world.served).space
+    documents = {d.id: (d.text, d.content_hash, d.metadata) for batch in world.backend.documents.scan() for d in batch}
+    return documents, world.vectors(world.served), world.backend.generations.get(world.served).space
 
 
 @pytest.mark.parametrize("writes", [0, 1000])

@@ -5,7 +5,7 @@ import pytest
 
 from revector.errors import NumericalError
 from revector.mapping import Procrustes
-from revector.migration.bridge import BridgeKeeper, fit_bridge
+from revector.migration.filling.bridge import BridgeKeeper, fit_bridge
 from revector.migration.strategies.background import Background
 from worlds import NEW, OLD, World
 
@@ -19,7 +19,7 @@ def moving(tmp_path):
 
 
 def _stored_map(world):
-    blob = world.store.load_map(OLD.space.fingerprint, NEW.space.fingerprint)
+    blob = world.backend.generations.load_map(OLD.space.fingerprint, NEW.space.fingerprint)
     return None if blob is None else Procrustes.from_bytes(blob)
 
 
@@ -44,14 +44,14 @@ def test_the_map_is_there_before_the_migration_is(moving):
 def test_the_map_is_fitted_again_when_the_pairs_have_doubled(moving):
     world, migration = moving
     record, fits = migration.record, []
-    keeper = BridgeKeeper(world.store, record.source_generation, record.target_generation, _recorder(fits))
+    keeper = BridgeKeeper(world.backend, record.source_generation, record.target_generation, _recorder(fits))
     for _ in range(40):
         keeper.landed(10)
     assert len(fits) == 4  # at 50, 100, 200 and 400 pairs
 
 
 def _recorder(fits):
-    def fit(store, source, target):
+    def fit(backend, source, target):
         fits.append(1)
         return 100
 
@@ -62,7 +62,7 @@ def test_a_map_that_can_not_be_fitted_stops_nothing(tmp_path, caplog):
     world = World.create(tmp_path / "same.db")
     world.write({f"d{place}": "always the same" for place in range(60)})
 
-    def refuse(store, source, target):
+    def refuse(backend, source, target):
         raise NumericalError("rows do not vary")
 
     migration = world.proving(fit=refuse)
@@ -74,10 +74,10 @@ def test_a_map_that_can_not_be_fitted_stops_nothing(tmp_path, caplog):
 def test_pairs_are_sampled_when_there_are_many(moving, monkeypatch):
     world, migration = moving
     migration.run()
-    monkeypatch.setattr("revector.migration.bridge.MAX_PAIRS", 50)
+    monkeypatch.setattr("revector.migration.filling.bridge.MAX_PAIRS", 50)
     record = migration.record
-    assert fit_bridge(world.store, record.source_generation, record.target_generation) == 50
-    first = world.store.load_map(OLD.space.fingerprint, NEW.space.fingerprint)
-    fit_bridge(world.store, record.source_generation, record.target_generation)
-    assert world.store.load_map(OLD.space.fingerprint, NEW.space.fingerprint) == first
+    assert fit_bridge(world.backend, record.source_generation, record.target_generation) == 50
+    first = world.backend.generations.load_map(OLD.space.fingerprint, NEW.space.fingerprint)
+    fit_bridge(world.backend, record.source_generation, record.target_generation)
+    assert world.backend.generations.load_map(OLD.space.fingerprint, NEW.space.fingerprint) == first
     assert np.isfinite(_stored_map(world).diagnostics.residual)

@@ -8,11 +8,11 @@ import threading
 import numpy as np
 import pytest
 
+from revector.backends.contracts import VectorRow, content_hash
+from revector.backends.sqlite import SqliteBackend
 from revector.collection import Collection
 from revector.errors import ClosedError
-from revector.migration.worker import Worker
-from revector.stores.base import VectorRow, content_hash
-from revector.stores.sqlite import SqliteStore
+from revector.migration.filling.worker import Worker
 from revector.testing import HashEncoder
 
 
@@ -40,7 +40,7 @@ def closed(tmp_path):
     docs = _opened(tmp_path / "docs.db")
     docs.migrate(NEW).start()
     docs.kept = docs.migration
-    docs.worker = Worker(docs._store, docs._ledger, NEW, 2)
+    docs.worker = Worker(docs._backend, NEW, 2)
     docs.close()
     OLD.sent = NEW.sent = 0
     return docs
@@ -68,11 +68,11 @@ def test_two_threads_may_close(tmp_path):
 
 
 def test_a_store_is_closed_twice(tmp_path):
-    store = SqliteStore.open(tmp_path / "docs.db")
-    store.close()
-    store.close()
+    backend = SqliteBackend.open(tmp_path / "docs.db")
+    backend.close()
+    backend.close()
     with pytest.raises(ClosedError, match=r"docs\.db was closed; open it again"):
-        store.count_documents()
+        backend.documents.count()
 
 
 USES = {
@@ -88,7 +88,7 @@ USES = {
     "search_vector": lambda docs: docs.search_vector(np.ones(8), OLD.space),
     "serving_space": lambda docs: docs.serving_space,
     "check": lambda docs: docs.check(),
-    "backup": lambda docs: docs.backup(docs._store.database.path.parent / "backup"),
+    "backup": lambda docs: docs.backup(docs._backend.database.path.parent / "backup"),
     "assess": lambda docs: docs.assess(NEW, QUERIES, QRELS),
     "migrate": lambda docs: docs.migrate(HashEncoder(16)),
     "migration": lambda docs: docs.migration,
@@ -104,12 +104,12 @@ USES = {
     "pause": lambda docs: docs.kept.pause(),
     "resume": lambda docs: docs.kept.resume(),
     "worker": lambda docs: docs.worker.run(),
-    "transaction": lambda docs: docs._store.transaction().__enter__(),
-    "put_vectors": lambda docs: docs._store.put_vectors(1, [VectorRow(1, content_hash("text 1"), np.ones(8))]),
-    "record_access": lambda docs: docs._store.record_access([1]),
-    "scan_vectors": lambda docs: next(docs._store.scan_vectors(1)),
-    "alias": lambda docs: docs._store.alias("live"),
-    "damage": lambda docs: docs._store.database.check(),
+    "transaction": lambda docs: docs._backend.transaction().__enter__(),
+    "put_vectors": lambda docs: docs._backend.generations.put(1, [VectorRow(1, content_hash("text 1"), np.ones(8))]),
+    "record_access": lambda docs: docs._backend.documents.record_access([1]),
+    "scan_vectors": lambda docs: next(docs._backend.generations.scan(1)),
+    "alias": lambda docs: docs._backend.generations.alias("live"),
+    "damage": lambda docs: docs._backend.database.check(),
 }
 
 
@@ -117,10 +117,10 @@ USES = {
 def test_use_after_close_is_one_error_and_embeds_nothing(closed, use):
     with pytest.raises(ClosedError) as caught:
         USES[use](closed)
-    assert caught.value.path == str(closed._store.database.path)
+    assert caught.value.path == str(closed._backend.database.path)
     assert (OLD.sent, NEW.sent) == (0, 0)
 
 
 def test_a_collection_that_was_closed_can_be_opened_again(closed):
-    with Collection.open(closed._store.database.path, OLD) as docs:
+    with Collection.open(closed._backend.database.path, OLD) as docs:
         assert docs.search("text 1")[0].id == "d1"

@@ -169,7 +169,7 @@ def test_searches_are_counted_for_the_priorities(path: Path) -> None:
         for _ in range(3):
             collection.search("apple tree", 1)
     with Collection.open(path, OLD) as collection:
-        hits = {fact.id: fact.hits for fact in collection._store.facts()}
+        hits = {fact.id: fact.hits for fact in collection._backend.documents.facts()}
     assert hits == {"a": 3, "b": 0, "c": 0, "d": 0}
 
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from revector.backends.contracts import content_hash
 from revector.collection import Collection
 from revector.errors import EncoderError, SpaceMismatchError
+from revector.ledger.state import Phase
+from revector.migration.filling.progress import Progress
 from revector.migration.migration import Migration
-from revector.migration.progress import Progress
-from revector.migration.state import Phase
 from revector.migration.strategies.background import Background
-from revector.stores.base import content_hash
 from revector.testing import HashEncoder, RecordingEncoder
 
 OLD, NEW = HashEncoder(24, seed=1, name="old"), HashEncoder(32, seed=2, name="new")

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from revector.backends.contracts import Generation
+from revector.encoders.at_hand import EncoderSet
 from revector.errors import EncoderError
-from revector.migration.encoders import EncoderSet
-from revector.stores.base import Generation
 from worlds import NEW, OLD
 
 

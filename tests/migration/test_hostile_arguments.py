@@ -16,8 +16,8 @@ from revector.evaluation.mixture import detect_mixture
 from revector.evaluation.significance import mean_interval, paired_lift, queries_to_settle
 from revector.evaluation.verify import verify
 from revector.migration.estimate import estimate
+from revector.migration.filling.worker import Worker
 from revector.migration.strategies.background import Background
-from revector.migration.worker import Worker
 from revector.spaces import EmbeddingSpace
 from revector.testing import HashEncoder
 
@@ -326,7 +326,7 @@ def test_a_threshold_that_is_no_number_is_refused(threshold):
 def test_a_wrong_argument_of_an_estimate_costs_nothing(docs, model, case):
     _, _, name, value = case
     with pytest.raises(InvalidArgumentError, match=name):
-        estimate(docs._store, 1, **{"encoder": model, name: value})
+        estimate(docs._backend, 1, **{"encoder": model, name: value})
     assert model.sent == 0
 
 
@@ -350,9 +350,8 @@ NO_GENERATION = [0, 2, 2**63, HUGE, HALF]
 )
 def test_a_wrong_argument_of_a_worker_or_a_verification_is_an_error_of_ours(docs, case):
     function, good, name, value = case
-    arguments = (docs._store, docs._ledger) if function is Worker else (docs._store,)
     with pytest.raises(RevectorError):
-        function(*arguments, **{**good, name: value})
+        function(docs._backend, **{**good, name: value})
 
 
 @pytest.mark.parametrize(

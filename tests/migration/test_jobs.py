@@ -6,18 +6,18 @@ import time
 
 import pytest
 
-from revector.migration.jobs import MAX_ATTEMPTS, JobRequest
-from revector.migration.owners import is_dead, new_owner
+from revector.ledger.jobs import MAX_ATTEMPTS, JobRequest
+from revector.ledger.owners import is_dead, new_owner
 
 G = 1
 
 
 def _enqueue(world, *keys, text="a", priority=4):
-    world.ledger.enqueue(G, [JobRequest(key, text, priority) for key in keys])
+    world.backend.ledger.jobs.enqueue(G, [JobRequest(key, text, priority) for key in keys])
 
 
 def _claimed(world, owner="me:1:1:1", limit=10, lease_seconds=60.0):
-    return world.ledger.claim(G, owner, limit, lease_seconds)
+    return world.backend.ledger.jobs.claim(G, owner, limit, lease_seconds)
 
 
 def test_claims_come_in_the_order_of_priority(world):
@@ -42,7 +42,7 @@ def test_a_lease_runs_out(world):
 def test_a_heartbeat_lengthens_the_lease(world):
     _enqueue(world, 1)
     _claimed(world, lease_seconds=0.0)
-    world.ledger.extend("me:1:1:1", 60.0)
+    world.backend.ledger.jobs.extend("me:1:1:1", 60.0)
     assert not _claimed(world, owner="you:1:1:1")
 
 
@@ -50,16 +50,16 @@ def test_completion_counts_whoever_holds_the_lease(world):
     _enqueue(world, 1)
     _claimed(world, lease_seconds=0.0)
     _claimed(world, owner="you:1:1:1")
-    assert world.ledger.complete(G, {1: "a"}) == 1
-    assert world.ledger.complete(G, {1: "a"}) == 0
-    assert world.ledger.counts(G).done == 1
+    assert world.backend.ledger.jobs.complete(G, {1: "a"}) == 1
+    assert world.backend.ledger.jobs.complete(G, {1: "a"}) == 0
+    assert world.backend.ledger.jobs.counts(G).done == 1
 
 
 def test_completion_of_an_old_text_changes_nothing(world):
     _enqueue(world, 1)
     _claimed(world)
     _enqueue(world, 1, text="newer")
-    assert world.ledger.complete(G, {1: "a"}) == 0
+    assert world.backend.ledger.jobs.complete(G, {1: "a"}) == 0
     assert [claim.content_hash for claim in _claimed(world)] == ["newer"]
 
 
@@ -67,38 +67,38 @@ def test_asking_again_for_the_same_text_leaves_a_running_job_alone(world):
     _enqueue(world, 1)
     _claimed(world)
     _enqueue(world, 1)
-    assert world.ledger.counts(G).leased == 1
+    assert world.backend.ledger.jobs.counts(G).leased == 1
 
 
 def test_asking_again_for_a_done_job_reopens_it(world):
     _enqueue(world, 1)
-    world.ledger.complete(G, {1: "a"})
+    world.backend.ledger.jobs.complete(G, {1: "a"})
     _enqueue(world, 1)
-    assert world.ledger.counts(G).pending == 1
+    assert world.backend.ledger.jobs.counts(G).pending == 1
 
 
 def _fail(world, times):
     for _ in range(times):
         (claim,) = _claimed(world)
-        world.ledger.fail(claim, "me:1:1:1", f"broken after {claim.attempts} attempts")
+        world.backend.ledger.jobs.fail(claim, "me:1:1:1", f"broken after {claim.attempts} attempts")
 
 
 def test_a_failing_job_is_tried_three_times_then_listed(world, monkeypatch):
-    monkeypatch.setattr("revector.migration.jobs.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("revector.ledger.jobs.RETRY_SECONDS", 0.0)
     _enqueue(world, 1)
     _fail(world, MAX_ATTEMPTS)
     assert not _claimed(world)
-    (failure,) = world.ledger.failures(G)
+    (failure,) = world.backend.ledger.jobs.failures(G)
     assert (failure.document_key, failure.attempts, failure.error) == (1, MAX_ATTEMPTS, "broken after 2 attempts")
 
 
 def test_a_failed_job_is_left_alone_until_it_is_retried_or_the_text_changes(world, monkeypatch):
-    monkeypatch.setattr("revector.migration.jobs.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("revector.ledger.jobs.RETRY_SECONDS", 0.0)
     _enqueue(world, 1)
     _fail(world, MAX_ATTEMPTS)
     _enqueue(world, 1)
-    assert world.ledger.counts(G).failed == 1
-    assert world.ledger.retry_failed(G) == 1
+    assert world.backend.ledger.jobs.counts(G).failed == 1
+    assert world.backend.ledger.jobs.retry_failed(G) == 1
     _fail(world, MAX_ATTEMPTS)
     _enqueue(world, 1, text="newer")
     assert [claim.attempts for claim in _claimed(world)] == [0]
@@ -108,21 +108,21 @@ def test_an_attempt_that_failed_waits_before_the_next(world):
     _enqueue(world, 1)
     _fail(world, 1)
     assert not _claimed(world)
-    assert 0 < world.ledger.seconds_until_due(G) <= 0.5
+    assert 0 < world.backend.ledger.jobs.seconds_until_due(G) <= 0.5
 
 
 def test_whoever_lost_the_lease_can_not_fail_the_job(world):
     _enqueue(world, 1)
     (claim,) = _claimed(world, lease_seconds=0.0)
     _claimed(world, owner="you:1:1:1")
-    world.ledger.fail(claim, "me:1:1:1", "too late")
-    assert world.ledger.counts(G).leased == 1
+    world.backend.ledger.jobs.fail(claim, "me:1:1:1", "too late")
+    assert world.backend.ledger.jobs.counts(G).leased == 1
 
 
 def test_postponed_jobs_come_later_without_an_attempt(world):
     _enqueue(world, *range(1, 1201))
     claims = _claimed(world, limit=2000)
-    world.ledger.postpone(claims, "me:1:1:1", 0.05)
+    world.backend.ledger.jobs.postpone(claims, "me:1:1:1", 0.05)
     assert not _claimed(world)
     time.sleep(0.06)
     assert {claim.attempts for claim in _claimed(world, limit=2000)} == {0}
@@ -132,29 +132,29 @@ def test_release_frees_all_jobs_of_an_owner_and_no_other(world):
     _enqueue(world, 1, 2)
     _claimed(world, limit=1)
     _claimed(world, owner="you:1:1:1", limit=1)
-    assert world.ledger.release("me:1:1:1") == 1
+    assert world.backend.ledger.jobs.release("me:1:1:1") == 1
     assert [claim.document_key for claim in _claimed(world)] == [1]
 
 
 def test_forgotten_documents_have_no_jobs(world):
     _enqueue(world, 1, 2)
-    world.ledger.forget([G, 2], [1])
-    assert world.ledger.counts(G).total == 1
-    world.ledger.forget_generation(G)
-    assert world.ledger.counts(G).total == 0
+    world.backend.ledger.jobs.forget([G, 2], [1])
+    assert world.backend.ledger.jobs.counts(G).total == 1
+    world.backend.ledger.jobs.forget_generation(G)
+    assert world.backend.ledger.jobs.counts(G).total == 0
 
 
 def test_nothing_is_due_when_nothing_is_outstanding(world):
-    assert world.ledger.seconds_until_due(G) is None
+    assert world.backend.ledger.jobs.seconds_until_due(G) is None
     _enqueue(world, 1)
-    assert world.ledger.seconds_until_due(G) == 0.0
+    assert world.backend.ledger.jobs.seconds_until_due(G) == 0.0
     _claimed(world, lease_seconds=5.0)
-    assert 4.0 < world.ledger.seconds_until_due(G) <= 5.0
+    assert 4.0 < world.backend.ledger.jobs.seconds_until_due(G) <= 5.0
 
 
 @pytest.fixture
 def dead_owner():
-    code = "from revector.migration.owners import new_owner; print(new_owner())"
+    code = "from revector.ledger.owners import new_owner; print(new_owner())"
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
@@ -177,12 +177,12 @@ def test_leases_of_dead_owners_are_freed_at_once(world, dead_owner):
     _enqueue(world, 1, 2)
     _claimed(world, owner=dead_owner, limit=1)
     _claimed(world, owner=new_owner(), limit=1)
-    assert world.ledger.release_dead_owners() == 1
+    assert world.backend.ledger.jobs.release_dead_owners() == 1
     assert [claim.document_key for claim in _claimed(world)] == [1]
 
 
 @pytest.mark.parametrize("where", ["lease_until <= 5", "lease_owner = 'me:1:1:1'"])
 def test_leases_are_found_without_reading_the_whole_queue(world, where):
-    with world.store.snapshot() as connection:
+    with world.backend.snapshot() as connection:
         rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN UPDATE jobs SET state = 'pending' WHERE {where}")
         assert all("COVERING INDEX jobs_by_" in row[3] for row in rows)

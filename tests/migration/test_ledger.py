@@ -7,12 +7,12 @@ from contextlib import closing
 import pytest
 
 from revector.errors import IllegalTransitionError, LedgerConflictError, MigrationError
-from revector.migration.state import TRANSITIONS, Phase
+from revector.ledger.state import TRANSITIONS, Phase
 from worlds import ALIAS, NEW
 
 
 def _plan(world, alias=ALIAS):
-    return world.ledger.plan(
+    return world.backend.ledger.plan(
         alias=alias,
         alias_version=1,
         source_generation=1,
@@ -25,7 +25,7 @@ def _plan(world, alias=ALIAS):
 
 def test_a_plan_is_found_again_as_written(world):
     planned = _plan(world)
-    assert world.ledger.active(ALIAS) == planned == world.ledger.record(planned.id)
+    assert world.backend.ledger.active(ALIAS) == planned == world.backend.ledger.record(planned.id)
     assert planned.target_space == NEW.space
     assert (planned.phase, planned.target_generation, planned.paused) == (Phase.PLANNED, None, False)
 
@@ -40,8 +40,8 @@ def test_one_migration_at_a_time_for_an_alias(world):
 
 def test_a_retired_migration_makes_room_for_the_next(world):
     first = _plan(world)
-    world.ledger.advance(first.id, Phase.ROLLED_BACK, "rollback")
-    world.ledger.advance(first.id, Phase.RETIRED, "retire")
+    world.backend.ledger.advance(first.id, Phase.ROLLED_BACK, "rollback")
+    world.backend.ledger.advance(first.id, Phase.RETIRED, "retire")
     assert _plan(world).id > first.id
 
 
@@ -65,32 +65,32 @@ def test_one_of_many_concurrent_plans_wins(world):
 
 def test_a_transition_writes_its_event(world):
     planned = _plan(world)
-    world.ledger.advance(planned.id, Phase.FILLING, "start", {"why": "because"}, target_generation=7)
-    last = world.ledger.events(planned.id)[-1]
+    world.backend.ledger.advance(planned.id, Phase.FILLING, "start", {"why": "because"}, target_generation=7)
+    last = world.backend.ledger.events(planned.id)[-1]
     assert (last.name, last.from_phase, last.to_phase) == ("start", Phase.PLANNED, Phase.FILLING)
     assert last.details == {"why": "because"}
-    assert world.ledger.record(planned.id).target_generation == 7
+    assert world.backend.ledger.record(planned.id).target_generation == 7
 
 
 @pytest.mark.parametrize("phase", sorted(set(Phase) - TRANSITIONS[Phase.PLANNED]))
 def test_an_illegal_transition_changes_nothing(world, phase):
     planned = _plan(world)
     with pytest.raises(IllegalTransitionError):
-        world.ledger.advance(planned.id, phase, "leap")
-    assert world.ledger.record(planned.id) == planned
-    assert [event.name for event in world.ledger.events(planned.id)] == ["plan"]
+        world.backend.ledger.advance(planned.id, phase, "leap")
+    assert world.backend.ledger.record(planned.id) == planned
+    assert [event.name for event in world.backend.ledger.events(planned.id)] == ["plan"]
 
 
 def test_a_note_changes_no_phase(world):
     planned = _plan(world)
-    assert world.ledger.note(planned.id, "pause", paused=True).paused
+    assert world.backend.ledger.note(planned.id, "pause", paused=True).paused
     with pytest.raises(TypeError, match="advance"):
-        world.ledger.note(planned.id, "sneak", phase="serving")
+        world.backend.ledger.note(planned.id, "sneak", phase="serving")
 
 
 def test_an_unknown_migration_is_an_error(world):
     with pytest.raises(MigrationError, match="99"):
-        world.ledger.record(99)
+        world.backend.ledger.record(99)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_an_unknown_migration_is_an_error(world):
 )
 def test_the_database_itself_refuses_what_must_not_be(world, statement):
     _plan(world)
-    with closing(sqlite3.connect(world.store.database.path)) as connection:
+    with closing(sqlite3.connect(world.backend.database.path)) as connection:
         connection.execute("PRAGMA foreign_keys = ON")
         with pytest.raises(sqlite3.IntegrityError):
             connection.execute(statement)

@@ -65,7 +65,7 @@ USES = {
     "search of many": lambda docs, new: docs.search(["text 1", "text 2"]),
     "upsert": lambda docs, new: docs.upsert(["x", "y"], ["a b", "c"]),
     "assess": lambda docs, new: docs.assess(new, QUERIES, QRELS),
-    "estimate": lambda docs, new: estimate(docs._store, 1, new),
+    "estimate": lambda docs, new: estimate(docs._backend, 1, new),
 }
 
 
@@ -90,7 +90,7 @@ def test_an_odd_answer_is_never_verified(docs, new, odd):
 def test_an_odd_answer_never_lands(docs, new, odd):
     new.spoil = ODD[odd]
     docs.migration.run()
-    assert (docs.migration.status().target_jobs.failed, docs._store.count_vectors(2)) == (20, 0)
+    assert (docs.migration.status().target_jobs.failed, docs._backend.generations.count(2)) == (20, 0)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float64, np.int32])

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from revector.backends.contracts import Generation
+from revector.backends.contracts.index import Preparation
 from revector.collection import Collection
 from revector.errors import GateRefusedError
 from revector.index import HnswIndex
 from revector.migration.migration import Migration
-from revector.stores.base import Generation
-from revector.stores.indexes import Preparation
 from revector.testing import HashEncoder
 from worlds import World
 
@@ -119,29 +119,33 @@ class RecordingIndexes:
         self.world = world
         self.calls: list[tuple[int, int]] = []
 
+    def close(self) -> None:
+        """Nothing to save."""
+
     def prepare(self, generation: Generation) -> Preparation:
         self.calls.append((generation.id, self.world.served))
         return Preparation(vectors=40, built=40, seconds=0.5)
 
 
 def test_an_index_is_prepared_before_readers_are_sent_to_its_generation(world: World) -> None:
-    indexes = RecordingIndexes(world)
-    migration = world.serving(indexes=indexes)
+    indexes = world.backend.index = RecordingIndexes(world)
+    migration = world.serving()
     migration.rollback()
     old, new = migration.record.source_generation, migration.record.target_generation
     assert indexes.calls == [(new, old), (new, old), (old, new)]  # verify, cutover, rollback
 
 
 def test_a_cutover_that_is_refused_prepares_nothing(world: World) -> None:
-    indexes = RecordingIndexes(world)
-    migration = world.proving(indexes=indexes)
+    indexes = world.backend.index = RecordingIndexes(world)
+    migration = world.proving()
     with pytest.raises(GateRefusedError):
         migration.cutover()
     assert indexes.calls == []
 
 
 def test_the_ledger_keeps_what_it_took(world: World) -> None:
-    migration = world.serving(indexes=RecordingIndexes(world))
-    details = {event.name: event.details for event in world.ledger.events(migration.record.id)}
+    world.backend.index = RecordingIndexes(world)
+    migration = world.serving()
+    details = {event.name: event.details for event in world.backend.ledger.events(migration.record.id)}
     assert details["verify"]["details"]["index_seconds"] == 0.5
     assert details["cutover"]["index"] == {"vectors": 40, "built": 40, "seconds": 0.5}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from revector.backends.contracts import DocumentFacts
 from revector.errors import InvalidArgumentError
 from revector.migration.priorities import (
     PRIORITY_QUERIED,
@@ -13,7 +14,6 @@ from revector.migration.priorities import (
     prioritise,
 )
 from revector.migration.strategies.background import Background
-from revector.stores.base import DocumentFacts
 
 NOW = 2_000_000_000.0
 YEAR = 365 * 86400
@@ -81,7 +81,7 @@ def test_the_queue_follows_the_priorities(world):
     migration = world.plan(strategy=Background(batch=8, priority=lambda fact: 100 - last[fact.id]))
     migration.start()
     target = migration.record.target_generation
-    claims = world.ledger.claim(target, "me:1:1:1", 40, 60.0)
+    claims = world.backend.ledger.jobs.claim(target, "me:1:1:1", 40, 60.0)
     assert [claim.priority for claim in claims] == sorted(claim.priority for claim in claims)
     assert sum(claim.priority == PRIORITY_SAMPLE for claim in claims) == 40
 

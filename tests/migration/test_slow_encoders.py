@@ -9,9 +9,9 @@ import sys
 import pytest
 
 from revector.collection import Collection
+from revector.encoders import at_hand as encoders
 from revector.encoders.service.openai import OpenAIEncoder
 from revector.errors import SpaceMismatchError
-from revector.migration import encoders
 from revector.migration.estimate import estimate
 from revector.migration.strategies.background import Background
 from revector.testing import HashEncoder
@@ -50,7 +50,7 @@ def path(tmp_path, monkeypatch):
 
 def _opened(path, *arguments, **options):
     collection = Collection.open(path, *arguments, **options)
-    Patient.databases.add(collection._store.database)
+    Patient.databases.add(collection._backend.database)
     Patient.files = (path,)
     return collection
 
@@ -69,7 +69,7 @@ def test_no_encoder_is_asked_inside_a_transaction_in_a_whole_life(path):
         docs.upsert(list(TEXTS), list(TEXTS.values()))
         _use(docs, "idle")
         docs.assess(Patient(12), QUERIES, QRELS, max_documents=20)
-        estimate(docs._store, 1, Patient(12))
+        estimate(docs._backend, 1, Patient(12))
         docs.migrate(Patient(12), strategy=Background(batch=16))
     for step in ("start", "pause", "resume", "search", "run", "verify", "cutover", "rollback", "start", "run"):
         with _opened(path) as docs:  # each time with models that have to be loaded
@@ -91,7 +91,7 @@ def test_an_encoder_of_another_space_is_refused_without_a_lock(path):
 
 
 def test_the_encoder_of_these_tests_notices(path):
-    with _opened(path, Patient(8)) as docs, docs._store.snapshot(), pytest.raises(AskedInsideError):
+    with _opened(path, Patient(8)) as docs, docs._backend.snapshot(), pytest.raises(AskedInsideError):
         docs.search("text")
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from revector.errors import GateRefusedError, IllegalTransitionError, LedgerConflictError, MigrationError
-from revector.migration.state import TRANSITIONS, Phase
+from revector.ledger.state import TRANSITIONS, Phase
 from revector.migration.strategies.background import Background
 from worlds import NEW, OLD, World
 
@@ -52,7 +52,7 @@ class MigrationMachine(RuleBasedStateMachine):
 
     @rule()
     def plan(self):
-        serving = self.world.store.generation(self.world.served).space
+        serving = self.world.backend.generations.get(self.world.served).space
         encoder = OLD if serving == NEW.space else NEW
         before = self.phase
         try:
@@ -146,11 +146,11 @@ class MigrationMachine(RuleBasedStateMachine):
 
     @property
     def phase_is_open(self):
-        return self.world.ledger.active("live") is not None
+        return self.world.backend.ledger.active("live") is not None
 
     @invariant()
     def documents_are_the_texts_written(self):
-        assert {d.id: d.text for batch in self.world.store.scan_documents() for d in batch} == self.texts
+        assert {d.id: d.text for batch in self.world.backend.documents.scan() for d in batch} == self.texts
 
     @invariant()
     def alias_and_phase_agree(self):
@@ -159,25 +159,25 @@ class MigrationMachine(RuleBasedStateMachine):
 
     @invariant()
     def whatever_has_no_vector_has_a_job(self):
-        store = self.world.store
-        for generation in store.generations():
-            stale = len(store.stale_keys(generation.id))
-            assert stale == self.world.ledger.counts(generation.id).outstanding
+        backend = self.world.backend
+        for generation in backend.generations.all():
+            stale = len(backend.generations.stale_keys(generation.id))
+            assert stale == self.world.backend.ledger.jobs.counts(generation.id).outstanding
 
     @invariant()
     def every_other_vector_is_that_of_its_text(self):
-        store = self.world.store
-        for generation in store.generations():
+        backend = self.world.backend
+        for generation in backend.generations.all():
             encoder = OLD if generation.space == OLD.space else NEW
-            stale = set(store.stale_keys(generation.id).tolist())
-            for keys, vectors in store.scan_vectors(generation.id):
-                for document, vector in zip(store.documents_by_key(keys), vectors, strict=True):
+            stale = set(backend.generations.stale_keys(generation.id).tolist())
+            for keys, vectors in backend.generations.scan(generation.id):
+                for document, vector in zip(backend.documents.by_key(keys), vectors, strict=True):
                     assert document.key in stale or (vector == encoder.encode([document.text])[0]).all()
 
     @invariant()
     def no_generation_is_forgotten(self):
         live = 1 + (self.phase is not None and self.migration.record.target_generation is not None)
-        assert len(self.world.store.generations()) == (1 if self.phase in (None, Phase.RETIRED) else live)
+        assert len(self.world.backend.generations.all()) == (1 if self.phase in (None, Phase.RETIRED) else live)
 
     def teardown(self):
         if hasattr(self, "world"):

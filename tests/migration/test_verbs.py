@@ -7,6 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from revector.backends.arguments import checked_documents
+from revector.backends.contracts import VectorRow
+from revector.encoders.at_hand import EncoderSet
 from revector.errors import (
     EncoderError,
     GateRefusedError,
@@ -17,13 +20,10 @@ from revector.errors import (
     StaleAliasError,
     StoreError,
 )
-from revector.migration.encoders import EncoderSet
+from revector.ledger.state import Phase
 from revector.migration.migration import Migration
-from revector.migration.state import Phase
 from revector.migration.strategies.background import Background
 from revector.migration.writes import write_documents
-from revector.stores.arguments import checked_documents
-from revector.stores.base import VectorRow
 from revector.testing import HashEncoder
 from worlds import ALIAS, NEW, OLD, World
 
@@ -43,22 +43,22 @@ class BadTexts:
 
 @pytest.fixture(autouse=True)
 def _no_wait(monkeypatch):
-    monkeypatch.setattr("revector.migration.jobs.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("revector.ledger.jobs.RETRY_SECONDS", 0.0)
 
 
 def test_a_collection_moves_to_the_new_space_and_the_old_one_goes(world):
     migration = world.serving()
     world.assert_exact(world.served, NEW)
     migration.retire(confirm=True, force=True)
-    assert [generation.space for generation in world.store.generations()] == [NEW.space]
+    assert [generation.space for generation in world.backend.generations.all()] == [NEW.space]
     assert world.active() is None
-    names = [event.name for event in world.ledger.events(migration.record.id)]
+    names = [event.name for event in world.backend.ledger.events(migration.record.id)]
     assert names == ["plan", "start", "filled", "verify", "cutover", "retire"]
 
 
 def test_a_plan_writes_no_generation(world):
     migration = world.plan()
-    assert len(world.store.generations()) == 1
+    assert len(world.backend.generations.all()) == 1
     status = migration.status()
     assert (status.phase, status.share, status.target_generation) == (Phase.PLANNED, 0.0, None)
 
@@ -78,8 +78,9 @@ def test_the_present_space_is_no_target(world):
 
 
 def test_a_collection_must_exist(world):
+    world.backend.alias = "ghost"
     with pytest.raises(StoreError, match="ghost"):
-        Migration.plan(world.store, world.ledger, "ghost", NEW)
+        Migration.plan(world.backend, NEW)
 
 
 @pytest.mark.parametrize("reach", [World.plan, World.started, World.proving, World.serving])
@@ -124,7 +125,7 @@ def test_verification_before_the_generation_is_full_is_refused(world):
 
 def test_another_process_goes_on_with_a_migration(world):
     world.started(strategy=Background(batch=7))
-    elsewhere = World.open(world.store.database.path)
+    elsewhere = World.open(world.backend.database.path)
     migration = elsewhere.active()
     migration.run()
     assert migration.phase is Phase.PROVING
@@ -232,17 +233,17 @@ def test_documents_that_failed_can_be_tried_again(world):
 def test_the_real_verifier_finds_vectors_that_are_not_what_the_model_gives(world):
     migration = world.proving(verifier=None)
     target = migration.record.target_generation
-    (document,) = world.store.documents(["d1"])
+    (document,) = world.backend.documents.by_id(["d1"])
     rows = [VectorRow(document.key, document.content_hash, NEW.encode(["something else"])[0])]
-    world.store.put_vectors(target, rows)
+    world.backend.generations.put(target, rows)
     assert not migration.verify().passed
     with pytest.raises(GateRefusedError, match="the last verification failed"):
         migration.cutover()
 
 
 def _move_alias(world):
-    alias = world.store.alias(ALIAS)
-    world.store.swap_alias(ALIAS, alias.generation, alias.version)
+    alias = world.backend.generations.alias(ALIAS)
+    world.backend.generations.swap_alias(ALIAS, alias.generation, alias.version)
 
 
 def test_start_notices_that_somebody_moved_the_alias(world):
@@ -250,13 +251,13 @@ def test_start_notices_that_somebody_moved_the_alias(world):
     _move_alias(world)
     with pytest.raises(StaleAliasError):
         migration.start()
-    assert len(world.store.generations()) == 1
+    assert len(world.backend.generations.all()) == 1
 
 
 def test_cutover_and_rollback_notice_that_somebody_moved_the_alias(world):
     migration = world.proving()
     migration.verify()
-    before = world.store.alias(ALIAS)
+    before = world.backend.generations.alias(ALIAS)
     _move_alias(world)
     with pytest.raises(StaleAliasError) as caught:
         migration.cutover()
@@ -289,7 +290,7 @@ def test_one_of_two_cutovers_wins(world):
     for thread in threads:
         thread.join()
     assert len(outcomes) == 1
-    assert world.store.alias(ALIAS).version == 2
+    assert world.backend.generations.alias(ALIAS).version == 2
 
 
 # Rollback
@@ -297,7 +298,7 @@ def test_one_of_two_cutovers_wins(world):
 
 @pytest.mark.parametrize("reach", [World.plan, World.started, World.proving, World.serving])
 def test_rollback_leads_back_to_the_old_generation_from_every_phase(world, reach):
-    before = world.store.alias(ALIAS).generation
+    before = world.backend.generations.alias(ALIAS).generation
     reach(world).rollback()
     assert world.served == before
     world.assert_exact(before, OLD)
@@ -365,7 +366,7 @@ def test_retire_must_be_confirmed_and_waits_for_the_retention_period(world):
     assert len(caught.value.reasons) == 2
     with pytest.raises(GateRefusedError, match="retention"):
         migration.retire(confirm=True)
-    assert len(world.store.generations()) == 2
+    assert len(world.backend.generations.all()) == 2
     assert migration.status().retention_ends == pytest.approx(time.time() + 60, abs=10)
 
 
@@ -374,7 +375,7 @@ def test_retire_after_the_retention_period(world):
     migration.retire(confirm=True)
     assert migration.status().to_json()["serving_generation"] == world.served
     world.assert_exact(world.served, NEW)
-    assert world.ledger.counts(migration.record.source_generation).total == 0
+    assert world.backend.ledger.jobs.counts(migration.record.source_generation).total == 0
 
 
 @pytest.mark.parametrize("reach", [World.plan, World.started, World.serving])
@@ -382,7 +383,7 @@ def test_retire_after_a_rollback_drops_the_new_generation(world, reach):
     migration = reach(world)
     migration.rollback()
     migration.retire(confirm=True)
-    assert [generation.space for generation in world.store.generations()] == [OLD.space]
+    assert [generation.space for generation in world.backend.generations.all()] == [OLD.space]
     assert migration.status().serving_generation == world.served
     world.assert_exact(world.served, OLD)
 
@@ -403,7 +404,7 @@ def test_a_paused_migration_does_not_run(world):
 @pytest.mark.parametrize("verb", ["pause", "rollback"])
 def test_a_running_worker_stops_when_somebody_else_says_so(world, verb):
     migration = world.started(strategy=Background(batch=4))
-    elsewhere = World.open(world.store.database.path)
+    elsewhere = World.open(world.backend.database.path)
     verbs = iter([getattr(elsewhere.active(), verb)])
     migration.run(on_progress=lambda progress: progress.done == 8 and next(verbs, bool)())
     assert migration.status().target_jobs.done == 8
@@ -427,8 +428,8 @@ def test_writes_reach_both_generations(world, reach):
 def test_writes_after_retirement_make_new_vectors_only(world):
     world.serving(retention_seconds=0).retire(confirm=True)
     world.write({"more": "text"})
-    assert [info.model for info in world.store.vector_info(world.served, ["more"])] == ["new"]
-    assert len(world.store.generations()) == 1
+    assert [info.model for info in world.backend.generations.info(world.served, ["more"])] == ["new"]
+    assert len(world.backend.generations.all()) == 1
 
 
 def test_a_write_with_vectors_of_a_generation_that_has_gone_is_no_error(world):
@@ -440,7 +441,7 @@ def test_a_write_with_vectors_of_a_generation_that_has_gone_is_no_error(world):
         for generation, model in ((source, OLD), (world.served, NEW))
     }
     migration.retire(confirm=True)
-    write_documents(world.store, world.ledger, ALIAS, [more], vectors)
+    write_documents(world.backend, [more], vectors)
     world.assert_exact(world.served, NEW)
 
 

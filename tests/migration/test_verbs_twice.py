@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from revector.errors import LedgerConflictError, MigrationError
-from revector.migration.state import Phase
+from revector.ledger.state import Phase
 from revector.migration.strategies.background import Background
 from revector.testing import HashEncoder
 from worlds import NEW, World
@@ -157,7 +157,7 @@ def test_two_scripts_that_start_at_once_start_one_migration(new_world):
     with ThreadPoolExecutor(4) as pool:
         records = list(pool.map(lambda _: _started(world), range(4)))
     assert {(record.id, record.phase) for record in records} == {(1, Phase.FILLING)}
-    assert len(world.store.generations()) == 2
+    assert len(world.backend.generations.all()) == 2
 
 
 def _started(world):

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from revector.errors import EncoderError, RateLimitedError, SpaceMismatchError, SpendCapError
-from revector.migration import worker as worker_module
-from revector.migration.jobs import JobRequest
-from revector.migration.worker import Worker
+from revector.ledger.jobs import JobRequest
+from revector.migration.filling import worker as worker_module
+from revector.migration.filling.worker import Worker
 from revector.testing import HashEncoder, RecordingEncoder
 from worlds import NEW, OLD
 
@@ -35,12 +35,12 @@ def _refuse_bad(texts):
 
 
 def _run(world, generation, encoder=NEW, **options):
-    return Worker(world.store, world.ledger, encoder, generation, **options).run()
+    return Worker(world.backend, encoder, generation, **options).run()
 
 
 @pytest.fixture
 def no_wait(monkeypatch):
-    monkeypatch.setattr("revector.migration.jobs.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("revector.ledger.jobs.RETRY_SECONDS", 0.0)
 
 
 def test_every_document_gets_the_vector_of_its_text(empty_world):
@@ -48,7 +48,7 @@ def test_every_document_gets_the_vector_of_its_text(empty_world):
     report = _run(empty_world, generation)
     empty_world.assert_exact(generation, NEW)
     assert (report.embedded, report.reused, report.failed) == (150, 0, 0)
-    assert empty_world.ledger.counts(generation).done == 150
+    assert empty_world.backend.ledger.jobs.counts(generation).done == 150
 
 
 def test_nothing_to_do_is_done_at_once(empty_world):
@@ -72,7 +72,7 @@ def test_identical_texts_are_embedded_once(empty_world, tmp_path):
 
 def test_the_wrong_model_is_refused(empty_world):
     with pytest.raises(SpaceMismatchError, match="new"):
-        Worker(empty_world.store, empty_world.ledger, OLD, empty_world.queue("text"))
+        Worker(empty_world.backend, OLD, empty_world.queue("text"))
 
 
 def test_bad_documents_are_isolated_retried_and_listed(empty_world, no_wait):
@@ -81,9 +81,9 @@ def test_bad_documents_are_isolated_retried_and_listed(empty_world, no_wait):
     texts[31] = "another bad one"
     generation = empty_world.queue(*texts)
     report = _run(empty_world, generation, Wrapped(_refuse_bad), batch=16)
-    counts = empty_world.ledger.counts(generation)
+    counts = empty_world.backend.ledger.jobs.counts(generation)
     assert (counts.done, counts.failed, counts.outstanding) == (37, 3, 0)
-    assert {failure.error for failure in empty_world.ledger.failures(generation)} == {"a bad text"}
+    assert {failure.error for failure in empty_world.backend.ledger.jobs.failures(generation)} == {"a bad text"}
     assert report.failed == 9
 
 
@@ -95,15 +95,15 @@ def test_a_text_whose_vector_is_not_finite_is_a_bad_document(empty_world, no_wai
 
     generation = empty_world.queue("good", "bad", "fine")
     _run(empty_world, generation, Wrapped(after=spoil))
-    (failure,) = empty_world.ledger.failures(generation)
+    (failure,) = empty_world.backend.ledger.jobs.failures(generation)
     assert "NaN or infinity" in failure.error
-    assert empty_world.store.count_vectors(generation) == 2
+    assert empty_world.backend.generations.count(generation) == 2
 
 
 def test_an_encoder_that_returns_another_shape_is_at_fault(empty_world, no_wait):
     generation = empty_world.queue("one", "two")
     _run(empty_world, generation, Wrapped(after=lambda texts, rows: rows[:, :5]))
-    assert {"shape" in failure.error for failure in empty_world.ledger.failures(generation)} == {True}
+    assert {"shape" in failure.error for failure in empty_world.backend.ledger.jobs.failures(generation)} == {True}
 
 
 def test_an_encoder_that_only_fails_stops_the_run(empty_world, monkeypatch):
@@ -111,7 +111,7 @@ def test_an_encoder_that_only_fails_stops_the_run(empty_world, monkeypatch):
     generation = empty_world.queue(*(f"bad {place}" for place in range(100)))
     with pytest.raises(EncoderError, match="in a row"):
         _run(empty_world, generation, Wrapped(_refuse_bad), batch=8)
-    counts = empty_world.ledger.counts(generation)
+    counts = empty_world.backend.ledger.jobs.counts(generation)
     assert (counts.pending, counts.leased, counts.failed) == (100, 0, 0)
 
 
@@ -135,14 +135,14 @@ def test_an_error_that_is_not_the_documents_ends_the_run_and_frees_its_jobs(empt
     generation = empty_world.queue(*(f"text {place}" for place in range(30)))
     with pytest.raises(type(error)):
         _run(empty_world, generation, Wrapped(refuse), batch=8)
-    counts = empty_world.ledger.counts(generation)
+    counts = empty_world.backend.ledger.jobs.counts(generation)
     assert (counts.pending, counts.leased) == (30, 0)
 
 
 def test_two_workers_share_the_work(empty_world, tmp_path):
     generation = empty_world.queue(*(f"text {place}" for place in range(200)))
     encoder = RecordingEncoder(Wrapped(lambda texts: time.sleep(0.01)), tmp_path / "record")
-    workers = [Worker(empty_world.store, empty_world.ledger, encoder, generation, batch=8) for _ in range(2)]
+    workers = [Worker(empty_world.backend, encoder, generation, batch=8) for _ in range(2)]
     reports = []
     threads = [threading.Thread(target=lambda w=worker: reports.append(w.run())) for worker in workers]
     for thread in threads:
@@ -160,7 +160,7 @@ def test_a_worker_that_lost_its_lease_does_no_harm(empty_world):
 
     def lose_lease(texts):
         time.sleep(0.2)  # until the slow worker's read-ahead is over: it could claim the jobs itself
-        with empty_world.store.database.transaction() as connection:
+        with empty_world.backend.database.transaction() as connection:
             connection.exec_driver_sql("UPDATE jobs SET lease_until = 0 WHERE state = 'leased'")
         _run(empty_world, generation)
 
@@ -168,7 +168,7 @@ def test_a_worker_that_lost_its_lease_does_no_harm(empty_world):
     _run(empty_world, generation, slow)
     assert len(slow.calls) == 1
     empty_world.assert_exact(generation, NEW)
-    assert empty_world.ledger.counts(generation).done == 8
+    assert empty_world.backend.ledger.jobs.counts(generation).done == 8
 
 
 def test_a_heartbeat_keeps_the_lease_of_a_slow_encoder(empty_world):
@@ -177,7 +177,7 @@ def test_a_heartbeat_keeps_the_lease_of_a_slow_encoder(empty_world):
 
     def be_slow(texts):
         time.sleep(0.5)
-        stolen.extend(empty_world.ledger.claim(generation, "thief:1:1:1", 10, 60.0))
+        stolen.extend(empty_world.backend.ledger.jobs.claim(generation, "thief:1:1:1", 10, 60.0))
 
     _run(empty_world, generation, Wrapped(be_slow), lease_seconds=0.3)
     assert stolen == []
@@ -189,8 +189,8 @@ def test_a_text_that_changes_while_it_is_encoded_gets_the_newer_vector(empty_wor
 
     def change(texts):
         if "first" in texts:
-            (document,) = world.store.upsert_documents(["q0"], ["second"])
-            world.ledger.enqueue(generation, [JobRequest(document.key, document.content_hash, 2)])
+            (document,) = world.backend.documents.upsert(["q0"], ["second"])
+            world.backend.ledger.jobs.enqueue(generation, [JobRequest(document.key, document.content_hash, 2)])
 
     _run(world, generation, Wrapped(change))
     world.assert_exact(generation, NEW)
@@ -198,7 +198,7 @@ def test_a_text_that_changes_while_it_is_encoded_gets_the_newer_vector(empty_wor
 
 def test_a_text_that_changes_without_a_job_is_noticed_by_the_worker(empty_world):
     generation = empty_world.queue("first", "other")
-    empty_world.store.upsert_documents(["q0"], ["second"])
+    empty_world.backend.documents.upsert(["q0"], ["second"])
     _run(empty_world, generation)
     empty_world.assert_exact(generation, NEW)
 
@@ -208,9 +208,9 @@ def test_a_text_that_changes_back_while_it_is_encoded_is_not_embedded_again(empt
     generation = world.queue("first")
 
     def change_twice(texts):
-        documents = [world.store.upsert_documents(["q0"], [text])[0] for text in ("second", "first")]
+        documents = [world.backend.documents.upsert(["q0"], [text])[0] for text in ("second", "first")]
         # One transaction: the worker reads ahead, and between two it may claim the second text.
-        world.ledger.enqueue(generation, [JobRequest(d.key, d.content_hash, 2) for d in documents])
+        world.backend.ledger.jobs.enqueue(generation, [JobRequest(d.key, d.content_hash, 2) for d in documents])
 
     encoder = Wrapped(change_twice)
     _run(world, generation, encoder)
@@ -223,19 +223,19 @@ def test_a_document_that_is_deleted_while_it_is_encoded_stays_away(empty_world):
     encoder = Wrapped(lambda texts: empty_world.delete("q0") if "first" in texts else None)
     _run(empty_world, generation, encoder)
     empty_world.assert_exact(generation, NEW)
-    assert empty_world.ledger.counts(generation).total == 1
+    assert empty_world.backend.ledger.jobs.counts(generation).total == 1
 
 
 def test_a_document_that_is_deleted_and_written_again_is_a_new_one(empty_world):
     world = empty_world
     generation = world.queue("first", "other")
-    world.store.create_alias("target", generation)
+    world.backend.generations.create_alias("target", generation)
 
     def replace(texts):
         if "first" in texts:
             world.delete("q0")
-            (document,) = world.store.upsert_documents(["q0"], ["again"])
-            world.ledger.enqueue(generation, [JobRequest(document.key, document.content_hash, 2)])
+            (document,) = world.backend.documents.upsert(["q0"], ["again"])
+            world.backend.ledger.jobs.enqueue(generation, [JobRequest(document.key, document.content_hash, 2)])
 
     _run(world, generation, Wrapped(replace))
     world.assert_exact(generation, NEW)
@@ -243,9 +243,9 @@ def test_a_document_that_is_deleted_and_written_again_is_a_new_one(empty_world):
 
 def test_a_job_without_a_document_is_dropped(empty_world):
     generation = empty_world.queue("text")
-    empty_world.ledger.enqueue(generation, [JobRequest(999, "hash of nothing", 1)])
+    empty_world.backend.ledger.jobs.enqueue(generation, [JobRequest(999, "hash of nothing", 1)])
     _run(empty_world, generation)
-    assert empty_world.ledger.counts(generation).total == 1
+    assert empty_world.backend.ledger.jobs.counts(generation).total == 1
 
 
 def test_progress_reaches_the_end(empty_world):
@@ -261,11 +261,9 @@ def test_progress_reaches_the_end(empty_world):
 def test_stop_ends_the_run_after_the_batch_in_hand(empty_world):
     generation = empty_world.queue(*(f"text {place}" for place in range(64)))
     stop = threading.Event()
-    worker = Worker(
-        empty_world.store, empty_world.ledger, NEW, generation, batch=8, on_progress=lambda progress: stop.set()
-    )
+    worker = Worker(empty_world.backend, NEW, generation, batch=8, on_progress=lambda progress: stop.set())
     assert worker.run(stop=stop).embedded == 8
-    counts = empty_world.ledger.counts(generation)
+    counts = empty_world.backend.ledger.jobs.counts(generation)
     assert (counts.done, counts.pending, counts.leased) == (8, 56, 0)
 
 
@@ -273,13 +271,13 @@ def test_a_worker_that_stays_picks_up_later_jobs(empty_world):
     world = empty_world
     generation = world.queue("first")
     stop = threading.Event()
-    worker = Worker(world.store, world.ledger, NEW, generation)
+    worker = Worker(world.backend, NEW, generation)
     thread = threading.Thread(target=worker.run, kwargs={"until_empty": False, "stop": stop})
     thread.start()
-    (document,) = world.store.upsert_documents(["late"], ["late text"])
-    world.ledger.enqueue(generation, [JobRequest(document.key, document.content_hash, 2)])
+    (document,) = world.backend.documents.upsert(["late"], ["late text"])
+    world.backend.ledger.jobs.enqueue(generation, [JobRequest(document.key, document.content_hash, 2)])
     deadline = time.monotonic() + 10
-    while world.ledger.counts(generation).done < 2 and time.monotonic() < deadline:
+    while world.backend.ledger.jobs.counts(generation).done < 2 and time.monotonic() < deadline:
         time.sleep(0.01)
     stop.set()
     thread.join()

@@ -83,7 +83,7 @@ def test_the_same_seed_gives_the_same_verdict(tmp_path: Path) -> None:
 def test_all_judged_documents_are_drawn_and_no_more_than_asked(tmp_path: Path) -> None:
     with Collection.open(tmp_path / "docs.db", WEAK) as collection:
         collection.upsert(list(TEXTS), list(TEXTS.values()))
-        drawn = holdout.draw(collection._store, 1, QUERIES, QRELS, max_documents=90, seed=0)
+        drawn = holdout.draw(collection._backend, 1, QUERIES, QRELS, max_documents=90, seed=0)
     ids = [document.id for document in drawn.documents]
     assert set(list(TEXTS)[:JUDGED]) <= set(ids)
     assert (len(ids), len(set(ids)), len(drawn.old_vectors)) == (90, 90, 90)

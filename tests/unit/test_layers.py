@@ -27,10 +27,11 @@ LEVELS = [
         "index",
         "fusion",
     },
-    {"encoders", "rerank", "database", "formats", "testing"},
-    {"stores"},
+    {"encoders", "rerank", "formats", "ledger", "testing"},
+    {"backends"},
     {"migration", "evaluation"},
-    {"collection", "opening", "search"},
+    {"search"},
+    {"collection", "opening"},
     {"demo", "cli", "__main__"},
 ]
 FACES = {"__init__", "similarity", "mapping", "index", "threads", "encoders", "rerank"}

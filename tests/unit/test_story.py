@@ -14,8 +14,8 @@ from revector.demo.reference import BATCH, MemoisingEncoder, direct_scores
 from revector.encoders.base import Kind
 from revector.errors import EncoderError
 from revector.formats.judgements import Corpus
+from revector.migration.filling.progress import Progress
 from revector.migration.migration import Migration
-from revector.migration.progress import Progress
 from revector.testing import HashEncoder
 
 SECONDS = 5.0

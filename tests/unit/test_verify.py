@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from revector.backends.contracts import VectorRow
+from revector.backends.sqlite import SqliteBackend
 from revector.errors import SpaceMismatchError
 from revector.evaluation.verify import verify
-from revector.index import HnswHealth, HnswIndex
-from revector.stores.base import VectorRow
-from revector.stores.index_cache import IndexCache
-from revector.stores.sqlite import SqliteStore
+from revector.index import HnswHealth
 from revector.testing import HashEncoder
 
 OLD, NEW = HashEncoder(16, seed=1, name="old"), HashEncoder(24, seed=2, name="new")
@@ -23,34 +22,34 @@ TEXTS = [f"word{i} word{i * 7 % 50} word{i * 3 % 11} only{i}" for i in range(120
 
 
 class World:
-    """A store whose two generations hold everything."""
+    """A backend whose two generations hold everything."""
 
     def __init__(self, path: Path) -> None:
-        self.store = SqliteStore.open(path / "docs.db")
-        self.old = self.store.create_generation(OLD.space, None)
-        self.new = self.store.create_generation(NEW.space, None)
-        self.documents = self.store.upsert_documents([f"d{i}" for i in range(len(TEXTS))], TEXTS)
+        self.backend = SqliteBackend.open(path / "docs.db")
+        self.old = self.backend.generations.create(OLD.space, None)
+        self.new = self.backend.generations.create(NEW.space, None)
+        self.documents = self.backend.documents.upsert([f"d{i}" for i in range(len(TEXTS))], TEXTS)
         self.put(self.old.id, OLD.encode(TEXTS))
         self.put(self.new.id, NEW.encode(TEXTS))
 
     def put(self, generation: int, vectors: np.ndarray) -> None:
         rows = [VectorRow(d.key, d.content_hash, v) for d, v in zip(self.documents, vectors, strict=True)]
-        self.store.put_vectors(generation, rows)
+        self.backend.generations.put(generation, rows)
 
-    def verify(self, **options: object):
-        return verify(self.store, self.old.id, self.new.id, NEW, **options)
+    def verify(self, *, index: object = None, **options: object):
+        self.backend.index = index or self.backend.index
+        return verify(self.backend, self.old.id, self.new.id, NEW, **options)
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     found = World(tmp_path)
     yield found
-    found.store.close()
+    found.backend.close()
 
 
 def test_a_complete_generation_passes(world: World, tmp_path: Path) -> None:
-    index = IndexCache(world.store, tmp_path / "index").index(world.new)
-    result = world.verify(sample=50, index=index)
+    result = world.verify(sample=50)
     assert result.passed, result.reasons
     assert result.details["documents"] == result.details["vectors"] == len(TEXTS)
     assert result.details["sample"] == 50
@@ -61,7 +60,7 @@ def test_a_complete_generation_passes(world: World, tmp_path: Path) -> None:
 
 
 def test_documents_without_a_vector_of_their_present_text_are_counted(world: World) -> None:
-    world.store.upsert_documents(["d0", "extra"], ["changed", "inserted"])
+    world.backend.documents.upsert(["d0", "extra"], ["changed", "inserted"])
     result = world.verify()
     assert not result.passed
     assert "2 of 121 documents have no vector of their present text" in result.reasons[0]
@@ -83,26 +82,24 @@ def test_vectors_in_the_wrong_rows_are_found(world: World) -> None:
 class Sound:
     """What an index says that has no fault of its own."""
 
-    def check(self) -> HnswHealth:
+    def close(self) -> None:
+        """Nothing to save."""
+
+    def check(self, generation) -> HnswHealth:
         return HnswHealth(len(TEXTS), 0, 1, 0, (), 1.0, 0.0, 10, 128, 200)
 
 
-def test_vectors_that_can_not_be_reached_are_found(world: World) -> None:
-    class Torn(HnswIndex):
-        def check(self) -> HnswHealth:
-            return dataclasses.replace(super().check(), unreachable=3)
-
-    keys, vectors = next(iter(world.store.scan_vectors(world.new.id)))
-    index = Torn(vectors.shape[1])
-    index.add(vectors, keys)
-    assert world.verify(index=index).reasons == ("3 vectors cannot be reached in the index; rebuild it",)
+def test_vectors_that_cannot_be_reached_are_found(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = world.backend.index.check(world.new)
+    monkeypatch.setattr(world.backend.index, "check", lambda _: dataclasses.replace(sound, unreachable=3))
+    assert world.verify().reasons == ("3 vectors cannot be reached in the index; rebuild it",)
 
 
 def test_an_index_of_other_vectors_is_found(world: World, tmp_path: Path) -> None:
     class Elsewhere(Sound):
         """Returns the same documents whatever is asked."""
 
-        def search(self, queries, k):
+        def search(self, generation, queries, k):
             return np.ones((len(queries), k), np.float32), np.tile(np.arange(1, k + 1), (len(queries), 1))
 
     result = world.verify(index=Elsewhere())
@@ -112,7 +109,7 @@ def test_an_index_of_other_vectors_is_found(world: World, tmp_path: Path) -> Non
 
 def test_an_index_that_returns_deleted_documents_is_found(world: World) -> None:
     class Stale(Sound):
-        def search(self, queries, k):
+        def search(self, generation, queries, k):
             return np.ones((len(queries), k), np.float32), np.full((len(queries), k), 10**6)
 
     assert "the index finds 0.0%" in world.verify(index=Stale()).reasons[0]
@@ -120,18 +117,18 @@ def test_an_index_that_returns_deleted_documents_is_found(world: World) -> None:
 
 def test_many_documents_of_one_text_pass(world: World) -> None:
     ids = [f"same{i}" for i in range(30)]
-    world.documents = world.store.upsert_documents(ids, ["one text"] * 30)
+    world.documents = world.backend.documents.upsert(ids, ["one text"] * 30)
     world.put(world.new.id, NEW.encode(["one text"] * 30))
     assert world.verify().passed
 
 
 def test_an_empty_collection_passes(tmp_path: Path) -> None:
-    store = SqliteStore.open(tmp_path / "empty.db")
-    generations = [store.create_generation(encoder.space, None).id for encoder in (OLD, NEW)]
-    assert verify(store, *generations, NEW).passed
-    store.close()
+    backend = SqliteBackend.open(tmp_path / "empty.db")
+    generations = [backend.generations.create(encoder.space, None).id for encoder in (OLD, NEW)]
+    assert verify(backend, *generations, NEW).passed
+    backend.close()
 
 
 def test_another_models_encoder_is_refused(world: World) -> None:
     with pytest.raises(SpaceMismatchError, match="'new'"):
-        verify(world.store, world.old.id, world.new.id, OLD)
+        verify(world.backend, world.old.id, world.new.id, OLD)

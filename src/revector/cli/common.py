@@ -9,8 +9,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from revector.backends.sqlite.database.places import file_of
 from revector.collection import Collection
-from revector.database.places import file_of
 from revector.encoders.base import TextEncoder
 from revector.errors import NoCollectionError
 from revector.spaces import require_one_of

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from revector.cli.printing import progress_bar
-from revector.migration.progress import Progress as WorkerProgress
+from revector.migration.filling.progress import Progress as WorkerProgress
 
 SECONDS_A_MINUTE = 60
 

@@ -9,7 +9,7 @@ from rich.console import RenderableType
 
 from revector.cli.endings import shell
 from revector.cli.printing import fields
-from revector.migration.state import Phase
+from revector.ledger.state import Phase
 from revector.migration.status import FailedDocument, MigrationStatus
 
 FAILURES_SHOWN = 5

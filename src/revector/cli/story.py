@@ -13,7 +13,7 @@ from revector.cli.endings import shell
 from revector.cli.printing import plain, progress_bar, say
 from revector.cli.progress import describe, show_seconds
 from revector.demo.report import DemoReport, Sample, Traffic, index_figures
-from revector.migration.progress import Progress
+from revector.migration.filling.progress import Progress
 
 
 class SilentListener:

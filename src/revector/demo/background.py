@@ -9,8 +9,8 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 
 from revector.errors import PortableError
+from revector.migration.filling.progress import Progress
 from revector.migration.migration import Migration
-from revector.migration.progress import Progress
 
 POLL_SECONDS = 0.1
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from revector.evaluation.significance import Interval
 from revector.evaluation.verdict import Verdict
-from revector.migration.progress import Progress
+from revector.migration.filling.progress import Progress
 from revector.migration.verification import VerificationResult
 
 
@@ -71,7 +71,7 @@ class DemoReport:
     old_ndcg : float
         nDCG@10 of the collection before the migration.
     direct_ndcg : float
-        nDCG@10 of exact search over the new model's vectors, computed without the store.
+        nDCG@10 of exact search over the new model's vectors, computed without the backend.
     documents_per_second : float
         Of the re-embedding, the pauses for samples left out.
     seconds : float

@@ -204,7 +204,7 @@ class _Story:
         self.check("every search was answered meanwhile", traffic.answered > 0 and not traffic.failed, figures)
 
     def check_quality(self, direct: NDArray[np.float64]) -> None:
-        """Compare the samples with both pure states: the old model alone, and the new one without the store."""
+        """Compare the samples with both pure states: the old model alone, and the new one without the backend."""
         expected = float(direct.mean())
         gain = min(0.0, expected - float(self.sampler.old_scores.mean()))  # below zero if the new model is worse
         moving = [sample for sample in self.sampler.samples if sample.state in (STARTED, MOVING)]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector._arguments import flag, number, whole_number
+from revector.backends.contracts import Backend, Generation
 from revector.encoders.base import TextEncoder, space_of
 from revector.encoders.isolation import encode_checked, encode_each
 from revector.errors import EncoderError, InvalidArgumentError
@@ -20,7 +21,6 @@ from revector.evaluation.significance import MIN_QUERIES, mean_interval, paired_
 from revector.evaluation.verdict import Row, Verdict, decide
 from revector.migration.estimate import Cost
 from revector.spaces import EmbeddingSpace
-from revector.stores.base import Generation, Store
 
 NEIGHBOURS = 10
 NEIGHBOUR_SAMPLE = 500
@@ -71,7 +71,7 @@ class _Embedded:
 
 
 def assess(
-    store: Store,
+    backend: Backend,
     generation: Generation,
     old_encoder: TextEncoder,
     new_encoder: TextEncoder,
@@ -83,7 +83,7 @@ def assess(
 
     Parameters
     ----------
-    store : Store
+    backend : Backend
         Holds the documents and the old vectors, which are used as they are stored.
     generation : Generation
         The serving generation.
@@ -112,14 +112,16 @@ def assess(
     queries, qrels = metrics.checked_queries(queries), metrics.checked_qrels(qrels)
     space_of(new_encoder, "new_encoder")
     generation.space.require(old_encoder.space, purpose="the present model's queries")
-    drawn = holdout.draw(store, generation.id, queries, qrels, max_documents=question.max_documents, seed=question.seed)
+    drawn = holdout.draw(
+        backend, generation.id, queries, qrels, max_documents=question.max_documents, seed=question.seed
+    )
     if len(drawn.queries) < MIN_QUERIES:
         raise InvalidArgumentError(f"one judged query cannot tell models apart; judge {MIN_QUERIES}, better 100")
     asked = list(drawn.queries.values())
     old_queries, new_queries = (encode_checked(each, asked, kind="query") for each in (old_encoder, new_encoder))
     drawn, new = _embed(new_encoder, drawn, new_queries)  # the dear part, after what is refused as a whole
     per_query = _measure(drawn, generation.space, old_queries, new_encoder.space, new, question)
-    return _verdict(store.count_documents(), drawn, generation.space, new_encoder.space, new, per_query, question)
+    return _verdict(backend.documents.count(), drawn, generation.space, new_encoder.space, new, per_query, question)
 
 
 def _embed(encoder: TextEncoder, drawn: holdout.Holdout, queries: Matrix) -> tuple[holdout.Holdout, _Embedded]:

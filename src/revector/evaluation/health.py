@@ -3,23 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
+from revector.backends.contracts import Backend, Generation
 from revector.index import HnswHealth
-from revector.stores.base import Generation, Store
-
-
-class CheckedIndex(Protocol):
-    """The part of an index that tells how it is."""
-
-    def check(self) -> HnswHealth:
-        """Look at the index, brought up to date."""
-        ...
-
-    @property
-    def notice(self) -> str:
-        """What happened to the index that somebody should know; empty if nothing did."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -62,22 +49,20 @@ class CollectionHealth:
         return {**asdict(self), "problems": self.problems}
 
 
-def examine_collection(store: Store, serving: Generation, index: CheckedIndex, damage: list[str]) -> CollectionHealth:
+def examine_collection(backend: Backend, serving: Generation) -> CollectionHealth:
     """Look at the generation that serves.
 
     Parameters
     ----------
-    store : Store
+    backend : Backend
         Holds it.
     serving : Generation
         Which one.
-    index : CheckedIndex
-        Its index.
     damage : list of str
         What the database's own check found.
     """
-    with store.snapshot():
-        documents, stale = store.count_documents(), len(store.stale_keys(serving.id))
-    health = index.check()
-    notices = (f"the index was built anew: {index.notice}",) if index.notice else ()
-    return CollectionHealth(documents, stale, tuple(damage), health, notices)
+    with backend.snapshot():
+        documents, stale = backend.documents.count(), len(backend.generations.stale_keys(serving.id))
+    health, notice = backend.index.check(serving), backend.index.notice(serving)
+    notices = (f"the index was built anew: {notice}",) if notice else ()
+    return CollectionHealth(documents, stale, tuple(backend.check()), health, notices)

@@ -14,12 +14,12 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from revector.backends.contracts import Backend, Document
 from revector.errors import EncoderError, InvalidArgumentError
 from revector.evaluation.exact import Matrix, topk
 from revector.evaluation.metrics import Qrels, as_array, depth, judged_queries, per_query
 from revector.mapping import Procrustes
 from revector.spaces import EmbeddingSpace
-from revector.stores.base import Document, Store
 
 MIN_PAIRS_TO_MAP = 32
 """A map needs so many pairs on either side before it says anything."""
@@ -51,13 +51,13 @@ class Holdout:
 
 
 def draw(
-    store: Store, generation: int, queries: Mapping[str, str], qrels: Qrels, *, max_documents: int, seed: int
+    backend: Backend, generation: int, queries: Mapping[str, str], qrels: Qrels, *, max_documents: int, seed: int
 ) -> Holdout:
     """Draw the documents for a comparison.
 
     Parameters
     ----------
-    store : Store
+    backend : Backend
         Holds the documents.
     generation : int
         The serving generation; its vectors are used as they are.
@@ -75,12 +75,12 @@ def draw(
     InvalidArgumentError
         No query has a relevant document in the collection.
     """
-    with store.snapshot():
-        every = store.document_ids()
+    with backend.snapshot():
+        every = backend.documents.ids()
         grades, notes = _known(queries, qrels, set(every))
-        documents = store.documents(_choose(every, grades, max_documents, seed))
-        keys, vectors = store.get_vectors(generation, [document.key for document in documents])
-        stale = store.stale_keys(generation, keys)
+        documents = backend.documents.by_id(_choose(every, grades, max_documents, seed))
+        keys, vectors = backend.generations.vectors(generation, [document.key for document in documents])
+        stale = backend.generations.stale_keys(generation, keys)
     fresh = ~np.isin(keys, stale)
     by_key = {document.key: document for document in documents}
     kept = [by_key[key] for key in keys[fresh].tolist()]

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from revector._arguments import whole_number
+from revector.backends.contracts import Backend, Document, Generation
 from revector.encoders.base import TextEncoder, require_encoder
 from revector.encoders.isolation import encode_checked
 from revector.evaluation.exact import Keys, Matrix, topk, topk_of_batches
-from revector.index import HnswHealth
-from revector.spaces import EmbeddingSpace
-from revector.stores.base import Document, Store
 
 REPEAT_COSINE = 0.999
 """A text embedded again gives the stored vector up to this cosine; other hardware, batches, precisions stay above."""
@@ -23,18 +21,6 @@ SCORE_TOLERANCE = 1e-3
 MIN_SELF_RETRIEVAL = 0.99
 MIN_INDEX_RECALL = 0.95
 RECALL_DEPTH = 10
-
-
-class SearchIndex(Protocol):
-    """The part of an index that is verified."""
-
-    def search(self, queries: Matrix, k: int) -> tuple[Matrix, Keys]:
-        """Return scores and keys, best first; missing hits have key -1."""
-        ...
-
-    def check(self) -> HnswHealth:
-        """Look at the graph."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -72,21 +58,20 @@ class _Sample:
 
 
 def verify(
-    store: Store,
+    backend: Backend,
     source_generation: int,
     target_generation: int,
     encoder: TextEncoder,
     *,
     sample: int = 200,
     seed: int = 0,
-    index: SearchIndex | None = None,
     known_failures: int = 0,
 ) -> Verification:
     """Check that a generation holds exactly the vectors of the live documents' present texts.
 
     Parameters
     ----------
-    store : Store
+    backend : Backend
         Holds both generations.
     source_generation, target_generation : int
         The generation that serves now, and the one that shall. What is missing in the source is only reported.
@@ -96,8 +81,6 @@ def verify(
         How many documents to embed again.
     seed : int
         Of the drawing.
-    index : SearchIndex, optional
-        Index over the target, to be measured against exact search.
     known_failures : int
         Documents that could not be embedded and are listed elsewhere; so many may lack a vector.
 
@@ -111,21 +94,24 @@ def verify(
     sample, seed = whole_number(sample, "sample", least=0), whole_number(seed, "seed", least=0)
     known_failures = whole_number(known_failures, "known_failures", least=0)
     require_encoder(encoder, "encoder")
-    target = store.generation(target_generation)
+    target = backend.generations.get(target_generation)
     target.space.require(encoder.space, purpose="the vectors to verify")
-    details, reasons = _count(store, source_generation, target_generation, known_failures)
-    drawn = _draw(store, target_generation, encoder, sample, seed)
+    details, reasons = _count(backend, source_generation, target_generation, known_failures)
+    drawn = _draw(backend, target_generation, encoder, sample, seed)
     details["sample"] = len(drawn.documents)
     if drawn.documents:
         reasons += _compare(drawn, details)
-        reasons += _retrieve(store, target_generation, target.space, drawn, index, details)
+        reasons += _retrieve(backend, target, drawn, details)
     return Verification(not reasons, tuple(reasons), details)
 
 
-def _count(store: Store, source: int, target: int, known_failures: int) -> tuple[dict[str, Any], list[str]]:
-    with store.snapshot():
-        documents, vectors = store.count_documents(), store.count_vectors(target)
-        stale, stale_in_source = len(store.stale_keys(target)), len(store.stale_keys(source))
+def _count(backend: Backend, source: int, target: int, known_failures: int) -> tuple[dict[str, Any], list[str]]:
+    with backend.snapshot():
+        documents, vectors = backend.documents.count(), backend.generations.count(target)
+        stale, stale_in_source = (
+            len(backend.generations.stale_keys(target)),
+            len(backend.generations.stale_keys(source)),
+        )
     details: dict[str, Any] = {
         "documents": documents, "vectors": vectors, "stale": stale, "stale_in_source": stale_in_source,
     }  # fmt: skip
@@ -138,13 +124,15 @@ def _count(store: Store, source: int, target: int, known_failures: int) -> tuple
     return details, reasons
 
 
-def _draw(store: Store, target: int, encoder: TextEncoder, size: int, seed: int) -> _Sample:
+def _draw(backend: Backend, target: int, encoder: TextEncoder, size: int, seed: int) -> _Sample:
     """Draw documents that have a vector of their present text, and embed them again."""
-    with store.snapshot():
-        current = np.setdiff1d(np.array(list(store.content_hashes()), dtype=np.int64), store.stale_keys(target))
+    with backend.snapshot():
+        current = np.setdiff1d(
+            np.array(list(backend.documents.content_hashes()), dtype=np.int64), backend.generations.stale_keys(target)
+        )
         chosen = np.random.default_rng(seed).choice(current, size=min(size, len(current)), replace=False)
-        documents = store.documents_by_key(chosen)
-        _, stored = store.get_vectors(target, chosen)
+        documents = backend.documents.by_key(chosen)
+        _, stored = backend.generations.vectors(target, chosen)
     if not documents:
         return _Sample([], stored, stored)
     return _Sample(documents, stored, encode_checked(encoder, [document.text for document in documents]))
@@ -171,21 +159,17 @@ def _row_cosines(a: Matrix, b: Matrix) -> NDArray[np.float64]:
     return np.asarray(np.where(both_zero, 1.0, cosines), dtype=np.float64)
 
 
-def _retrieve(
-    store: Store, target: int, space: EmbeddingSpace, drawn: _Sample, index: SearchIndex | None, details: dict[str, Any]
-) -> list[str]:
+def _retrieve(backend: Backend, target: Generation, drawn: _Sample, details: dict[str, Any]) -> list[str]:
     """Search the sample's fresh vectors, exactly and in the index."""
     searchable = drawn.fresh.any(axis=1)  # nothing is nearest to a zero vector
     if not searchable.any():
         return []
     queries = drawn.fresh[searchable]
-    best, _ = topk_of_batches(space, queries, store.scan_vectors(target), RECALL_DEPTH)
+    best, _ = topk_of_batches(target.space, queries, backend.generations.scan(target.id), RECALL_DEPTH)
     reasons = []
-    if space.metric == "cosine":  # by inner product, a longer vector can be nearer than the same one
+    if target.space.metric == "cosine":  # by inner product, a longer vector can be nearer than the same one
         reasons += _check_self_retrieval(queries, drawn.stored[searchable], best, details)
-    if index is not None:
-        reasons += _check_index(store, target, space, queries, best, index, details)
-    return reasons
+    return reasons + _check_index(backend, target, queries, best, details)
 
 
 def _check_self_retrieval(queries: Matrix, own: Matrix, best: Matrix, details: dict[str, Any]) -> list[str]:
@@ -198,23 +182,17 @@ def _check_self_retrieval(queries: Matrix, own: Matrix, best: Matrix, details: d
 
 
 def _check_index(
-    store: Store,
-    target: int,
-    space: EmbeddingSpace,
-    queries: Matrix,
-    best: Matrix,
-    index: SearchIndex,
-    details: dict[str, Any],
+    backend: Backend, target: Generation, queries: Matrix, best: Matrix, details: dict[str, Any]
 ) -> list[str]:
     """Each hit of the index is as near, by its stored vector, as the last of the exact hits; all can be reached."""
-    _, keys = index.search(queries, best.shape[1])
-    known, vectors = store.get_vectors(target, np.unique(keys))
+    _, keys = backend.index.search(target, queries, best.shape[1])
+    known, vectors = backend.generations.vectors(target.id, np.unique(keys))
     hits = 0
     for query, worst, row in zip(queries, best[:, -1], keys, strict=True):
-        near, _ = topk(space, query[None], vectors[np.isin(known, row)], best.shape[1])
+        near, _ = topk(target.space, query[None], vectors[np.isin(known, row)], best.shape[1])
         hits += int((near >= worst - SCORE_TOLERANCE).sum())
     details["index_recall"] = hits / best.size
-    details["index_unreachable"] = unreachable = index.check().unreachable
+    details["index_unreachable"] = unreachable = backend.index.check(target).unreachable
     reasons = []
     if details["index_recall"] < MIN_INDEX_RECALL:
         reasons.append(

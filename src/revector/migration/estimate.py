@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from revector._arguments import number, whole_number
+from revector.backends.contracts import Backend
 from revector.encoders.base import TextEncoder, require_encoder
 from revector.encoders.isolation import encode_each
 from revector.errors import EncoderError
 from revector.spaces import EmbeddingSpace
-from revector.stores.base import Store
 
 __all__ = ["Cost", "Estimate", "estimate", "vector_bytes"]
 
@@ -88,7 +88,7 @@ class Estimate:
 
 
 def estimate(
-    store: Store,
+    backend: Backend,
     source_generation: int,
     encoder: TextEncoder,
     *,
@@ -101,7 +101,7 @@ def estimate(
 
     Parameters
     ----------
-    store : Store
+    backend : Backend
         Holds the documents.
     source_generation : int
         The generation that serves now.
@@ -126,22 +126,22 @@ def estimate(
     if price_per_million_tokens is not None:
         price_per_million_tokens = number(price_per_million_tokens, "price_per_million_tokens", least=0)
     require_encoder(encoder, "encoder")
-    texts, documents = _sample(store, sample, seed), store.count_documents()
+    texts, documents = _sample(backend, sample, seed), backend.documents.count()
     rate = _documents_per_second(encoder, texts) if texts else None
     characters = round(documents * sum(map(len, texts)) / len(texts)) if texts else 0
     tokens = characters // _CHARACTERS_PER_TOKEN
     return Estimate(
-        cost=Cost.of(documents, store.generation(source_generation).space, encoder.space, rate, workers=workers),
+        cost=Cost.of(documents, backend.generations.get(source_generation).space, encoder.space, rate, workers=workers),
         characters=characters,
         tokens=tokens,
         price=None if price_per_million_tokens is None else tokens / 1e6 * price_per_million_tokens,
     )
 
 
-def _sample(store: Store, size: int, seed: int) -> list[str]:
-    keys = np.array(list(store.content_hashes()), dtype=np.int64)
+def _sample(backend: Backend, size: int, seed: int) -> list[str]:
+    keys = np.array(list(backend.documents.content_hashes()), dtype=np.int64)
     chosen = np.random.default_rng(seed).choice(keys, size=min(size, len(keys)), replace=False)
-    return [document.text for document in store.documents_by_key(chosen)]
+    return [document.text for document in backend.documents.by_key(chosen)]
 
 
 def _documents_per_second(encoder: TextEncoder, texts: list[str]) -> float:

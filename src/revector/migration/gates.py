@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from revector.backends.contracts import Backend
 from revector.errors import GateRefusedError
-from revector.migration.ledger import Ledger, MigrationRecord
-from revector.migration.state import Phase
-from revector.stores.base import Store
+from revector.ledger.records import MigrationRecord
+from revector.ledger.state import Phase
 
 STALE_VERIFICATION_SHARE = 0.05
 STALE_VERIFICATION_VECTORS = 1000
@@ -21,9 +21,9 @@ def pass_gates(step: str, reasons: Sequence[str]) -> None:
         raise GateRefusedError(step, tuple(reasons))
 
 
-def completeness(store: Store, ledger: Ledger, generation: int, *, accept_failed: bool) -> list[str]:
+def completeness(backend: Backend, generation: int, *, accept_failed: bool) -> list[str]:
     """Return what keeps a generation from standing alone: documents without a vector of their present text."""
-    counts, stale = ledger.counts(generation), len(store.stale_keys(generation))
+    counts, stale = backend.ledger.jobs.counts(generation), len(backend.generations.stale_keys(generation))
     reasons = []
     if counts.failed and not accept_failed:
         reasons.append(
@@ -35,11 +35,11 @@ def completeness(store: Store, ledger: Ledger, generation: int, *, accept_failed
     return reasons
 
 
-def cutover_reasons(store: Store, ledger: Ledger, record: MigrationRecord, *, accept_failed: bool) -> list[str]:
+def cutover_reasons(backend: Backend, record: MigrationRecord, *, accept_failed: bool) -> list[str]:
     """Return what speaks against moving the alias to the target generation."""
     assert record.target_generation is not None  # the phase has one, by a constraint of the ledger
-    reasons = completeness(store, ledger, record.target_generation, accept_failed=accept_failed)
-    return reasons + _verification_reasons(store, record, record.target_generation)
+    reasons = completeness(backend, record.target_generation, accept_failed=accept_failed)
+    return reasons + _verification_reasons(backend, record, record.target_generation)
 
 
 def retire_reasons(record: MigrationRecord, *, confirm: bool, force: bool) -> list[str]:
@@ -61,13 +61,13 @@ def retention_ends(record: MigrationRecord) -> float | None:
     return record.cutover_at + record.retention_seconds
 
 
-def _verification_reasons(store: Store, record: MigrationRecord, target: int) -> list[str]:
+def _verification_reasons(backend: Backend, record: MigrationRecord, target: int) -> list[str]:
     verification = record.verification
     if verification is None:
         return ["the new generation was not verified; call verify()"]
     if not verification["passed"]:
         return ["the last verification failed: " + ", ".join(verification["reasons"])]
-    written, vectors = store.count_vectors(target, since=verification["seq"]), store.count_vectors(target)
+    written, vectors = backend.generations.count(target, since=verification["seq"]), backend.generations.count(target)
     if written > max(STALE_VERIFICATION_VECTORS, STALE_VERIFICATION_SHARE * vectors):
         return [f"{written} of {vectors} vectors were written since the last verification; call verify() again"]
     return []

@@ -8,22 +8,22 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from revector._arguments import flag, function, number, shown, whole_number
+from revector.backends.contracts import Alias, Backend
+from revector.encoders.at_hand import EncoderSet
 from revector.encoders.base import TextEncoder, space_of
 from revector.errors import InvalidArgumentError, MigrationError, StaleAliasError, StoreError
-from revector.migration.bridge import Fit, fit_bridge
-from revector.migration.encoders import EncoderSet
-from revector.migration.filling import RUNS_IN, Filling, OnProgress, source_of, target_of
+from revector.evaluation.verify import verify
+from revector.ledger.records import MigrationRecord
+from revector.ledger.state import Phase, before_work, require_transition
+from revector.migration.filling.bridge import Fit, fit_bridge
+from revector.migration.filling.filling import RUNS_IN, Filling, OnProgress, source_of, target_of
+from revector.migration.filling.worker import WorkerReport
 from revector.migration.gates import completeness, cutover_reasons, pass_gates, retire_reasons
-from revector.migration.ledger import Ledger, MigrationRecord
-from revector.migration.state import Phase, before_work, require_transition
 from revector.migration.status import FailedDocument, MigrationStatus, failed_documents, status_of
 from revector.migration.strategies.background import Background
-from revector.migration.verification import VerificationResult, Verifier, default_verifier
-from revector.migration.worker import WorkerReport
+from revector.migration.verification import VerificationResult, Verifier
 from revector.migration.writes import reconcile
 from revector.spaces import EmbeddingSpace
-from revector.stores.base import Alias, Store
-from revector.stores.indexes import Indexes, KeptByStore
 
 RETENTION_SECONDS = 7 * 86400.0
 _STARTED = (Phase.FILLING, Phase.PROVING)
@@ -36,7 +36,7 @@ class Migration:
 
     Parameters
     ----------
-    store, ledger : Store, Ledger
+    backend : Backend
         Where the collection and the truth about its migrations are.
     migration_id : int
         Which migration.
@@ -45,37 +45,30 @@ class Migration:
     strategy : Background, optional
         With a priority rule that the ledger cannot keep; by default what the ledger kept.
     verifier : callable, optional
-        Default: `revector.evaluation.verify.verify`.
+        Compares a generation with what its model gives now; default: `revector.evaluation.verify.verify`.
     fit : callable
         Fits the map between the spaces.
-    indexes : Indexes, optional
-        Are ready before readers are sent to a generation. Default: the store keeps its own.
     """
 
     def __init__(
         self,
-        store: Store,
-        ledger: Ledger,
+        backend: Backend,
         migration_id: int,
         encoders: EncoderSet,
         *,
         strategy: Background | None = None,
         verifier: Verifier | None = None,
         fit: Fit = fit_bridge,
-        indexes: Indexes | None = None,
     ) -> None:
-        self._store, self._ledger, self._id, self._encoders = store, ledger, migration_id, encoders
-        self._indexes = indexes or KeptByStore()
-        self._verifier = verifier
+        self._backend, self._id, self._encoders = backend, migration_id, encoders
+        self._verifier = verifier or verify
         self._strategy = strategy or Background.from_json(self.record.strategy)
-        self._filling = Filling(store, ledger, migration_id, encoders, self._strategy, fit)
+        self._filling = Filling(backend, migration_id, encoders, self._strategy, fit)
 
     @classmethod
     def plan(
         cls,
-        store: Store,
-        ledger: Ledger,
-        alias: str,
+        backend: Backend,
         new_encoder: TextEncoder,
         strategy: Background | None = None,
         retention_seconds: float | None = None,
@@ -87,7 +80,7 @@ class Migration:
 
         Parameters
         ----------
-        store, ledger, alias
+        backend : Backend
             The collection.
         new_encoder : TextEncoder
             Of the space to move to.
@@ -108,7 +101,7 @@ class Migration:
         MigrationError
             The collection is in that space already.
         """
-        store.require_writable()
+        backend.require_writable()
         space = space_of(new_encoder, "new_encoder")  # before the transaction: a service is asked for it
         if strategy is not None and not isinstance(strategy, Background):
             raise InvalidArgumentError(f"strategy is {shown(strategy)}, expected a Background")
@@ -117,20 +110,20 @@ class Migration:
         encoders = encoders or EncoderSet()
         encoders.add(new_encoder)
         given = _Given(space, encoders.written(new_encoder), strategy, retention_seconds)
-        with store.transaction():
-            record = _going_on(ledger, alias, given) or _planned(store, ledger, alias, given)
-        return cls(store, ledger, record.id, encoders, strategy=strategy, **options)
+        with backend.transaction():
+            record = _going_on(backend, given) or _planned(backend, given)
+        return cls(backend, record.id, encoders, strategy=strategy, **options)
 
     @classmethod
-    def active(cls, store: Store, ledger: Ledger, alias: str, encoders: EncoderSet, **options: Any) -> Migration | None:
+    def active(cls, backend: Backend, encoders: EncoderSet, **options: Any) -> Migration | None:
         """Return the collection's migration that is not retired, or ``None``."""
-        record = ledger.active(alias)
-        return None if record is None else cls(store, ledger, record.id, encoders, **options)
+        record = backend.ledger.active(backend.alias)
+        return None if record is None else cls(backend, record.id, encoders, **options)
 
     @property
     def record(self) -> MigrationRecord:
         """The migration as the ledger holds it now."""
-        return self._ledger.record(self._id)
+        return self._backend.ledger.record(self._id)
 
     @property
     def phase(self) -> Phase:
@@ -139,17 +132,19 @@ class Migration:
 
     def status(self) -> MigrationStatus:
         """Return where the migration stands, in figures."""
-        return status_of(self._store, self._ledger, self.record)
+        return status_of(self._backend, self.record)
 
     def failures(self) -> list[FailedDocument]:
         """List the documents that could not be embedded with the new model."""
-        return failed_documents(self._store, self._ledger, self.record.target_generation)
+        return failed_documents(self._backend, self.record.target_generation)
 
     def retry_failed(self) -> int:
         """Let `run` try all failed documents of both generations again; return how many there are."""
         record = self.record
         generations = (record.source_generation, record.target_generation)
-        return sum(self._ledger.retry_failed(generation) for generation in generations if generation is not None)
+        return sum(
+            self._backend.ledger.jobs.retry_failed(generation) for generation in generations if generation is not None
+        )
 
     # The verbs
 
@@ -166,25 +161,25 @@ class Migration:
         StaleAliasError
             Somebody else moved the alias since the plan.
         """
-        self._store.require_writable()
+        self._backend.require_writable()
         record = self.record
         if record.phase in _STARTED:
             return
         require_transition(record.phase, Phase.FILLING)
-        source = source_of(self._store, record)
+        source = source_of(self._backend, record)
         larger = max(source.space.dimension, record.target_space.dimension)
-        priorities = self._strategy.priorities(self._store, dimension=larger)
-        with self._store.transaction():
+        priorities = self._strategy.priorities(self._backend, dimension=larger)
+        with self._backend.transaction():
             record = self.record
             if record.phase in _STARTED:  # by another process, in the meantime
                 return
-            _require_version(self._store, record)
+            _require_version(self._backend, record)
             target = (
                 record.target_generation
-                or self._store.create_generation(record.target_space, record.target_encoder_source).id
+                or self._backend.generations.create(record.target_space, record.target_encoder_source).id
             )
-            self._ledger.advance(self._id, Phase.FILLING, "start", target_generation=target, verification=None)
-            reconcile(self._store, self._ledger, target, priorities)
+            self._backend.ledger.advance(self._id, Phase.FILLING, "start", target_generation=target, verification=None)
+            reconcile(self._backend, target, priorities)
 
     def run(self, on_progress: OnProgress | None = None, stop: threading.Event | None = None) -> WorkerReport:
         """Re-embed until nothing is left to do; when the new generation is full, go on to PROVING.
@@ -209,7 +204,7 @@ class Migration:
             function(on_progress, "on_progress")
         if stop is not None and not (hasattr(stop, "is_set") and hasattr(stop, "wait")):
             raise InvalidArgumentError(f"stop is {shown(stop)}, expected a threading.Event")
-        self._store.require_writable()
+        self._backend.require_writable()
         record = self.record
         if record.phase not in RUNS_IN:
             raise MigrationError(f"the migration is {record.phase} and has no work; {before_work(record.phase, 'run')}")
@@ -217,7 +212,7 @@ class Migration:
             raise MigrationError("the migration is paused; resume() it first")
         stop = stop or threading.Event()
         return self._filling.fill_target(on_progress, stop) + self._filling.catch_up(
-            source_of(self._store, record), stop
+            source_of(self._backend, record), stop
         )
 
     def verify(self, *, sample: int = 200, seed: int = 0) -> VerificationResult:
@@ -241,28 +236,28 @@ class Migration:
             The new generation is not filled.
         """
         sample, seed = whole_number(sample, "sample", least=0), whole_number(seed, "seed", least=0)
-        self._store.require_writable()
+        self._backend.require_writable()
         record = self.record
         if record.phase not in _VERIFIES_IN:
             reason = f"the migration is {record.phase}, so that there is nothing to verify"
             raise MigrationError(f"{reason}; {before_work(record.phase, 'verify')}")
-        target = target_of(self._store, record)
+        target = target_of(self._backend, record)
         encoder = self._encoders.require(target, purpose="verification")
-        prepared = self._indexes.prepare(target)
+        prepared = self._backend.index.prepare(target)
         self._filling.catch_up(target)  # last, as little as may be should land between this and the count
-        seq = self._store.last_seq()
-        result = (self._verifier or default_verifier())(
-            self._store,
+        seq = self._backend.generations.last_seq()
+        result = self._verifier(
+            self._backend,
             record.source_generation,
             target.id,
             encoder,
             sample=sample,
             seed=seed,
-            known_failures=self._ledger.counts(target.id).failed,
+            known_failures=self._backend.ledger.jobs.counts(target.id).failed,
         )
         result.details.update(index_built=prepared.built, index_seconds=prepared.seconds)
         outcome = {"passed": result.passed, "reasons": list(result.reasons), "seq": seq, "at": time.time()}
-        self._ledger.note(self._id, "verify", {**outcome, "details": result.details}, verification=outcome)
+        self._backend.ledger.note(self._id, "verify", {**outcome, "details": result.details}, verification=outcome)
         return result
 
     def cutover(self, *, accept_failed: bool = False) -> None:
@@ -284,21 +279,21 @@ class Migration:
             Somebody else moved the alias.
         """
         accept_failed = flag(accept_failed, "accept_failed")
-        self._store.require_writable()
+        self._backend.require_writable()
         record = self.record
         require_transition(record.phase, Phase.SERVING)
-        target = target_of(self._store, record)
+        target = target_of(self._backend, record)
         self._filling.catch_up(target)
         self._pass_cutover_gates(record, accept_failed)  # before the work, and again where nobody can write
-        prepared = self._indexes.prepare(target)
-        with self._store.transaction():
+        prepared = self._backend.index.prepare(target)
+        with self._backend.transaction():
             record = self.record
             require_transition(record.phase, Phase.SERVING)
             self._pass_cutover_gates(record, accept_failed)
-            moved = self._store.swap_alias(record.alias, target.id, record.alias_version)
+            moved = self._backend.generations.swap_alias(record.alias, target.id, record.alias_version)
             fields = {"alias_version": moved.version, "cutover_at": time.time()}
             details = {"generation": target.id, "index": asdict(prepared)}
-            self._ledger.advance(self._id, Phase.SERVING, "cutover", details, **fields)
+            self._backend.ledger.advance(self._id, Phase.SERVING, "cutover", details, **fields)
 
     def rollback(self, *, accept_failed: bool = False) -> None:
         """Let readers see the old generation again; the new one is kept until `retire`, and can be filled on.
@@ -321,13 +316,13 @@ class Migration:
             Somebody else moved the alias.
         """
         accept_failed = flag(accept_failed, "accept_failed")
-        self._store.require_writable()
+        self._backend.require_writable()
         require_transition(self.phase, Phase.ROLLED_BACK)
         for _ in range(_DRAINS):
             if self.phase is Phase.SERVING:
                 self._filling.complete_source()
-                self._indexes.prepare(source_of(self._store, self.record))
-            with self._store.transaction():
+                self._backend.index.prepare(source_of(self._backend, self.record))
+            with self._backend.transaction():
                 record = self.record
                 reasons = self._rollback_reasons(record, accept_failed)
                 if not reasons:
@@ -351,16 +346,16 @@ class Migration:
             Not confirmed, or inside the retention period.
         """
         confirm, force = flag(confirm, "confirm"), flag(force, "force")
-        with self._store.transaction():
+        with self._backend.transaction():
             record = self.record
             require_transition(record.phase, Phase.RETIRED)
             pass_gates("retire", retire_reasons(record, confirm=confirm, force=force))
             served_new = record.phase is Phase.SERVING
             doomed = record.source_generation if served_new else record.target_generation
-            self._ledger.advance(self._id, Phase.RETIRED, "retire", {"dropped": doomed, "forced": force})
+            self._backend.ledger.advance(self._id, Phase.RETIRED, "retire", {"dropped": doomed, "forced": force})
             if doomed is not None:
-                self._ledger.forget_generation(doomed)
-                self._store.drop_generation(doomed)
+                self._backend.ledger.jobs.forget_generation(doomed)
+                self._backend.generations.drop(doomed)
 
     def pause(self) -> None:
         """Let all workers stop after the batch in hand. Reads and writes go on."""
@@ -372,24 +367,24 @@ class Migration:
 
     def _set_paused(self, paused: bool, event: str) -> None:
         """Write it down, unless it is so already or the migration is over."""
-        with self._store.transaction():
+        with self._backend.transaction():
             record = self.record
             if record.paused is not paused and record.phase is not Phase.RETIRED:
-                self._ledger.note(self._id, event, paused=paused)
+                self._backend.ledger.note(self._id, event, paused=paused)
 
     def _pass_cutover_gates(self, record: MigrationRecord, accept_failed: bool) -> None:
-        pass_gates("cut-over", cutover_reasons(self._store, self._ledger, record, accept_failed=accept_failed))
+        pass_gates("cut-over", cutover_reasons(self._backend, record, accept_failed=accept_failed))
 
     def _rollback_reasons(self, record: MigrationRecord, accept_failed: bool) -> list[str]:
         if record.phase is not Phase.SERVING:
             return []
-        return completeness(self._store, self._ledger, record.source_generation, accept_failed=accept_failed)
+        return completeness(self._backend, record.source_generation, accept_failed=accept_failed)
 
     def _swap_back(self, record: MigrationRecord) -> None:
         version = record.alias_version
         if record.phase is Phase.SERVING:
-            version = self._store.swap_alias(record.alias, record.source_generation, version).version
-        self._ledger.advance(self._id, Phase.ROLLED_BACK, "rollback", alias_version=version, cutover_at=None)
+            version = self._backend.generations.swap_alias(record.alias, record.source_generation, version).version
+        self._backend.ledger.advance(self._id, Phase.ROLLED_BACK, "rollback", alias_version=version, cutover_at=None)
 
 
 @dataclass(frozen=True)
@@ -402,14 +397,14 @@ class _Given:
     retention_seconds: float | None
 
 
-def _planned(store: Store, ledger: Ledger, alias: str, given: _Given) -> MigrationRecord:
+def _planned(backend: Backend, given: _Given) -> MigrationRecord:
     """Write a new migration down."""
-    present = _require_alias(store, alias)
-    source = store.generation(present.generation)
+    present = _require_alias(backend, backend.alias)
+    source = backend.generations.get(present.generation)
     if source.space.fingerprint == given.space.fingerprint:
-        raise MigrationError(f"{alias!r} is in the space {source.space} already; there is nothing to migrate")
-    return ledger.plan(
-        alias=alias,
+        raise MigrationError(f"{backend.alias!r} is in the space {source.space} already; there is nothing to migrate")
+    return backend.ledger.plan(
+        alias=backend.alias,
         alias_version=present.version,
         source_generation=source.id,
         target_space=given.space,
@@ -419,9 +414,9 @@ def _planned(store: Store, ledger: Ledger, alias: str, given: _Given) -> Migrati
     )
 
 
-def _going_on(ledger: Ledger, alias: str, given: _Given) -> MigrationRecord | None:
+def _going_on(backend: Backend, given: _Given) -> MigrationRecord | None:
     """Return the migration to that space that does not serve yet, with what is given now; ``None`` without one."""
-    record = ledger.active(alias)
+    record = backend.ledger.active(backend.alias)
     if record is None or record.phase is Phase.SERVING or record.target_space.fingerprint != given.space.fingerprint:
         return None
     wanted: dict[str, Any] = {
@@ -430,18 +425,18 @@ def _going_on(ledger: Ledger, alias: str, given: _Given) -> MigrationRecord | No
         "target_encoder_source": given.source,
     }
     changed = {name: value for name, value in wanted.items() if value not in (None, getattr(record, name))}
-    return ledger.note(record.id, "plan", **changed) if changed else record
+    return backend.ledger.note(record.id, "plan", **changed) if changed else record
 
 
-def _require_alias(store: Store, name: str) -> Alias:
-    alias = store.alias(name)
+def _require_alias(backend: Backend, name: str) -> Alias:
+    alias = backend.generations.alias(name)
     if alias is None:
         raise StoreError(f"the alias {name!r} does not exist; create it with create_alias")
     return alias
 
 
-def _require_version(store: Store, record: MigrationRecord) -> None:
+def _require_version(backend: Backend, record: MigrationRecord) -> None:
     """Raise `StaleAliasError` if somebody else moved the alias."""
-    found = _require_alias(store, record.alias).version
+    found = _require_alias(backend, record.alias).version
     if found != record.alias_version:
         raise StaleAliasError(alias=record.alias, expected=record.alias_version, found=found)

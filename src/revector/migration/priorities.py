@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector._arguments import whole_number
-from revector.stores.base import DocumentFacts
+from revector.backends.contracts import DocumentFacts
 
 PRIORITY_SAMPLE = 0
 PRIORITY_QUERIED = 1

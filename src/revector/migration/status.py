@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from revector.backends.contracts import Backend
+from revector.ledger.jobs import JobCounts
+from revector.ledger.records import MigrationRecord
+from revector.ledger.state import Phase
 from revector.migration.gates import retention_ends
-from revector.migration.jobs import JobCounts
-from revector.migration.ledger import Ledger, MigrationRecord
-from revector.migration.state import Phase
 from revector.spaces import EmbeddingSpace
-from revector.stores.base import Store
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,10 @@ class FailedDocument:
     error: str
 
 
-def status_of(store: Store, ledger: Ledger, record: MigrationRecord) -> MigrationStatus:
+def status_of(backend: Backend, record: MigrationRecord) -> MigrationStatus:
     """Return where a migration stands."""
     target = record.target_generation
-    with store.snapshot():
+    with backend.snapshot():
         return MigrationStatus(
             id=record.id,
             alias=record.alias,
@@ -77,16 +77,16 @@ def status_of(store: Store, ledger: Ledger, record: MigrationRecord) -> Migratio
             target_generation=target,
             serving_generation=record.serving_generation,
             target_space=record.target_space,
-            documents=store.count_documents(),
-            target_jobs=JobCounts() if target is None else ledger.counts(target),
-            source_jobs=ledger.counts(record.source_generation),
+            documents=backend.documents.count(),
+            target_jobs=JobCounts() if target is None else backend.ledger.jobs.counts(target),
+            source_jobs=backend.ledger.jobs.counts(record.source_generation),
             verification=record.verification,
             retention_ends=retention_ends(record),
         )
 
 
-def failed_documents(store: Store, ledger: Ledger, generation: int | None) -> list[FailedDocument]:
+def failed_documents(backend: Backend, generation: int | None) -> list[FailedDocument]:
     """List the documents of a generation that could not be embedded."""
-    failures = {} if generation is None else {job.document_key: job for job in ledger.failures(generation)}
-    documents = store.documents_by_key(list(failures))
+    failures = {} if generation is None else {job.document_key: job for job in backend.ledger.jobs.failures(generation)}
+    documents = backend.documents.by_key(list(failures))
     return [FailedDocument(d.id, failures[d.key].attempts, failures[d.key].error) for d in documents]

@@ -6,13 +6,13 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from revector.backends.contracts import Backend, Document, Generation, NewDocument
+from revector.encoders.at_hand import EncoderSet
 from revector.encoders.base import TextEncoder
+from revector.encoders.once import Embedded, Vectors, embed_once
 from revector.errors import EncoderError, RefusedDocumentsError
-from revector.migration.encoders import EncoderSet
-from revector.migration.ledger import Ledger
-from revector.migration.once import Embedded, Vectors, embed_documents
-from revector.migration.writes import live_generations, write_documents
-from revector.stores.base import Document, Generation, NewDocument, Store
+from revector.migration.serving import ServingReader
+from revector.migration.writes import write_documents
 
 DOCUMENTS_A_SLICE = 512
 """So many are embedded before they are stored: a few requests of a service at a time, and a short transaction."""
@@ -22,21 +22,19 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Upsert:
-    """Writes documents to one alias of a store.
+    """Writes documents to a collection.
 
     Attributes
     ----------
-    store, ledger, encoders : Store, Ledger, EncoderSet
-    alias : str
-        Name of the collection.
+    backend, encoders : Backend, EncoderSet
+    serving : ServingReader
     reading : callable
         Returns the generation whose vectors let searches find a document, and whose model is at hand.
     """
 
-    store: Store
-    ledger: Ledger
+    backend: Backend
     encoders: EncoderSet
-    alias: str
+    serving: ServingReader
     reading: Callable[[], Generation]
 
     def write(self, documents: Sequence[NewDocument]) -> list[Document]:
@@ -55,7 +53,7 @@ class Upsert:
             part = documents[start : start + DOCUMENTS_A_SLICE]
             embedded, vectors = self._embed(part)
             taken = [new for new in part if new.content_hash in embedded.vectors]
-            written += write_documents(self.store, self.ledger, self.alias, taken, vectors) if taken else []
+            written += write_documents(self.backend, taken, vectors) if taken else []
             errors = embedded.errors
             refused |= {new.id: errors[new.content_hash] for new in part if new.content_hash in errors}
             if isinstance(embedded.stopped, EncoderError):
@@ -72,24 +70,27 @@ class Upsert:
         texts = {new.content_hash: new.text for new in documents}
         reading = self.reading()
         model = self.encoders.require(reading, purpose="writing to this collection")
-        embedded = embed_documents(self.store, reading.id, model, texts)
+        embedded = self._embed_for(reading, model, texts)
         taken = {hash_: text for hash_, text in texts.items() if hash_ in embedded.vectors}
         vectors = {reading.id: embedded.vectors}
-        for live in live_generations(self.store, self.ledger, self.alias):
-            other = None if live == reading.id else self.encoders.find(self.store.generation(live))
+        for live in self.serving.read().live:
+            other = None if live.id == reading.id else self.encoders.find(live)
             if other is not None:
-                vectors[live] = self._embed_aside(live, other, taken)
+                vectors[live.id] = self._embed_aside(live, other, taken)
         return embedded, vectors
 
-    def _embed_aside(self, generation: int, encoder: TextEncoder, texts: Mapping[str, str]) -> Vectors:
+    def _embed_for(self, generation: Generation, encoder: TextEncoder, texts: Mapping[str, str]) -> Embedded:
+        return embed_once(encoder, texts, self.backend.generations.with_hashes(generation.id, list(texts)))
+
+    def _embed_aside(self, generation: Generation, encoder: TextEncoder, texts: Mapping[str, str]) -> Vectors:
         """Embed for a generation that readers can do without: what fails here is left to its jobs."""
-        embedded = embed_documents(self.store, generation, encoder, texts)
+        embedded = self._embed_for(generation, encoder, texts)
         if embedded.failure is not None:
             _log.warning(
                 "%d of %d texts were written without a vector of %s, which is left to a job: %s",
                 len(texts) - len(embedded.vectors),
                 len(texts),
-                self.store.generation(generation).space,
+                generation.space,
                 embedded.failure,
             )
         return embedded.vectors

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from revector.backends.contracts import Backend
 from revector.encoders.base import TextEncoder
-from revector.stores.base import Store
 
 
 class VerificationResult(Protocol):
@@ -32,7 +32,7 @@ class Verifier(Protocol):
 
     def __call__(
         self,
-        store: Store,
+        backend: Backend,
         source_generation: int,
         target_generation: int,
         encoder: TextEncoder,
@@ -43,10 +43,3 @@ class Verifier(Protocol):
     ) -> VerificationResult:
         """Verify the target generation; as many documents as are known to have failed may lack a vector."""
         ...
-
-
-def default_verifier() -> Verifier:
-    """Return `revector.evaluation.verify.verify`, loaded when it is needed."""
-    from revector.evaluation.verify import verify
-
-    return verify

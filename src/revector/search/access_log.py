@@ -7,8 +7,8 @@ import threading
 from collections.abc import Sequence
 
 from revector._forks import renew_in_child
+from revector.backends.contracts import Backend
 from revector.errors import StoreError
-from revector.stores.base import Store
 
 FLUSH_AFTER_SEARCHES = 64
 
@@ -22,12 +22,12 @@ class AccessLog:
 
     Parameters
     ----------
-    store : Store
+    backend : Backend
         Where the counts go.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
         self._begin()
         renew_in_child(self._begin)
 
@@ -38,7 +38,7 @@ class AccessLog:
 
     def add(self, keys: Sequence[int]) -> None:
         """Count one search that returned these keys; where nothing can be written, it is not counted."""
-        if self._store.read_only:
+        if self._backend.read_only:
             return
         with self._lock:
             self._keys.extend(keys)
@@ -53,7 +53,7 @@ class AccessLog:
             keys, self._keys, self._searches = self._keys, [], 0
         try:
             if keys:
-                self._store.record_access(keys)
+                self._backend.documents.record_access(keys)
         except StoreError as error:
             _log.warning("the counts of %d hits are not written yet: %s", len(keys), error)
             with self._lock:

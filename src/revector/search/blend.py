@@ -10,14 +10,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from revector.backends.contracts import Backend, Document, Generation, VectorRow
 from revector.encoders.base import TextEncoder
-from revector.migration.once import embed_documents
+from revector.encoders.once import embed_once
 from revector.search import ranking
 from revector.search.ranking import Candidates, Ranking
 from revector.similarity import normalize
 from revector.spaces import EmbeddingSpace
-from revector.stores.base import Document, Generation, Store, VectorRow
-from revector.stores.index_cache import IndexCache
 
 Matrix = NDArray[np.float32]
 
@@ -27,7 +26,7 @@ class Blend:
 
     Parameters
     ----------
-    store : Store
+    backend : Backend
         Holds both generations.
     old, new : Generation
         The complete generation, and the one that fills.
@@ -36,9 +35,9 @@ class Blend:
     """
 
     def __init__(
-        self, store: Store, old: Generation, new: Generation, old_queries: Matrix, new_queries: Matrix
+        self, backend: Backend, old: Generation, new: Generation, old_queries: Matrix, new_queries: Matrix
     ) -> None:
-        self._store = store
+        self._backend = backend
         self._old, self._new = old, new
         self._old_queries, self._new_queries = old_queries, new_queries
         self._found: list[NDArray[np.int64]] = []
@@ -47,20 +46,20 @@ class Blend:
         self._rescored = False
         self.documents: dict[int, Document] = {}
 
-    def recall(self, indexes: IndexCache, depth: int) -> None:
+    def recall(self, depth: int) -> None:
         """Search both indexes for `depth` hits a query."""
-        _, by_old = indexes.index(self._old).search(self._old_queries, depth)
-        _, by_new = indexes.index(self._new).search(self._new_queries, depth)
+        _, by_old = self._backend.index.search(self._old, self._old_queries, depth)
+        _, by_new = self._backend.index.search(self._new, self._new_queries, depth)
         pairs = np.concatenate([by_old, by_new], axis=1)
         self._found = [np.unique(keys[keys >= 0]) for keys in pairs]
 
     def read(self) -> None:
         """Read the candidates' documents and vectors; those deleted meanwhile drop out."""
         keys = np.unique(np.concatenate(self._found))
-        self.documents = {document.key: document for document in self._store.documents_by_key(keys)}
-        current = np.setdiff1d(keys, self._store.stale_keys(self._new.id, keys))
-        self._old_vectors = _by_key(*self._store.get_vectors(self._old.id, keys))
-        self._new_vectors = _by_key(*self._store.get_vectors(self._new.id, current))
+        self.documents = {document.key: document for document in self._backend.documents.by_key(keys)}
+        current = np.setdiff1d(keys, self._backend.generations.stale_keys(self._new.id, keys))
+        self._old_vectors = _by_key(*self._backend.generations.vectors(self._old.id, keys))
+        self._new_vectors = _by_key(*self._backend.generations.vectors(self._new.id, current))
         live = np.array(list(self.documents), dtype=np.int64)
         self._found = [np.intersect1d(found, live) for found in self._found]
 
@@ -75,7 +74,7 @@ class Blend:
         wanted = {key for i in range(len(self._found)) for key in self._candidates(i).unmigrated(budget).tolist()}
         documents = [self.documents[key] for key in sorted(wanted)]
         texts = {document.content_hash: document.text for document in documents}
-        embedded = embed_documents(self._store, self._new.id, encoder, texts)
+        embedded = embed_once(encoder, texts, self._backend.generations.with_hashes(self._new.id, list(texts)))
         if embedded.failure is not None and not embedded.vectors:
             raise embedded.failure
         taken = [document for document in documents if document.content_hash in embedded.vectors]

@@ -8,29 +8,29 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from revector.backends.contracts import Backend, Generation
+from revector.encoders.at_hand import EncoderSet
 from revector.encoders.base import TextEncoder
 from revector.encoders.isolation import encode_checked
 from revector.mapping import Procrustes, SpaceMap, load_map
-from revector.migration.encoders import EncoderSet
 from revector.spaces import EmbeddingSpace
-from revector.stores.base import Generation, Store
 
 Matrix = NDArray[np.float32]
 
 
 class QueryEncoder:
-    """Encodes queries for any generation of a store.
+    """Encodes queries for any generation of a backend.
 
     Parameters
     ----------
-    store : Store
+    backend : Backend
         Holds the maps between spaces.
     encoders : EncoderSet
         The models at hand.
     """
 
-    def __init__(self, store: Store, encoders: EncoderSet) -> None:
-        self._store = store
+    def __init__(self, backend: Backend, encoders: EncoderSet) -> None:
+        self._backend = backend
         self._encoders = encoders
 
     def encode(self, texts: Sequence[str], generation: Generation, other: Generation | None) -> Matrix:
@@ -65,10 +65,10 @@ class QueryEncoder:
 
     def _mapped(self, texts: Sequence[str], encoder: TextEncoder, wanted: EmbeddingSpace) -> Matrix | None:
         """Map the queries of another model; ``None`` if there is no map yet, or none that can be inverted."""
-        there = self._store.load_map(encoder.space.fingerprint, wanted.fingerprint)
+        there = self._backend.generations.load_map(encoder.space.fingerprint, wanted.fingerprint)
         if there is not None:
             return _restore(there).transform(encode_checked(encoder, texts, kind="query"), space=encoder.space)
-        back = self._store.load_map(wanted.fingerprint, encoder.space.fingerprint)
+        back = self._backend.generations.load_map(wanted.fingerprint, encoder.space.fingerprint)
         if back is not None and isinstance(rotation := _restore(back), Procrustes):
             return rotation.inverse_transform(encode_checked(encoder, texts, kind="query"), space=encoder.space)
         return None

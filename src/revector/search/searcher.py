@@ -11,17 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector._arguments import whole_number
+from revector.backends.contracts import Backend, Document, Generation
+from revector.encoders.at_hand import EncoderSet
 from revector.errors import EncoderError, StoreError
-from revector.migration.encoders import EncoderSet
-from revector.migration.ledger import Ledger
-from revector.migration.state import Phase
+from revector.ledger.state import Phase
+from revector.migration.serving import Serving, ServingReader
 from revector.search.access_log import AccessLog
 from revector.search.blend import Blend
 from revector.search.embedding import QueryEncoder
 from revector.search.ranking import Ranking
 from revector.spaces import EmbeddingSpace
-from revector.stores.base import Alias, Document, Generation, Store
-from revector.stores.index_cache import IndexCache
 
 RESCORE = 10
 """Hits that a search embeds with the new model, at most: the ten best are what it takes to remove the dip."""
@@ -56,30 +55,8 @@ class Hit:
     generation: int
 
 
-@dataclass(frozen=True)
-class Route:
-    """Which generations a search reads.
-
-    Parameters
-    ----------
-    alias : Alias
-        As it was when the route was chosen.
-    phase : Phase or None
-        Phase of the migration, if there is one.
-    serving : Generation
-        The generation that the alias points at.
-    other : Generation or None
-        The migration's other generation.
-    """
-
-    alias: Alias
-    phase: Phase | None
-    serving: Generation
-    other: Generation | None
-
-
 class Searcher:
-    """Searches one alias of a store. Safe to share between threads.
+    """Searches one alias of a backend. Safe to share between threads.
 
     A search chooses its route, encodes and searches without holding a transaction, and makes sure, when it reads the
     documents it has found, that the route still holds; otherwise it starts again. Documents deleted in between are
@@ -87,40 +64,20 @@ class Searcher:
 
     Parameters
     ----------
-    store, ledger : Store, Ledger
+    backend : Backend
         What to read.
     encoders : EncoderSet
         Encoders of the queries.
-    indexes : IndexCache
-        Indexes of the generations.
-    alias : str
-        Name of the collection.
     """
 
-    def __init__(self, store: Store, ledger: Ledger, encoders: EncoderSet, indexes: IndexCache, alias: str) -> None:
-        self._store = store
-        self._ledger = ledger
+    def __init__(self, backend: Backend, encoders: EncoderSet) -> None:
+        self._backend = backend
         self._encoders = encoders
-        self._indexes = indexes
-        self._alias = alias
-        self._queries = QueryEncoder(store, encoders)
-        self._generations: dict[tuple[int, int], Generation] = {}
-        self.accesses = AccessLog(store)
+        self._serving = ServingReader(backend)
+        self._queries = QueryEncoder(backend, encoders)
+        self.accesses = AccessLog(backend)
 
-    def route(self) -> Route:
-        """Choose the generations that a search reads now. No encoder is asked: callers may hold a transaction."""
-        with self._store.snapshot():
-            alias, record = self._store.alias(self._alias), self._ledger.active(self._alias)
-            if alias is None:
-                raise StoreError(f"the alias {self._alias!r} does not exist in {self._store.url}")
-            serving = self._generation(alias.generation)
-            pair = () if record is None else (record.source_generation, record.target_generation)
-            others = [generation for generation in pair if generation not in (None, serving.id)]
-            other = self._generation(others[0]) if others else None
-        phase = None if record is None else record.phase
-        return Route(alias, phase, serving, other)
-
-    def blends(self, route: Route) -> bool:
+    def blends(self, route: Serving) -> bool:
         """Tell whether the hits of both generations are ranked together: documents move, and the new model is at hand.
 
         Once all documents have moved, the old generation serves, alone and complete, until the cut-over; but without
@@ -135,7 +92,7 @@ class Searcher:
 
     def reading(self) -> Generation:
         """Return a generation whose vectors let searches find a document: the serving one, if its model is at hand."""
-        route = self.route()
+        route = self._serving.read()
         if route.other is not None and self._encoders.find(route.serving) is None and self.blends(route):
             return route.other
         return route.serving
@@ -182,45 +139,37 @@ class Searcher:
         """
         k = whole_number(k, "k", least=1)
 
-        def attempt(route: Route) -> list[list[Hit]] | None:
+        def attempt(route: Serving) -> list[list[Hit]] | None:
             route.serving.space.require(space, purpose="query vectors of this collection")
             return self._search_alone(route, vectors, k)
 
         return self._steadily(attempt)
 
-    def _steadily(self, attempt: Callable[[Route], list[list[Hit]] | None]) -> list[list[Hit]]:
+    def _steadily(self, attempt: Callable[[Serving], list[list[Hit]] | None]) -> list[list[Hit]]:
         """Try until the route that an attempt started with held to its end."""
         while True:
-            route = self.route()
+            route = self._serving.read()
             try:
                 found = attempt(route)
             except StoreError:
-                if self.route() == route:
+                if self._serving.read() == route:
                     raise
                 continue  # its generation was dropped
             if found is not None:
                 return found
 
-    def _generation(self, generation: int) -> Generation:
-        """Return a generation; within one history it never changes, and its number is never used again."""
-        key = (self._store.history(), generation)
-        found = self._generations.get(key)
-        if found is None:
-            found = self._generations[key] = self._store.generation(generation)
-        return found
-
     def _search(
-        self, route: Route, queries: Sequence[str], k: int, rescore: int, write_through: bool
+        self, route: Serving, queries: Sequence[str], k: int, rescore: int, write_through: bool
     ) -> list[list[Hit]] | None:
         """Search by a route; ``None`` if it no longer holds."""
         vectors = self._queries.encode(queries, route.serving, route.other)
         if route.other is None or not self.blends(route):
             return self._search_alone(route, vectors, k)
         new_vectors = self._queries.encode(queries, route.other, None)
-        blend = Blend(self._store, route.serving, route.other, vectors, new_vectors)
-        blend.recall(self._indexes, max(k, rescore, CANDIDATES))
-        with self._store.snapshot():
-            if self.route() != route:
+        blend = Blend(self._backend, route.serving, route.other, vectors, new_vectors)
+        blend.recall(max(k, rescore, CANDIDATES))
+        with self._backend.snapshot():
+            if self._serving.read() != route:
                 return None
             blend.read()
         if rescore > 0:
@@ -229,13 +178,13 @@ class Searcher:
         rankings = [ranked if old.any() or new.any() else _NOTHING for ranked, old, new in asked]
         return [self._hits(ranked, blend.documents, blend.generation_of) for ranked in rankings]
 
-    def _search_alone(self, route: Route, vectors: Matrix, k: int) -> list[list[Hit]] | None:
+    def _search_alone(self, route: Serving, vectors: Matrix, k: int) -> list[list[Hit]] | None:
         """Search the serving generation; ``None`` if it no longer serves."""
-        scores, keys = self._indexes.index(route.serving).search(vectors, k)
-        with self._store.snapshot():
-            if self.route() != route:
+        scores, keys = self._backend.index.search(route.serving, vectors, k)
+        with self._backend.snapshot():
+            if self._serving.read() != route:
                 return None
-            found = self._store.documents_by_key(np.unique(keys[keys >= 0]))
+            found = self._backend.documents.by_key(np.unique(keys[keys >= 0]))
         documents = {document.key: document for document in found}
         rankings = [
             (keys[place], scores[place].astype(np.float64)) if vector.any() else _NOTHING
@@ -248,10 +197,10 @@ class Searcher:
         encoder = self._encoders.require(target, purpose="re-scoring")
         try:
             rows = blend.rescore(encoder, budget)
-            if write_through and rows and not self._store.read_only:
-                with self._store.transaction():
-                    self._store.put_vectors(target.id, rows)
-                    self._ledger.complete(target.id, {row.key: row.content_hash for row in rows})
+            if write_through and rows and not self._backend.read_only:
+                with self._backend.transaction():
+                    self._backend.generations.put(target.id, rows)
+                    self._backend.ledger.jobs.complete(target.id, {row.key: row.content_hash for row in rows})
         except (EncoderError, StoreError) as error:
             _log.warning("a search went on without re-scoring or writing its vectors through: %s", error)
 

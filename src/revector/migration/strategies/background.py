@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from revector._arguments import function, number, shown, whole_number
+from revector.backends.contracts import Backend
 from revector.errors import InvalidArgumentError
 from revector.migration.priorities import PriorityRule, prioritise
-from revector.stores.base import Store
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Background:
         for name, value in checked.items():  # as the ledger can keep them, whichever library they came from
             object.__setattr__(self, name, value)
 
-    def priorities(self, store: Store, *, dimension: int) -> dict[int, int]:
+    def priorities(self, backend: Backend, *, dimension: int) -> dict[int, int]:
         """Return the priority of every document by key; `dimension` is the larger one of the two spaces."""
-        return prioritise(store.facts(), dimension=dimension, rule=self.priority, seed=self.seed)
+        return prioritise(backend.documents.facts(), dimension=dimension, rule=self.priority, seed=self.seed)
 
     def to_json(self) -> dict[str, Any]:
         """Return what the ledger keeps. A priority rule is not kept: it has done its work once `start` has run."""

@@ -1,0 +1,37 @@
+"""What the engine asks of a backend: four parts, and the transactions over them."""
+
+from revector.backends.contracts.backend import ALIAS, Backend, Backup, Capabilities
+from revector.backends.contracts.documents import Document, DocumentFacts, Documents, Keys, NewDocument, content_hash
+from revector.backends.contracts.generations import (
+    Alias,
+    Generation,
+    Generations,
+    VectorChanges,
+    VectorInfo,
+    VectorRow,
+)
+from revector.backends.contracts.index import Index, Preparation
+from revector.backends.contracts.ledger import Jobs, Ledger
+
+__all__ = [
+    "ALIAS",
+    "Alias",
+    "Backend",
+    "Backup",
+    "Capabilities",
+    "Document",
+    "DocumentFacts",
+    "Documents",
+    "Generation",
+    "Generations",
+    "Index",
+    "Jobs",
+    "Keys",
+    "Ledger",
+    "NewDocument",
+    "Preparation",
+    "VectorChanges",
+    "VectorInfo",
+    "VectorRow",
+    "content_hash",
+]

@@ -1,0 +1,155 @@
+"""A backend: the four parts of a collection behind one URL, and what they promise together."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from revector.backends.contracts.documents import Documents
+from revector.backends.contracts.generations import Generations
+from revector.backends.contracts.index import Index
+from revector.backends.contracts.ledger import Ledger
+
+ALIAS = "live"
+"""The alias of a collection whose URL names none."""
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a backend guarantees; the engine chooses a safer order of writes where something is missing.
+
+    Attributes
+    ----------
+    transactions : bool
+        Documents, vectors, aliases and the ledger commit together inside ``transaction()``.
+    atomic_alias : bool
+        Readers see an alias move from one moment to the next.
+    conditional_upsert : bool
+        A vector lands only where its document still has the text that was embedded.
+    """
+
+    transactions: bool
+    atomic_alias: bool
+    conditional_upsert: bool
+
+
+@dataclass(frozen=True)
+class Backup:
+    """A backup that was made and checked.
+
+    Parameters
+    ----------
+    path : Path
+        The copy, a database like the one it was made of.
+    documents : int
+        That it holds.
+    bytes : int
+        Its size.
+    seconds : float
+        What it took, the check included.
+    """
+
+    path: Path
+    documents: int
+    bytes: int
+    seconds: float
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """Where a collection lives. Safe to use from several threads.
+
+    Calls inside ``with backend.transaction():`` commit together where `capabilities.transactions` says so; reads inside
+    ``with backend.snapshot():`` see one moment.
+    """
+
+    @property
+    def documents(self) -> Documents:
+        """The texts."""
+        ...
+
+    @property
+    def generations(self) -> Generations:
+        """Their vectors."""
+        ...
+
+    @property
+    def index(self) -> Index:
+        """How the vectors are searched."""
+        ...
+
+    @property
+    def ledger(self) -> Ledger:
+        """Migrations, events and jobs."""
+        ...
+
+    @property
+    def alias(self) -> str:
+        """The name under which readers find the generation that serves."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this backend guarantees."""
+        ...
+
+    @property
+    def url(self) -> str:
+        """Where it is, without secrets."""
+        ...
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder whose surroundings models are looked for in; ``None`` where the backend is not a file."""
+        ...
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be written; `transaction` and every method that writes raise `ReadOnlyError` then."""
+        ...
+
+    def require_writable(self) -> None:
+        """Raise `ReadOnlyError` if nothing can be written, `ClosedError` after `close`: before anything is paid for."""
+        ...
+
+    def transaction(self) -> AbstractContextManager[object]:
+        """Open, or join, a write transaction of the calling thread: what is written inside commits together.
+
+        Others may write meanwhile, unless the backend lets one transaction write at a time.
+        """
+        ...
+
+    def exclusive(self, timeout_seconds: float = 30.0) -> AbstractContextManager[object]:
+        """Open a write transaction beside which nobody else writes to the collection: keep it short.
+
+        Raises
+        ------
+        StoreError
+            Others wrote for longer than the timeout; nothing has happened.
+        """
+        ...
+
+    def snapshot(self) -> AbstractContextManager[object]:
+        """Open, or join, a consistent view for reads. It never waits for a writer."""
+        ...
+
+    def history(self) -> int:
+        """Return a number that is another one once the backend's past was replaced under it, by a restored backup, say.
+
+        Nothing that was learnt under another number is known to hold. Other events may change it as well.
+        """
+        ...
+
+    def check(self) -> list[str]:
+        """Look for damage in what is stored; return what was found, empty where all is well."""
+        ...
+
+    def backup(self, directory: Path) -> Backup:
+        """Copy the collection as it is now; raise `StoreError` where the backend is backed up by other means."""
+        ...
+
+    def close(self) -> None:
+        """Release what the backend holds open."""
+        ...

@@ -1,0 +1,133 @@
+"""Documents of a collection: what every backend does with texts, their ids, and how often searches return them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from revector.errors import InvalidArgumentError
+
+Keys: TypeAlias = "Sequence[int] | NDArray[np.int64]"
+"""Labels of documents, never used twice, so that indexes can hold them."""
+
+
+def content_hash(text: str) -> str:
+    """Hex SHA-256 of the UTF-8 text: the identity of what a vector was computed from.
+
+    Raises
+    ------
+    InvalidArgumentError
+        The text is not valid Unicode (a lone surrogate).
+    """
+    try:
+        return hashlib.sha256(text.encode()).hexdigest()
+    except UnicodeEncodeError as error:
+        raise InvalidArgumentError(f"a text is not valid Unicode ({error}); clean it before it is stored") from error
+
+
+class NewDocument(NamedTuple):
+    """A document to write, as `revector.backends.arguments.checked_documents` returns it.
+
+    `metadata_json` is a JSON object, or ``None`` where the document keeps the metadata that it has.
+    """
+
+    id: str
+    text: str
+    content_hash: str
+    metadata_json: str | None
+
+
+@dataclass(frozen=True)
+class Document:
+    """A text, its id, and what the store knows of it. `updated_at` is the time of the last change of the text."""
+
+    id: str
+    text: str
+    metadata: dict[str, Any]
+    content_hash: str
+    updated_at: float
+    key: int
+
+
+@dataclass(frozen=True)
+class DocumentFacts:
+    """What priorities are computed from: `hits` and `failures` count the searches that returned the document."""
+
+    key: int
+    id: str
+    hits: int
+    failures: int
+    updated_at: float
+    metadata: dict[str, Any]
+    text_length: int
+
+
+@runtime_checkable
+class Documents(Protocol):
+    """The documents of a collection. Safe to use from several threads; every method is atomic."""
+
+    def upsert(
+        self, ids: Sequence[str], texts: Sequence[str], metadata: Sequence[Mapping[str, Any] | None] | None = None
+    ) -> list[Document]:
+        """Insert documents, or change those whose ids exist.
+
+        A changed text changes `content_hash` and `updated_at`. Vectors of the old text stay until they are replaced;
+        they are *stale*, which their hash tells. Metadata that is ``None`` is kept as it is.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Lengths differ, an id comes twice, an id or text is no valid string, metadata is no JSON object.
+        """
+        ...
+
+    def put(self, documents: Sequence[NewDocument]) -> list[Document]:
+        """Do what `upsert` does, for documents that were checked, with distinct ids."""
+        ...
+
+    def delete(self, ids: Iterable[str]) -> list[int]:
+        """Delete documents and their vectors of every generation; return their keys, in the order of `ids`.
+
+        Raises
+        ------
+        UnknownDocumentError
+            Some ids do not exist; then nothing is deleted.
+        """
+        ...
+
+    def by_id(self, ids: Sequence[str]) -> list[Document]:
+        """Return the documents in the order of `ids`; raise `UnknownDocumentError` if one does not exist."""
+        ...
+
+    def by_key(self, keys: Keys) -> list[Document]:
+        """Return those of the documents that exist, in the order of `keys`."""
+        ...
+
+    def scan(self, batch: int = 1024) -> Iterator[list[Document]]:
+        """Yield all documents in the order of their keys; each batch is one moment, the whole is not."""
+        ...
+
+    def ids(self) -> list[str]:
+        """Return all ids in the order of their keys."""
+        ...
+
+    def count(self) -> int:
+        """Count the documents."""
+        ...
+
+    def content_hashes(self, keys: Keys | None = None) -> dict[int, str]:
+        """Return the hash of the present text by key, of all documents or of those `keys` that exist."""
+        ...
+
+    def record_access(self, keys: Keys, *, failed: bool = False) -> None:
+        """Count one more search that returned each document; `failed` where the search did not help its user."""
+        ...
+
+    def facts(self, keys: Keys | None = None) -> list[DocumentFacts]:
+        """Return what priorities are computed from, of all documents or of those `keys` that exist."""
+        ...

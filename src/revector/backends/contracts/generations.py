@@ -1,0 +1,178 @@
+"""Generations of vectors, the aliases that point at them, and the maps between their spaces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from revector.backends.contracts.documents import Keys
+from revector.spaces import EmbeddingSpace
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One physical set of vectors of one space."""
+
+    id: int
+    space: EmbeddingSpace
+    encoder_source: str | None
+    created_at: float
+
+
+@dataclass(frozen=True)
+class Alias:
+    """A name that readers use, and the generation it points at; `version` grows with every swap."""
+
+    name: str
+    generation: int
+    version: int
+
+
+@dataclass(frozen=True)
+class VectorRow:
+    """A vector, and the hash of the text it was computed from."""
+
+    key: int
+    content_hash: str
+    vector: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class VectorInfo:
+    """What is known of one stored vector. `content_hash` is that of the text it was computed from."""
+
+    id: str
+    model: str
+    revision: str
+    dimension: int
+    embedded_at: float
+    content_hash: str
+    generation: int
+
+
+@dataclass(frozen=True)
+class VectorChanges:
+    """What happened to a generation after a point: vectors written (their present value) and keys deleted.
+
+    `seq` is the point to ask from next time.
+    """
+
+    seq: int
+    keys: NDArray[np.int64]
+    vectors: NDArray[np.float32]
+    deleted: NDArray[np.int64]
+
+
+@runtime_checkable
+class Generations(Protocol):
+    """Generations, their vectors, and aliases. Safe to use from several threads; every method is atomic."""
+
+    def create(self, space: EmbeddingSpace, encoder_source: str | None) -> Generation:
+        """Create an empty generation."""
+        ...
+
+    def get(self, generation: int) -> Generation:
+        """Return a generation; raise `StoreError` if it does not exist."""
+        ...
+
+    def all(self) -> list[Generation]:
+        """Return all generations, the oldest first."""
+        ...
+
+    def set_encoder_source(self, generation: int, encoder_source: str) -> None:
+        """Note where the encoder of a generation can be loaded from now; raise `StoreError` if there is none."""
+        ...
+
+    def drop(self, generation: int) -> None:
+        """Delete a generation and its vectors; raise `StoreError` if it does not exist or an alias points at it."""
+        ...
+
+    # Vectors
+
+    def put(self, generation: int, rows: Sequence[VectorRow]) -> int:
+        """Store vectors by compare-and-set: a row lands only where the document still has that content hash.
+
+        Returns
+        -------
+        int
+            How many rows landed. The others' documents have been changed or deleted in the meantime.
+
+        Raises
+        ------
+        ShapeError, NumericalError
+            A vector has another dimension than the space, or holds NaN or infinity; then nothing is written.
+        """
+        ...
+
+    def vectors(self, generation: int, keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the keys that have a vector, in the order of `keys`, and the vectors, shape (found, dimension)."""
+        ...
+
+    def scan(self, generation: int, batch: int = 4096) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Yield keys and vectors in the order of the keys; each batch is one moment, the whole is not.
+
+        To follow a changing generation, read `last_seq` first, scan, then apply `changes_since` that point.
+        """
+        ...
+
+    def count(self, generation: int, *, since: int = 0) -> int:
+        """Count the vectors written after point `since` (stale ones included)."""
+        ...
+
+    def stale_keys(self, generation: int, keys: Keys | None = None) -> NDArray[np.int64]:
+        """Return the keys of documents, all or those of `keys`, that have no vector of their present text."""
+        ...
+
+    def paired_keys(self, source: int, target: int) -> NDArray[np.int64]:
+        """Return the keys whose vectors in both generations come from the same text."""
+        ...
+
+    def with_hashes(self, generation: int, hashes: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Return stored vectors of identical texts by content hash, so that nothing is embedded twice."""
+        ...
+
+    def info(self, generation: int, ids: Sequence[str]) -> list[VectorInfo]:
+        """Return what is known of the documents' vectors; documents without one are left out.
+
+        Raises
+        ------
+        UnknownDocumentError
+            Some ids do not exist.
+        """
+        ...
+
+    def last_seq(self) -> int:
+        """Return the present point of the counter that orders all changes of vectors."""
+        ...
+
+    def changes_since(self, generation: int, seq: int) -> VectorChanges:
+        """Return what happened to a generation after point `seq`."""
+        ...
+
+    # Aliases
+
+    def alias(self, name: str) -> Alias | None:
+        """Return an alias, or ``None``."""
+        ...
+
+    def create_alias(self, name: str, generation: int) -> Alias:
+        """Create an alias; raise `StoreError` if the name is taken or the generation does not exist."""
+        ...
+
+    def swap_alias(self, name: str, generation: int, expected_version: int) -> Alias:
+        """Point an alias at another generation if it still has that version; raise `StaleAliasError` otherwise."""
+        ...
+
+    # Maps between spaces
+
+    def save_map(self, source: str, target: str, blob: bytes) -> None:
+        """Keep the fitted map between two spaces, given by their fingerprints."""
+        ...
+
+    def load_map(self, source: str, target: str) -> bytes | None:
+        """Return what `save_map` kept, or ``None``."""
+        ...

@@ -1,0 +1,181 @@
+"""The ledger of a collection: migrations, their events, and the jobs of every generation that is being filled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from revector.ledger.jobs import Claim, FailedJob, JobCounts, JobRequest
+from revector.ledger.records import Event, MigrationRecord
+from revector.ledger.state import Phase
+from revector.spaces import EmbeddingSpace
+
+
+@runtime_checkable
+class Jobs(Protocol):
+    """One job for each document that needs a vector in a generation. Each method is atomic."""
+
+    def enqueue(self, generation: int, requests: Iterable[JobRequest]) -> None:
+        """Ask for vectors. A job for the same text that waits, runs or has failed for good stays as it is."""
+        ...
+
+    def claim(
+        self, generation: int, owner: str, limit: int, lease_seconds: float, *, suspects: bool = True
+    ) -> list[Claim]:
+        """Lease up to `limit` jobs, in the order of their priority; jobs whose lease ran out are free again.
+
+        Parameters
+        ----------
+        generation : int
+            Whose jobs.
+        owner : str
+            Who holds the lease.
+        limit : int
+            How many.
+        lease_seconds : float
+            How long.
+        suspects : bool
+            Whether, where no other job is due, some of those are leased whose worker died. Say so only if the owner
+            holds nothing else: whatever it holds when it dies is suspected.
+        """
+        ...
+
+    def extend(self, owner: str, lease_seconds: float) -> None:
+        """Lengthen all leases of an owner (its heartbeat)."""
+        ...
+
+    def complete(self, generation: int, hashes: Mapping[int, str]) -> int:
+        """Mark jobs done whose vector is stored; return how many changed.
+
+        Parameters
+        ----------
+        generation : int
+            Where the vectors were stored.
+        hashes : mapping of int to str
+            Document key to the hash of the text that was embedded. A job that has moved on to a newer text stays.
+        """
+        ...
+
+    def settle(self, generation: int, hashes: Mapping[int, str]) -> None:
+        """Mark jobs done whatever text they were for: the caller has stored the vector of the present one.
+
+        Call it in the transaction that stored the vectors; `complete` is for everybody else.
+        """
+        ...
+
+    def fail(self, claim: Claim, owner: str, error: str) -> None:
+        """Record a failed attempt: the job is tried again later, or has failed for good after `MAX_ATTEMPTS`."""
+        ...
+
+    def postpone(self, claims: Sequence[Claim], owner: str, seconds: float) -> None:
+        """Give claims back for later without counting an attempt: the documents are not at fault."""
+        ...
+
+    def release(self, owner: str) -> int:
+        """Free all jobs that an owner still holds; return how many."""
+        ...
+
+    def release_all(self) -> int:
+        """Free all jobs under lease, in a copy whose workers work on the original; return how many."""
+        ...
+
+    def release_dead_owners(self) -> int:
+        """Free the jobs of processes of this machine that have ended; return how many."""
+        ...
+
+    def forget(self, generations: Sequence[int], keys: Sequence[int]) -> None:
+        """Drop the jobs of deleted documents."""
+        ...
+
+    def forget_generation(self, generation: int) -> None:
+        """Drop all jobs of a generation."""
+        ...
+
+    def retry_failed(self, generation: int) -> int:
+        """Try all failed jobs of a generation again (alone, if they killed workers); return how many there are."""
+        ...
+
+    def counts(self, generation: int) -> JobCounts:
+        """Count the jobs of a generation by state."""
+        ...
+
+    def failures(self, generation: int) -> list[FailedJob]:
+        """List the jobs of a generation that have failed for good."""
+        ...
+
+    def seconds_until_due(self, generation: int) -> float | None:
+        """Return the time until a job can be claimed (0: now), or ``None`` if none is outstanding."""
+        ...
+
+
+@runtime_checkable
+class Ledger(Protocol):
+    """The durable truth of migrations. `advance` is the only place where a phase changes."""
+
+    @property
+    def jobs(self) -> Jobs:
+        """The queue."""
+        ...
+
+    def plan(
+        self,
+        *,
+        alias: str,
+        alias_version: int,
+        source_generation: int,
+        target_space: EmbeddingSpace,
+        target_encoder_source: str | None,
+        strategy: dict[str, Any],
+        retention_seconds: float,
+    ) -> MigrationRecord:
+        """Accept a migration, in phase PLANNED.
+
+        Raises
+        ------
+        LedgerConflictError
+            The alias has a migration that is not retired.
+        """
+        ...
+
+    def record(self, migration_id: int) -> MigrationRecord:
+        """Return a migration; raise `MigrationError` if it does not exist."""
+        ...
+
+    def active(self, alias: str) -> MigrationRecord | None:
+        """Return the alias's migration that is not retired, or ``None``."""
+        ...
+
+    def advance(
+        self, migration_id: int, to_phase: Phase, event: str, details: dict[str, Any] | None = None, **fields: Any
+    ) -> MigrationRecord:
+        """Change the phase, and write the event, in one transaction.
+
+        Parameters
+        ----------
+        migration_id : int
+            Which migration.
+        to_phase : Phase
+            The new phase; `TRANSITIONS` must allow it.
+        event : str
+            The verb that caused it.
+        details : dict, optional
+            What else the event says, as JSON.
+        **fields
+            Columns that change with the phase.
+
+        Raises
+        ------
+        IllegalTransitionError
+            The present phase does not allow it; nothing changes.
+        """
+        ...
+
+    def note(
+        self, migration_id: int, event: str, details: dict[str, Any] | None = None, **fields: Any
+    ) -> MigrationRecord:
+        """Change columns other than the phase, and write the event, in one transaction."""
+        ...
+
+    def events(self, migration_id: int) -> list[Event]:
+        """Return the events of a migration, the oldest first."""
+        ...

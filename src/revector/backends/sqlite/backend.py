@@ -1,0 +1,114 @@
+"""The embedded backend: everything of a collection in one SQLite file, and its indexes in a folder beside it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from sqlalchemy.engine import Connection
+
+from revector.backends.contracts import ALIAS, Backup, Capabilities
+from revector.backends.local_index.cache import LocalIndex
+from revector.backends.sqlite.backup import back_up
+from revector.backends.sqlite.database import Database
+from revector.backends.sqlite.database.sqlite_errors import BUSY_TIMEOUT_SECONDS
+from revector.backends.sqlite.documents import SqliteDocuments
+from revector.backends.sqlite.generations import SqliteGenerations
+from revector.backends.sqlite.schema import METADATA, VERSION
+from revector.ledger.records import Ledger
+
+
+class SqliteBackend:
+    """A collection in a SQLite file; see `revector.backends.contracts.Backend` for what each method promises.
+
+    Parameters
+    ----------
+    database : Database
+        The file; the backend closes it.
+    """
+
+    alias = ALIAS
+    capabilities = Capabilities(transactions=True, atomic_alias=True, conditional_upsert=True)
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        database.ensure_schema("store", VERSION, METADATA)
+        self.documents = SqliteDocuments(database)
+        self.generations = SqliteGenerations(database)
+        self.ledger = Ledger(database)
+        self.index = LocalIndex(self, Path(f"{database.path}.index"))
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, read_only: bool = False) -> SqliteBackend:
+        """Open, or create, the collection in a file."""
+        database = Database(path, read_only=read_only)
+        try:
+            return cls(database)
+        except BaseException:
+            database.close()
+            raise
+
+    @property
+    def database(self) -> Database:
+        """The file."""
+        return self._database
+
+    @property
+    def url(self) -> str:
+        """Where the collection is."""
+        return self._database.url
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the file."""
+        return self._database.path.parent
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be written."""
+        return self._database.read_only
+
+    def require_writable(self) -> None:
+        """Raise `ReadOnlyError` if nothing can be written, `ClosedError` after `close`."""
+        self._database.require_writable()
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """Open, or join, a write transaction of the calling thread."""
+        return self._database.transaction()
+
+    def exclusive(self, timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> AbstractContextManager[Connection]:
+        """Open a transaction beside which nobody else writes: in SQLite, every one is."""
+        return self._database.transaction()
+
+    def snapshot(self) -> AbstractContextManager[Connection]:
+        """Open, or join, a consistent view for reads."""
+        return self._database.snapshot()
+
+    def history(self) -> int:
+        """Return a number that is another one once the database's past was replaced while it was open."""
+        with self._database.snapshot():
+            return self._database.history
+
+    def index_token(self, generation: int) -> str | None:
+        """Return the token of the index file that belongs to a generation, or ``None``."""
+        return self._database.note(f"index:{generation}")
+
+    def keep_index_token(self, generation: int, token: str) -> None:
+        """Name the index file that belongs to a generation by its token."""
+        self._database.keep_note(f"index:{generation}", token)
+
+    def check(self) -> list[str]:
+        """Run SQLite's integrity check over the whole file."""
+        return self._database.check()
+
+    def backup(self, directory: Path) -> Backup:
+        """Copy the collection as it is now into a folder, under its own name; leases stay with the original."""
+        return back_up(self._database, directory, lambda copy: Ledger(copy).jobs.release_all())
+
+    def close(self) -> None:
+        """Save the indexes, and close the file."""
+        try:
+            self.index.close()
+        finally:
+            self._database.close()

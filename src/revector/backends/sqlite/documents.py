@@ -1,0 +1,194 @@
+"""Documents of the embedded store, and how often searches return them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from revector.backends.arguments import checked_documents, checked_ids
+from revector.backends.contracts import Document, DocumentFacts, Keys, NewDocument
+from revector.backends.sqlite.database import Database
+from revector.backends.sqlite.schema import access, documents
+from revector.errors import UnknownDocumentError
+
+_UPSERT = """
+INSERT INTO documents (id, content_hash, updated_at, metadata, text)
+VALUES (:id, :hash, :now, coalesce(:metadata, '{}'), :text)
+ON CONFLICT (id) DO UPDATE SET
+    updated_at = CASE WHEN content_hash = :hash THEN updated_at ELSE :now END,
+    content_hash = :hash, text = :text, metadata = coalesce(:metadata, metadata)
+"""
+_BURY = """
+INSERT INTO tombstones (generation, seq, document_key)
+SELECT generation, :seq, document_key FROM vectors WHERE document_key IN (SELECT value FROM json_each(:keys))
+"""
+_DELETE = "DELETE FROM documents WHERE key IN (SELECT value FROM json_each(:keys))"
+_COUNT = """
+INSERT INTO access (document_key, hits, failures)
+SELECT documents.key, count(*), count(*) * :failed
+FROM json_each(:keys) AS listed JOIN documents ON documents.key = listed.value GROUP BY documents.key
+ON CONFLICT (document_key) DO UPDATE SET hits = hits + excluded.hits, failures = failures + excluded.failures
+"""
+_NEXT_SEQ = "UPDATE sequence SET value = value + 1 RETURNING value"
+
+
+def next_seq(connection: Connection) -> int:
+    """Advance the counter that orders all changes of vectors; the write lock makes its order that of the commits."""
+    return int(connection.exec_driver_sql(_NEXT_SEQ).scalar_one())
+
+
+def as_json(values: Sequence[Any] | np.ndarray[Any, Any]) -> str:
+    """Return a list as JSON, to pass any number of values as one parameter."""
+    return json.dumps(values.tolist() if isinstance(values, np.ndarray) else [_plain(value) for value in values])
+
+
+_listed = sa.func.json_each(sa.bindparam("wanted")).table_valued("value", "key", name="listed")
+"""The parameter `wanted`, made by `as_json`, as a table with the columns ``value`` and ``key`` (the position)."""
+_BY_KEY = sa.select(documents).join(_listed, documents.c.key == _listed.c.value).order_by(_listed.c.key)
+_BY_ID = sa.select(documents).join(_listed, documents.c.id == _listed.c.value)
+_KEYS = sa.select(documents.c.id, documents.c.key).join(_listed, documents.c.id == _listed.c.value)
+
+
+class SqliteDocuments:
+    """The documents of a collection in a database; see `revector.backends.contracts.Documents`.
+
+    Parameters
+    ----------
+    database : Database
+        The file.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def upsert(
+        self, ids: Sequence[str], texts: Sequence[str], metadata: Sequence[Mapping[str, Any] | None] | None = None
+    ) -> list[Document]:
+        """Insert documents, or change those whose ids exist."""
+        return self.put(checked_documents(ids, texts, metadata))
+
+    def put(self, documents: Sequence[NewDocument]) -> list[Document]:
+        """Insert or change documents that were checked."""
+        if not documents:
+            return []
+        now = time.time()
+        rows = [
+            {"id": new.id, "text": new.text, "hash": new.content_hash, "now": now, "metadata": new.metadata_json}
+            for new in documents
+        ]
+        with self._database.transaction() as connection:
+            connection.exec_driver_sql(_UPSERT, rows)
+            return _in_order(connection, [new.id for new in documents])
+
+    def delete(self, ids: Iterable[str]) -> list[int]:
+        """Delete documents and their vectors of every generation; return their keys."""
+        wanted = checked_ids(ids, ordered=False)
+        with self._database.transaction() as connection:
+            keys = _keys(connection, wanted)
+            if keys:
+                parameters = {"keys": as_json(keys), "seq": next_seq(connection)}
+                connection.exec_driver_sql(_BURY, parameters)
+                connection.exec_driver_sql(_DELETE, {"keys": parameters["keys"]})
+            return keys
+
+    def by_id(self, ids: Sequence[str]) -> list[Document]:
+        """Return the documents in the order of `ids`."""
+        wanted = checked_ids(ids)
+        with self._database.snapshot() as connection:
+            return _in_order(connection, wanted)
+
+    def by_key(self, keys: Keys) -> list[Document]:
+        """Return those of the documents that exist, in the order of `keys`."""
+        with self._database.snapshot() as connection:
+            return [_document(row) for row in connection.execute(_BY_KEY, {"wanted": as_json(keys)})]
+
+    def scan(self, batch: int = 1024) -> Iterator[list[Document]]:
+        """Yield all documents in the order of their keys."""
+        key = 0
+        while True:
+            query = sa.select(documents).where(documents.c.key > key).order_by(documents.c.key).limit(batch)
+            with self._database.snapshot() as connection:
+                found = [_document(row) for row in connection.execute(query)]
+            if not found:
+                return
+            yield found
+            key = found[-1].key
+
+    def ids(self) -> list[str]:
+        """Return all ids in the order of their keys."""
+        with self._database.snapshot() as connection:
+            return list(connection.scalars(sa.select(documents.c.id).order_by(documents.c.key)))
+
+    def count(self) -> int:
+        """Count the documents."""
+        with self._database.snapshot() as connection:
+            return connection.scalar(sa.select(sa.func.count()).select_from(documents)) or 0
+
+    def content_hashes(self, keys: Keys | None = None) -> dict[int, str]:
+        """Return the hash of the present text by key."""
+        query = sa.select(documents.c.key, documents.c.content_hash)
+        with self._database.snapshot() as connection:
+            return {row.key: row.content_hash for row in _rows(connection, query, keys)}
+
+    def record_access(self, keys: Keys, *, failed: bool = False) -> None:
+        """Count one more search that returned each document; keys that do not exist are left out."""
+        with self._database.transaction() as connection:
+            connection.exec_driver_sql(_COUNT, {"keys": as_json(keys), "failed": int(failed)})
+
+    def facts(self, keys: Keys | None = None) -> list[DocumentFacts]:
+        """Return what priorities are computed from."""
+        length = sa.func.length(documents.c.text).label("text_length")
+        hits = sa.func.coalesce(access.c.hits, 0).label("hits")
+        failures = sa.func.coalesce(access.c.failures, 0).label("failures")
+        columns = (
+            documents.c.key,
+            documents.c.id,
+            hits,
+            failures,
+            documents.c.updated_at,
+            documents.c.metadata,
+            length,
+        )
+        query = sa.select(*columns).outerjoin_from(documents, access)
+        with self._database.snapshot() as connection:
+            return [DocumentFacts(*row) for row in _rows(connection, query, keys)]
+
+
+def _rows(connection: Connection, query: sa.Select[Any], keys: Keys | None) -> Iterable[Any]:
+    """Return what a query says of all documents, or of some, in the order of their keys."""
+    query = query.order_by(documents.c.key)
+    if keys is None:
+        return connection.execute(query)
+    chosen = query.where(documents.c.key.in_(sa.select(_listed.c.value)))
+    return connection.execute(chosen, {"wanted": as_json(keys)})
+
+
+def _in_order(connection: Connection, ids: Sequence[str]) -> list[Document]:
+    by_id = {row.id: _document(row) for row in connection.execute(_BY_ID, {"wanted": as_json(ids)})}
+    _require_known(ids, by_id)
+    return [by_id[id_] for id_ in ids]
+
+
+def _keys(connection: Connection, ids: Sequence[str]) -> list[int]:
+    by_id: dict[str, int] = {row.id: row.key for row in connection.execute(_KEYS, {"wanted": as_json(ids)})}
+    _require_known(ids, by_id)
+    return list(dict.fromkeys(by_id[id_] for id_ in ids))
+
+
+def _require_known(ids: Sequence[str], known: Mapping[str, object]) -> None:
+    if unknown := tuple(id_ for id_ in ids if id_ not in known):
+        raise UnknownDocumentError(unknown)
+
+
+def _document(row: Row[Any]) -> Document:
+    return Document(row.id, row.text, row.metadata, row.content_hash, row.updated_at, row.key)
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value

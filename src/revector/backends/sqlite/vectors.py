@@ -1,0 +1,213 @@
+"""Vectors of the embedded store. Rows travel as blobs of little-endian float32, thousands at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy.engine import Connection
+
+from revector.backends.arguments import checked_ids
+from revector.backends.contracts import Keys, VectorChanges, VectorInfo, VectorRow
+from revector.backends.sqlite.database import Database
+from revector.backends.sqlite.documents import as_json, next_seq
+from revector.errors import NumericalError, ShapeError, StoreError, UnknownDocumentError
+
+_F32 = np.dtype("<f4")
+
+# Compare-and-set: the SELECT yields a row only while the document has the text that was embedded.
+_PUT = """
+INSERT INTO vectors (document_key, generation, seq, embedded_at, content_hash, vector)
+SELECT key, ?, ?, ?, content_hash, ? FROM documents WHERE key = ? AND content_hash = ?
+ON CONFLICT (document_key, generation) DO UPDATE SET
+    seq = excluded.seq, embedded_at = excluded.embedded_at,
+    content_hash = excluded.content_hash, vector = excluded.vector
+"""
+# CROSS JOIN keeps SQLite to the order written here; the unary + keeps it from sorting the whole generation.
+_GET = """
+SELECT vectors.document_key, vector FROM json_each(:keys) AS wanted
+CROSS JOIN vectors ON document_key = wanted.value AND generation = :generation
+"""
+_SCAN = """
+SELECT document_key, vector FROM vectors
+WHERE document_key > :after AND +generation = :generation ORDER BY document_key LIMIT :batch
+"""
+_COUNT = "SELECT count(*) FROM vectors WHERE generation = :generation AND seq > :since"
+_STALE = """
+SELECT key FROM documents
+LEFT JOIN vectors ON document_key = key AND generation = :generation
+WHERE vectors.content_hash IS NOT documents.content_hash ORDER BY key
+"""
+_STALE_AMONG = """
+SELECT key FROM documents
+LEFT JOIN vectors ON document_key = key AND generation = :generation
+WHERE key IN (SELECT value FROM json_each(:keys)) AND vectors.content_hash IS NOT documents.content_hash ORDER BY key
+"""
+_PAIRED = """
+SELECT old.document_key FROM vectors AS old
+JOIN vectors AS new ON new.document_key = old.document_key AND new.generation = :target
+WHERE old.generation = :source AND new.content_hash = old.content_hash ORDER BY old.document_key
+"""
+_WITH_HASHES = """
+SELECT hash, vector FROM (
+    SELECT wanted.value AS hash, (
+        SELECT document_key FROM documents
+        CROSS JOIN vectors ON document_key = key AND generation = :generation
+        WHERE documents.content_hash = wanted.value AND vectors.content_hash = wanted.value LIMIT 1
+    ) AS twin FROM json_each(:hashes) AS wanted
+) CROSS JOIN vectors ON document_key = twin AND generation = :generation
+"""
+_INFO = """
+SELECT info.id, model, revision, dimension, embedded_at, content_hash, generation
+FROM json_each(:ids) AS wanted CROSS JOIN vector_metadata AS info ON info.id = wanted.value AND generation = :generation
+"""
+_DIMENSION = "SELECT json_extract(space, '$.dimension') FROM generations WHERE id = ?"
+_UNKNOWN = "SELECT value FROM json_each(:ids) WHERE value NOT IN (SELECT id FROM documents)"
+_WRITTEN = "SELECT document_key, vector FROM vectors WHERE generation = :generation AND seq > :since ORDER BY seq"
+_DELETED = "SELECT document_key FROM tombstones WHERE generation = :generation AND seq > :since ORDER BY seq"
+
+
+def missing_generation(generation: int) -> StoreError:
+    """Return the error of a generation that does not exist."""
+    return StoreError(f"generation {generation} does not exist; it may have been retired")
+
+
+class SqliteVectors:
+    """What generations say of their vectors.
+
+    Parameters
+    ----------
+    database : Database
+        The file.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def put(self, generation: int, rows: Sequence[VectorRow]) -> int:
+        """Store vectors by compare-and-set; return how many landed."""
+        with self._database.transaction() as connection:
+            matrix = _checked(rows, _dimension(connection, generation))
+            if not len(rows):
+                return 0
+            seq, now = next_seq(connection), time.time()
+            parameters = [
+                (generation, seq, now, blob, int(row.key), row.content_hash)
+                for row, blob in zip(rows, _blobs(matrix), strict=True)
+            ]
+            return connection.exec_driver_sql(_PUT, parameters).rowcount
+
+    def vectors(self, generation: int, keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the keys that have a vector, in the order of `keys`, and the vectors."""
+        with self._database.snapshot() as connection:
+            dimension = _dimension(connection, generation)
+            found = connection.exec_driver_sql(_GET, {"keys": as_json(keys), "generation": generation})
+            return _arrays(found, dimension)
+
+    def scan(self, generation: int, batch: int = 4096) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Yield keys and vectors in the order of the keys."""
+        after = 0
+        while True:
+            parameters = {"after": after, "generation": generation, "batch": batch}
+            with self._database.snapshot() as connection:
+                dimension = _dimension(connection, generation)
+                keys, matrix = _arrays(connection.exec_driver_sql(_SCAN, parameters), dimension)
+            if not len(keys):
+                return
+            yield keys, matrix
+            after = int(keys[-1])
+
+    def count(self, generation: int, *, since: int = 0) -> int:
+        """Count the vectors written after point `since`."""
+        with self._database.snapshot() as connection:
+            _dimension(connection, generation)
+            return int(connection.exec_driver_sql(_COUNT, {"generation": generation, "since": since}).scalar_one())
+
+    def stale_keys(self, generation: int, keys: Keys | None = None) -> NDArray[np.int64]:
+        """Return the keys of documents, all or those of `keys`, that have no vector of their present text."""
+        with self._database.snapshot() as connection:
+            _dimension(connection, generation)
+            if keys is None:
+                return _keys(connection, _STALE, generation=generation)
+            return _keys(connection, _STALE_AMONG, generation=generation, keys=as_json(keys))
+
+    def paired_keys(self, source: int, target: int) -> NDArray[np.int64]:
+        """Return the keys whose vectors in both generations come from the same text."""
+        with self._database.snapshot() as connection:
+            return _keys(connection, _PAIRED, source=source, target=target)
+
+    def with_hashes(self, generation: int, hashes: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Return stored vectors of identical texts by content hash."""
+        parameters = {"hashes": as_json(hashes), "generation": generation}
+        with self._database.snapshot() as connection:
+            found = connection.exec_driver_sql(_WITH_HASHES, parameters)
+            return {row.hash: np.frombuffer(row.vector, dtype=_F32).astype(np.float32) for row in found}
+
+    def info(self, generation: int, ids: Sequence[str]) -> list[VectorInfo]:
+        """Return what is known of the documents' vectors."""
+        wanted = as_json(checked_ids(ids))
+        with self._database.snapshot() as connection:
+            unknown = tuple(connection.exec_driver_sql(_UNKNOWN, {"ids": wanted}).scalars())
+            if unknown:
+                raise UnknownDocumentError(unknown)
+            found = connection.exec_driver_sql(_INFO, {"ids": wanted, "generation": generation})
+            return [VectorInfo(*row) for row in found]
+
+    def last_seq(self) -> int:
+        """Return the present point of the counter that orders all changes of vectors."""
+        with self._database.snapshot() as connection:
+            return int(connection.exec_driver_sql("SELECT value FROM sequence").scalar_one())
+
+    def changes_since(self, generation: int, seq: int) -> VectorChanges:
+        """Return what happened to a generation after point `seq`."""
+        with self._database.snapshot() as connection:
+            dimension = _dimension(connection, generation)
+            parameters = {"generation": generation, "since": seq}
+            keys, matrix = _arrays(connection.exec_driver_sql(_WRITTEN, parameters), dimension)
+            deleted = _keys(connection, _DELETED, **parameters)
+            return VectorChanges(self.last_seq(), keys, matrix, deleted)
+
+
+def _dimension(connection: Connection, generation: int) -> int:
+    """Return the dimension of a generation's space; raise `StoreError` if the generation does not exist."""
+    dimension = connection.exec_driver_sql(_DIMENSION, (generation,)).scalar()
+    if dimension is None:
+        raise missing_generation(generation)
+    return int(dimension)
+
+
+def _checked(rows: Sequence[VectorRow], dimension: int) -> NDArray[np.float32]:
+    for row in rows:
+        if row.vector.shape != (dimension,):
+            raise ShapeError(
+                f"the vector of document {row.key} has shape {row.vector.shape}, the generation's space has "
+                f"{dimension} dimensions; encode with the model of that space"
+            )
+    with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite, and is refused below
+        matrix = np.array([row.vector for row in rows], dtype=_F32).reshape(len(rows), dimension)
+    broken = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
+    if len(broken):
+        raise NumericalError(
+            f"{len(broken)} of {len(rows)} vectors hold NaN or infinity, the first is that of document "
+            f"{rows[broken[0]].key}; nothing was written"
+        )
+    return matrix
+
+
+def _blobs(matrix: NDArray[np.float32]) -> Iterator[memoryview]:
+    stored, step = memoryview(matrix.tobytes()), matrix.shape[1] * _F32.itemsize
+    return (stored[start : start + step] for start in range(0, len(stored), step))
+
+
+def _arrays(rows: Iterable[Any], dimension: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    found = [tuple(row) for row in rows]
+    keys = np.fromiter((row[0] for row in found), dtype=np.int64, count=len(found))
+    stored = np.frombuffer(bytearray().join([row[1] for row in found]), dtype=_F32)
+    return keys, stored.reshape(len(found), dimension).astype(np.float32, copy=False)
+
+
+def _keys(connection: Connection, statement: str, **parameters: int | str) -> NDArray[np.int64]:
+    return np.fromiter(connection.exec_driver_sql(statement, parameters).scalars(), dtype=np.int64)

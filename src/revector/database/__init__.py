@@ -1,5 +1,0 @@
-"""SQLite with ambient transactions: which file a place names, how it is opened, and what its errors mean."""
-
-from revector.database.database import Database
-
-__all__ = ["Database"]

@@ -1,0 +1,130 @@
+"""The encoders at hand, by the space they produce; what is missing is loaded from where the generation says."""
+
+from __future__ import annotations
+
+import shlex
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Protocol
+
+from revector._forks import renew_in_child
+from revector.encoders.base import TextEncoder, space_of
+from revector.encoders.sources import load_encoder, missing, places, remembered
+from revector.errors import EncoderError, RevectorError
+from revector.spaces import EmbeddingSpace
+
+Loader = Callable[[str], TextEncoder]
+
+
+class Sourced(Protocol):
+    """A generation, as far as its model goes: its space, and where the model was loaded from."""
+
+    @property
+    def space(self) -> EmbeddingSpace:
+        """What the model produces."""
+        ...
+
+    @property
+    def encoder_source(self) -> str | None:
+        """A path, an id or a service; ``None`` for a model that was given in memory."""
+        ...
+
+
+class EncoderSet:
+    """Finds the encoder of a generation. Safe to share between threads.
+
+    Parameters
+    ----------
+    encoders : iterable of TextEncoder
+        Encoders that are loaded already.
+    loader : callable, optional
+        Loads an encoder from the source that a generation names; the default is
+        `revector.encoders.sources.load_encoder`.
+    database : Path, optional
+        The collection's file: models near it are found again when both are moved.
+    """
+
+    def __init__(
+        self, encoders: Iterable[TextEncoder] = (), *, loader: Loader | None = None, database: Path | None = None
+    ) -> None:
+        self._database = database
+        self._loader = loader or load_encoder
+        self._renew_lock()
+        renew_in_child(self._renew_lock)
+        self._by_space: dict[str, TextEncoder] = {}
+        self._problems: dict[str, str] = {}
+        for encoder in encoders:
+            self.add(encoder)
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
+
+    def add(self, encoder: TextEncoder) -> None:
+        """Put an encoder at hand."""
+        self._by_space[space_of(encoder, "encoder").fingerprint] = encoder
+
+    def find(self, generation: Sourced) -> TextEncoder | None:
+        """Return the encoder of a generation's space, or ``None``; `require` says why it is not at hand.
+
+        The source is tried once; a model that appears later is found by a new set.
+        """
+        wanted = generation.space.fingerprint
+        with self._lock:
+            if wanted not in self._by_space and wanted not in self._problems:
+                self._load(generation)
+            return self._by_space.get(wanted)
+
+    def require(self, generation: Sourced, *, purpose: str) -> TextEncoder:
+        """Return the encoder of a generation's space.
+
+        Raises
+        ------
+        EncoderError
+            It is not at hand and cannot be loaded; the message names the model.
+        """
+        encoder = self.find(generation)
+        mend = f", or say where it is: revector model {shlex.quote(str(self._database))} --set PATH"
+        if encoder is None:
+            raise EncoderError(
+                f"{purpose} needs the model of {generation.space}, which is not at hand: "
+                f"{self._problems[generation.space.fingerprint]}; pass its encoder when you open the collection"
+                + (mend if self._database else "")
+            )
+        return encoder
+
+    def written(self, encoder: TextEncoder) -> str | None:
+        """Return how the collection writes down where an encoder can be loaded from again."""
+        source = encoder.source
+        return source if source is None or self._database is None else remembered(source, self._database.parent)
+
+    def is_lost(self, generation: Sourced) -> bool:
+        """Whether the model of a generation was in a folder that is there no longer."""
+        return generation.encoder_source is not None and all(map(missing, self._places(generation.encoder_source)))
+
+    def _places(self, written: str) -> list[str]:
+        return [written] if self._database is None else places(written, self._database.parent)
+
+    def _load(self, generation: Sourced) -> None:
+        wanted, written = generation.space.fingerprint, generation.encoder_source
+        if written is None:
+            self._problems[wanted] = "it was given in memory, so it cannot be loaded again"
+            return
+        for source in self._places(written):
+            if self._load_from(source, wanted):
+                self._problems.pop(wanted, None)
+                return
+
+    def _load_from(self, source: str, wanted: str) -> bool:
+        """Load a model if it is the one that is wanted; note why it is not."""
+        try:
+            encoder = self._loader(source)
+            space = encoder.space  # a service may have to be asked for it
+        except (RevectorError, OSError, ImportError) as error:
+            self._problems[wanted] = f"loading {source!r} failed ({error})"
+            return False
+        if space.fingerprint != wanted:
+            self._problems[wanted] = f"{source!r} holds {space} by now"
+            return False
+        self._by_space[wanted] = encoder
+        return True

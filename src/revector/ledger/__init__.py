@@ -1,0 +1,1 @@
+"""The durable truth about migrations: their phases, events and jobs, in SQL."""

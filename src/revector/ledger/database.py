@@ -1,0 +1,35 @@
+"""What a ledger asks of the database that its tables live in."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+
+class LedgerDatabase(Protocol):
+    """A database and its ambient transactions, which may be those of the backend: then they commit together."""
+
+    @property
+    def url(self) -> str:
+        """Where it is, without secrets."""
+        ...
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be written."""
+        ...
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """Open, or join, a write transaction of the calling thread."""
+        ...
+
+    def snapshot(self) -> AbstractContextManager[Connection]:
+        """Open, or join, a consistent view for reads."""
+        ...
+
+    def ensure_schema(self, component: str, version: int, tables: sa.MetaData) -> None:
+        """Create the tables of one component the first time; refuse those of a newer revector."""
+        ...

@@ -1,0 +1,337 @@
+"""The queue of the ledger: one job for each document that needs a vector in a generation.
+
+A job is leased, not taken: a worker that dies loses its lease, and the job is claimed again. What makes that harmless
+is the content hash: a job is done when the vector of its very text is stored, whoever stored it.
+
+A document can kill the worker that holds it (out of memory, a crash in a library), again and again. So a job counts
+the leases that nobody ended, from the moment it is claimed: `unfinished`. Documents that were in the hands of a worker
+that died are claimed after all others, `SUSPECTS` at a time and then alone; one that was alone in the hands of
+`LONE_DEATHS` workers that died has failed. Nothing else counts: the others in its batch are done before, and a worker
+that is stopped gives its leases back.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlalchemy.engine import Connection
+
+from revector.ledger.database import LedgerDatabase
+from revector.ledger.owners import is_dead
+from revector.ledger.schema import jobs
+
+MAX_ATTEMPTS = 3
+SUSPECTS = 8
+LONE_DEATHS = 3
+_ALONE_AFTER = 2  # unfinished leases: of a batch, and of some suspects
+RETRY_SECONDS = 0.5  # before the second attempt, doubled before each further one
+_CHUNK = 500  # values in one IN list; SQLite's limit is far above
+
+_log = logging.getLogger(__name__)
+
+_unleased = {"lease_owner": None, "lease_until": None}
+_given_back = {**_unleased, "unfinished": sa.func.max(jobs.c.unfinished - 1, 0)}
+
+
+def _enqueue() -> Insert:
+    statement = insert(jobs)
+    new = statement.excluded
+    reset = {"state": "pending", "attempts": 0, "unfinished": 0, "not_before": 0.0, "error": None, **_unleased}
+    return statement.on_conflict_do_update(
+        set_={"content_hash": new.content_hash, "priority": new.priority, **reset},
+        where=(jobs.c.content_hash != new.content_hash) | (jobs.c.state == "done"),
+    )
+
+
+_one_job = (jobs.c.generation == sa.bindparam("of_generation")) & (jobs.c.document_key == sa.bindparam("key"))
+_ENQUEUE = _enqueue()
+_COMPLETE = (
+    jobs.update()
+    .where(_one_job, jobs.c.content_hash == sa.bindparam("hash"), jobs.c.state != "done")
+    .values(state="done", error=None, **_unleased)
+)
+_SETTLE = jobs.update().where(_one_job).values(content_hash=sa.bindparam("hash"), state="done", error=None, **_unleased)
+_EXPIRE = jobs.update().where(jobs.c.lease_until <= sa.bindparam("now")).values(state="pending", **_unleased)
+_FORGET = jobs.delete().where(_one_job)
+_of_generation = jobs.c.generation == sa.bindparam("of_generation")
+_due = _of_generation & (jobs.c.state == "pending") & (jobs.c.not_before <= sa.bindparam("now"))
+_CLEAN = (
+    sa.select(jobs.c.document_key)
+    .where(_due, jobs.c.unfinished == 0)
+    .order_by(jobs.c.priority, jobs.c.document_key)
+    .limit(sa.bindparam("most"))
+)
+_SUSPECT = (
+    sa.select(jobs.c.document_key, jobs.c.unfinished)
+    .where(_due, jobs.c.unfinished > 0)
+    .order_by(jobs.c.unfinished, jobs.c.priority, jobs.c.document_key)
+    .limit(SUSPECTS)
+)
+_LEASE = (
+    jobs.update()
+    .where(_of_generation)
+    .values(
+        state="leased",
+        lease_owner=sa.bindparam("owner"),
+        lease_until=sa.bindparam("until"),
+        unfinished=jobs.c.unfinished + 1,  # until somebody ends the lease
+    )
+    .returning(jobs.c.document_key, jobs.c.content_hash, jobs.c.priority, jobs.c.attempts, jobs.c.unfinished - 1)
+)
+_LEASE_CLEAN = _LEASE.where(jobs.c.document_key.in_(_CLEAN))
+_LEASE_SUSPECTS = _LEASE.where(jobs.c.document_key.in_(sa.bindparam("keys", expanding=True)))
+_SET_ASIDE = (
+    jobs.update()
+    .where(_of_generation, jobs.c.state == "pending", jobs.c.unfinished >= _ALONE_AFTER + LONE_DEATHS)
+    .values(
+        state="failed",
+        attempts=jobs.c.unfinished,
+        error=f"{LONE_DEATHS} workers died while they held this document alone (out of memory, or a crash in the "
+        "encoder); shorten it or repair the encoder, then retry_failed() and run()",
+    )
+    .returning(jobs.c.document_key)
+)
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """A document that needs a vector; the lowest priority comes first."""
+
+    document_key: int
+    content_hash: str
+    priority: int
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A job under lease; `attempts` counts those that failed before, `unfinished` the leases that nobody ended."""
+
+    generation: int
+    document_key: int
+    content_hash: str
+    priority: int
+    attempts: int
+    unfinished: int = 0
+
+
+@dataclass(frozen=True)
+class FailedJob:
+    """A document that could not be embedded, and why."""
+
+    document_key: int
+    attempts: int
+    error: str
+
+
+@dataclass(frozen=True)
+class JobCounts:
+    """How many jobs of a generation are in each state."""
+
+    pending: int = 0
+    leased: int = 0
+    done: int = 0
+    failed: int = 0
+
+    @property
+    def outstanding(self) -> int:
+        """Jobs that somebody still has to do."""
+        return self.pending + self.leased
+
+    @property
+    def total(self) -> int:
+        """All jobs."""
+        return self.outstanding + self.done + self.failed
+
+
+class JobQueue:
+    """The jobs of a ledger. Each method is one transaction, or part of the caller's.
+
+    Parameters
+    ----------
+    database : LedgerDatabase
+        Where the table lives.
+    """
+
+    def __init__(self, database: LedgerDatabase) -> None:
+        self._database = database
+
+    def enqueue(self, generation: int, requests: Iterable[JobRequest]) -> None:
+        """Ask for vectors. A job for the same text that waits, runs or has failed for good stays as it is."""
+        rows = [{"generation": generation, **vars(request)} for request in requests]
+        if not rows:
+            return
+        with self._database.transaction() as connection:
+            connection.execute(_ENQUEUE, rows)
+
+    def claim(
+        self, generation: int, owner: str, limit: int, lease_seconds: float, *, suspects: bool = True
+    ) -> list[Claim]:
+        """Lease up to `limit` jobs, in the order of their priority; jobs whose lease ran out are free again.
+
+        Parameters
+        ----------
+        generation : int
+            Whose jobs.
+        owner : str
+            Who holds the lease.
+        limit : int
+            How many.
+        lease_seconds : float
+            How long.
+        suspects : bool
+            Whether, where no other job is due, some of those are leased whose worker died. Say so only if the owner
+            holds nothing else: whatever it holds when it dies is suspected.
+        """
+        now = time.time()
+        with self._database.transaction() as connection:
+            connection.execute(_EXPIRE, {"now": now})
+            lease = {"of_generation": generation, "now": now, "owner": owner, "until": now + lease_seconds}
+            rows = connection.execute(_LEASE_CLEAN, {**lease, "most": limit}).all()
+            if not rows and suspects and (keys := _suspects(connection, lease)):
+                rows = connection.execute(_LEASE_SUSPECTS, {**lease, "keys": keys[:limit]}).all()
+        claims = [Claim(generation, *row) for row in rows]
+        return sorted(claims, key=lambda claim: (claim.priority, claim.document_key))
+
+    def extend(self, owner: str, lease_seconds: float) -> None:
+        """Lengthen all leases of an owner (its heartbeat)."""
+        with self._database.transaction() as connection:
+            held = jobs.update().where(jobs.c.lease_owner == owner)
+            connection.execute(held.values(lease_until=time.time() + lease_seconds))
+
+    def complete(self, generation: int, hashes: Mapping[int, str]) -> int:
+        """Mark jobs done whose vector is stored; return how many changed.
+
+        Parameters
+        ----------
+        generation : int
+            Where the vectors were stored.
+        hashes : mapping of int to str
+            Document key to the hash of the text that was embedded. A job that has moved on to a newer text stays.
+        """
+        if not hashes:
+            return 0
+        rows = [{"of_generation": generation, "key": key, "hash": hash_} for key, hash_ in hashes.items()]
+        with self._database.transaction() as connection:
+            return connection.execute(_COMPLETE, rows).rowcount
+
+    def settle(self, generation: int, hashes: Mapping[int, str]) -> None:
+        """Mark jobs done whatever text they were for: the caller has stored the vector of the present one.
+
+        Call it in the transaction that stored the vectors; `complete` is for everybody else.
+        """
+        if not hashes:
+            return
+        rows = [{"of_generation": generation, "key": key, "hash": hash_} for key, hash_ in hashes.items()]
+        with self._database.transaction() as connection:
+            connection.execute(_SETTLE, rows)
+
+    def fail(self, claim: Claim, owner: str, error: str) -> None:
+        """Record a failed attempt: the job is tried again later, or has failed for good after `MAX_ATTEMPTS`."""
+        attempts = claim.attempts + 1
+        final = attempts >= MAX_ATTEMPTS
+        with self._database.transaction() as connection:
+            connection.execute(
+                _held(claim.generation, [claim.document_key], owner).values(
+                    state="failed" if final else "pending",
+                    attempts=attempts,
+                    not_before=time.time() + RETRY_SECONDS * 2 ** (attempts - 1),
+                    error=error,
+                    **_given_back,
+                )
+            )
+
+    def postpone(self, claims: Sequence[Claim], owner: str, seconds: float) -> None:
+        """Give claims back for later without counting an attempt: the documents are not at fault."""
+        with self._database.transaction() as connection:
+            for start in range(0, len(claims), _CHUNK):
+                keys = [claim.document_key for claim in claims[start : start + _CHUNK]]
+                held = _held(claims[start].generation, keys, owner)
+                connection.execute(held.values(state="pending", not_before=time.time() + seconds, **_given_back))
+
+    def release(self, owner: str) -> int:
+        """Free all jobs that an owner still holds; return how many."""
+        with self._database.transaction() as connection:
+            return _release(connection, owner, _given_back)
+
+    def release_all(self) -> int:
+        """Free all jobs under lease, in a copy whose workers work on the original; return how many."""
+        with self._database.transaction() as connection:
+            leased = jobs.update().where(jobs.c.lease_owner.is_not(None))
+            return connection.execute(leased.values(state="pending", **_given_back)).rowcount
+
+    def release_dead_owners(self) -> int:
+        """Free the jobs of processes of this machine that have ended; return how many."""
+        with self._database.transaction() as connection:
+            owners = connection.scalars(sa.select(jobs.c.lease_owner).where(jobs.c.lease_owner.is_not(None)).distinct())
+            return sum(_release(connection, owner, _unleased) for owner in owners.all() if is_dead(owner))
+
+    def forget(self, generations: Sequence[int], keys: Sequence[int]) -> None:
+        """Drop the jobs of deleted documents."""
+        rows = [{"of_generation": generation, "key": key} for generation in generations for key in keys]
+        if rows:
+            with self._database.transaction() as connection:
+                connection.execute(_FORGET, rows)
+
+    def forget_generation(self, generation: int) -> None:
+        """Drop all jobs of a generation."""
+        with self._database.transaction() as connection:
+            connection.execute(jobs.delete().where(jobs.c.generation == generation))
+
+    def retry_failed(self, generation: int) -> int:
+        """Try all failed jobs of a generation again (alone, if they killed workers); return how many there are."""
+        failed = jobs.update().where(jobs.c.generation == generation, jobs.c.state == "failed")
+        again = failed.values(
+            state="pending",
+            attempts=0,
+            unfinished=sa.func.min(jobs.c.unfinished, _ALONE_AFTER),
+            not_before=0.0,
+            error=None,
+        )
+        with self._database.transaction() as connection:
+            return connection.execute(again).rowcount
+
+    def counts(self, generation: int) -> JobCounts:
+        """Count the jobs of a generation by state."""
+        query = sa.select(jobs.c.state, sa.func.count()).where(jobs.c.generation == generation).group_by(jobs.c.state)
+        with self._database.snapshot() as connection:
+            return JobCounts(**{row[0]: row[1] for row in connection.execute(query)})
+
+    def failures(self, generation: int) -> list[FailedJob]:
+        """List the jobs of a generation that have failed for good."""
+        query = sa.select(jobs.c.document_key, jobs.c.attempts, jobs.c.error)
+        query = query.where(jobs.c.generation == generation, jobs.c.state == "failed").order_by(jobs.c.document_key)
+        with self._database.snapshot() as connection:
+            return [FailedJob(*row) for row in connection.execute(query)]
+
+    def seconds_until_due(self, generation: int) -> float | None:
+        """Return the time until a job can be claimed (0: now), or ``None`` if none is outstanding."""
+        due = sa.func.min(sa.case((jobs.c.state == "leased", jobs.c.lease_until), else_=jobs.c.not_before))
+        query = sa.select(due).where(jobs.c.generation == generation, jobs.c.state.in_(("pending", "leased")))
+        with self._database.snapshot() as connection:
+            at = connection.scalar(query)
+        return None if at is None else max(0.0, at - time.time())
+
+
+def _held(generation: int, keys: Sequence[int], owner: str) -> sa.Update:
+    return jobs.update().where(
+        jobs.c.generation == generation, jobs.c.document_key.in_(keys), jobs.c.lease_owner == owner
+    )
+
+
+def _suspects(connection: Connection, due: dict[str, object]) -> list[int]:
+    """Return the documents to try next of those whose worker died: the least suspected, few or one."""
+    for key in connection.scalars(_SET_ASIDE, due):
+        _log.warning("document %d is set aside: it was alone with %d workers that died", key, LONE_DEATHS)
+    found = connection.execute(_SUSPECT, due).all()
+    alike = [row.document_key for row in found if row.unfinished == found[0].unfinished]
+    return alike if not found or found[0].unfinished < _ALONE_AFTER else alike[:1]
+
+
+def _release(connection: Connection, owner: str, values: Mapping[str, object]) -> int:
+    held = jobs.update().where(jobs.c.lease_owner == owner)
+    return connection.execute(held.values(state="pending", **values)).rowcount

@@ -1,0 +1,241 @@
+"""The durable truth of migrations: rows, events, jobs. `Ledger.advance` is the only place where a phase changes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+from sqlalchemy.exc import IntegrityError
+
+from revector.errors import LedgerConflictError, MigrationError
+from revector.ledger.database import LedgerDatabase
+from revector.ledger.jobs import JobQueue
+from revector.ledger.schema import METADATA, VERSION, events, migrations
+from revector.ledger.state import Phase, require_transition, steps_to_end
+from revector.spaces import EmbeddingSpace
+
+_BY_ID = migrations.select().where(migrations.c.id == sa.bindparam("wanted"))
+_ACTIVE = migrations.select().where(
+    migrations.c.alias == sa.bindparam("wanted"), migrations.c.phase != Phase.RETIRED.value
+)
+
+
+@dataclass(frozen=True)
+class MigrationRecord:
+    """A migration as the ledger holds it.
+
+    Attributes
+    ----------
+    alias_version : int
+        Version of the alias as this migration last saw or made it; anybody else's swap is noticed by it.
+    target_generation : int or None
+        ``None`` until the migration has been started.
+    verification : dict or None
+        Outcome of the last verification: ``passed``, ``reasons``, ``seq`` (point of the store's counter), ``at``.
+    """
+
+    id: int
+    alias: str
+    alias_version: int
+    source_generation: int
+    target_generation: int | None
+    target_space: EmbeddingSpace
+    target_encoder_source: str | None
+    phase: Phase
+    paused: bool
+    strategy: dict[str, Any]
+    retention_seconds: float
+    created_at: float
+    cutover_at: float | None
+    verification: dict[str, Any] | None
+
+    @property
+    def serving_generation(self) -> int:
+        """The generation that the alias points at."""
+        moved = self.phase is Phase.SERVING or (self.phase is Phase.RETIRED and self.cutover_at is not None)
+        return self.target_generation if moved and self.target_generation is not None else self.source_generation
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a migration; the phases are equal when it was no transition."""
+
+    at: float
+    name: str
+    from_phase: Phase | None
+    to_phase: Phase
+    details: dict[str, Any]
+
+
+class Ledger:
+    """Migrations, events and jobs in a database, which may be the store's own: then they commit together.
+
+    Parameters
+    ----------
+    database : Database
+        Where the tables live.
+    """
+
+    def __init__(self, database: LedgerDatabase) -> None:
+        self._database = database
+        self.jobs = JobQueue(database)
+        database.ensure_schema("ledger", VERSION, METADATA)
+        _add_later_columns(database)
+
+    def plan(
+        self,
+        *,
+        alias: str,
+        alias_version: int,
+        source_generation: int,
+        target_space: EmbeddingSpace,
+        target_encoder_source: str | None,
+        strategy: dict[str, Any],
+        retention_seconds: float,
+    ) -> MigrationRecord:
+        """Accept a migration, in phase PLANNED.
+
+        Raises
+        ------
+        LedgerConflictError
+            The alias has a migration that is not retired.
+        """
+        row = {
+            "alias": alias,
+            "alias_version": alias_version,
+            "source_generation": source_generation,
+            "target_space": target_space.to_json(),
+            "target_encoder_source": target_encoder_source,
+            "phase": Phase.PLANNED.value,
+            "paused": False,
+            "strategy": strategy,
+            "retention_seconds": retention_seconds,
+            "created_at": time.time(),
+        }
+        with self._database.transaction() as connection:
+            try:
+                inserted = connection.execute(migrations.insert().values(row).returning(migrations))
+                record = _record(inserted.one())
+            except IntegrityError as error:
+                raise self._conflict(alias) from error
+            _log(connection, record, "plan", None, {})
+        return record
+
+    def record(self, migration_id: int) -> MigrationRecord:
+        """Return a migration; raise `MigrationError` if it does not exist."""
+        with self._database.snapshot() as connection:
+            row = connection.execute(_BY_ID, {"wanted": migration_id}).one_or_none()
+        if row is None:
+            raise MigrationError(f"migration {migration_id} does not exist in {self._database.url}")
+        return _record(row)
+
+    def active(self, alias: str) -> MigrationRecord | None:
+        """Return the alias's migration that is not retired, or ``None``."""
+        with self._database.snapshot() as connection:
+            row = connection.execute(_ACTIVE, {"wanted": alias}).one_or_none()
+        return None if row is None else _record(row)
+
+    def advance(
+        self, migration_id: int, to_phase: Phase, event: str, details: dict[str, Any] | None = None, **fields: Any
+    ) -> MigrationRecord:
+        """Change the phase, and write the event, in one transaction.
+
+        Parameters
+        ----------
+        migration_id : int
+            Which migration.
+        to_phase : Phase
+            The new phase; `TRANSITIONS` must allow it.
+        event : str
+            The verb that caused it.
+        details : dict, optional
+            What else the event says, as JSON.
+        **fields
+            Columns that change with the phase.
+
+        Raises
+        ------
+        IllegalTransitionError
+            The present phase does not allow it; nothing changes.
+        """
+        with self._database.transaction() as connection:
+            before = self.record(migration_id)
+            require_transition(before.phase, to_phase)
+            after = _change(connection, migration_id, phase=to_phase.value, **fields)
+            _log(connection, after, event, before.phase, details or {})
+        return after
+
+    def note(
+        self, migration_id: int, event: str, details: dict[str, Any] | None = None, **fields: Any
+    ) -> MigrationRecord:
+        """Change columns other than the phase, and write the event, in one transaction."""
+        if "phase" in fields:
+            raise TypeError("a phase changes by advance() alone")
+        with self._database.transaction() as connection:
+            after = _change(connection, migration_id, **fields) if fields else self.record(migration_id)
+            _log(connection, after, event, after.phase, details or {})
+        return after
+
+    def events(self, migration_id: int) -> list[Event]:
+        """Return the events of a migration, the oldest first."""
+        query = events.select().where(events.c.migration_id == migration_id).order_by(events.c.id)
+        with self._database.snapshot() as connection:
+            return [_event(row) for row in connection.execute(query)]
+
+    def _conflict(self, alias: str) -> LedgerConflictError:
+        active = self.active(alias)
+        if active is None:
+            return LedgerConflictError(f"the collection {alias!r} is being migrated already; try again", alias=alias)
+        steps = steps_to_end(active.phase)
+        verbs = ", then ".join("retire(confirm=True)" if step == "retire" else f"{step}()" for step in steps)
+        kept = ", with force=True inside the retention period" if active.phase is Phase.SERVING else ""
+        return LedgerConflictError(
+            f"the collection {alias!r} is being migrated already: migration {active.id} to {active.target_space} is "
+            f"{active.phase}; end it by {verbs}{kept} before the next one",
+            alias=alias,
+            phase=active.phase.value,
+            steps=steps,
+        )
+
+
+def _add_later_columns(database: LedgerDatabase) -> None:
+    """Give a file of the first release the column that it lacks."""
+    with database.snapshot() as connection:
+        if _has_later_columns(connection) or database.read_only:  # reading does without
+            return
+    with database.transaction() as connection:
+        if not _has_later_columns(connection):  # nor has another process added it since
+            connection.exec_driver_sql("ALTER TABLE jobs ADD COLUMN unfinished INTEGER NOT NULL DEFAULT 0")
+
+
+def _has_later_columns(connection: Connection) -> bool:
+    return any(row.name == "unfinished" for row in connection.exec_driver_sql("PRAGMA table_info(jobs)"))
+
+
+def _change(connection: Connection, migration_id: int, **fields: Any) -> MigrationRecord:
+    update = migrations.update().where(migrations.c.id == migration_id).values(**fields)
+    return _record(connection.execute(update.returning(migrations)).one())
+
+
+def _log(
+    connection: Connection, record: MigrationRecord, name: str, before: Phase | None, details: dict[str, Any]
+) -> None:
+    phases = {"from_phase": None if before is None else before.value, "to_phase": record.phase.value}
+    connection.execute(
+        events.insert().values(migration_id=record.id, at=time.time(), name=name, details=details, **phases)
+    )
+
+
+def _record(row: Row[Any]) -> MigrationRecord:
+    fields = dict(row._mapping)
+    fields["phase"] = Phase(fields["phase"])
+    fields["target_space"] = EmbeddingSpace.from_json(fields["target_space"])
+    return MigrationRecord(**fields)
+
+
+def _event(row: Row[Any]) -> Event:
+    before = None if row.from_phase is None else Phase(row.from_phase)
+    return Event(row.at, row.name, before, Phase(row.to_phase), row.details)

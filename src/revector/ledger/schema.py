@@ -1,0 +1,89 @@
+"""Tables of the ledger: migrations, their events, and the jobs of every generation that is being filled.
+
+Invariants are constraints: one migration that is not final for an alias, a lease has an owner and an end, a migration
+that writes has a target.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from revector.ledger.state import Phase
+
+VERSION = 1  # later columns have a default, so that earlier releases read and write the file, too
+METADATA = sa.MetaData()
+
+JOB_STATES = ("pending", "leased", "done", "failed")
+
+
+def _one_of(column: str, values: tuple[str, ...]) -> sa.CheckConstraint:
+    return sa.CheckConstraint(f"{column} IN ({', '.join(repr(value) for value in values)})")
+
+
+migrations = sa.Table(
+    "migrations",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("alias", sa.Text, nullable=False),
+    sa.Column("alias_version", sa.Integer, nullable=False),
+    sa.Column("source_generation", sa.Integer, nullable=False),
+    sa.Column("target_generation", sa.Integer),
+    sa.Column("target_space", sa.JSON, nullable=False),
+    sa.Column("target_encoder_source", sa.Text),
+    sa.Column("phase", sa.Text, nullable=False),
+    sa.Column("paused", sa.Boolean, nullable=False),
+    sa.Column("strategy", sa.JSON, nullable=False),
+    sa.Column("retention_seconds", sa.Float, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("cutover_at", sa.Float),
+    sa.Column("verification", sa.JSON(none_as_null=True)),
+    _one_of("phase", tuple(phase.value for phase in Phase)),
+    sa.CheckConstraint("target_generation IS NOT NULL OR phase IN ('planned', 'rolled_back', 'retired')"),
+    sa.CheckConstraint("target_generation <> source_generation"),
+    sa.CheckConstraint("phase <> 'serving' OR cutover_at IS NOT NULL"),
+    sa.CheckConstraint("retention_seconds >= 0"),
+    sqlite_autoincrement=True,
+)
+sa.Index(
+    "one_active_migration",
+    migrations.c.alias,
+    unique=True,
+    sqlite_where=migrations.c.phase != "retired",
+    postgresql_where=migrations.c.phase != "retired",
+)
+
+events = sa.Table(
+    "events",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("migration_id", sa.ForeignKey("migrations.id"), nullable=False, index=True),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("from_phase", sa.Text),
+    sa.Column("to_phase", sa.Text, nullable=False),
+    sa.Column("details", sa.JSON, nullable=False),
+)
+
+jobs = sa.Table(
+    "jobs",
+    METADATA,
+    sa.Column("generation", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("document_key", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("content_hash", sa.Text, nullable=False),
+    sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("state", sa.Text, nullable=False, server_default="pending"),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("lease_owner", sa.Text),
+    sa.Column("lease_until", sa.Float),
+    sa.Column("not_before", sa.Float, nullable=False, server_default="0"),
+    sa.Column("error", sa.Text),
+    sa.Column("unfinished", sa.Integer, nullable=False, server_default="0"),
+    _one_of("state", JOB_STATES),
+    sa.CheckConstraint("(state = 'leased') = (lease_owner IS NOT NULL)"),
+    sa.CheckConstraint("(lease_owner IS NULL) = (lease_until IS NULL)"),
+    sa.CheckConstraint("state <> 'failed' OR error IS NOT NULL"),
+    sa.Index("jobs_by_turn", "generation", "state", "priority", "document_key"),
+    sqlite_with_rowid=False,
+)
+sa.Index("jobs_by_owner", jobs.c.lease_owner, sqlite_where=jobs.c.lease_owner.is_not(None))
+sa.Index("jobs_by_lease", jobs.c.lease_until, sqlite_where=jobs.c.lease_until.is_not(None))

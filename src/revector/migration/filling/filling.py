@@ -1,0 +1,113 @@
+"""Bringing the two generations of a migration up to date: the new one while it fills, the old one before a rollback."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from revector.backends.contracts import Backend, Generation
+from revector.encoders.at_hand import EncoderSet
+from revector.errors import MigrationError
+from revector.ledger.records import MigrationRecord
+from revector.ledger.state import Phase
+from revector.migration.filling.bridge import BridgeKeeper, Fit
+from revector.migration.filling.progress import Progress
+from revector.migration.filling.worker import Worker, WorkerReport
+from revector.migration.strategies.background import Background
+from revector.migration.writes import reconcile
+
+RUNS_IN = (Phase.FILLING, Phase.PROVING, Phase.SERVING)
+
+OnProgress = Callable[[Progress], None]
+
+
+def source_of(backend: Backend, record: MigrationRecord) -> Generation:
+    """Return the old generation."""
+    return backend.generations.get(record.source_generation)
+
+
+def target_of(backend: Backend, record: MigrationRecord) -> Generation:
+    """Return the new generation; raise `MigrationError` if the migration has none yet."""
+    if record.target_generation is None:
+        raise MigrationError(f"the migration is {record.phase} and has no new generation yet; start() it first")
+    return backend.generations.get(record.target_generation)
+
+
+class Filling:
+    """Runs workers on the generations of one migration.
+
+    Parameters
+    ----------
+    backend, encoders
+        As for `Migration`.
+    migration_id : int
+        Which migration.
+    strategy : Background
+        How the workers work.
+    fit : callable
+        Fits the map between the spaces.
+    """
+
+    def __init__(
+        self, backend: Backend, migration_id: int, encoders: EncoderSet, strategy: Background, fit: Fit
+    ) -> None:
+        self._backend, self._id = backend, migration_id
+        self._encoders, self._strategy, self._fit = encoders, strategy, fit
+
+    def fill_target(self, on_progress: OnProgress | None, stop: threading.Event) -> WorkerReport:
+        """Work until the new generation is full, then go on to PROVING."""
+        record = self._backend.ledger.record(self._id)
+        target = target_of(self._backend, record)
+        encoder = self._encoders.require(target, purpose="filling the new generation")
+        keeper = BridgeKeeper(self._backend, record.source_generation, target.id, self._fit)
+        worker = Worker(
+            self._backend,
+            encoder,
+            target.id,
+            batch=self._strategy.batch,
+            lease_seconds=self._strategy.lease_seconds,
+            on_progress=on_progress,
+            may_run=self._may_run,
+            after_batch=keeper.landed,
+        )
+        report = worker.run(stop=stop)
+        while not stop.is_set() and self._may_run() and not self._is_filled(target.id):
+            report += worker.run(stop=stop)
+        if self._prove(target.id):
+            keeper.filled()
+        return report
+
+    def catch_up(self, generation: Generation, stop: threading.Event | None = None) -> WorkerReport:
+        """Embed what was written without a generation's model, if that model is at hand."""
+        waits = self._backend.ledger.jobs.counts(generation.id).outstanding
+        if not waits or (encoder := self._encoders.find(generation)) is None:
+            return WorkerReport(0, 0, 0, 0.0)
+        batch = self._strategy.batch
+        return Worker(self._backend, encoder, generation.id, batch=batch, may_run=self._may_run).run(stop=stop)
+
+    def complete_source(self) -> None:
+        """Embed everything that was written without the old model; raise `EncoderError` if it is not at hand."""
+        source = source_of(self._backend, self._backend.ledger.record(self._id))
+        if self._is_filled(source.id):
+            return
+        waiting = self._backend.ledger.jobs.counts(source.id).outstanding
+        encoder = self._encoders.require(source, purpose=f"rollback: {waiting} documents were written without it, and")
+        Worker(self._backend, encoder, source.id, batch=self._strategy.batch).run()
+
+    def _may_run(self) -> bool:
+        record = self._backend.ledger.record(self._id)
+        return record.phase in RUNS_IN and not record.paused
+
+    def _is_filled(self, generation: int) -> bool:
+        """Look for documents that nobody asked a vector for; tell whether there is nothing left to do."""
+        reconcile(self._backend, generation)
+        return not self._backend.ledger.jobs.counts(generation).outstanding
+
+    def _prove(self, target: int) -> bool:
+        """Go on to PROVING if the generation is full; tell whether this call did."""
+        with self._backend.transaction():
+            if self._backend.ledger.record(self._id).phase is not Phase.FILLING or not self._is_filled(target):
+                return False
+            failed = self._backend.ledger.jobs.counts(target).failed
+            self._backend.ledger.advance(self._id, Phase.PROVING, "filled", {"failed": failed})
+            return True

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from revector.backends.conformance import BackendConformance
+from revector.backends.sqlite import SqliteBackend
+
+
+class TestSqliteStore(BackendConformance):
+    @pytest.fixture
+    def backend(self, tmp_path):
+        with closing(SqliteBackend.open(tmp_path / "store.db")) as backend:
+            yield backend
+
+
+def test_what_was_written_is_there_after_reopening(tmp_path):
+    with closing(SqliteBackend.open(tmp_path / "store.db")) as backend:
+        written = backend.documents.upsert(["a"], ["text"])
+    with closing(SqliteBackend.open(tmp_path / "store.db")) as backend:
+        assert backend.documents.by_id(["a"]) == written
+
+
+def test_ten_thousand_ids_in_one_call(tmp_path):
+    ids = [f"d{place}" for place in range(10_000)]
+    with closing(SqliteBackend.open(tmp_path / "store.db")) as backend:
+        documents = backend.documents.upsert(ids, ids)
+        assert backend.documents.by_id(ids) == documents
+        assert len(backend.documents.delete(ids)) == 10_000
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO vectors VALUES (99, 1, 1, 0, 'hash', x'00')",
+        "INSERT INTO aliases VALUES ('live', 99, 1)",
+        "INSERT INTO sequence VALUES (2, 0)",
+        "INSERT INTO documents (id, content_hash, updated_at, metadata, text) VALUES ('a', 'short', 0, '{}', '')",
+    ],
+)
+def test_the_database_itself_refuses_what_must_not_be(tmp_path, statement):
+    SqliteBackend.open(tmp_path / "store.db").close()
+    with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
+        connection.execute("PRAGMA foreign_keys = ON")
+        with pytest.raises(sqlite3.IntegrityError):
+            connection.execute(statement)
