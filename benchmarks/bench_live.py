@@ -31,7 +31,7 @@ from typing import Any
 from safetensors.numpy import load_file, save_file
 
 from common import Report
-from live_load import Load, Request, Timeline, failures, lost, percentile, pinned, read, write
+from live_load import CommandFailedError, Load, Request, Timeline, failures, lost, percentile, pinned, read, write
 from live_texts import Texts, real_texts
 from migrating import ingested
 from revector import Collection, Encoder
@@ -40,6 +40,8 @@ from revector.formats.named_models import fetch_model
 WRITES_A_SECOND = 20.0
 SMALL_DIMENSION = 128
 IDLE = "idle"
+VERIFICATIONS = 3
+"""Attempts before a migration is given up: writes go on while it is verified, and a refusal may pass."""
 
 
 def halved(folder: Path) -> Path:
@@ -92,16 +94,11 @@ def opened(path: Path, models: Sequence[Path]) -> Collection:
     return Collection.open(path, encoders=[Encoder.from_pretrained(model) for model in models])
 
 
-def rescored(documents: Collection) -> dict[str, int]:
-    """Return how many answers were re-scored in full, in part, not at all; nothing: the product does not say yet."""
-    return {}
-
-
 def migrate(timeline: Timeline, path: Path, model: Path, setting: Setting, *, keep: bool) -> None:
     """Move the collection; then keep what was reached, or go back and drop it."""
     timeline.command("start", "start", str(path), "--model", str(model))
     timeline.command("filling", "run", str(path))
-    timeline.command("verify", "verify", str(path))
+    timeline.command("verify", "verify", str(path), attempts=VERIFICATIONS)
     timeline.command("cut-over", "cutover", str(path))
     timeline.wait("serving", setting.serving_seconds)
     if not keep:
@@ -130,11 +127,26 @@ def row(timeline: Timeline, phase: str, requests: Sequence[Request]) -> dict[str
 
 @dataclass(frozen=True)
 class Story:
-    """What happened: the phases, the requests by kind, and the acknowledged writes that are gone."""
+    """What happened.
+
+    Attributes
+    ----------
+    timeline : Timeline
+    requests : dict of str to list of Request
+        The reads and the writes.
+    lost : list of str
+        Ids of acknowledged writes that are gone.
+    rescored : dict of str to int
+        Answers, by how they were re-scored.
+    broken : str
+        The command that ended it early; empty if none did.
+    """
 
     timeline: Timeline
     requests: dict[str, list[Request]]
     lost: list[str]
+    rescored: dict[str, int]
+    broken: str
 
 
 def live(path: Path, texts: Texts, models: tuple[Path, Path], setting: Setting, options: argparse.Namespace) -> Story:
@@ -146,11 +158,16 @@ def live(path: Path, texts: Texts, models: tuple[Path, Path], setting: Setting, 
     with pinned(cores.others):
         writer = Load(write, given, setting.documents, texts.documents[setting.documents :], WRITES_A_SECOND)
         timeline.wait(IDLE, setting.idle_seconds)
-        for turn in range(options.repeat):
-            migrate(timeline, path, models[1], setting, keep=turn + 1 == options.repeat and turn > 0)
-    reads, written = reader.finish(), writer.finish()
+        broken = ""
+        try:
+            for turn in range(options.repeat):
+                migrate(timeline, path, models[1], setting, keep=turn + 1 == options.repeat and turn > 0)
+        except CommandFailedError as error:  # what was measured until then is reported before it counts as a failure
+            broken = str(error)
+    asked, written = reader.finish(), writer.finish()
+    requests = {"reads": asked.requests, "writes": written.requests}
     with given() as documents:
-        return Story(timeline, {"reads": reads, "writes": written.requests}, lost(documents, written))
+        return Story(timeline, requests, lost(documents, written), asked.rescored, broken)
 
 
 def more(parser: argparse.ArgumentParser) -> None:
@@ -159,17 +176,14 @@ def more(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cores", choices=("shared", "spare"), default="shared")
     parser.add_argument("--models", choices=("found", "given"), default="found")
     parser.add_argument("--documents", type=int, help="instead of what the set has")
-    parser.add_argument(
-        "--repeat", type=int, default=2, help="passes; all but the last one roll back, so does a lone one"
-    )
-    parser.add_argument(
-        "--require", type=float, metavar="RATIO", help="of p99 of the reads to that of idle times, at most"
-    )
+    parser.add_argument("--repeat", type=int, default=2, help="passes; the last of several does not roll back")
+    parser.add_argument("--require", type=float, metavar="RATIO", help="p99 of reads, in idle p99, at most")
     parser.add_argument("--longest-write", type=float, metavar="SECONDS", help="that any write may take")
 
 
 def hold(report: Report, story: Story, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
     """Let nothing have failed or be lost, and hold the figures to the bounds that were asked for."""
+    assert not story.broken, story.broken
     for name, requests in story.requests.items():
         errors = failures(requests)
         assert not errors, f"{len(errors)} {name} failed: {', '.join(sorted(set(errors))[:3])}"
@@ -205,6 +219,13 @@ def main() -> None:
     rows = {name: [row(story.timeline, phase, sent) for phase in phases] for name, sent in story.requests.items()}
     for name, figures in rows.items():
         report.table(f"{name}: {title}", figures)
+    ending = {
+        "rescored": story.rescored,
+        "refused": story.timeline.refusals,
+        "lost": len(story.lost),
+        "broken": story.broken,
+    }
+    report.note("how it ended", **ending, load_average=os.getloadavg()[1])
     report.finish()
     hold(report, story, rows)
 

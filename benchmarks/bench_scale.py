@@ -24,7 +24,7 @@ from typing import Any
 
 from common import Report
 from free_encoder import FreeEncoder
-from live_load import SPAWN, Load, Timeline, failures, lost, percentile, write
+from live_load import SPAWN, Load, Request, Timeline, failures, lost, percentile, write
 from live_texts import real_texts
 from migrating import ingested, migrate, timed
 from raw_store import claims, insert_documents, settle
@@ -99,34 +99,37 @@ def under_writes(path: Path, n: int, verbs: Sequence[str]) -> list[dict[str, Any
         begin, end, grown[verb] = in_process(perform, path, verb)
         timeline.note(verb, begin, end)
     written = writer.finish()
-    rows = [
-        {
-            "documents": n,
-            "verb": verb,
-            "seconds": timeline.seconds(verb),
-            "longest write ms": percentile(timeline.within(verb, written.requests), 100),
-            "writes": len(timeline.within(verb, written.requests)),
-            "failed writes": len(failures(timeline.within(verb, written.requests))),
-            "grown MB": grown[verb],
-        }
-        for verb in verbs
-    ]
+    rows = [_row(timeline, n, verb, written.requests, grown[verb]) for verb in verbs]
     with opened(path) as documents:
         gone = lost(documents, written)
     assert not gone, f"{len(gone)} acknowledged writes are lost: {gone[:5]}"
     return rows
 
 
+def _row(timeline: Timeline, n: int, verb: str, writes: Sequence[Request], grown_mb: float) -> dict[str, Any]:
+    beside = timeline.within(verb, writes)
+    errors = failures(beside)
+    return {
+        "documents": n,
+        "verb": verb,
+        "seconds": timeline.seconds(verb),
+        "longest write ms": percentile(beside, 100),
+        "writes": len(beside),
+        "failed writes": len(errors),
+        "grown MB": grown_mb,
+        "error": errors[0] if errors else "",
+    }
+
+
 def bench_verbs(report: Report, sizes: Sequence[int]) -> None:
     """Run every verb on collections of several sizes."""
-    rows = []
     for n in sizes:
         with tempfile.TemporaryDirectory() as folder:
             path = ingested(Path(folder, "scale.db"), list(short_texts(n)), models()[0])
-            rows += under_writes(path, n, SMOKE_VERBS if report.smoke else list(VERBS))
-    report.table("verbs", rows)
-    failed = [f"{row['failed writes']} in {row['verb']} at {row['documents']}" for row in rows if row["failed writes"]]
-    assert report.options.faults == "counted" or not failed, f"writes failed: {', '.join(failed)}"
+            rows = under_writes(path, n, SMOKE_VERBS if report.smoke else list(VERBS))
+        report.table(f"verbs at {n} documents", rows)
+        failed = [f"{row['failed writes']} in {row['verb']} ({row['error']})" for row in rows if row["failed writes"]]
+        assert report.options.faults == "counted" or not failed, f"writes failed: {', '.join(failed)}"
 
 
 def bench_claims(report: Report, n: int) -> None:

@@ -8,6 +8,7 @@ share.
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import random
 import subprocess
@@ -26,11 +27,14 @@ from revector import Collection
 K = 10
 WARM_UP = 50
 """Searches before a reader counts, and a tenth of that for a writer: they load the models and the index."""
+PATIENCE_SECONDS = 10.0
 NEW, DELETED = 0.4, 0.1
 """Shares of the writes; the others change a document that exists."""
 
 Opened = Callable[[], Collection]
 """Opens the collection, in the process that will use it: a function that can be pickled."""
+REFUSED = 3
+"""Exit code of a gate that refuses; `revector.cli` says so."""
 SPAWN = get_context("spawn")
 
 
@@ -43,21 +47,25 @@ class Request(NamedTuple):
 
 
 def at_rate(rate: float, stop: Any, act: Callable[[int], None]) -> list[Request]:
-    """Send numbered requests until `stop` is set; those that were due and did not get their turn have failed."""
-    begin, requests = time.monotonic(), []
+    """Send numbered requests until `stop` is set.
+
+    Those that are due by then still get their turn, for `PATIENCE_SECONDS` together; the rest has failed.
+    """
+    begin, end, requests = time.monotonic(), math.inf, []
     for turn in itertools.count():
         due = begin + turn / rate
         if stop.wait(max(0.0, due - time.monotonic())):
-            break
+            end = min(end, time.monotonic())
+            if due > end or time.monotonic() > end + PATIENCE_SECONDS:
+                break
         error = ""
         try:
             act(turn)
         except Exception as failure:  # whatever it is: it is counted, and shown
             error = f"{type(failure).__name__}: {failure}"
         requests.append(Request(due, time.monotonic() - due, error))
-    end = time.monotonic()
-    waiting = (begin + turn / rate for turn in range(len(requests), int((end - begin) * rate)))
-    return requests + [Request(due, end - due, "it was still in the queue at the end") for due in waiting]
+    waiting = [begin + turn / rate for turn in range(len(requests), math.floor((end - begin) * rate) + 1)]
+    return requests + [Request(due, time.monotonic() - due, "it was still in the queue at the end") for due in waiting]
 
 
 @contextmanager
@@ -102,7 +110,15 @@ def _work(work: Callable[..., Any], sending: Any, stop: Any, arguments: Sequence
     sending.send(work(lambda: sending.send("ready"), stop, *arguments))
 
 
-def read(ready: Callable[[], None], stop: Any, opened: Opened, queries: Sequence[str], rate: float) -> list[Request]:
+@dataclass
+class Asked:
+    """What a reader did: its requests, and how many answers were re-scored in full, in part, not at all."""
+
+    requests: list[Request] = field(default_factory=list)
+    rescored: dict[str, int] = field(default_factory=dict)
+
+
+def read(ready: Callable[[], None], stop: Any, opened: Opened, queries: Sequence[str], rate: float) -> Asked:
     """Search one query at a time, each as a user asks it."""
     asked = itertools.cycle(queries)
     with opened() as documents:
@@ -117,7 +133,12 @@ def read(ready: Callable[[], None], stop: Any, opened: Opened, queries: Sequence
         for turn in range(WARM_UP):
             search(turn)
         ready()
-        return at_rate(rate, stop, search)
+        return Asked(at_rate(rate, stop, search), rescored(documents))
+
+
+def rescored(documents: Collection) -> dict[str, int]:
+    """Return how this process's answers were re-scored while documents moved: nothing, revector does not count yet."""
+    return {}
 
 
 @dataclass
@@ -175,11 +196,16 @@ class Phase(NamedTuple):
     end: float
 
 
+class CommandFailedError(Exception):
+    """A command of the migration failed."""
+
+
 class Timeline:
     """What happened when."""
 
     def __init__(self) -> None:
         self.phases: list[Phase] = []
+        self.refusals: list[str] = []
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -197,12 +223,23 @@ class Timeline:
         with self.phase(name):
             time.sleep(seconds)
 
-    def command(self, name: str, *words: str) -> None:
-        """Run ``revector`` in a process of its own, as its user would: the phase is that process's life."""
-        with self.phase(name):
-            command = [sys.executable, "-m", "revector", *words]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert not done.returncode, f"{' '.join(words)} ended with {done.returncode}: {done.stderr}{done.stdout}"
+    def command(self, name: str, *words: str, attempts: int = 1) -> None:
+        """Run ``revector`` in a process of its own, as its user would: the phase is that process's life.
+
+        Raises
+        ------
+        CommandFailedError
+            It failed, or refused as many times as it was tried.
+        """
+        for _ in range(attempts):
+            with self.phase(name):
+                command = [sys.executable, "-m", "revector", *words]
+                done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode != REFUSED:
+                break
+            self.refusals.append(f"{name}: {(done.stderr + done.stdout).split('outcome')[-1].strip()}")
+        if done.returncode:
+            raise CommandFailedError(f"{' '.join(words)} ended with {done.returncode}: {done.stderr}{done.stdout}")
 
     def seconds(self, name: str) -> float:
         """Return how long all phases of a name lasted."""
