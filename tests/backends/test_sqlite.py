@@ -5,15 +5,18 @@ from contextlib import closing
 
 import pytest
 
-from revector.backends.conformance import BackendConformance
+from revector.backends.conformance import BackendConformance, LeaseConformance
 from revector.backends.sqlite import SqliteBackend
 
 
-class TestSqliteStore(BackendConformance):
-    @pytest.fixture
-    def backend(self, tmp_path):
-        with closing(SqliteBackend.open(tmp_path / "store.db")) as backend:
-            yield backend
+@pytest.fixture
+def backend(tmp_path):
+    with closing(SqliteBackend.open(tmp_path / "store.db")) as backend:
+        yield backend
+
+
+class TestSqlite(BackendConformance, LeaseConformance):
+    pass
 
 
 def test_what_was_written_is_there_after_reopening(tmp_path):

@@ -22,6 +22,10 @@ class LedgerDatabase(Protocol):
         """Whether nothing can be written."""
         ...
 
+    def require_writable(self) -> None:
+        """Raise what a transaction would raise at once: `ReadOnlyError`, `ClosedError`."""
+        ...
+
     def transaction(self) -> AbstractContextManager[Connection]:
         """Open, or join, a write transaction of the calling thread."""
         ...

@@ -13,8 +13,10 @@ from sqlalchemy.exc import IntegrityError
 from revector.errors import LedgerConflictError, MigrationError
 from revector.ledger.database import LedgerDatabase
 from revector.ledger.jobs import JobQueue
+from revector.ledger.leases import LeaseTable
 from revector.ledger.schema import METADATA, VERSION, events, migrations
 from revector.ledger.state import Phase, require_transition, steps_to_end
+from revector.ledger.upgrade import bring_up_to_date
 from revector.spaces import EmbeddingSpace
 
 _BY_ID = migrations.select().where(migrations.c.id == sa.bindparam("wanted"))
@@ -82,8 +84,9 @@ class Ledger:
     def __init__(self, database: LedgerDatabase) -> None:
         self._database = database
         self.jobs = JobQueue(database)
+        self.leases = LeaseTable(database)
         database.ensure_schema("ledger", VERSION, METADATA)
-        _add_later_columns(database)
+        bring_up_to_date(database)
 
     def plan(
         self,
@@ -185,6 +188,11 @@ class Ledger:
         with self._database.snapshot() as connection:
             return [_event(row) for row in connection.execute(query)]
 
+    def release_all(self) -> None:
+        """Free all jobs and leases, in a copy whose workers work on the original."""
+        self.jobs.release_all()
+        self.leases.release_all()
+
     def _conflict(self, alias: str) -> LedgerConflictError:
         active = self.active(alias)
         if active is None:
@@ -199,20 +207,6 @@ class Ledger:
             phase=active.phase.value,
             steps=steps,
         )
-
-
-def _add_later_columns(database: LedgerDatabase) -> None:
-    """Give a file of the first release the column that it lacks."""
-    with database.snapshot() as connection:
-        if _has_later_columns(connection) or database.read_only:  # reading does without
-            return
-    with database.transaction() as connection:
-        if not _has_later_columns(connection):  # nor has another process added it since
-            connection.exec_driver_sql("ALTER TABLE jobs ADD COLUMN unfinished INTEGER NOT NULL DEFAULT 0")
-
-
-def _has_later_columns(connection: Connection) -> bool:
-    return any(row.name == "unfinished" for row in connection.exec_driver_sql("PRAGMA table_info(jobs)"))
 
 
 def _change(connection: Connection, migration_id: int, **fields: Any) -> MigrationRecord:

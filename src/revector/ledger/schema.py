@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from revector.ledger.state import Phase
 
-VERSION = 1  # later columns have a default, so that earlier releases read and write the file, too
+VERSION = 1  # what came later is in `upgrade`; earlier releases read and write the file, too
 METADATA = sa.MetaData()
 
 JOB_STATES = ("pending", "leased", "done", "failed")
@@ -87,3 +87,11 @@ jobs = sa.Table(
 )
 sa.Index("jobs_by_owner", jobs.c.lease_owner, sqlite_where=jobs.c.lease_owner.is_not(None))
 sa.Index("jobs_by_lease", jobs.c.lease_until, sqlite_where=jobs.c.lease_until.is_not(None))
+
+leases = sa.Table(
+    "leases",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("until", sa.Float, nullable=False),
+)

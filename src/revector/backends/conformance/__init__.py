@@ -1,5 +1,6 @@
 """The suites that every backend passes. They need pytest."""
 
 from revector.backends.conformance.documents import BackendConformance
+from revector.backends.conformance.ledger import LeaseConformance
 
-__all__ = ["BackendConformance"]
+__all__ = ["BackendConformance", "LeaseConformance"]

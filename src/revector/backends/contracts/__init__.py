@@ -11,7 +11,7 @@ from revector.backends.contracts.generations import (
     VectorRow,
 )
 from revector.backends.contracts.index import Index, Preparation
-from revector.backends.contracts.ledger import Jobs, Ledger
+from revector.backends.contracts.ledger import Jobs, Leases, Ledger
 
 __all__ = [
     "ALIAS",
@@ -27,6 +27,7 @@ __all__ = [
     "Index",
     "Jobs",
     "Keys",
+    "Leases",
     "Ledger",
     "NewDocument",
     "Preparation",

@@ -109,12 +109,42 @@ class Jobs(Protocol):
 
 
 @runtime_checkable
+class Leases(Protocol):
+    """What one process at a time does, of all that have the collection open. Each method is atomic."""
+
+    def acquire(self, name: str, owner: str, seconds: float) -> bool:
+        """Take, or renew, a lease; return whether the owner holds it now.
+
+        One that ran out is taken over, and at once that of a process of this machine that has ended.
+
+        Parameters
+        ----------
+        name : str
+            What is done under it.
+        owner : str
+            Who asks, from `revector.ledger.owners.new_owner`.
+        seconds : float
+            How long it is held without being renewed.
+        """
+        ...
+
+    def release(self, name: str, owner: str) -> None:
+        """Give a lease back; one that somebody else holds stays with them."""
+        ...
+
+
+@runtime_checkable
 class Ledger(Protocol):
     """The durable truth of migrations. `advance` is the only place where a phase changes."""
 
     @property
     def jobs(self) -> Jobs:
         """The queue."""
+        ...
+
+    @property
+    def leases(self) -> Leases:
+        """What one process at a time does."""
         ...
 
     def plan(

@@ -104,7 +104,7 @@ class SqliteBackend:
 
     def backup(self, directory: Path) -> Backup:
         """Copy the collection as it is now into a folder, under its own name; leases stay with the original."""
-        return back_up(self._database, directory, lambda copy: Ledger(copy).jobs.release_all())
+        return back_up(self._database, directory, lambda copy: Ledger(copy).release_all())
 
     def close(self) -> None:
         """Save the indexes, and close the file."""

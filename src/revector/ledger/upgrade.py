@@ -1,0 +1,33 @@
+"""What a file of an earlier release lacks: added once, when it is opened, and never by a rewrite."""
+
+from __future__ import annotations
+
+from sqlalchemy.engine import Connection
+from sqlalchemy.schema import CreateTable
+
+from revector.ledger.database import LedgerDatabase
+from revector.ledger.schema import leases
+
+_FOUND = """
+SELECT name FROM sqlite_master WHERE type IN ('table', 'index')
+UNION ALL SELECT 'jobs.' || name FROM pragma_table_info('jobs')
+"""
+_ADDED = {
+    "jobs.unfinished": "ALTER TABLE jobs ADD COLUMN unfinished INTEGER NOT NULL DEFAULT 0",
+    "leases": str(CreateTable(leases)),
+}
+
+
+def bring_up_to_date(database: LedgerDatabase) -> None:
+    """Give a file of an earlier release what it lacks; a read-only one does without."""
+    with database.snapshot() as connection:
+        if database.read_only or not _lacking(connection):
+            return
+    with database.transaction() as connection:
+        for name in _lacking(connection):  # unless another process has added it since
+            connection.exec_driver_sql(_ADDED[name])
+
+
+def _lacking(connection: Connection) -> list[str]:
+    found = set(connection.exec_driver_sql(_FOUND).scalars())
+    return [name for name in _ADDED if name not in found]
