@@ -1,6 +1,8 @@
 // Snapshots: graphs in a file of our own, searched where they lie.
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -150,6 +152,102 @@ TEST(a_search_among_some_labels_finds_only_those) {
     CHECK(found.share_of(Answers(index, queries, 5, 600, allowed)) > 0.97);
   }
   CHECK(Answers(snapshot, queries, 5, 100, std::vector<std::int64_t>{}).labels == std::vector<std::int64_t>(100, -1));
+}
+
+TEST(what_is_left_out_is_not_found_and_leads_on) {
+  const TemporaryFile file;
+  Rows x(900, 16, 1), queries(30, 16, 2);
+  HnswIndex index = index_of(x, Metric::cosine);
+  index.save_snapshot(file.path, {});
+  const HnswSnapshot whole(file.path);
+  const Answers before(whole, queries, 3, 100);
+  std::vector<std::int64_t> gone = before.labels;
+  gone.push_back(1);                                                                    // not there
+  const HnswSnapshot rest = whole.without(gone).without(std::vector<std::int64_t>{6});  // deleted already
+  std::sort(gone.begin(), gone.end());
+  gone.erase(std::unique(gone.begin(), gone.end()), gone.end());
+  CHECK(rest.size() == whole.size() - (gone.size() - 1));
+  CHECK(rest.labels().size() == rest.size());
+  const Answers found(rest, queries, 5, 100);
+  for (std::int64_t label : found.labels) CHECK(!std::binary_search(gone.begin(), gone.end(), label));
+  gone.erase(std::find(gone.begin(), gone.end(), 1));
+  index.mark_deleted(gone);
+  CHECK(Answers(rest, queries, 5).labels == Answers(index, queries, 5).labels);
+  CHECK(found.share_of(Answers(rest, queries, 5)) > 0.97);
+  CHECK(Answers(whole, queries, 3, 100).labels == before.labels);
+  CHECK(Answers(rest, queries, 5, 100, gone).labels == std::vector<std::int64_t>(150, -1));
+  CHECK(!rest.contains(gone[0]) && whole.contains(gone[0]));
+}
+
+TEST(where_little_is_left_all_of_it_is_measured) {
+  const TemporaryFile file;
+  Rows x(600, 16, 1), queries(20, 16, 2);
+  index_of(x, Metric::l2).save_snapshot(file.path, {});
+  const HnswSnapshot whole(file.path);
+  const std::vector<std::int64_t> labels = whole.labels();
+  const HnswSnapshot rest = whole.without(std::span(labels).subspan(20));
+  CHECK(rest.size() == 20);
+  CHECK(Answers(rest, queries, 20, 20).labels == Answers(rest, queries, 20).labels);
+  CHECK(Answers(rest.without(labels), queries, 2, 20).labels == std::vector<std::int64_t>(40, -1));
+}
+
+TEST(find_copies_out_what_is_there) {
+  const TemporaryFile file;
+  Rows x(100, 8, 1);
+  const HnswIndex index = index_of(x, Metric::inner_product);
+  index.save_snapshot(file.path, {});
+  const HnswSnapshot snapshot(file.path);
+  const std::vector<std::int64_t> wanted{30, 1, 6, 0, -1, INT64_MAX}, there{30, 0};
+  std::array<bool, 6> found{};
+  std::vector<float> out(6 * 8), expected(2 * 8);
+  CHECK(snapshot.find_vectors(wanted, found, {out.data(), 6, 8}) == 2);
+  CHECK((found == std::array<bool, 6>{true, false, false, true, false, false}));
+  index.get_vectors(there, {expected.data(), 2, 8});
+  CHECK(std::equal(expected.begin(), expected.end(), out.begin()));
+  CHECK_THROWS(revector::ShapeError, snapshot.find_vectors(wanted, found, {out.data(), 5, 8}));
+  CHECK_THROWS(revector::ShapeError, snapshot.find_vectors(wanted, std::span(found).first(5), {out.data(), 6, 8}));
+}
+
+TEST(a_snapshot_of_batches_is_that_of_the_whole) {
+  const TemporaryFile file;
+  for (Metric metric : metrics)
+    for (std::size_t n : {0, 1, 900}) {
+      Rows x(n, 200, 1);  // an index of 200 dimensions has coarse rows, a builder has none
+      for (std::size_t i = 3; i < n; i += 7) std::copy_n(x.row(0), 200, x.row(i));  // twins
+      const std::vector<std::int64_t> labels = first_labels(n);
+      HnswIndex::build(x.view(), labels, metric, {8, 80, 7}).save_snapshot(file.path, {});
+      const std::string whole = file.read();
+      revector::SnapshotBuilder builder(200, metric, {8, 80, 7}, 500);
+      for (std::size_t at = 0; at < n; at += 250) {
+        const std::size_t here = std::min<std::size_t>(250, n - at);
+        builder.add({x.row(at), here, 200}, std::span(labels).subspan(at, here));
+      }
+      CHECK(builder.size() == n);
+      builder.write(file.path, {});
+      CHECK(builder.size() == 0);
+      CHECK(file.read() == whole);
+    }
+}
+
+TEST(a_builder_checks_what_it_takes) {
+  const TemporaryFile file;
+  Rows x(20, 4, 1), narrow(2, 3, 3);
+  revector::SnapshotBuilder builder(4, Metric::l2);
+  builder.add(x.view(), first_labels(20));
+  CHECK_THROWS(revector::ShapeError, builder.add(narrow.view(), first_labels(2)));
+  CHECK_THROWS(revector::ShapeError, builder.add(x.view(), first_labels(19)));
+  CHECK_THROWS(revector::InvalidArgument, builder.add({x.row(0), 1, 4}, std::vector<std::int64_t>{-1}));
+  x.row(3)[1] = NAN;
+  CHECK_THROWS(revector::NumericalError, builder.add(x.view(), first_labels(20)));
+  CHECK(builder.size() == 20);
+  builder.add({x.row(0), 1, 4}, std::vector<std::int64_t>{7});
+  CHECK_THROWS(revector::InvalidArgument, builder.write(file.path, {}));  // 7 came twice
+  CHECK(!fs::exists(file.path));
+  revector::BuildWatch watch;
+  watch.cancelled = true;
+  builder.add({x.row(0), 1, 4}, std::vector<std::int64_t>{7});
+  CHECK_THROWS(revector::Cancelled, builder.write(file.path, {}, &watch));
+  CHECK(!fs::exists(file.path));
 }
 
 TEST(arguments_are_checked) {
@@ -310,6 +408,57 @@ TEST(what_checksums_do_not_tell_is_checked) {
   CHECK(refused(whole.at(first_upper_section) + 4, 9999U, whole.at(first_upper_section) + 4, "has upper lists"));
   CHECK(refused(whole.at(base_section), none, whole.at(base_section), "a list of 1000 links"));
   CHECK(refused(whole.at(base_section) + 4, none, whole.at(base_section) + 4, "a link to node 1000 of 60"));
+}
+
+/// Whatever a search, a look-up or a view of a file comes by; what it met.
+std::string met(const TemporaryFile& file, const std::string& bytes) {
+  file.write(bytes);
+  Rows queries(5, 5, 2);
+  try {
+    const HnswSnapshot snapshot(file.path);
+    Answers(snapshot, queries, 3, 3);  // by a walk
+    Answers(snapshot, queries, 5, 60);
+    for (std::int64_t label = 0; label < 60 * 3; label += 3) snapshot.contains(label);
+    Answers(snapshot.without(std::vector<std::int64_t>{0, 9}), queries, 3, 3);
+  } catch (const revector::CorruptIndex& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(a_list_that_leads_out_of_the_file_is_met_with_an_exception) {
+  using namespace revector::hnsw;
+  const TemporaryFile file;
+  const Whole whole(file);
+  const auto with_lists = [&](std::size_t word, std::uint32_t value) {  // the same in all of level 0
+    std::string bytes = whole.bytes;
+    for (std::size_t node = 0; node < 60; ++node)
+      bytes = with(bytes, whole.at(base_section) + (node * (2 * 8 + 1) + word) * sizeof(value), value);
+    return met(file, bytes);
+  };
+  CHECK(with_lists(0, 1).empty());  // shorter lists lead nowhere else
+  CHECK(with_lists(0, UINT32_MAX).find("a list of 4294967295 links") != std::string::npos);
+  CHECK(with_lists(1, 60).find("a link to node 60 of 60") != std::string::npos);
+  CHECK(met(file, with(whole.bytes, whole.at(order_section) + 30 * 4, UINT32_MAX)).find("node 4294967295 of 60") !=
+        std::string::npos);
+  SnapshotHeader header = whole.header;
+  header.entry_level = UINT32_MAX;  // a descent that takes hours
+  std::string bytes = whole.bytes;
+  std::memcpy(bytes.data(), &header, sizeof(header));
+  CHECK(refused_for(file, sealed(bytes), offsetof(SnapshotHeader, entry_level), "the entry point is of level"));
+}
+
+TEST(any_damage_of_what_is_followed_gives_an_exception_or_an_answer) {
+  using namespace revector::hnsw;
+  const TemporaryFile file;
+  const Whole whole(file);
+  std::size_t exceptions = 0, answers = 0;
+  for (std::size_t at = whole.at(labels_section); at < whole.at(rows_section); at += 4) {
+    const auto value = 0x80000001U + static_cast<std::uint32_t>(at);
+    (met(file, with(whole.bytes, at, value)).empty() ? answers : exceptions) += 1;
+  }
+  CHECK(exceptions > 100);
+  CHECK(answers > 100);
 }
 
 TEST(damaged_vectors_give_scores_but_no_crash) {

@@ -33,10 +33,10 @@ void write_slots(TopK best, std::size_t k, float* scores, std::int64_t* labels) 
   }
 }
 
-bool is_scan_cheaper(const NodeSet& allowed, std::size_t ef) {
+bool is_scan_cheaper(std::size_t allowed, std::size_t all, std::size_t ef) {
   // Until ef of them are found, a walk passes ef / share hops, with share = allowed / all.
-  const auto few = static_cast<double>(allowed.size());
-  return few * few <= static_cast<double>(new_nodes_a_hop * ef) * static_cast<double>(allowed.universe());
+  const auto few = static_cast<double>(allowed);
+  return few * few <= static_cast<double>(new_nodes_a_hop * ef) * static_cast<double>(all);
 }
 
 void write_best(const Graph& graph, std::span<const Neighbor> found, std::size_t k, float* scores,

@@ -14,7 +14,7 @@
 namespace revector::hnsw {
 
 /// Whether measuring every allowed node costs less than walking past all the others.
-bool is_scan_cheaper(const NodeSet& allowed, std::size_t ef);
+bool is_scan_cheaper(std::size_t allowed, std::size_t all, std::size_t ef);
 
 /// Fill the k slots of every query, best first, from all live nodes, or from those allowed. On the pool's threads.
 /// @param queries  as the metric wants them

@@ -37,20 +37,39 @@ bool is_measurable(const float* row, std::size_t dim) {
   return std::isfinite(kernels::table().rows.dot(row, row, dim));
 }
 
-Graph::Graph(std::size_t dim, Metric metric, HnswOptions options)
+Graph::Graph(std::size_t dim, Metric metric, HnswOptions options, bool for_search)
     : dim_(dim),
       metric_(metric),
       options_(options),
       distance_(metric, dim),
       vectors_(dim, vector_alignment_bytes),
       base_(2 * options.m + 1, sizeof(NodeId)) {
-  if (CoarseRows::pay(dim)) coarse_.emplace(dim);
+  if (for_search && CoarseRows::pay(dim)) coarse_.emplace(dim);
 }
 
 void Graph::set_deleted(NodeId id, bool deleted) {
   if (is_deleted(id) == deleted) return;
   deleted_[id] = deleted ? 1 : 0;
   deleted ? ++n_deleted_ : --n_deleted_;
+}
+
+void Graph::permute_vectors(std::span<const NodeId> order) {
+  const auto copy = [&](const float* from, NodeId to) {
+    write_vector(to, [&](float* out) { std::copy_n(from, dim_, out); });
+  };
+  std::vector<bool> done(order.size());
+  std::vector<float> first(dim_);
+  for (NodeId begin = 0; begin < order.size(); ++begin) {
+    if (done[begin]) continue;
+    std::copy_n(vector(begin), dim_, first.data());
+    NodeId at = begin;
+    for (; order[at] != begin; at = order[at]) {
+      copy(vector(order[at]), at);
+      done[at] = true;
+    }
+    copy(first.data(), at);
+    done[at] = true;
+  }
 }
 
 void Graph::set_links(NodeId id, std::size_t level, std::span<const NodeId> links) {

@@ -67,7 +67,8 @@ class Graph {
   static constexpr std::size_t max_dim = std::size_t{1} << 20U, max_m = 10000;  // max_m is hnswlib's
   static constexpr NodeId max_nodes = UINT32_MAX;  // UINT32_MAX itself is hnswlib's "no node"
 
-  Graph(std::size_t dim, Metric metric, HnswOptions options);
+  /// @param for_search  whether walks will want coarse rows
+  Graph(std::size_t dim, Metric metric, HnswOptions options, bool for_search = true);
 
   std::size_t dim() const { return dim_; }
   Metric metric() const { return metric_; }
@@ -89,6 +90,9 @@ class Graph {
   void set_vector(NodeId id, const float* vector) {
     write_vector(id, [&](float* out) { prepare(vector, out); });
   }
+  /// Let node i have the vector that node order[i] has, in place.
+  /// @param order  of the first nodes, each once
+  void permute_vectors(std::span<const NodeId> order);
   /// The vectors in eight bits; null where that does not pay.
   const CoarseRows* coarse() const { return coarse_ ? &*coarse_ : nullptr; }
   void prepare(const float* vector, float* out) const { prepare_row(metric_, vector, out, dim_); }

@@ -133,7 +133,7 @@ void HnswIndex::search(MatrixView<const float> queries, std::size_t k, std::size
   std::optional<hnsw::NodeSet> nodes;
   if (allowed) nodes = nodes_allowed(graph, *allowed);
   const hnsw::Lookup how{breadth(graph, std::max(ef, k)), nodes ? &*nodes : nullptr, impl_->locks_to_read()};
-  if (nodes && hnsw::is_scan_cheaper(*nodes, how.ef))
+  if (nodes && hnsw::is_scan_cheaper(nodes->size(), graph.size(), how.ef))
     return hnsw::search_exactly(graph, prepared.rows(), k, &*nodes, scores, labels);
   impl_->for_each_query(queries.rows(), [&](std::size_t i, hnsw::Scratch& scratch) {
     const auto found = hnsw::find_nearest(graph, prepared.rows().row(i), how, scratch);

@@ -221,7 +221,6 @@ class NodeSet {
   }
   bool contains(NodeId id) const { return in_[id] != 0; }
   std::size_t size() const { return size_; }
-  std::size_t universe() const { return in_.size(); }
 
  private:
   std::vector<std::uint8_t> in_;

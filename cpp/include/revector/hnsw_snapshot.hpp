@@ -26,9 +26,12 @@ struct SnapshotOptions {
   bool rescore = true;
 };
 
-/// A read-only index in a file that is mapped into memory: opening reads links and labels, not vectors; processes that
-/// open the same file share its pages; what is not searched is not read. Vectors of fewer bits take fewer pages and
-/// less time; with `rescore` the float32 ones are only read for the candidates of each query.
+/// A read-only index in a file that is mapped into memory: opening reads the header alone; processes that open the same
+/// file share its pages; what is not searched is not read. Vectors of fewer bits take fewer pages and less time; with
+/// `rescore` the float32 ones are only read for the candidates of each query.
+///
+/// What searches follow is looked at as they follow it. A file whose damage leads out of it gives CorruptIndex, from
+/// any call, never more; other damage gives wrong results until verify() tells.
 ///
 /// The file must not be changed in place while it is open. save_snapshot() never does that: it puts a new file in the
 /// place of the old one, which lives on for those who have it open.
@@ -36,21 +39,27 @@ struct SnapshotOptions {
 /// Threads: any number of calls side by side (but for move and destruction).
 class REVECTOR_API HnswSnapshot {
  public:
-  /// Open a file of HnswIndex::save_snapshot(). All that searches follow is checked before it is believed: checksums of
-  /// header, labels and links, every link and every level. A damaged file gives an exception, never more; damage in the
-  /// vectors themselves, which are not read here, gives wrong scores until verify() tells.
+  /// Open a file of HnswIndex::save_snapshot(). Header and size are checked.
   /// @throws CorruptIndex naming offset and reason; UnsupportedIndex for other formats and newer versions; IoError.
-  ///         Cost: that of reading the links: about 10 m bytes a node
+  ///         Cost: some pages, however large the file is
   explicit HnswSnapshot(const std::string& path);
   ~HnswSnapshot();
   HnswSnapshot(HnswSnapshot&&) noexcept;
   HnswSnapshot& operator=(HnswSnapshot&&) noexcept;
 
-  /// Read the whole file and compare all checksums. @throws CorruptIndex naming the section
+  /// Read the whole file, compare all checksums and look at all that checksums do not tell: every link, every level,
+  /// the order of the labels. @throws CorruptIndex naming offset and reason
   void verify() const;
 
+  /// The same file without some labels, as if they were deleted in it: they lead searches onwards, and are not found.
+  /// Both share the file and the memory that searches need, and may be used, and go, independently of each other.
+  /// @param labels  those that are not there are passed over
+  /// @throws CorruptIndex. Cost: a look-up a label, and a copy of an eighth of a byte a node
+  HnswSnapshot without(std::span<const std::int64_t> labels) const;
+
   /// The k nearest live vectors of every query, approximately: as HnswIndex::search(), arguments and errors too.
-  /// The ef candidates of a walk are scored in float32 where the file has float32 vectors.
+  /// The ef candidates of a walk are scored in float32 where the file has float32 vectors. Where few vectors may be
+  /// found, all of them are measured, which is faster then, and exact.
   void search(MatrixView<const float> queries, std::size_t k, std::size_t ef, MatrixView<float> scores,
               MatrixView<std::int64_t> labels,
               std::optional<std::span<const std::int64_t>> allowed = std::nullopt) const;
@@ -62,6 +71,12 @@ class REVECTOR_API HnswSnapshot {
   /// @param out  [labels x dim] owned by the caller
   /// @throws ShapeError; InvalidArgument naming a label that is unknown or deleted
   void get_vectors(std::span<const std::int64_t> labels, MatrixView<float> out) const;
+  /// Copy out the vectors of those labels that are there, one after the other; the others are passed over.
+  /// @param found  [labels] owned by the caller; whether each is there
+  /// @param out    [labels x dim] owned by the caller; as many rows are written as labels were found
+  /// @returns how many
+  /// @throws ShapeError
+  std::size_t find_vectors(std::span<const std::int64_t> labels, std::span<bool> found, MatrixView<float> out) const;
 
   /// Live labels, in the order of the nodes.
   std::vector<std::int64_t> labels() const;
@@ -75,6 +90,34 @@ class REVECTOR_API HnswSnapshot {
   HnswOptions options() const;
   /// How the vectors are stored that searches walk over, and whether what they find is scored in float32.
   SnapshotOptions storage() const;
+
+ private:
+  struct Impl;
+  explicit HnswSnapshot(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Makes a snapshot of vectors that come in batches. The file is the one that HnswIndex::build() and save_snapshot()
+/// would write, but the vectors are in memory once. For one thread.
+class REVECTOR_API SnapshotBuilder {
+ public:
+  /// @param expected  vectors that will come, more or fewer: room for them is made at once, and used as they come
+  /// @throws InvalidArgument if dim or an option is out of range
+  SnapshotBuilder(std::size_t dim, Metric metric, HnswOptions options = {}, std::size_t expected = 0);
+  ~SnapshotBuilder();
+  SnapshotBuilder(SnapshotBuilder&&) noexcept;
+  SnapshotBuilder& operator=(SnapshotBuilder&&) noexcept;
+
+  /// Take vectors. On the pool's threads.
+  /// @param vectors  [n x dim]; copied
+  /// @param labels   n of them, each once in all batches
+  /// @throws as HnswIndex::add(); nothing was taken then
+  void add(MatrixView<const float> vectors, std::span<const std::int64_t> labels);
+  /// Link what has come, write it, and forget it. On the pool's threads.
+  /// @throws InvalidArgument if a label came twice; Cancelled; as HnswIndex::save_snapshot(). Cost: as build()
+  void write(const std::string& path, const SnapshotOptions& options, BuildWatch* watch = nullptr);
+  /// Vectors that have come.
+  std::size_t size() const;
 
  private:
   struct Impl;

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from revector import _core
-from revector._arguments import flag, function, path_bytes, score
+from revector._arguments import flag, path_bytes, score
 from revector._arrays import as_float32, as_labels, as_queries
-from revector.errors import InvalidArgumentError, ShapeError
+from revector.errors import InvalidArgumentError
 from revector.index.arguments import (
     METRIC_NAMES,
     DtypeName,
@@ -26,13 +25,11 @@ from revector.index.arguments import (
     no_results,
     results,
 )
+from revector.index.building import DEFAULT_SEED, rows_and_labels, watched
 from revector.index.health import SAMPLE, HnswHealth, examine, tune
 from revector.threads import thread_limit
 
 __all__ = ["HnswIndex"]
-
-_DEFAULT_SEED = 100
-_PROGRESS_SECONDS = 0.2
 
 
 class HnswIndex:
@@ -72,7 +69,7 @@ class HnswIndex:
         m: int = 16,
         ef_construction: int = 200,
         metric: MetricName = "cosine",
-        seed: int = _DEFAULT_SEED,
+        seed: int = DEFAULT_SEED,
     ) -> None:
         self._index = _core.HnswIndex(
             count(dim, "dim"),
@@ -91,7 +88,7 @@ class HnswIndex:
         m: int = 16,
         ef_construction: int = 200,
         metric: MetricName = "cosine",
-        seed: int = _DEFAULT_SEED,
+        seed: int = DEFAULT_SEED,
         threads: int | None = None,
         progress: Callable[[float], object] | None = None,
     ) -> HnswIndex:
@@ -119,10 +116,10 @@ class HnswIndex:
         ShapeError, NumericalError, InvalidArgumentError
             As for `add`; an id that occurs twice.
         """
-        rows, labels = _rows_and_labels(vectors, ids)
+        rows, labels = rows_and_labels(vectors, ids)
         shape = metric_of(metric), count(m, "m"), count(ef_construction, "ef_construction"), count(seed, "seed")
         limit = thread_limit(threads)
-        return cls._of(_watched(lambda watch: _core.HnswIndex.build(rows, labels, *shape, watch, limit), progress))
+        return cls._of(watched(lambda watch: _core.HnswIndex.build(rows, labels, *shape, watch, limit), progress))
 
     @classmethod
     def _of(cls, native: _core.HnswIndex) -> HnswIndex:
@@ -176,7 +173,7 @@ class HnswIndex:
         if ids is not None:
             raise InvalidArgumentError("there are ids but no vectors, expected both or none")
         limit = thread_limit(threads)
-        return self._of(_watched(lambda watch: self._index.rebuilt(watch, limit), progress))
+        return self._of(watched(lambda watch: self._index.rebuilt(watch, limit), progress))
 
     def serve_stale(self, vectors: Any, ids: Any = None) -> HnswIndex:
         """Put a new model's vectors under the old graph: a stop-gap that costs no more than copying them.
@@ -222,7 +219,7 @@ class HnswIndex:
         ShapeError, NumericalError, InvalidArgumentError
             Wrong columns or number of ids; NaN or infinity; a negative id. The index has not changed then.
         """
-        self._index.add(*_rows_and_labels(vectors, ids), thread_limit(threads))
+        self._index.add(*rows_and_labels(vectors, ids), thread_limit(threads))
 
     def mark_deleted(self, ids: Any) -> None:
         """Hide ids from every result; their nodes go on leading searches to others.
@@ -488,7 +485,7 @@ class HnswIndex:
         dim: int,
         *,
         metric: MetricName = "cosine",
-        seed: int = _DEFAULT_SEED,
+        seed: int = DEFAULT_SEED,
     ) -> HnswIndex:
         """Read an index that this class or hnswlib wrote.
 
@@ -521,7 +518,7 @@ class HnswIndex:
 
     @classmethod
     def load_faiss(
-        cls, path: str | os.PathLike[str], *, metric: MetricName | None = None, seed: int = _DEFAULT_SEED
+        cls, path: str | os.PathLike[str], *, metric: MetricName | None = None, seed: int = DEFAULT_SEED
     ) -> HnswIndex:
         """Read an IndexHNSWFlat that ``faiss.write_index`` wrote, alone or in an IndexIDMap.
 
@@ -564,30 +561,3 @@ class HnswIndex:
 
     def __repr__(self) -> str:
         return f"HnswIndex(dim={self.dim}, m={self.m}, metric={self.metric!r}, size={len(self)})"
-
-
-def _rows_and_labels(vectors: Any, ids: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return vectors and their ids as the core takes them; a single one of each may stand alone."""
-    rows, labels = as_queries(vectors, "vectors"), as_labels(ids, "ids")
-    if len(labels) != len(rows):
-        raise ShapeError(f"number of ids: got {len(labels)}, expected {len(rows)}, one for each vector")
-    return rows, labels
-
-
-def _watched(
-    build: Callable[[_core.BuildWatch], _core.HnswIndex], progress: Callable[[float], object] | None
-) -> _core.HnswIndex:
-    """Build on another thread, so that this one hears Ctrl-C and can tell how far it is."""
-    watch = _core.BuildWatch()
-    if progress is not None:
-        function(progress, "progress")
-    with ThreadPoolExecutor(1, "revector-build") as executor:
-        built = executor.submit(build, watch)
-        try:
-            while not wait([built], _PROGRESS_SECONDS).done:
-                if progress is not None:
-                    progress(watch.share)
-        except BaseException:
-            watch.cancel()
-            raise
-    return built.result()

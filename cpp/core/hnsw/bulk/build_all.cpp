@@ -59,11 +59,7 @@ struct Arrangement {
   Clusters clusters;  // their points are kinds
 };
 
-/// Append a node for each point.
-void append(Graph& graph, const Points& points, std::span<const std::int64_t> labels,
-            std::span<const std::uint32_t> order) {
-  graph.reserve(order.size());
-  for (std::uint32_t row : order) graph.append(labels[row], graph.draw_level(static_cast<NodeId>(graph.size())));
+void copy_vectors(Graph& graph, const Points& points, std::span<const std::uint32_t> order) {
   parallel_for(order.size(), rows_a_piece, [&](std::size_t begin, std::size_t end) {
     for (std::size_t i = begin; i < end; ++i)
       graph.write_vector(static_cast<NodeId>(i), [&](float* out) { points.read(order[i], out); });
@@ -107,21 +103,38 @@ void link_upper(Graph& graph, std::size_t level) {
   link_level(graph, level, {points, graph.metric(), plan.clusters}, nodes, plan.layer, Progress());
 }
 
-}  // namespace
-
-void build_all(Graph& graph, const Points& points, std::span<const std::int64_t> labels, BuildWatch* watch) {
+/// @param place  gives nodes the vectors of the points in an order
+template <class Place>
+void build(Graph& graph, const Points& points, std::span<const std::int64_t> labels, BuildWatch* watch,
+           const Place& place) {
   if (labels.empty()) return;
   const Plan plan(graph.options(), 0, points.size);
   const Arrangement arranged(points, graph.metric(), plan.clusters);
   return_freed_memory();
   const std::vector<std::uint32_t> order = arranged.order();
-  append(graph, points, labels, order);
+  graph.reserve(order.size());
+  for (std::uint32_t row : order) graph.append(labels[row], graph.draw_level(static_cast<NodeId>(graph.size())));
+  place(order);
   graph.entry = highest(graph);
   std::vector<NodeId> node_of(points.size);
   for (std::size_t node = 0; node < order.size(); ++node) node_of[order[node]] = static_cast<NodeId>(node);
   link_level(graph, 0, arranged, node_of, plan.layer, Progress(watch, arranged.clusters.size()));
   for (std::size_t level = 1; level <= graph.entry.level; ++level) link_upper(graph, level);
   return_freed_memory();
+}
+
+}  // namespace
+
+void build_all(Graph& graph, const Points& points, std::span<const std::int64_t> labels, BuildWatch* watch) {
+  build(graph, points, labels, watch,
+        [&](std::span<const std::uint32_t> order) { copy_vectors(graph, points, order); });
+}
+
+void build_in_place(Graph& graph, std::span<const std::int64_t> labels, BuildWatch* watch) {
+  const Points points{labels.size(), graph.dim(), [&](std::size_t i, float* out) {
+                        std::copy_n(graph.vector(static_cast<NodeId>(i)), graph.dim(), out);
+                      }};
+  build(graph, points, labels, watch, [&](std::span<const std::uint32_t> order) { graph.permute_vectors(order); });
 }
 
 }  // namespace revector::hnsw

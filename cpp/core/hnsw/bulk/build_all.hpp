@@ -16,5 +16,8 @@ namespace revector::hnsw {
 /// @param watch   of the caller, or null
 /// @throws Cancelled, std::bad_alloc; the graph is to be thrown away then
 void build_all(Graph& graph, const Points& points, std::span<const std::int64_t> labels, BuildWatch* watch);
+/// The same, of vectors that the graph has room for and that were written where its first nodes will be. They are moved
+/// there, not copied.
+void build_in_place(Graph& graph, std::span<const std::int64_t> labels, BuildWatch* watch);
 
 }  // namespace revector::hnsw

@@ -1,6 +1,7 @@
 #include "revector/hnsw_snapshot.hpp"
 
 #include <algorithm>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "core/hnsw/exact.hpp"
 #include "core/hnsw/prepared_queries.hpp"
 #include "core/hnsw/search.hpp"
+#include "core/hnsw/snapshot/hidden.hpp"
 #include "core/hnsw/snapshot/mapped_graph.hpp"
 #include "core/thread_pool.hpp"
 #include "core/topk.hpp"
@@ -51,21 +53,29 @@ void with_distances(hnsw::StoredRows rows, ElementType type, Metric metric, cons
 }  // namespace
 
 struct HnswSnapshot::Impl {
-  explicit Impl(const std::string& path) : graph(path) {}
+  explicit Impl(const std::string& path)
+      : file(std::make_shared<const MappedGraph>(path)),
+        scratches(std::make_shared<hnsw::ScratchPool>()),
+        hidden(*file) {}
 
-  std::size_t n_live() const { return graph.size() - graph.header().n_deleted; }
+  std::size_t n_live() const { return graph.size() - hidden.size(); }
 
-  NodeId live_node(std::int64_t label) const {
+  std::optional<NodeId> live_node(std::int64_t label) const {
     const auto node = graph.find(label);
-    if (!node || graph.is_deleted(*node)) throw LabelError(label, "is not in the snapshot, or deleted in it", true);
-    return *node;
+    return node && !hidden.contains(*node) ? node : std::nullopt;
   }
 
   hnsw::NodeSet nodes_allowed(std::span<const std::int64_t> labels) const {
     hnsw::NodeSet nodes(graph.size());
     for (std::int64_t label : labels)
-      if (const auto node = graph.find(label); node && !graph.is_deleted(*node)) nodes.insert(*node);
+      if (const auto node = live_node(label)) nodes.insert(*node);
     return nodes;
+  }
+
+  /// The most exact vector of a node.
+  void copy_vector(NodeId node, float* out) const {
+    hnsw::widen(graph.has_exact() ? graph.exact_rows() : graph.rows(),
+                graph.has_exact() ? ElementType::float32 : graph.type(), node, out);
   }
 
   /// Call use(distances) with distances by the most exact rows there are.
@@ -88,10 +98,10 @@ struct HnswSnapshot::Impl {
       };
       if (allowed != nullptr)
         admitting([&](NodeId id) { return allowed->contains(id); });
-      else if (graph.header().n_deleted == 0)
+      else if (hidden.size() == 0)
         admitting([](NodeId) { return true; });
       else
-        admitting([&](NodeId id) { return !graph.is_deleted(id); });
+        admitting([&](NodeId id) { return !hidden.contains(id); });
     });
   }
 
@@ -119,7 +129,7 @@ struct HnswSnapshot::Impl {
         TopK best(kept);
         exactly(queries.row(i), [&](const auto& distance_to) {
           for (NodeId id = 0; kept > 0 && id < graph.size(); ++id)
-            if (allowed != nullptr ? allowed->contains(id) : !graph.is_deleted(id))
+            if (allowed != nullptr ? allowed->contains(id) : !hidden.contains(id))
               best.push({-distance_to(id), graph.label(id)});
         });
         hnsw::write_slots(std::move(best), k, scores.row(i), labels.row(i));
@@ -127,16 +137,25 @@ struct HnswSnapshot::Impl {
     });
   }
 
-  MappedGraph graph;
-  hnsw::ScratchPool scratches;
+  std::shared_ptr<const MappedGraph> file;
+  std::shared_ptr<hnsw::ScratchPool> scratches;
+  hnsw::Hidden hidden;
+  const MappedGraph& graph = *file;
 };
 
 HnswSnapshot::HnswSnapshot(const std::string& path) : impl_(std::make_unique<Impl>(path)) {}
+HnswSnapshot::HnswSnapshot(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 HnswSnapshot::~HnswSnapshot() = default;
 HnswSnapshot::HnswSnapshot(HnswSnapshot&&) noexcept = default;
 HnswSnapshot& HnswSnapshot::operator=(HnswSnapshot&&) noexcept = default;
 
 void HnswSnapshot::verify() const { impl_->graph.verify(); }
+
+HnswSnapshot HnswSnapshot::without(std::span<const std::int64_t> labels) const {
+  auto view = std::make_unique<Impl>(*impl_);
+  view->hidden.hide(labels);
+  return HnswSnapshot(std::move(view));
+}
 
 void HnswSnapshot::search(MatrixView<const float> queries, std::size_t k, std::size_t ef, MatrixView<float> scores,
                           MatrixView<std::int64_t> labels, std::optional<std::span<const std::int64_t>> allowed) const {
@@ -145,12 +164,14 @@ void HnswSnapshot::search(MatrixView<const float> queries, std::size_t k, std::s
   std::optional<hnsw::NodeSet> nodes;
   if (allowed) nodes = impl_->nodes_allowed(*allowed);
   const std::size_t breadth = std::clamp<std::size_t>(std::max(ef, k), 1, impl_->graph.size() + 1);
-  if (nodes && hnsw::is_scan_cheaper(*nodes, breadth)) return impl_->scan(prepared.rows(), k, &*nodes, scores, labels);
+  const hnsw::NodeSet* among = nodes ? &*nodes : nullptr;
+  if (hnsw::is_scan_cheaper(among != nullptr ? among->size() : size(), impl_->graph.size(), breadth))
+    return impl_->scan(prepared.rows(), k, among, scores, labels);
   parallel_for(queries.rows(), search_grain, [&](std::size_t begin, std::size_t end) {
-    const hnsw::ScratchPool::Lease scratch(impl_->scratches);
+    const hnsw::ScratchPool::Lease scratch(*impl_->scratches);
     for (std::size_t i = begin; i < end; ++i) {
       const float* query = prepared.rows().row(i);
-      impl_->walk(query, breadth, nodes ? &*nodes : nullptr, *scratch);
+      impl_->walk(query, breadth, among, *scratch);
       impl_->rescore(query, scratch->best);
       impl_->write(scratch->best, k, scores.row(i), labels.row(i));
     }
@@ -167,13 +188,27 @@ void HnswSnapshot::search_exact(MatrixView<const float> queries, std::size_t k, 
 }
 
 void HnswSnapshot::get_vectors(std::span<const std::int64_t> labels, MatrixView<float> out) const {
-  const MappedGraph& graph = impl_->graph;
   require_shape(out, labels.size(), dim(), "out");
   std::vector<NodeId> nodes;
-  for (std::int64_t label : labels) nodes.push_back(impl_->live_node(label));
-  for (std::size_t i = 0; i < nodes.size(); ++i)
-    hnsw::widen(graph.has_exact() ? graph.exact_rows() : graph.rows(),
-                graph.has_exact() ? ElementType::float32 : graph.type(), nodes[i], out.row(i));
+  for (std::int64_t label : labels) {
+    const auto node = impl_->live_node(label);
+    if (!node) throw LabelError(label, "is not in the snapshot, or deleted in it", true);
+    nodes.push_back(*node);
+  }
+  for (std::size_t i = 0; i < nodes.size(); ++i) impl_->copy_vector(nodes[i], out.row(i));
+}
+
+std::size_t HnswSnapshot::find_vectors(std::span<const std::int64_t> labels, std::span<bool> found,
+                                       MatrixView<float> out) const {
+  require_shape(out, labels.size(), dim(), "out");
+  require_equal(found.size(), labels.size(), "number of marks");
+  std::size_t n = 0;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    const auto node = impl_->live_node(labels[i]);
+    found[i] = node.has_value();
+    if (node) impl_->copy_vector(*node, out.row(n++));
+  }
+  return n;
 }
 
 std::vector<std::int64_t> HnswSnapshot::labels() const {
@@ -181,14 +216,11 @@ std::vector<std::int64_t> HnswSnapshot::labels() const {
   std::vector<std::int64_t> live;
   live.reserve(size());
   for (NodeId id = 0; id < graph.size(); ++id)
-    if (!graph.is_deleted(id)) live.push_back(graph.label(id));
+    if (!impl_->hidden.contains(id)) live.push_back(graph.label(id));
   return live;
 }
 
-bool HnswSnapshot::contains(std::int64_t label) const {
-  const auto node = impl_->graph.find(label);
-  return node && !impl_->graph.is_deleted(*node);
-}
+bool HnswSnapshot::contains(std::int64_t label) const { return impl_->live_node(label).has_value(); }
 
 std::size_t HnswSnapshot::size() const { return impl_->n_live(); }
 std::size_t HnswSnapshot::dim() const { return impl_->graph.dim(); }

@@ -16,28 +16,59 @@ constexpr std::uint64_t most_levels = 255;
 
 MappedGraph::MappedGraph(const std::string& path) : path_(path), file_(path), header_(read_header()), layout_(header_) {
   check_size();
-  for (std::size_t section = labels_section; section < rows_section; ++section)
-    check_section(static_cast<Section>(section));
   labels_ = elements<std::int64_t>(labels_section);
   order_ = elements<NodeId>(order_section);
   deleted_ = elements<std::uint8_t>(deleted_section);
   first_upper_ = elements<std::uint32_t>(first_upper_section);
   base_ = elements<NodeId>(base_section);
   upper_ = elements<NodeId>(upper_section);
+  check_entry();
+}
+
+void MappedGraph::verify() const {
+  for (std::size_t section = 0; section < n_sections; ++section) check_section(static_cast<Section>(section));
   check_labels();
   check_levels();
   check_links();
 }
 
-void MappedGraph::verify() const {
-  for (std::size_t section = 0; section < n_sections; ++section) check_section(static_cast<Section>(section));
+std::optional<NodeId> MappedGraph::find(std::int64_t label) const {
+  std::size_t first = 0;
+  for (std::size_t n = size(); n > 0;) {  // std::lower_bound, of places that are looked at before they are followed
+    const std::size_t half = n / 2, middle = first + half;
+    if (labels_[ordered(middle)] < label) {
+      first = middle + 1;
+      n -= half + 1;
+    } else {
+      n = half;
+    }
+  }
+  if (first == size()) return std::nullopt;
+  const NodeId node = ordered(first);
+  return labels_[node] == label ? std::optional(node) : std::nullopt;
 }
 
-std::optional<NodeId> MappedGraph::find(std::int64_t label) const {
-  const NodeId* end = order_ + size();
-  const NodeId* found =
-      std::lower_bound(order_, end, label, [&](NodeId id, std::int64_t x) { return labels_[id] < x; });
-  return found != end && labels_[*found] == label ? std::optional(*found) : std::nullopt;
+NodeId MappedGraph::ordered(std::size_t place) const {
+  const NodeId node = order_[place];
+  if (node >= size())
+    fail(offset(order_section, place, sizeof(NodeId)),
+         "node " + std::to_string(node) + " of " + std::to_string(size()));
+  return node;
+}
+
+void MappedGraph::refuse_list(Section section, const NodeId* list, std::size_t capacity) const {
+  const std::uint64_t begin =
+      layout_.begin[section] + static_cast<std::uint64_t>(list - elements<NodeId>(section)) * sizeof(NodeId);
+  if (*list > capacity)
+    fail(begin, "a list of " + std::to_string(*list) + " links, expected at most " + std::to_string(capacity));
+  for (std::size_t i = 1; i <= *list; ++i)
+    if (list[i] >= size())
+      fail(begin + i * sizeof(NodeId), "a link to node " + std::to_string(list[i]) + " of " + std::to_string(size()));
+}
+
+void MappedGraph::refuse_level(NodeId id, std::size_t level) const {
+  fail(offset(first_upper_section, id, sizeof(std::uint32_t)),
+       "a list of level " + std::to_string(level) + " of node " + std::to_string(id) + ", which ends below");
 }
 
 void MappedGraph::fail(std::uint64_t offset, const std::string& reason) const {
@@ -77,6 +108,8 @@ SnapshotHeader MappedGraph::read_header() const {
   expect(header.dim >= 1 && header.dim <= most_dims, offsetof(SnapshotHeader, dim), "the dimension", header.dim);
   expect(header.m >= 2 && header.m <= Graph::max_m, offsetof(SnapshotHeader, m), "M", header.m);
   expect(header.count <= Graph::max_nodes, offsetof(SnapshotHeader, count), "the number of nodes", header.count);
+  expect(header.n_deleted <= header.count, offsetof(SnapshotHeader, n_deleted), "the number of deleted nodes",
+         header.n_deleted);
   expect(header.upper_lists <= UINT32_MAX, offsetof(SnapshotHeader, upper_lists), "the number of upper lists",
          header.upper_lists);
   expect(header.count == 0 || header.entry < header.count, offsetof(SnapshotHeader, entry), "the entry point",
@@ -105,10 +138,9 @@ void MappedGraph::check_section(Section section) const {
 void MappedGraph::check_labels() const {
   std::uint64_t n_deleted = 0;
   for (std::size_t i = 0; i < size(); ++i) {
-    const std::uint64_t where = offset(order_section, i, sizeof(NodeId));
-    if (order_[i] >= size()) fail(where, "node " + std::to_string(order_[i]) + " of " + std::to_string(size()));
     const std::int64_t before = i == 0 ? -1 : labels_[order_[i - 1]];
-    if (labels_[order_[i]] <= before) fail(where, "labels are not in order, or negative");
+    if (labels_[ordered(i)] <= before)
+      fail(offset(order_section, i, sizeof(NodeId)), "labels are not in order, or negative");
     if (deleted_[i] > 1) fail(offset(deleted_section, i, 1), "a mark of " + std::to_string(deleted_[i]));
     n_deleted += deleted_[i];
   }
@@ -127,31 +159,27 @@ void MappedGraph::check_levels() const {
   if (first_upper_[size()] != header_.upper_lists)
     fail(where(size()),
          std::to_string(first_upper_[size()]) + " upper lists, expected " + std::to_string(header_.upper_lists));
-  if (size() > 0 && level(header_.entry) != header_.entry_level)
+}
+
+/// Where every search begins, and how far it descends.
+void MappedGraph::check_entry() const {
+  if (size() > 0 && (level(header_.entry) != header_.entry_level || header_.entry_level > most_levels))
     fail(offsetof(SnapshotHeader, entry_level), "the entry point is of level " + std::to_string(level(header_.entry)) +
                                                     ", expected " + std::to_string(header_.entry_level));
 }
 
-void MappedGraph::check_list(Section section, std::uint64_t list, std::size_t capacity, std::size_t level) const {
-  const NodeId* words = elements<NodeId>(section) + list * (capacity + 1);
-  const auto where = [&](std::size_t i) { return offset(section, list * (capacity + 1) + i, sizeof(NodeId)); };
-  if (words[0] > capacity)
-    fail(where(0), "a list of " + std::to_string(words[0]) + " links, expected at most " + std::to_string(capacity));
-  for (std::size_t i = 1; i <= words[0]; ++i) {
-    if (words[i] >= size())
-      fail(where(i), "a link to node " + std::to_string(words[i]) + " of " + std::to_string(size()));
-    if (this->level(words[i]) < level)
-      fail(where(i), "a link of level " + std::to_string(level) + " to node " + std::to_string(words[i]) +
-                         ", which ends at level " + std::to_string(this->level(words[i])));
-  }
+/// What a walk does not look at: that a link leads to a node of the level.
+void MappedGraph::check_ends(NodeId id, std::size_t level) const {
+  for (const NodeId& link : (*this)(id, level))
+    if (this->level(link) < level)
+      fail(layout_.begin[upper_section] + static_cast<std::uint64_t>(&link - upper_) * sizeof(NodeId),
+           "a link of level " + std::to_string(level) + " to node " + std::to_string(link) + ", which ends at level " +
+               std::to_string(this->level(link)));
 }
 
 void MappedGraph::check_links() const {
-  for (NodeId id = 0; id < size(); ++id) {
-    check_list(base_section, id, 2 * header_.m, 0);
-    for (std::size_t level = 1; level <= this->level(id); ++level)
-      check_list(upper_section, first_upper_[id] + level - 1, header_.m, level);
-  }
+  for (NodeId id = 0; id < size(); ++id)
+    for (std::size_t level = 0; level <= this->level(id); ++level) check_ends(id, level);
 }
 
 }  // namespace revector::hnsw
