@@ -10,8 +10,6 @@
 
 namespace {
 
-using py::literals::operator""_a;
-
 using revector::Encoder;
 using revector::EncoderInfo;
 
@@ -40,23 +38,6 @@ Encoder load(const std::string& folder, const std::string& precision) {
   return Encoder::load(folder, revector::precision_named(precision));
 }
 
-/// Encode, and say what the parts of the work took.
-py::dict profile(const Encoder& encoder, const Array<std::int32_t>& ids, const Array<std::int64_t>& offsets,
-                 std::size_t threads) {
-  const auto tokens = elements(ids, "ids");
-  const auto bounds = elements(offsets, "offsets");
-  auto out = new_matrix<float>(bounds.empty() ? 0 : bounds.size() - 1, encoder.info().dimension);
-  const auto rows = mutable_view(out, "out");
-  revector::StageSeconds seconds;
-  {
-    const py::gil_scoped_release nogil;
-    encoder.encode(tokens, bounds, rows, {.threads = threads, .stages = &seconds});
-  }
-  return py::dict("embeddings"_a = seconds.embeddings, "conversion"_a = seconds.conversion,
-                  "products"_a = seconds.products, "attention"_a = seconds.attention,
-                  "activation"_a = seconds.activation, "norms"_a = seconds.norms);
-}
-
 template <class T>
 auto field(T EncoderInfo::* member) {
   return [member](const Encoder& encoder) { return encoder.info().*member; };
@@ -72,8 +53,6 @@ void register_encoder(py::module_& m) {
       .def("encode", &encode, py::arg("ids").noconvert(), py::arg("offsets").noconvert(), py::kw_only(),
            py::arg("out").noconvert() = py::none(), py::arg("normalize") = true, py::arg("threads") = 0,
            py::arg("cancel") = py::none(), py::arg("unpooled") = 0)
-      .def("profile", &profile, py::arg("ids").noconvert(), py::arg("offsets").noconvert(), py::kw_only(),
-           py::arg("threads") = 0)
       .def_property_readonly("family", field(&EncoderInfo::family))
       .def_property_readonly("transformer", field(&EncoderInfo::transformer))
       .def_property_readonly("weights", field(&EncoderInfo::weights))

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
+#include <functional>
 #include <numeric>
+#include <utility>
 
 namespace revector {
 namespace {
@@ -58,23 +61,48 @@ struct Peaks {
   std::vector<float> sizes;
 };
 
+using LayerReader = std::function<LayerWeights(std::size_t layer)>;
+
+/// @param pack  makes each product of each layer, always in this order
+template <class Pack>
+std::vector<PackedLayer> pack_layers(const LayerReader& read_layer, std::size_t n, Pack pack) {
+  std::vector<PackedLayer> layers;
+  for (std::size_t i = 0; i < n; ++i) {
+    LayerWeights layer = read_layer(i);
+    layers.push_back({pack(std::move(layer.qkv)), pack(std::move(layer.attention_output)), pack(std::move(layer.up)),
+                      pack(std::move(layer.down)), std::move(layer.attention_norm), std::move(layer.output_norm)});
+  }
+  return layers;
+}
+
+/// What each product of each layer reads, in the order in which they are packed. Parts are lent to a transformer in
+/// float32, and are as before when it is gone.
+std::deque<Peaks> measure(TransformerParts& parts, const LayerReader& read_layer) {
+  std::deque<Peaks> peaks;  // which stay where they are
+  std::vector<PackedLayer> layers = pack_layers(read_layer, parts.sizes.layers, [&](LinearWeights weights) {
+    return Linear(std::move(weights), [&seen = peaks.emplace_back()](auto x) { seen.observe(x); });
+  });
+  Transformer exact(std::move(parts), std::move(layers), Precision::float32);
+  const SampleTexts texts(exact.sizes().vocabulary, exact.max_length());
+  const TokenBatch batch{.ids = texts.ids, .offsets = texts.offsets, .types = {}};
+  exact.run(batch, 1, [](std::size_t, auto) {});  // on one thread, because peaks are shared
+  parts = std::move(exact).release();
+  return peaks;
+}
+
 }  // namespace
 
-std::vector<ChannelsOfLayer> outlier_channels(const Transformer& transformer) {
-  const SampleTexts texts(transformer.sizes().vocabulary, transformer.max_length());
-  std::vector<std::array<Peaks, n_products>> peaks(transformer.sizes().layers);
-  const TokenBatch batch{.ids = texts.ids, .offsets = texts.offsets, .types = {}};
-  // On one thread, because what is observed is shared.
-  transformer.run(
-      batch, 1, [](std::size_t, MatrixView<const float>) {},
-      [&](std::size_t layer, Product product, MatrixView<const float> x) {
-        peaks[layer][static_cast<std::size_t>(product)].observe(x);
-      });
-  std::vector<ChannelsOfLayer> channels(peaks.size());
-  for (std::size_t layer = 0; layer < peaks.size(); ++layer)
-    for (std::size_t product = 0; product < n_products; ++product)
-      channels[layer][product] = peaks[layer][product].largest(channels_apart);
-  return channels;
+Transformer make_transformer(TransformerParts parts, Precision precision) {
+  const LayerReader read_layer = std::exchange(parts.read_layer, nullptr);
+  std::deque<Peaks> peaks;
+  if (precision == Precision::int8) peaks = measure(parts, read_layer);
+  if (precision != Precision::float32) parts.activation = coarse(parts.activation);
+  std::size_t next = 0;
+  std::vector<PackedLayer> layers = pack_layers(read_layer, parts.sizes.layers, [&](LinearWeights weights) {
+    if (peaks.empty()) return Linear(std::move(weights), precision);
+    return Linear(std::move(weights), precision, peaks[next++].largest(channels_apart));
+  });
+  return {std::move(parts), std::move(layers), precision};
 }
 
 }  // namespace revector

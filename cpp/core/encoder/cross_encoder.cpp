@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/checks.hpp"
+#include "core/encoder/calibration.hpp"
 #include "core/encoder/families/family.hpp"
 #include "core/encoder/modules.hpp"
 #include "kernels/dispatch.hpp"
@@ -82,7 +83,7 @@ CrossEncoder CrossEncoder::load(const std::string& folder, Precision precision) 
   const KnownModel& model = known_model(config);
   require_classifier(config);
   const Checkpoint checkpoint(modules.transformer);
-  Transformer transformer(model.load(config, checkpoint), precision);
+  Transformer transformer = make_transformer(model.load(config, checkpoint), precision);
   Head head = load_head(model.family, config, checkpoint, transformer.sizes().hidden);
   const CrossEncoderInfo info{.family = model.model_type,
                               .transformer = modules.transformer,

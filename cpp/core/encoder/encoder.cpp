@@ -90,12 +90,8 @@ const EncoderInfo& Encoder::info() const { return impl_->info; }
 
 void Encoder::encode(std::span<const std::int32_t> ids, std::span<const std::int64_t> offsets, MatrixView<float> out,
                      const EncodeOptions& options) const {
-  const TokenBatch batch{.ids = ids,
-                         .offsets = offsets,
-                         .types = {},
-                         .cancelled = options.cancelled,
-                         .stages = options.stages,
-                         .unpooled = options.unpooled};
+  const TokenBatch batch{
+      .ids = ids, .offsets = offsets, .types = {}, .cancelled = options.cancelled, .unpooled = options.unpooled};
   batch.require_valid(impl_->info.vocabulary, impl_->info.max_length);
   require_shape(out, batch.n_texts(), impl_->info.dimension, "out");
   if (batch.n_texts() == 0) return;

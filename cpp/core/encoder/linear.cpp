@@ -24,4 +24,6 @@ Linear::Linear(LinearWeights weights, Precision precision, std::vector<std::uint
       PackedMatrix::from_transposed({weights.weight.data(), weights.weight.size() / weights.in, weights.in}, precision);
 }
 
+Linear::Linear(LinearWeights weights, Observer observe) : Linear(std::move(weights)) { observe_ = std::move(observe); }
+
 }  // namespace revector

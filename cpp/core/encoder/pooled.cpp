@@ -1,6 +1,7 @@
 // Text embeddings from a transformer: its last states, pooled.
 #include <algorithm>
 
+#include "core/encoder/calibration.hpp"
 #include "core/encoder/families/family.hpp"
 #include "core/encoder/pooling.hpp"
 #include "core/encoder/text_model.hpp"
@@ -44,7 +45,8 @@ class Pooled : public TextModel {
 std::unique_ptr<TextModel> load_pooled(const Fields& config, const Checkpoint& checkpoint, const Modules& modules,
                                        Precision precision) {
   const KnownModel& model = known_model(config);
-  return std::make_unique<Pooled>(model.model_type, Transformer(model.load(config, checkpoint), precision), modules);
+  return std::make_unique<Pooled>(model.model_type, make_transformer(model.load(config, checkpoint), precision),
+                                  modules);
 }
 
 }  // namespace revector

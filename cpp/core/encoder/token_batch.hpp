@@ -8,8 +8,6 @@
 #include <span>
 #include <vector>
 
-#include "revector/encoder.hpp"
-
 namespace revector {
 
 /// Token ids of texts, one after the other without padding. Does not own them.
@@ -18,7 +16,6 @@ struct TokenBatch {
   std::span<const std::int64_t> offsets;         ///< n_texts + 1
   std::span<const std::int32_t> types;           ///< one for each id; empty: all of type 0
   const std::atomic<bool>* cancelled = nullptr;  ///< set once the rows are no longer wanted; may be null
-  StageSeconds* stages = nullptr;                ///< to be added to under a lock of the model's; may be null
   std::size_t unpooled = 0;                      ///< tokens at the front of each text that are not pooled
 
   std::size_t n_texts() const { return offsets.size() - 1; }

@@ -5,10 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <mutex>
 
-#include "core/encoder/calibration.hpp"
-#include "core/encoder/stage_clock.hpp"
 #include "core/thread_pool.hpp"
 #include "kernels/dispatch.hpp"
 
@@ -31,8 +28,7 @@ Precision attention_precision(Precision precision) {
 
 /// Scratch memory of one thread, for chunks of up to n tokens.
 struct Transformer::Workspace {
-  Workspace(const TransformerSizes& sizes, Precision precision, std::size_t n, std::size_t longest_text, bool measured,
-            const Observer& observer)
+  Workspace(const TransformerSizes& sizes, Precision precision, std::size_t n, std::size_t longest_text)
       : states(n * sizes.hidden),
         qkv(n * 3 * sizes.hidden),
         context(n * sizes.hidden),
@@ -40,52 +36,19 @@ struct Transformer::Workspace {
         place(sizes.hidden),
         attention(sizes.hidden, sizes.heads, longest_text, attention_precision(precision)),
         input(precision, n, sizes.hidden),
-        inner(precision, std::min(n, feed_forward_block), sizes.intermediate),
-        clock(measured),
-        observe(observer) {}
+        inner(precision, std::min(n, feed_forward_block), sizes.intermediate) {}
 
   AlignedFloats states, qkv, context, intermediate;
   AlignedFloats place;  // what position and type add to one token
   Attention attention;
   Operand input, inner;  // of the products that take states, and intermediate states
-  StageClock clock;
-  const Observer& observe;
 };
-
-Transformer::Transformer(TransformerParts parts, Precision precision)
-    : parts_(std::move(parts)), precision_(Precision::float32) {
-  std::vector<ChannelsOfLayer> apart;
-  if (precision == Precision::int8) {
-    pack_layers(Precision::float32, {});
-    apart = outlier_channels(*this);
-  }
-  precision_ = precision;
-  if (precision != Precision::float32) parts_.activation = coarse(parts_.activation);
-  pack_layers(precision, std::move(apart));
-  parts_.read_layer = nullptr;
-}
-
-void Transformer::pack_layers(Precision precision, std::vector<ChannelsOfLayer> apart) {
-  layers_.clear();
-  for (std::size_t i = 0; i < parts_.sizes.layers; ++i)
-    layers_.push_back(pack(parts_.read_layer(i), precision, apart.empty() ? ChannelsOfLayer() : std::move(apart[i])));
-}
-
-Transformer::Layer Transformer::pack(LayerWeights weights, Precision precision, ChannelsOfLayer apart) {
-  const auto linear = [&](Product product, LinearWeights& of) {
-    return Linear(std::move(of), precision, std::move(apart[static_cast<std::size_t>(product)]));
-  };
-  return {linear(Product::qkv, weights.qkv), linear(Product::attention_output, weights.attention_output),
-          linear(Product::up, weights.up),   linear(Product::down, weights.down),
-          std::move(weights.attention_norm), std::move(weights.output_norm)};
-}
 
 std::size_t Transformer::n_types() const {
   return parts_.types.empty() ? 1 : parts_.types.size() / parts_.sizes.hidden;
 }
 
-void Transformer::run(const TokenBatch& batch, std::size_t threads, const Consumer& consume,
-                      const Observer& observe) const {
+void Transformer::run(const TokenBatch& batch, std::size_t threads, const Consumer& consume) const {
   const std::size_t share = batch.ids.size() / threads + 1;
   const std::vector<Chunk> chunks = plan_chunks(batch, std::clamp(share, smallest_chunk, chunk_tokens));
   std::size_t largest = 0, longest = 0;
@@ -94,22 +57,17 @@ void Transformer::run(const TokenBatch& batch, std::size_t threads, const Consum
     longest = std::max(longest, batch.length(chunk.texts.front()));
   }
   std::atomic<std::size_t> next{0};
-  std::mutex adding;
   const std::size_t workers = std::min(threads, chunks.size());
   parallel_for(workers, 1, [&](std::size_t, std::size_t) {
-    Workspace work(parts_.sizes, precision_, largest, longest, batch.stages != nullptr, observe);
+    Workspace work(parts_.sizes, precision_, largest, longest);
     for (std::size_t i = next++; i < chunks.size(); i = next++) run_chunk(batch, chunks[i], work, consume);
-    if (batch.stages == nullptr) return;
-    const std::scoped_lock lock(adding);
-    work.clock.add_to(*batch.stages);
   });
 }
 
 void Transformer::run_chunk(const TokenBatch& batch, const Chunk& chunk, Workspace& work,
                             const Consumer& consume) const {
   embed(batch, chunk, work);
-  work.clock.end(&StageSeconds::embeddings);
-  for (std::size_t layer = 0; layer < layers_.size(); ++layer) {
+  for (const PackedLayer& layer : layers_) {
     batch.stop_if_cancelled();
     attend(batch, chunk, layer, work);
     feed_forward(layer, chunk.n_tokens, work);
@@ -145,16 +103,12 @@ void Transformer::embed(const TokenBatch& batch, const Chunk& chunk, Workspace& 
   }
 }
 
-void Transformer::attend(const TokenBatch& batch, const Chunk& chunk, std::size_t i, Workspace& work) const {
-  const Layer& layer = layers_[i];
+void Transformer::attend(const TokenBatch& batch, const Chunk& chunk, const PackedLayer& layer, Workspace& work) const {
   const std::size_t n = chunk.n_tokens, d = parts_.sizes.hidden;
   const MatrixView<float> states = rows_of(work.states, n, d), context = rows_of(work.context, n, d);
   const MatrixView<float> qkv = rows_of(work.qkv, n, 3 * d), change = rows_of(work.qkv, n, d);
-  if (work.observe) work.observe(i, Product::qkv, states);
   work.input.assign(states, layer.qkv.apart());
-  work.clock.end(&StageSeconds::conversion);
   layer.qkv.apply(work.input, qkv);
-  work.clock.end(&StageSeconds::products);
   std::size_t begin = 0;
   for (std::size_t text : chunk.texts) {
     const std::size_t end = begin + batch.length(text);
@@ -162,36 +116,23 @@ void Transformer::attend(const TokenBatch& batch, const Chunk& chunk, std::size_
                          parts_.relative_bias ? &*parts_.relative_bias : nullptr);
     begin = end;
   }
-  work.clock.end(&StageSeconds::attention);
-  if (work.observe) work.observe(i, Product::attention_output, context);
   work.input.assign(context, layer.attention_output.apart());
-  work.clock.end(&StageSeconds::conversion);
   layer.attention_output.apply(work.input, change);  // over Q, K and V, which are done with
-  work.clock.end(&StageSeconds::products);
   add_and_normalize(change, layer.attention_norm, states);
-  work.clock.end(&StageSeconds::norms);
 }
 
-void Transformer::feed_forward(std::size_t i, std::size_t n_tokens, Workspace& work) const {
-  const Layer& layer = layers_[i];
+void Transformer::feed_forward(const PackedLayer& layer, std::size_t n_tokens, Workspace& work) const {
   const std::size_t d = parts_.sizes.hidden, width = parts_.sizes.intermediate;
   for (std::size_t begin = 0; begin < n_tokens; begin += feed_forward_block) {
     const std::size_t n = std::min(feed_forward_block, n_tokens - begin);
     const MatrixView<float> states = rows_of(work.states, n_tokens, d).slice(begin, begin + n);
     const MatrixView<float> intermediate = rows_of(work.intermediate, n, width);
     const MatrixView<float> change = rows_of(work.context, n, d);
-    if (work.observe) work.observe(i, Product::up, states);
     work.input.assign(states, layer.up.apart());
-    work.clock.end(&StageSeconds::conversion);
     layer.up.apply(work.input, intermediate);
-    work.clock.end(&StageSeconds::products);
     work.inner.assign(intermediate, parts_.activation, layer.down.apart());
-    if (work.observe) work.observe(i, Product::down, intermediate);
-    work.clock.end(&StageSeconds::activation);
     layer.down.apply(work.inner, change);
-    work.clock.end(&StageSeconds::products);
     add_and_normalize(change, layer.output_norm, states);
-    work.clock.end(&StageSeconds::norms);
   }
 }
 

@@ -3,11 +3,11 @@
 /// with a residual and a layer norm behind it.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "core/encoder/activation.hpp"
@@ -25,16 +25,15 @@ struct TransformerSizes {
   std::size_t vocabulary, hidden, layers, heads, intermediate, positions;
 };
 
-/// The products of a layer between states and weights.
-enum class Product : std::uint8_t { qkv, attention_output, up, down };
-constexpr std::size_t n_products = 4;
-
-/// For each product, the channels of its input that stay in float32.
-using ChannelsOfLayer = std::array<std::vector<std::uint32_t>, n_products>;
-
 /// A layer as a checkpoint has it.
 struct LayerWeights {
   LinearWeights qkv, attention_output, up, down;
+  LayerNorm attention_norm, output_norm;
+};
+
+/// A layer as it is run.
+struct PackedLayer {
+  Linear qkv, attention_output, up, down;
   LayerNorm attention_norm, output_norm;
 };
 
@@ -65,13 +64,11 @@ class Transformer {
   /// Receives the last states of one text, [tokens x hidden], valid during the call; called from several threads.
   using Consumer = std::function<void(std::size_t text, MatrixView<const float> states)>;
 
-  /// Sees the input of a product, [tokens x channels], before it is rounded; valid during the call.
-  using Observer = std::function<void(std::size_t layer, Product product, MatrixView<const float> x)>;
-
-  /// @param parts  its checkpoint is needed no longer once the transformer stands
+  /// @param parts      without read_layer
+  /// @param layers     its layers, packed in this precision; see make_transformer()
   /// @param precision  of all products
-  /// @throws EncoderError naming a layer's tensor that is missing or of another shape
-  Transformer(TransformerParts parts, Precision precision);
+  Transformer(TransformerParts parts, std::vector<PackedLayer> layers, Precision precision)
+      : parts_(std::move(parts)), precision_(precision), layers_(std::move(layers)) {}
 
   const TransformerSizes& sizes() const { return parts_.sizes; }
   Precision precision() const { return precision_; }
@@ -80,28 +77,22 @@ class Transformer {
   std::size_t max_length() const { return parts_.position_rule.max_length(parts_.sizes.positions); }
 
   /// Run all texts, on at most `threads` threads of the pool. The batch has been checked.
-  /// @param observe  called from several threads; empty: nobody
-  void run(const TokenBatch& batch, std::size_t threads, const Consumer& consume, const Observer& observe = {}) const;
+  void run(const TokenBatch& batch, std::size_t threads, const Consumer& consume) const;
+
+  /// What the transformer was made of, for another one.
+  TransformerParts release() && { return std::move(parts_); }
 
  private:
   struct Workspace;
-  struct Layer {
-    Linear qkv, attention_output, up, down;
-    LayerNorm attention_norm, output_norm;
-  };
-
-  static Layer pack(LayerWeights weights, Precision precision, ChannelsOfLayer apart);
-  /// @param apart  for each layer; empty: nothing is set apart
-  void pack_layers(Precision precision, std::vector<ChannelsOfLayer> apart);
   void run_chunk(const TokenBatch& batch, const Chunk& chunk, Workspace& work, const Consumer& consume) const;
   void embed(const TokenBatch& batch, const Chunk& chunk, Workspace& work) const;
-  void attend(const TokenBatch& batch, const Chunk& chunk, std::size_t layer, Workspace& work) const;
-  void feed_forward(std::size_t layer, std::size_t n_tokens, Workspace& work) const;
+  void attend(const TokenBatch& batch, const Chunk& chunk, const PackedLayer& layer, Workspace& work) const;
+  void feed_forward(const PackedLayer& layer, std::size_t n_tokens, Workspace& work) const;
   void add_and_normalize(MatrixView<const float> change, const LayerNorm& norm, MatrixView<float> states) const;
 
-  TransformerParts parts_;  // without read_layer
+  TransformerParts parts_;
   Precision precision_;
-  std::vector<Layer> layers_;
+  std::vector<PackedLayer> layers_;
 };
 
 }  // namespace revector

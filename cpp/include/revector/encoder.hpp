@@ -49,24 +49,12 @@ struct EncoderInfo {
   bool normalized = false;                         ///< whether the model itself ends in unit rows
 };
 
-/// Seconds of all threads in the parts of a transformer's work.
-struct StageSeconds {
-  double embeddings = 0;  ///< words and positions looked up and normalised
-  double conversion = 0;  ///< states into the format of the products (bfloat16, int8)
-  double products = 0;    ///< with weights: Q, K, V, attention's output, the feed-forward network's two
-  double attention = 0;   ///< its packing, products and softmax
-  double activation = 0;  ///< between the feed-forward network's two products, conversion included
-  double norms = 0;       ///< residuals and layer norms
-};
-
 /// How to encode.
 struct EncodeOptions {
   bool normalize = true;    ///< unit rows, whether or not the model asks for them
   std::size_t threads = 0;  ///< at most this many of the pool; 0: all
   /// Another thread may set it, at any time, to call the work off; null: nobody will.
   const std::atomic<bool>* cancelled = nullptr;
-  /// Where to add up what the parts of the work took; null: not measured. A static model adds nothing.
-  StageSeconds* stages = nullptr;
   /// Tokens at the front of each text that a transformer reads and does not pool: a prompt, where the Pooling module
   /// says "include_prompt": false.
   std::size_t unpooled = 0;
