@@ -115,14 +115,16 @@ void multiply(const void* a, std::size_t a_stride, std::size_t m, const void* pa
 }
 
 template <class Format, class Packing>
-constexpr revector::kernels::MatmulKernels kernels_of = {panel_width,
-                                                         rows_of_tile,
-                                                         Panels<Format>::row_bytes,
-                                                         Panels<Format>::packed_bytes,
-                                                         Format::convert,
-                                                         Packing::pack_transposed,
-                                                         Packing::pack,
-                                                         multiply<Format>};
+constexpr revector::kernels::MatmulKernels kernels_of = {
+    .panel_width = panel_width,
+    .row_block = rows_of_tile,
+    .row_bytes = Panels<Format>::row_bytes,
+    .packed_bytes = Panels<Format>::packed_bytes,
+    .convert = Format::convert,
+    .pack_transposed = Packing::pack_transposed,
+    .pack = Packing::pack,
+    .multiply = multiply<Format>,
+};
 
 }  // namespace
 

@@ -174,14 +174,14 @@ struct Panels {
 };
 
 /// The kernels of a format, for a table; packed as Packing does.
-#define REVECTOR_MATMUL(Format, Packing) \
-  {panel_width,                          \
-   1,                                    \
-   Panels<Format>::row_bytes,            \
-   Panels<Format>::packed_bytes,         \
-   Format::convert,                      \
-   Packing<Format>::pack_transposed,     \
-   Packing<Format>::pack,                \
-   Panels<Format>::multiply}
+#define REVECTOR_MATMUL(Format, Packing)                \
+  {.panel_width = panel_width,                          \
+   .row_block = 1,                                      \
+   .row_bytes = Panels<Format>::row_bytes,              \
+   .packed_bytes = Panels<Format>::packed_bytes,        \
+   .convert = Format::convert,                          \
+   .pack_transposed = Packing<Format>::pack_transposed, \
+   .pack = Packing<Format>::pack,                       \
+   .multiply = Panels<Format>::multiply}
 
 }  // namespace

@@ -1,8 +1,7 @@
 #include "kernels/vec/avx512.hpp"
 // after the vector type
 #include "kernels/nn/nn.inl"
-#include "kernels/table.hpp"
 
 namespace revector::kernels {
-extern const NnKernels nn_avx512 = {exponentials, gelu, gelu_coarse, gelu_tanh, relu, add_and_normalize};
+extern const NnKernels nn_avx512 = nn_kernels;
 }  // namespace revector::kernels

@@ -8,6 +8,7 @@
 // Coarse GELU: Phi(x) = 1/2 + c T(c^2) with c = x held within 4.2, where T(c^2) c is 1/2. Error <= 1e-4 +
 //        2^-21 |x|: for states that are rounded to 8 bits afterwards, at half the price.
 // P, R and T are least-squares fits at Chebyshev nodes, computed in float64; T with weights that even out its error.
+#include "kernels/table.hpp"
 
 namespace {
 
@@ -156,5 +157,14 @@ void add_and_normalize(const float* x, const float* addend, const float* gain, c
         Vec::load_first(bias + i, n - i))
         .store_first(out + i, n - i);
 }
+
+constexpr revector::kernels::NnKernels nn_kernels = {
+    .exponentials = exponentials,
+    .gelu = gelu,
+    .gelu_coarse = gelu_coarse,
+    .gelu_tanh = gelu_tanh,
+    .relu = relu,
+    .add_and_normalize = add_and_normalize,
+};
 
 }  // namespace

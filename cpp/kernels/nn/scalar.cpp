@@ -1,8 +1,7 @@
 #include "kernels/vec/scalar.hpp"
 // after the vector type
 #include "kernels/nn/nn.inl"
-#include "kernels/table.hpp"
 
 namespace revector::kernels {
-extern const NnKernels nn_scalar = {exponentials, gelu, gelu_coarse, gelu_tanh, relu, add_and_normalize};
+extern const NnKernels nn_scalar = nn_kernels;
 }  // namespace revector::kernels

@@ -2,6 +2,7 @@
 //
 // Four independent sums hide the latency of the FMA (4 cycles, two a cycle); the tail is one masked step, so lengths
 // that are no multiple of the width cost one iteration more.
+#include "kernels/table.hpp"
 #include "kernels/vec/extremes.inl"
 
 namespace {
@@ -205,5 +206,27 @@ std::int32_t dot_int8(const std::int8_t* a, const std::int8_t* b, std::size_t n)
 std::int32_t dot_int16_int8(const std::int16_t* a, const std::int8_t* b, std::size_t n) {
   return sum_of<WordByteProducts>(a, b, n);
 }
+
+constexpr revector::kernels::RowKernels row_kernels = {
+    .dot = dot,
+    .squared_distance = squared_distance,
+    .scale = scale,
+    .add_scaled = add_scaled,
+    .extremes = extremes,
+    .rounding_squares = rounding_squares,
+    .exact_products = exact_products,
+    .at_least = at_least,
+    .widen_float16 = widen_float16,
+    .widen_bfloat16 = widen_bfloat16,
+    .widen_int8 = widen_int8,
+    .dot_float16 = dot_float16,
+    .dot_bfloat16 = dot_bfloat16,
+    .squared_distance_float16 = squared_distance_float16,
+    .squared_distance_bfloat16 = squared_distance_bfloat16,
+    .round_to_int8 = round_to_int8,
+    .round_to_int16 = round_to_int16,
+    .dot_int8 = dot_int8,
+    .dot_int16_int8 = dot_int16_int8,
+};
 
 }  // namespace
