@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-#include "kernels/dispatch.hpp"
+#include "core/kernels.hpp"
 #include "revector/errors.hpp"
 
 namespace revector {

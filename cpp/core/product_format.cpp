@@ -1,6 +1,6 @@
 #include "core/product_format.hpp"
 
-#include "kernels/dispatch.hpp"
+#include "core/kernels.hpp"
 
 namespace revector {
 

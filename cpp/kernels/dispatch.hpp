@@ -1,18 +1,13 @@
 /// @file
-/// The kernels in use, chosen once a process.
+/// The kernel tables of this build.
 #pragma once
 
 #include "kernels/table.hpp"
 #include "revector/device.hpp"
-#include "revector/precision.hpp"
 
 namespace revector::kernels {
 
-/// The table of active_isa().
-/// @throws DeviceUnavailable as active_isa() does
-const KernelTable& table();
-
-/// The products of a precision in that table.
-const MatmulKernels& matmul(Precision precision);
+/// The table of an instruction set, or null where the build left it out. Whether the CPU can run it is not asked.
+const KernelTable* built_table(Isa isa);
 
 }  // namespace revector::kernels

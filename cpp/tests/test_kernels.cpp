@@ -6,7 +6,7 @@
 
 #include "check.hpp"
 #include "core/aligned.hpp"
-#include "kernels/dispatch.hpp"
+#include "core/kernels.hpp"
 #include "random_rows.hpp"
 
 namespace revector::kernels {

@@ -3,7 +3,7 @@
 #include <limits>
 
 #include "check.hpp"
-#include "kernels/dispatch.hpp"
+#include "core/kernels.hpp"
 #include "random_rows.hpp"
 
 namespace {

@@ -1,9 +1,9 @@
 // Transformers in bfloat16 and int8 beside float32.
 #include <algorithm>
 
+#include "core/kernels.hpp"
 #include "core/packed_matrix.hpp"
 #include "encoding.hpp"
-#include "kernels/dispatch.hpp"
 #include "random_rows.hpp"
 
 namespace {

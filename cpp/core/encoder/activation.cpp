@@ -4,7 +4,7 @@
 #include <span>
 #include <string>
 
-#include "kernels/dispatch.hpp"
+#include "core/kernels.hpp"
 
 namespace revector {
 namespace {

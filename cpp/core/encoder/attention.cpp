@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/dispatch.hpp"
+#include "core/kernels.hpp"
 
 namespace revector {
 namespace {

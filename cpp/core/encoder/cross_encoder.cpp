@@ -6,7 +6,7 @@
 #include "core/encoder/calibration.hpp"
 #include "core/encoder/families/family.hpp"
 #include "core/encoder/modules.hpp"
-#include "kernels/dispatch.hpp"
+#include "core/kernels.hpp"
 #include "revector/device.hpp"
 
 namespace revector {

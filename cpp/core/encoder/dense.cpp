@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/dispatch.hpp"
+#include "core/kernels.hpp"
 
 namespace revector {
 namespace {

@@ -5,9 +5,9 @@
 #include "core/checks.hpp"
 #include "core/encoder/projection.hpp"
 #include "core/encoder/text_model.hpp"
+#include "core/kernels.hpp"
 #include "core/thread_pool.hpp"
 #include "core/unit_rows.hpp"
-#include "kernels/dispatch.hpp"
 #include "revector/device.hpp"
 
 namespace revector {

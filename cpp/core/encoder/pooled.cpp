@@ -5,7 +5,7 @@
 #include "core/encoder/families/family.hpp"
 #include "core/encoder/pooling.hpp"
 #include "core/encoder/text_model.hpp"
-#include "kernels/dispatch.hpp"
+#include "core/kernels.hpp"
 
 namespace revector {
 namespace {

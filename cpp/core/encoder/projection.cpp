@@ -1,8 +1,8 @@
 #include "core/encoder/projection.hpp"
 
+#include "core/kernels.hpp"
 #include "core/thread_pool.hpp"
 #include "core/unit_rows.hpp"
-#include "kernels/dispatch.hpp"
 
 namespace revector {
 namespace {

@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "core/encoder/text_model.hpp"
+#include "core/kernels.hpp"
 #include "core/prefetch.hpp"
 #include "core/thread_pool.hpp"
-#include "kernels/dispatch.hpp"
 
 namespace revector {
 namespace {

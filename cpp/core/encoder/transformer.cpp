@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <atomic>
 
+#include "core/kernels.hpp"
 #include "core/thread_pool.hpp"
-#include "kernels/dispatch.hpp"
 
 namespace revector {
 namespace {

@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "core/hnsw/rounding.hpp"
-#include "kernels/dispatch.hpp"
+#include "core/kernels.hpp"
 
 namespace revector::hnsw {
 namespace {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/kernels.hpp"
 #include "core/unit_rows.hpp"
-#include "kernels/dispatch.hpp"
 
 namespace revector::hnsw {
 namespace {

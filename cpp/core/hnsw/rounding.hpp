@@ -6,7 +6,7 @@
 #include <cmath>
 #include <cstddef>
 
-#include "kernels/dispatch.hpp"
+#include "core/kernels.hpp"
 
 namespace revector::hnsw {
 

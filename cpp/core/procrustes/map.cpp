@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "core/checks.hpp"
+#include "core/kernels.hpp"
 #include "core/packed_matrix.hpp"
 #include "core/thread_pool.hpp"
 #include "core/unit_rows.hpp"
-#include "kernels/dispatch.hpp"
 
 namespace revector {
 namespace {

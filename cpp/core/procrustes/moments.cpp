@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <functional>
 
+#include "core/kernels.hpp"
 #include "core/packed_matrix.hpp"
 #include "core/thread_pool.hpp"
-#include "kernels/dispatch.hpp"
 
 namespace revector {
 namespace {

@@ -1,8 +1,8 @@
 #include "core/checks.hpp"
+#include "core/kernels.hpp"
 #include "core/similarity/row_reader.hpp"
 #include "core/thread_pool.hpp"
 #include "core/unit_rows.hpp"
-#include "kernels/dispatch.hpp"
 #include "revector/similarity.hpp"
 
 namespace revector {

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "kernels/dispatch.hpp"
+#include "core/kernels.hpp"
 
 namespace revector {
 

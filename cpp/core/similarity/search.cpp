@@ -5,10 +5,10 @@
 #include <mutex>
 
 #include "core/checks.hpp"
+#include "core/kernels.hpp"
 #include "core/prefetch.hpp"
 #include "core/thread_pool.hpp"
 #include "core/unit_rows.hpp"
-#include "kernels/dispatch.hpp"
 #include "revector/device.hpp"
 
 namespace revector {

@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "core/checks.hpp"
+#include "core/kernels.hpp"
 #include "core/unit_rows.hpp"
-#include "kernels/dispatch.hpp"
 
 namespace revector {
 namespace {

@@ -9,9 +9,9 @@
 #include "core/hnsw/bulk/members.hpp"
 #include "core/hnsw/bulk/products.hpp"
 #include "core/hnsw/bulk/shortlist.hpp"
+#include "core/kernels.hpp"
 #include "core/thread_pool.hpp"
 #include "core/unit_rows.hpp"
-#include "kernels/dispatch.hpp"
 
 namespace revector::hnsw {
 namespace {

@@ -4,9 +4,9 @@
 
 #include <vector>
 
+#include "core/kernels.hpp"
 #include "core/packed_matrix.hpp"
 #include "core/similarity/search.hpp"
-#include "kernels/dispatch.hpp"
 
 namespace revector::hnsw {
 

@@ -13,9 +13,9 @@
 #include "core/hnsw/search.hpp"
 #include "core/hnsw/snapshot/hidden.hpp"
 #include "core/hnsw/snapshot/mapped_graph.hpp"
+#include "core/kernels.hpp"
 #include "core/thread_pool.hpp"
 #include "core/topk.hpp"
-#include "kernels/dispatch.hpp"
 
 namespace revector {
 

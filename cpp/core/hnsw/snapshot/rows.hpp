@@ -15,7 +15,7 @@
 #include "core/hnsw/rounding.hpp"
 #include "core/hnsw/search.hpp"
 #include "core/hnsw/snapshot/format.hpp"
-#include "kernels/dispatch.hpp"
+#include "core/kernels.hpp"
 
 namespace revector::hnsw {
 

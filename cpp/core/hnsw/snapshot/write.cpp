@@ -8,7 +8,7 @@
 #include "core/crc32c.hpp"
 #include "core/hnsw/snapshot/format.hpp"
 #include "core/hnsw/snapshot/rows.hpp"
-#include "kernels/dispatch.hpp"
+#include "core/kernels.hpp"
 #include "revector/errors.hpp"
 
 namespace revector::hnsw {
