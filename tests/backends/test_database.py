@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import sqlite3
 import threading
+import time
 from contextlib import closing
 
 import pytest
@@ -76,6 +77,35 @@ def test_writers_of_many_threads_wait_for_each_other(database):
     for thread in threads:
         thread.join()
     assert _values(database) == list(range(200))
+
+
+def test_a_writer_has_its_turn_beside_one_who_writes_slice_after_slice(database):
+    done = threading.Event()
+
+    def write_slices():
+        while not done.is_set():
+            with database.transaction():
+                done.wait(0.05)
+            time.sleep(0.01)
+
+    other = threading.Thread(target=write_slices)
+    other.start()
+    began = time.monotonic()
+    for value in range(10):
+        _add(database, value)
+    seconds = time.monotonic() - began
+    done.set()
+    other.join()
+    assert seconds < 2.5
+
+
+def test_nobody_waits_for_the_write_lock_longer_than_was_said(database):
+    with closing(sqlite3.connect(database.path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match=r"held the write lock for 0\.05 s"), database.transaction(0.05):
+            pass
+    _add(database, 1)
+    assert _values(database) == [1]
 
 
 def test_a_closed_database_says_so(database):

@@ -79,7 +79,7 @@ class SqliteBackend:
 
     def exclusive(self, timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> AbstractContextManager[Connection]:
         """Open a transaction beside which nobody else writes: in SQLite, every one is."""
-        return self._database.transaction()
+        return self._database.transaction(timeout_seconds)
 
     def snapshot(self) -> AbstractContextManager[Connection]:
         """Open, or join, a consistent view for reads."""

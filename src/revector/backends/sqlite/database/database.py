@@ -5,7 +5,9 @@ The embedded store and the ledger live in the same file, so that one transaction
 together or not at all, and need not know of one another.
 
 Writers take SQLite's write lock at ``BEGIN IMMEDIATE`` and wait for each other up to `BUSY_TIMEOUT_SECONDS`; a deferred
-transaction that turns into a writer could fail half-way instead. Readers never wait (write-ahead log).
+transaction that turns into a writer could fail half-way instead. They look for it every few milliseconds: SQLite itself
+looks ever more seldom, and hardly ever meets the moment between two transactions of somebody who writes slice after
+slice. Readers never wait (write-ahead log).
 
 A file that is moved, deleted or replaced while it is open is noticed at the next transaction, and refused: connections
 would go on reading, and writing, one that nobody sees. What restores a backup *into* the file (SQLite's ``.restore``)
@@ -20,6 +22,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,12 +37,16 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from revector._forks import holding_off_forks, is_torn, keep_for_ever, renew_in_child, settle_before_fork
 from revector.backends.sqlite.database.places import file_of
 from revector.backends.sqlite.database.read_only import ReadOnlyFile, can_write
-from revector.backends.sqlite.database.sqlite_errors import BUSY_TIMEOUT_SECONDS, named
+from revector.backends.sqlite.database.sqlite_errors import BUSY_TIMEOUT_SECONDS, is_busy, named
 from revector.errors import ClosedError, DamagedStoreError, InvalidArgumentError, ReadOnlyError, StoreError
 
 _OLDEST_SQLITE = (3, 35, 0)  # RETURNING
+_LOOK_EVERY_SECONDS = 0.004  # for the write lock
+_CACHE_KIB = 32 << 10
+_WAIT = f"PRAGMA busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}"
+_DO_NOT_WAIT = "PRAGMA busy_timeout = 0"
 _PRAGMAS = (
-    f"PRAGMA busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}",  # first: the next ones may have to wait
+    _WAIT,  # first: the next ones may have to
     "PRAGMA page_size = 16384",  # of a new file: ten vectors a page; scans are 1.5 times those with 4096
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
@@ -47,8 +54,9 @@ _PRAGMAS = (
     "PRAGMA wal_autocheckpoint = 1000",  # pages, 16 MB
     "PRAGMA journal_size_limit = 67108864",  # a log that a long reader let grow shrinks again
     "PRAGMA temp_store = MEMORY",
+    f"PRAGMA cache_size = -{_CACHE_KIB}",  # of each connection
 )
-_READER_PRAGMAS = (_PRAGMAS[0], "PRAGMA query_only = ON", "PRAGMA temp_store = MEMORY")
+_READER_PRAGMAS = (_WAIT, "PRAGMA query_only = ON", *_PRAGMAS[-2:])
 _ASKED_TO_READ = "it was opened with read_only=True; open it without"
 _MUST_READ = (
     "the file, its folder or the file system is read-only for this process; give it permission to write the file and "
@@ -132,8 +140,13 @@ class Database:
         return self._ambient is not None
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def transaction(self, timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> Iterator[Connection]:
         """Write transaction; joins the calling thread's open one as a savepoint.
+
+        Parameters
+        ----------
+        timeout_seconds : float
+            How long to wait for other writers.
 
         Yields
         ------
@@ -150,7 +163,7 @@ class Database:
         self.require_writable()
         ambient = self._ambient
         if ambient is None:
-            with self._begin("IMMEDIATE") as connection:
+            with self._begin("IMMEDIATE", timeout_seconds) as connection:
                 yield connection
         elif not self._local.writable:
             raise StoreError("a write inside a snapshot; end the snapshot first, its view can be out of date by now")
@@ -245,7 +258,7 @@ class Database:
         return getattr(self._local, "connection", None)
 
     @contextmanager
-    def _begin(self, mode: str) -> Iterator[Connection]:
+    def _begin(self, mode: str, timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> Iterator[Connection]:
         if self._closed:
             raise ClosedError(str(self.path))
         if is_torn():
@@ -254,8 +267,8 @@ class Database:
                 "its memory; fork outside of transactions, or start the process by spawn"
             )
         self._require_untouched()
-        with holding_off_forks(), self._named_errors(), self._engine.connect() as connection:
-            connection.execution_options(revector_begin=mode)
+        with holding_off_forks(), self._named_errors(timeout_seconds), self._engine.connect() as connection:
+            connection.execution_options(revector_begin=mode, revector_timeout=timeout_seconds)
             with connection.begin():
                 self._local.history = _driver(connection).execute("PRAGMA schema_version").fetchone()[0]
                 self._require_same_files(connection)
@@ -271,13 +284,13 @@ class Database:
             self._file.require_untouched()
 
     @contextmanager
-    def _named_errors(self) -> Iterator[None]:
+    def _named_errors(self, waited_seconds: float = BUSY_TIMEOUT_SECONDS) -> Iterator[None]:
         try:
             yield
         except DBAPIError as error:
             raise named(self.path, error.orig or error) from error
-        except sqlite3.Error as error:  # raised by the pragmas of a new connection
-            raise named(self.path, error) from error
+        except sqlite3.Error as error:  # raised at the beginning, or by the pragmas of a new connection
+            raise named(self.path, error, waited_seconds=waited_seconds) from error
         except (OverflowError, UnicodeEncodeError) as error:  # raised on the way to SQLite
             raise InvalidArgumentError(f"{self.path} cannot hold a value: {error}") from error
 
@@ -392,6 +405,26 @@ def _new_engine(path: Path, read_only: ReadOnlyFile | None) -> Engine:
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        _driver(connection).execute(f"BEGIN {connection.get_execution_options()['revector_begin']}")
+        options = connection.get_execution_options()
+        if options["revector_begin"] == "IMMEDIATE":
+            _take_write_lock(_driver(connection), options["revector_timeout"])
+        else:
+            _driver(connection).execute("BEGIN")
 
     return engine
+
+
+def _take_write_lock(connection: sqlite3.Connection, timeout_seconds: float) -> None:
+    deadline = time.monotonic() + timeout_seconds
+    connection.execute(_DO_NOT_WAIT)
+    try:
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if not is_busy(error) or time.monotonic() >= deadline:
+                    raise
+            time.sleep(_LOOK_EVERY_SECONDS)
+    finally:
+        connection.execute(_WAIT)

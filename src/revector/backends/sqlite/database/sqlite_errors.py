@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from revector.errors import DamagedStoreError, ReadOnlyError, StoreError
 
-__all__ = ["BUSY_TIMEOUT_SECONDS", "named"]
+__all__ = ["BUSY_TIMEOUT_SECONDS", "is_busy", "named"]
 
 BUSY_TIMEOUT_SECONDS = 30
 
@@ -26,10 +26,10 @@ _NO_SHARED_MEMORY = (
 _NO_LOCKS = "its file system refuses locks; network mounts often do: keep the file on a local disk"
 _READ_ONLY = "the file, its folder or the file system is read-only; make it writable"
 _NO_MEMORY = "there is not enough memory; free some"
-_BUSY = f"another process has held the write lock for {BUSY_TIMEOUT_SECONDS} s; try again when it is done"
+_BUSY = "others have held the write lock for {seconds:g} s; try again when they are done"
 _NOT_ALLOWED = "this process may not do that; look at the permissions of the file and of its folder"
 
-_IOERR, _READONLY, _CANTOPEN, _CORRUPT, _NOTADB = 10, 8, 14, 11, 26
+_LOCKED, _IOERR, _READONLY, _CANTOPEN, _CORRUPT, _NOTADB = 5, 10, 8, 14, 11, 26
 
 
 def _ioerr(detail: int) -> int:
@@ -38,7 +38,7 @@ def _ioerr(detail: int) -> int:
 
 _MEANINGS = {
     3: _NOT_ALLOWED,
-    5: _BUSY,
+    _LOCKED: _BUSY,
     6: "another statement of this process is using what this one changes; try again when it is done",
     7: _NO_MEMORY,
     _READONLY: _READ_ONLY,
@@ -82,7 +82,7 @@ _CODES = {
     "unable to open": _CANTOPEN,
     "locking protocol": 15,
     "table is locked": 6,
-    "locked": 5,
+    "locked": _LOCKED,
     "out of memory": 7,
     "too big": 18,
     "large file support": 22,
@@ -97,7 +97,12 @@ class _Reason(NamedTuple):
     name: str
 
 
-def named(path: Path, error: BaseException) -> StoreError:
+def is_busy(error: BaseException) -> bool:
+    """Tell whether an error of SQLite means that somebody else holds the lock."""
+    return _reason(error).code & 0xFF == _LOCKED
+
+
+def named(path: Path, error: BaseException, *, waited_seconds: float = BUSY_TIMEOUT_SECONDS) -> StoreError:
     """Return the error of ours that says what one of SQLite's means.
 
     Parameters
@@ -106,6 +111,8 @@ def named(path: Path, error: BaseException) -> StoreError:
         The file that was opened, read or written.
     error : BaseException
         What `sqlite3` raised.
+    waited_seconds : float
+        How long a lock was waited for, if that is what it means.
     """
     reason = _reason(error)
     basic = reason.code & 0xFF
@@ -117,7 +124,7 @@ def named(path: Path, error: BaseException) -> StoreError:
         return StoreError(f"{path} cannot be opened ({reason.name}): {_why_not_opened(path)}")
     if reason.code in _WRITE_REFUSED:
         return ReadOnlyError(str(path), f"{_READ_ONLY} ({reason.name})")
-    meaning = _MEANINGS.get(reason.code) or _MEANINGS.get(basic)
+    meaning = (_MEANINGS.get(reason.code) or _MEANINGS.get(basic) or "").format(seconds=waited_seconds)
     return StoreError(f"{path}: {meaning} ({reason.name})" if meaning else f"{path}: {reason.name}")
 
 
