@@ -15,7 +15,6 @@ import numpy as np
 from common import OURS, Report
 from migrating import ingested, migrate, timed
 from revector import Background, Collection, Encoder
-from revector.backends.contracts import VectorRow
 from revector.backends.sqlite import SqliteBackend
 from revector.demo.docstrings import python_corpus
 from revector.encoders.base import TextEncoder
@@ -34,8 +33,8 @@ def plain_loop(path: Path, old: TextEncoder, new: TextEncoder) -> tuple[float, f
     def loop() -> None:
         for batch in backend.documents.scan(256):
             vectors = new.encode([document.text for document in batch])
-            rows = [VectorRow(d.key, d.content_hash, v) for d, v in zip(batch, vectors, strict=True)]
-            assert backend.generations.put(generation, rows) == len(rows)
+            keys, hashes = [document.key for document in batch], [document.content_hash for document in batch]
+            assert backend.generations.put(generation, keys, hashes, vectors) == len(batch)
 
     seconds = timed(loop)
     assert backend.generations.count(generation) == backend.documents.count()

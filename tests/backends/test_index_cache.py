@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from revector.backends.contracts import Generation, VectorRow
+from revector.backends.contracts import Generation
 from revector.backends.local_index.cache import FEW_CHANGES, LocalIndex
 from revector.backends.sqlite import SqliteBackend
 from revector.backends.sqlite.generations import SqliteGenerations
@@ -34,10 +34,9 @@ class World:
     def put(self, *texts: str) -> list[int]:
         """Store texts under themselves as ids; return their keys."""
         documents = self.backend.documents.upsert(texts, texts)
-        vectors = ENCODER.encode(texts)
-        rows = [VectorRow(d.key, d.content_hash, v) for d, v in zip(documents, vectors, strict=True)]
-        self.backend.generations.put(self.generation.id, rows)
-        return [document.key for document in documents]
+        keys, hashes = [document.key for document in documents], [document.content_hash for document in documents]
+        self.backend.generations.put(self.generation.id, keys, hashes, ENCODER.encode(texts))
+        return keys
 
     def cache(self) -> LocalIndex:
         return LocalIndex(self.backend, self.folder)

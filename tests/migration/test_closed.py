@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-from revector.backends.contracts import VectorRow, content_hash
+from revector.backends.contracts import content_hash
 from revector.backends.sqlite import SqliteBackend
 from revector.collection import Collection
 from revector.errors import ClosedError
@@ -105,7 +105,7 @@ USES = {
     "resume": lambda docs: docs.kept.resume(),
     "worker": lambda docs: docs.worker.run(),
     "transaction": lambda docs: docs._backend.transaction().__enter__(),
-    "put_vectors": lambda docs: docs._backend.generations.put(1, [VectorRow(1, content_hash("text 1"), np.ones(8))]),
+    "put_vectors": lambda docs: docs._backend.generations.put(1, [1], [content_hash("text 1")], np.ones((1, 8))),
     "record_access": lambda docs: docs._backend.documents.record_access([1]),
     "scan_vectors": lambda docs: next(docs._backend.generations.scan(1)),
     "alias": lambda docs: docs._backend.generations.alias("live"),

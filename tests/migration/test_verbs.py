@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import pytest
 
 from revector.backends.arguments import checked_documents
-from revector.backends.contracts import VectorRow
 from revector.encoders.at_hand import EncoderSet
 from revector.errors import (
     EncoderError,
@@ -234,8 +233,8 @@ def test_the_real_verifier_finds_vectors_that_are_not_what_the_model_gives(world
     migration = world.proving(verifier=None)
     target = migration.record.target_generation
     (document,) = world.backend.documents.by_id(["d1"])
-    rows = [VectorRow(document.key, document.content_hash, NEW.encode(["something else"])[0])]
-    world.backend.generations.put(target, rows)
+    wrong = NEW.encode(["something else"])
+    world.backend.generations.put(target, [document.key], [document.content_hash], wrong)
     assert not migration.verify().passed
     with pytest.raises(GateRefusedError, match="the last verification failed"):
         migration.cutover()

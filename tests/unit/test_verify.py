@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from revector.backends.contracts import VectorRow
 from revector.backends.sqlite import SqliteBackend
 from revector.errors import SpaceMismatchError
 from revector.evaluation.verify import verify
@@ -33,8 +32,8 @@ class World:
         self.put(self.new.id, NEW.encode(TEXTS))
 
     def put(self, generation: int, vectors: np.ndarray) -> None:
-        rows = [VectorRow(d.key, d.content_hash, v) for d, v in zip(self.documents, vectors, strict=True)]
-        self.backend.generations.put(generation, rows)
+        keys, hashes = zip(*((d.key, d.content_hash) for d in self.documents), strict=True)
+        self.backend.generations.put(generation, keys, hashes, vectors)
 
     def verify(self, *, index: object = None, **options: object):
         self.backend.index = index or self.backend.index

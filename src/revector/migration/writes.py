@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from revector.backends.contracts import Backend, Document, NewDocument, VectorRow
+from revector.backends.contracts import Backend, Document, NewDocument
 from revector.ledger.jobs import JobRequest
-from revector.migration.priorities import PRIORITY_REST, PRIORITY_UPDATED
+from revector.migration.landing import land_written
+from revector.migration.priorities import PRIORITY_REST
 from revector.migration.serving import ServingReader
 
 
@@ -38,8 +39,7 @@ def write_documents(
     with backend.transaction():
         written = backend.documents.put(documents)
         for generation in ServingReader(backend).read().live:
-            backend.generations.put(generation.id, _rows(written, (vectors or {}).get(generation.id, {})))
-            _settle(backend, generation.id, written)
+            land_written(backend, generation.id, written, (vectors or {}).get(generation.id, {}))
     return written
 
 
@@ -70,15 +70,3 @@ def reconcile(backend: Backend, generation: int, priorities: Mapping[int, int] |
         requests = [JobRequest(key, hash_, turn.get(key, PRIORITY_REST)) for key, hash_ in hashes.items()]
         backend.ledger.jobs.enqueue(generation, requests)
     return len(stale)
-
-
-def _rows(documents: Sequence[Document], vectors: Mapping[str, NDArray[np.float32]]) -> list[VectorRow]:
-    return [VectorRow(d.key, d.content_hash, vectors[d.content_hash]) for d in documents if d.content_hash in vectors]
-
-
-def _settle(backend: Backend, generation: int, documents: Sequence[Document]) -> None:
-    """Ask for the vectors that are missing; close whatever jobs the other documents still had."""
-    stale = set(backend.generations.stale_keys(generation, [d.key for d in documents]).tolist())
-    missing = [JobRequest(d.key, d.content_hash, PRIORITY_UPDATED) for d in documents if d.key in stale]
-    backend.ledger.jobs.enqueue(generation, missing)
-    backend.ledger.jobs.settle(generation, {d.key: d.content_hash for d in documents if d.key not in stale})

@@ -10,9 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from revector.backends.contracts import Backend, Document, Generation, VectorRow
+from revector.backends.contracts import Backend, Document, Generation
 from revector.encoders.base import TextEncoder
 from revector.encoders.once import embed_once
+from revector.migration.landing import Rows
 from revector.search import ranking
 from revector.search.ranking import Candidates, Ranking
 from revector.similarity import normalize
@@ -63,7 +64,7 @@ class Blend:
         live = np.array(list(self.documents), dtype=np.int64)
         self._found = [np.intersect1d(found, live) for found in self._found]
 
-    def rescore(self, encoder: TextEncoder, budget: int) -> list[VectorRow]:
+    def rescore(self, encoder: TextEncoder, budget: int) -> Rows:
         """Embed, for each query, the best `budget` candidates that have not moved; return their new vectors.
 
         Raises
@@ -77,9 +78,10 @@ class Blend:
         embedded = embed_once(encoder, texts, self._backend.generations.with_hashes(self._new.id, list(texts)))
         if embedded.failure is not None and not embedded.vectors:
             raise embedded.failure
-        taken = [document for document in documents if document.content_hash in embedded.vectors]
-        rows = [VectorRow(found.key, found.content_hash, embedded.vectors[found.content_hash]) for found in taken]
-        self._new_vectors.update({row.key: row.vector for row in rows})
+        rows = Rows.of(
+            [found.key for found in documents], [found.content_hash for found in documents], embedded.vectors
+        )
+        self._new_vectors.update(_by_key(rows.keys, rows.vectors))
         self._rescored = True
         return rows
 

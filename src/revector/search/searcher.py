@@ -15,6 +15,7 @@ from revector.backends.contracts import Backend, Document, Generation
 from revector.encoders.at_hand import EncoderSet
 from revector.errors import EncoderError, StoreError
 from revector.ledger.state import Phase
+from revector.migration.landing import land
 from revector.migration.serving import Serving, ServingReader
 from revector.search.access_log import AccessLog
 from revector.search.blend import Blend
@@ -197,10 +198,8 @@ class Searcher:
         encoder = self._encoders.require(target, purpose="re-scoring")
         try:
             rows = blend.rescore(encoder, budget)
-            if write_through and rows and not self._backend.read_only:
-                with self._backend.transaction():
-                    self._backend.generations.put(target.id, rows)
-                    self._backend.ledger.jobs.complete(target.id, {row.key: row.content_hash for row in rows})
+            if write_through and len(rows) and not self._backend.read_only:
+                land(self._backend, target.id, rows)
         except (EncoderError, StoreError) as error:
             _log.warning("a search went on without re-scoring or writing its vectors through: %s", error)
 

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from revector.backends.contracts import Backend, Document, Generation, VectorRow, content_hash
+from revector.backends.contracts import Backend, Document, Generation, content_hash
 from revector.errors import (
     InvalidArgumentError,
     NumericalError,
@@ -48,8 +48,15 @@ def _vector(value: float) -> NDArray[np.float32]:
 
 
 def _put(backend: Backend, generation: Generation, documents: list[Document], value: float = 1.0) -> int:
-    rows = [VectorRow(d.key, d.content_hash, _vector(value + place)) for place, d in enumerate(documents)]
-    return backend.generations.put(generation.id, rows)
+    vectors = np.stack([_vector(value + place) for place in range(len(documents))])
+    return _put_matrix(backend, generation, documents, vectors)
+
+
+def _put_matrix(
+    backend: Backend, generation: Generation, documents: list[Document], vectors: NDArray[np.float32]
+) -> int:
+    keys, hashes = [d.key for d in documents], [d.content_hash for d in documents]
+    return backend.generations.put(generation.id, keys, hashes, vectors)
 
 
 class BackendConformance:
@@ -72,7 +79,7 @@ class BackendConformance:
         assert backend.documents.count() == backend.generations.count(generation.id) == 0
         assert backend.documents.upsert([], []) == []
         assert backend.documents.delete([]) == []
-        assert backend.generations.put(generation.id, []) == 0
+        assert _put_matrix(backend, generation, [], np.empty((0, _DIMENSION), "f4")) == 0
         assert backend.generations.alias("live") is None
         assert backend.generations.load_map("a", "b") is None
         assert backend.generations.vectors(generation.id, [])[1].shape == (0, _DIMENSION)
@@ -261,20 +268,22 @@ class BackendConformance:
     def test_a_vector_that_is_not_finite_is_refused_with_its_batch(self, backend: Backend, bad: float) -> None:
         """Nothing of the batch is written."""
         documents, generation = _write(backend, "a", "b"), _new_generation(backend)
-        rows = [VectorRow(documents[0].key, documents[0].content_hash, _vector(1.0))]
-        rows.append(VectorRow(documents[1].key, documents[1].content_hash, _vector(bad)))
         with pytest.raises(NumericalError):
-            backend.generations.put(generation.id, rows)
+            _put_matrix(backend, generation, documents, np.stack([_vector(1.0), _vector(bad)]))
         assert backend.generations.count(generation.id) == 0
 
-    @pytest.mark.parametrize("shape", [(3,), (5,), (1, 4), ()])
+    @pytest.mark.parametrize("shape", [(1, 3), (1, 5), (4,), (1, 1, 4), ()])
     def test_a_vector_of_another_dimension_is_refused(self, backend: Backend, shape: tuple[int, ...]) -> None:
         """With the dimension of the space in the message."""
         (document,), generation = _write(backend, "a"), _new_generation(backend)
         with pytest.raises(ShapeError, match="4 dimensions"):
-            backend.generations.put(
-                generation.id, [VectorRow(document.key, document.content_hash, np.ones(shape, "f4"))]
-            )
+            _put_matrix(backend, generation, [document], np.ones(shape, "f4"))
+
+    def test_keys_hashes_and_vectors_are_as_many(self, backend: Backend) -> None:
+        """A vector without its document would land nowhere, or at another one's."""
+        documents, generation = _write(backend, "a", "b"), _new_generation(backend)
+        with pytest.raises(ShapeError, match="2 keys, 2 hashes, 1 vectors"):
+            _put_matrix(backend, generation, documents, np.ones((1, _DIMENSION), "f4"))
 
     def test_vector_info_says_which_model_made_a_vector_and_when(self, backend: Backend) -> None:
         """Model, revision, dimension, time, hash, generation."""
@@ -327,7 +336,7 @@ class BackendConformance:
             with pytest.raises(StoreError, match="does not exist"):
                 call(7)
         with pytest.raises(StoreError):
-            backend.generations.put(7, [])
+            backend.generations.put(7, [], [], np.empty((0, _DIMENSION), "f4"))
 
     def test_a_generation_that_is_served_can_not_be_dropped(self, backend: Backend) -> None:
         """Another one goes with its vectors."""

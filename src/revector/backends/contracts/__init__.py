@@ -8,7 +8,6 @@ from revector.backends.contracts.generations import (
     Generations,
     VectorChanges,
     VectorInfo,
-    VectorRow,
 )
 from revector.backends.contracts.index import Index, Preparation
 from revector.backends.contracts.ledger import Jobs, Leases, Ledger
@@ -33,6 +32,5 @@ __all__ = [
     "Preparation",
     "VectorChanges",
     "VectorInfo",
-    "VectorRow",
     "content_hash",
 ]

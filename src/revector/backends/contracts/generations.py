@@ -33,15 +33,6 @@ class Alias:
 
 
 @dataclass(frozen=True)
-class VectorRow:
-    """A vector, and the hash of the text it was computed from."""
-
-    key: int
-    content_hash: str
-    vector: NDArray[np.float32]
-
-
-@dataclass(frozen=True)
 class VectorInfo:
     """What is known of one stored vector. `content_hash` is that of the text it was computed from."""
 
@@ -93,18 +84,29 @@ class Generations(Protocol):
 
     # Vectors
 
-    def put(self, generation: int, rows: Sequence[VectorRow]) -> int:
-        """Store vectors by compare-and-set: a row lands only where the document still has that content hash.
+    def put(self, generation: int, keys: Keys, hashes: Sequence[str], vectors: NDArray[np.float32]) -> int:
+        """Store vectors by compare-and-set: one lands only where the document still has that content hash.
+
+        Parameters
+        ----------
+        generation : int
+            Where to.
+        keys : sequence of int or ndarray of int64, shape (n,)
+            Of the documents.
+        hashes : sequence of str, length n
+            Content hashes of the texts that were embedded.
+        vectors : ndarray of float32, shape (n, dimension)
 
         Returns
         -------
         int
-            How many rows landed. The others' documents have been changed or deleted in the meantime.
+            How many landed. The others' documents have been changed or deleted in the meantime.
 
         Raises
         ------
         ShapeError, NumericalError
-            A vector has another dimension than the space, or holds NaN or infinity; then nothing is written.
+            Lengths differ, the vectors have another dimension than the space, or one holds NaN or infinity; then
+            nothing is written.
         """
         ...
 

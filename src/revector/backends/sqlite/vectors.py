@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -11,17 +12,21 @@ from numpy.typing import NDArray
 from sqlalchemy.engine import Connection
 
 from revector.backends.arguments import checked_ids
-from revector.backends.contracts import Keys, VectorChanges, VectorInfo, VectorRow
+from revector.backends.contracts import Keys, VectorChanges, VectorInfo
 from revector.backends.sqlite.database import Database
 from revector.backends.sqlite.documents import as_json, next_seq
 from revector.errors import NumericalError, ShapeError, StoreError, UnknownDocumentError
 
 _F32 = np.dtype("<f4")
+_ROWS_A_STATEMENT = 4096  # SQLite holds a billion bytes in one parameter
 
-# Compare-and-set: the SELECT yields a row only while the document has the text that was embedded.
+# Compare-and-set: the SELECT yields a row only while the document has the text that was embedded. One step for all:
+# the driver gives the interpreter up, and has to wait for it again, at every step.
 _PUT = """
 INSERT INTO vectors (document_key, generation, seq, embedded_at, content_hash, vector)
-SELECT key, ?, ?, ?, content_hash, ? FROM documents WHERE key = ? AND content_hash = ?
+SELECT documents.key, :generation, :seq, :now, content_hash, substr(:matrix, 1 + :width * listed.key, :width)
+FROM json_each(:rows) AS listed CROSS JOIN documents ON documents.key = json_extract(listed.value, '$[0]')
+WHERE content_hash = json_extract(listed.value, '$[1]')
 ON CONFLICT (document_key, generation) DO UPDATE SET
     seq = excluded.seq, embedded_at = excluded.embedded_at,
     content_hash = excluded.content_hash, vector = excluded.vector
@@ -87,18 +92,20 @@ class SqliteVectors:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def put(self, generation: int, rows: Sequence[VectorRow]) -> int:
+    def put(self, generation: int, keys: Keys, hashes: Sequence[str], vectors: NDArray[np.float32]) -> int:
         """Store vectors by compare-and-set; return how many landed."""
         with self._database.transaction() as connection:
-            matrix = _checked(rows, _dimension(connection, generation))
-            if not len(rows):
+            matrix = _checked(keys, hashes, vectors, _dimension(connection, generation))
+            if not len(matrix):
                 return 0
-            seq, now = next_seq(connection), time.time()
-            parameters = [
-                (generation, seq, now, blob, int(row.key), row.content_hash)
-                for row, blob in zip(rows, _blobs(matrix), strict=True)
-            ]
-            return connection.exec_driver_sql(_PUT, parameters).rowcount
+            fixed = {"generation": generation, "seq": next_seq(connection), "now": time.time()}
+            fixed["width"] = matrix.shape[1] * _F32.itemsize
+            rows, landed = [*zip(np.asarray(keys).tolist(), hashes, strict=True)], 0
+            for start in range(0, len(rows), _ROWS_A_STATEMENT):
+                part = slice(start, start + _ROWS_A_STATEMENT)
+                parameters = {**fixed, "rows": json.dumps(rows[part]), "matrix": matrix[part].tobytes()}
+                landed += connection.exec_driver_sql(_PUT, parameters).rowcount
+            return landed
 
     def vectors(self, generation: int, keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the keys that have a vector, in the order of `keys`, and the vectors."""
@@ -179,27 +186,23 @@ def _dimension(connection: Connection, generation: int) -> int:
     return int(dimension)
 
 
-def _checked(rows: Sequence[VectorRow], dimension: int) -> NDArray[np.float32]:
-    for row in rows:
-        if row.vector.shape != (dimension,):
-            raise ShapeError(
-                f"the vector of document {row.key} has shape {row.vector.shape}, the generation's space has "
-                f"{dimension} dimensions; encode with the model of that space"
-            )
+def _checked(keys: Keys, hashes: Sequence[str], vectors: NDArray[np.float32], dimension: int) -> NDArray[np.float32]:
+    if vectors.ndim != 2 or vectors.shape[1] != dimension:
+        raise ShapeError(
+            f"the vectors have shape {vectors.shape}, the generation's space has {dimension} dimensions; encode with "
+            "the model of that space"
+        )
+    if not len(keys) == len(hashes) == len(vectors):
+        raise ShapeError(f"got {len(keys)} keys, {len(hashes)} hashes, {len(vectors)} vectors; give as many of each")
     with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite, and is refused below
-        matrix = np.array([row.vector for row in rows], dtype=_F32).reshape(len(rows), dimension)
+        matrix = np.ascontiguousarray(vectors, dtype=_F32)
     broken = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
     if len(broken):
         raise NumericalError(
-            f"{len(broken)} of {len(rows)} vectors hold NaN or infinity, the first is that of document "
-            f"{rows[broken[0]].key}; nothing was written"
+            f"{len(broken)} of {len(matrix)} vectors hold NaN or infinity, the first is that of document "
+            f"{keys[broken[0]]}; nothing was written"
         )
     return matrix
-
-
-def _blobs(matrix: NDArray[np.float32]) -> Iterator[memoryview]:
-    stored, step = memoryview(matrix.tobytes()), matrix.shape[1] * _F32.itemsize
-    return (stored[start : start + step] for start in range(0, len(stored), step))
 
 
 def _arrays(rows: Iterable[Any], dimension: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

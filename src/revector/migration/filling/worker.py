@@ -22,13 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector._arguments import function, number, whole_number
-from revector.backends.contracts import Backend, Document, Jobs, VectorRow
+from revector.backends.contracts import Backend, Document, Jobs
 from revector.encoders.base import TextEncoder, require_encoder
 from revector.encoders.isolation import encode_each
 from revector.errors import EncoderError, RateLimitedError, StoreError
 from revector.ledger.jobs import Claim, JobCounts, JobRequest
 from revector.ledger.owners import new_owner
 from revector.migration.filling.progress import Meter, Progress
+from revector.migration.landing import Rows, land
 
 FAILURES_IN_A_ROW = 256  # then the encoder is at fault, not the documents
 _POLL_SECONDS = 0.25
@@ -230,19 +231,9 @@ class Worker:
     def _write(
         self, claims: list[Claim], vectors: dict[str, NDArray[np.float32]], errors: dict[str, EncoderError]
     ) -> int:
-        good = [claim for claim in claims if claim.content_hash in vectors]
-        rows = [VectorRow(claim.document_key, claim.content_hash, vectors[claim.content_hash]) for claim in good]
-        with (
-            self._backend.transaction()
-        ):  # the store first: without transactions, a job done in vain is the worse error
-            landed = self._backend.generations.put(self._generation, rows)
-            self._backend.ledger.jobs.complete(
-                self._generation, {claim.document_key: claim.content_hash for claim in good}
-            )
-            for claim in claims:
-                if claim.content_hash in errors:
-                    self._backend.ledger.jobs.fail(claim, self._owner, str(errors[claim.content_hash]))
-        return landed
+        rows = Rows.of([claim.document_key for claim in claims], [claim.content_hash for claim in claims], vectors)
+        failed = {claim: errors[claim.content_hash] for claim in claims if claim.content_hash in errors}
+        return land(self._backend, self._generation, rows, failed=failed, owner=self._owner)
 
     def _note_failures(self, failed: list[Claim], errors: dict[str, EncoderError], succeeded: int) -> None:
         for claim in failed:

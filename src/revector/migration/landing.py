@@ -1,0 +1,107 @@
+"""Landing: the one place where vectors are written and the jobs that asked for them are settled.
+
+Vectors come before the ledger. Where both commit together, that makes no difference; where they do not, whoever dies in
+between leaves a job whose vector exists, which costs a look, and never a job that is done without its vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from revector.backends.contracts import Backend, Document, Keys
+from revector.encoders.once import Vector
+from revector.ledger.jobs import Claim, JobRequest
+from revector.migration.priorities import PRIORITY_UPDATED
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Vectors on their way to their documents.
+
+    Attributes
+    ----------
+    keys : ndarray of int64, shape (n,)
+        Of the documents.
+    hashes : list of str, length n
+        Content hashes of the texts that were embedded.
+    vectors : ndarray of float32, shape (n, dimension)
+    """
+
+    keys: NDArray[np.int64]
+    hashes: list[str]
+    vectors: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.hashes)
+
+    @classmethod
+    def of(cls, keys: Keys, hashes: Sequence[str], vectors: Mapping[str, Vector]) -> Rows:
+        """Return the rows of those documents for whose content hash there is a vector."""
+        places = [place for place, hash_ in enumerate(hashes) if hash_ in vectors]
+        taken = [hashes[place] for place in places]
+        matrix = np.stack([vectors[hash_] for hash_ in taken]) if taken else np.empty((0, 0), dtype=np.float32)
+        return cls(np.asarray(keys, dtype=np.int64)[places], taken, matrix)
+
+
+def land(
+    backend: Backend, generation: int, rows: Rows, *, failed: Mapping[Claim, Exception] | None = None, owner: str = ""
+) -> int:
+    """Store vectors where their documents still have the text that was embedded, and settle the jobs for these texts.
+
+    Parameters
+    ----------
+    backend : Backend
+        Where to.
+    generation : int
+        Where the vectors belong.
+    rows : Rows
+        What was embedded.
+    failed : mapping of Claim to Exception, optional
+        What could not be embedded, and why.
+    owner : str
+        Who holds these claims.
+
+    Returns
+    -------
+    int
+        How many vectors landed.
+    """
+    landed = 0
+    with backend.transaction():
+        if len(rows):
+            landed = backend.generations.put(generation, rows.keys, rows.hashes, rows.vectors)
+            backend.ledger.jobs.complete(generation, dict(zip(rows.keys.tolist(), rows.hashes, strict=True)))
+        for claim, error in (failed or {}).items():
+            backend.ledger.jobs.fail(claim, owner, str(error))
+    return landed
+
+
+def land_written(backend: Backend, generation: int, written: Sequence[Document], vectors: Mapping[str, Vector]) -> None:
+    """Store the vectors of documents that the open transaction wrote; ask for those that are missing.
+
+    Whatever job such a document still had is closed: it was for the text before.
+
+    Parameters
+    ----------
+    backend : Backend
+        Where to.
+    generation : int
+        Where the vectors belong.
+    written : sequence of Document
+        As they are stored now.
+    vectors : mapping of str to ndarray of float32, shape (dimension,)
+        By content hash; the others' are asked for.
+    """
+    keys, hashes = [document.key for document in written], [document.content_hash for document in written]
+    rows = Rows.of(keys, hashes, vectors)
+    if len(rows):
+        backend.generations.put(generation, rows.keys, rows.hashes, rows.vectors)
+    stale = set(backend.generations.stale_keys(generation, keys).tolist())
+    missing = [JobRequest(d.key, d.content_hash, PRIORITY_UPDATED) for d in written if d.key in stale]
+    backend.ledger.jobs.enqueue(generation, missing)
+    backend.ledger.jobs.settle(generation, {d.key: d.content_hash for d in written if d.key not in stale})
