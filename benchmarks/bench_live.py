@@ -201,7 +201,7 @@ def main() -> None:
     options = report.options
     setting = SETTINGS[options.set]
     if report.smoke:
-        setting = replace(setting, documents=400, idle_seconds=0.5, serving_seconds=0.2)
+        setting = replace(setting, documents=400, reads_a_second=5.0, idle_seconds=0.5, serving_seconds=0.2)
         options.repeat = 1
     setting = replace(setting, documents=options.documents or setting.documents)
     texts = real_texts(setting.documents + setting.documents // 10, setting.characters)

@@ -27,7 +27,8 @@ from revector import Collection
 K = 10
 WARM_UP = 50
 """Searches before a reader counts, and a tenth of that for a writer: they load the models and the index."""
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 30.0
+"""What the queue may take at the end, when nothing new is due."""
 NEW, DELETED = 0.4, 0.1
 """Shares of the writes; the others change a document that exists."""
 
