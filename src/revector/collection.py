@@ -29,7 +29,7 @@ from revector.migration.strategies.background import Background
 from revector.migration.upserts import Upsert
 from revector.migration.writes import delete_documents
 from revector.opening import find_again, listed_encoders, require_collection, require_path
-from revector.search.searcher import RESCORE, Hit, Searcher
+from revector.search.searcher import Hit, Rescored, Searcher
 from revector.spaces import EmbeddingSpace, require_one_of
 
 __all__ = ["Collection", "Hit"]
@@ -50,7 +50,7 @@ class Collection:
         self._backend = backend
         self._encoders = encoders
         self._serving = ServingReader(backend)
-        self._searcher = Searcher(backend, encoders)
+        self._searcher = Searcher(backend, encoders, self._serving)
         self._closed = False
 
     @classmethod
@@ -134,7 +134,7 @@ class Collection:
         """
         documents = checked_documents(ids, texts, metadata)
         self._backend.require_writable()
-        return Upsert(self._backend, self._encoders, self._serving, self._searcher.reading).write(documents)
+        return Upsert(self._backend, self._encoders, self._serving).write(documents)
 
     def delete(self, ids: Iterable[str]) -> None:
         """Delete documents, with their vectors of every generation.
@@ -171,11 +171,18 @@ class Collection:
     # Searches
 
     @overload
-    def search(self, query: str, k: int = 10, *, rescore: int = RESCORE, write_through: bool = True) -> list[Hit]: ...
+    def search(
+        self, query: str, k: int = 10, *, rescore: int | None = None, write_through: bool | None = None
+    ) -> list[Hit]: ...
 
     @overload
     def search(
-        self, query: list[str] | tuple[str, ...], k: int = 10, *, rescore: int = RESCORE, write_through: bool = True
+        self,
+        query: list[str] | tuple[str, ...],
+        k: int = 10,
+        *,
+        rescore: int | None = None,
+        write_through: bool | None = None,
     ) -> list[list[Hit]]: ...
 
     def search(
@@ -183,8 +190,8 @@ class Collection:
         query: str | list[str] | tuple[str, ...],
         k: int = 10,
         *,
-        rescore: int = RESCORE,
-        write_through: bool = True,
+        rescore: int | None = None,
+        write_through: bool | None = None,
     ) -> list[Hit] | list[list[Hit]]:
         """Find the documents nearest to a query, right in every phase of a migration.
 
@@ -194,11 +201,12 @@ class Collection:
             One text, or several.
         k : int
             Hits a query.
-        rescore : int
-            While documents move: how many of the best hits that have not moved are embedded with the new model. 0
-            answers without, from the scores of both models.
-        write_through : bool
-            Store those vectors, so that each is paid for once.
+        rescore : int, optional
+            While documents move: how many of the best hits that have not moved are embedded with the new model on the
+            spot, however long that takes. By default the migration's strategy says, within a budget of milliseconds;
+            what does not fit is left to `run`.
+        write_through : bool, optional
+            Whether those vectors are stored, so that each is paid for once; by default the strategy says (yes).
 
         Returns
         -------
@@ -210,7 +218,7 @@ class Collection:
         EncoderError
             The collection's model is not at hand, nor another one with a map to its space; the message names it.
         """
-        write_through = flag(write_through, "write_through")
+        write_through = None if write_through is None else flag(write_through, "write_through")
         if isinstance(query, str):
             text = valid_unicode(query, "query")
             return self._searcher.search([text], k, rescore=rescore, write_through=write_through)[0]
@@ -243,6 +251,11 @@ class Collection:
         if not isinstance(space, EmbeddingSpace):
             raise InvalidArgumentError(f"space is {shown(space)}, expected the EmbeddingSpace that the vector is of")
         return self._searcher.search_vectors(_one_row(vector), space, k)[0]
+
+    @property
+    def rescored(self) -> Rescored:
+        """How the searches of this object were answered while documents moved."""
+        return self._searcher.rescored
 
     @property
     def read_only(self) -> bool:
@@ -421,7 +434,7 @@ class Collection:
             return
         self._closed = True
         try:
-            self._searcher.accesses.flush()
+            self._searcher.behind.close()
         finally:
             self._backend.close()
 

@@ -248,7 +248,7 @@ LOCKS = {
     "index": lambda docs: docs._backend.index.of(docs._serving.read().serving)._lock,
     "uses of the index": lambda docs: docs._backend.index.of(docs._serving.read().serving)._counting,
     "indexes": lambda docs: docs._backend.index._guard,
-    "accesses": lambda docs: docs._searcher.accesses._lock,
+    "accesses": lambda docs: docs._searcher.behind._changed,
     "encoders": lambda docs: docs._encoders._lock,
 }
 
@@ -261,14 +261,14 @@ def test_a_lock_that_a_thread_holds_during_the_fork_is_free_in_the_child(docs, w
 
 def test_searches_of_the_parent_are_counted_once(docs):
     def count():
-        docs._searcher.accesses.flush()
+        docs._searcher.behind.flush()
         return sum(fact.hits for fact in docs._backend.documents.facts())
 
     before = count()
     docs.search("text number 7", k=1)
 
     def child():
-        docs._searcher.accesses.flush()
+        docs._searcher.behind.flush()
         return True
 
     assert in_child(child)

@@ -76,8 +76,8 @@ COLLECTION = [
     *_table("documents", {}, ids=NOT_TEXTS),
     *_table("info", {}, ids=NOT_TEXTS),
     *_table("search", {}, query=[value for value in [*NOT_TEXTS, HALF] if value != "texts"]),
-    *_table("search", {"query": "x"}, k=NOT_WHOLE, rescore=[v for v in NOT_WHOLE if v is not NOT_WHOLE[1]]),
-    *_table("search", {"query": "x"}, write_through=NOT_A_FLAG),
+    *_table("search", {"query": "x"}, k=NOT_WHOLE, rescore=NOT_WHOLE[2:]),
+    *_table("search", {"query": "x"}, write_through=[value for value in NOT_A_FLAG if value is not None]),
     *_table(
         "search_vector",
         {"space": HashEncoder(16).space},

@@ -146,4 +146,5 @@ def test_a_search_rescores_what_the_new_model_takes(tmp_path):
         docs.upsert(*numbered(4, 2))
         docs.migrate(model).start()
         docs.search("text", 4, rescore=4)
+        docs._searcher.behind.flush()
         assert docs.migration.status().target_jobs.done == 3

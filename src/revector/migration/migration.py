@@ -19,8 +19,10 @@ from revector.migration.filling.bridge import Fit, fit_bridge
 from revector.migration.filling.filling import RUNS_IN, Filling, OnProgress, source_of, target_of
 from revector.migration.filling.worker import WorkerReport
 from revector.migration.gates import completeness, cutover_reasons, pass_gates, retire_reasons
+from revector.migration.priorities import prioritise
 from revector.migration.status import FailedDocument, MigrationStatus, failed_documents, status_of
 from revector.migration.strategies.background import Background
+from revector.migration.strategies.base import Facts
 from revector.migration.verification import VerificationResult, Verifier
 from revector.migration.writes import reconcile
 from revector.spaces import EmbeddingSpace
@@ -168,7 +170,9 @@ class Migration:
         require_transition(record.phase, Phase.FILLING)
         source = source_of(self._backend, record)
         larger = max(source.space.dimension, record.target_space.dimension)
-        priorities = self._strategy.priorities(self._backend, dimension=larger)
+        order = self._strategy.fills(Facts(larger))
+        facts = self._backend.documents.facts()
+        priorities = prioritise(facts, dimension=larger, rule=order.rule, seed=order.seed)
         with self._backend.transaction():
             record = self.record
             if record.phase in _STARTED:  # by another process, in the meantime

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from revector.backends.contracts import Alias, Backend, Generation
+from revector.encoders.at_hand import EncoderSet
 from revector.errors import StoreError
 from revector.ledger.state import Phase
+from revector.migration.strategies import Strategy, chosen_reading, strategies_from_json
+from revector.migration.strategies.base import Reading, Situation
 
 
 @dataclass(frozen=True)
@@ -23,17 +26,38 @@ class Serving:
         The generation that the alias points at.
     other : Generation or None
         The migration's other generation, from `start` until `retire`.
+    strategies : tuple of Strategy
+        Of the migration; empty without one.
     """
 
     alias: Alias
     phase: Phase | None
     serving: Generation
     other: Generation | None
+    strategies: tuple[Strategy, ...] = ()
 
     @property
     def live(self) -> tuple[Generation, ...]:
         """The generations that writes have to reach, the serving one first."""
         return (self.serving,) if self.other is None else (self.serving, self.other)
+
+    def reading(self, encoders: EncoderSet) -> Reading:
+        """Ask the strategies what a search reads now.
+
+        A model that is not at hand yet is loaded, which may ask a service: not to be called inside a transaction.
+        """
+        alone = Reading((self.serving,))
+        if self.other is None or self.phase is None:
+            return alone
+        moved = self.phase is Phase.SERVING
+        old, new = (self.other, self.serving) if moved else (self.serving, self.other)
+        at_hand = frozenset(live.id for live in self.live if encoders.find(live) is not None)
+        return chosen_reading(self.strategies, Situation(self.phase, old, new, at_hand, alone))
+
+    def findable(self, encoders: EncoderSet) -> Generation:
+        """Return a generation whose vectors let searches find a document, and whose model is at hand if one is."""
+        recalled = self.reading(encoders).recall
+        return next((generation for generation in recalled if encoders.find(generation) is not None), self.serving)
 
 
 class ServingReader:
@@ -48,6 +72,7 @@ class ServingReader:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._generations: dict[tuple[int, int], Generation] = {}
+        self._kept: tuple[object, tuple[Strategy, ...]] = (None, ())
 
     def read(self) -> Serving:
         """Return what serves now. No encoder is asked: callers may hold a transaction.
@@ -66,7 +91,17 @@ class ServingReader:
             pair = () if record is None else (record.source_generation, record.target_generation)
             others = [generation for generation in pair if generation not in (None, serving.id)]
             other = self._generation(others[0]) if others else None
-        return Serving(alias, None if record is None else record.phase, serving, other)
+        if record is None:
+            return Serving(alias, None, serving, other)
+        return Serving(alias, record.phase, serving, other, self._strategies(record.strategy))
+
+    def _strategies(self, written: object) -> tuple[Strategy, ...]:
+        """Read the strategies of a migration, unless they are those of the last time."""
+        kept, found = self._kept
+        if written != kept:
+            found = strategies_from_json(written)
+            self._kept = (written, found)
+        return found
 
     def _generation(self, generation: int) -> Generation:
         """Return a generation; within one history it never changes, and its number is never used again."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from revector.backends.contracts import Backend, Document, Generation, NewDocument
@@ -28,14 +28,11 @@ class Upsert:
     ----------
     backend, encoders : Backend, EncoderSet
     serving : ServingReader
-    reading : callable
-        Returns the generation whose vectors let searches find a document, and whose model is at hand.
     """
 
     backend: Backend
     encoders: EncoderSet
     serving: ServingReader
-    reading: Callable[[], Generation]
 
     def write(self, documents: Sequence[NewDocument]) -> list[Document]:
         """Insert or change documents that are checked; return them as they are stored.
@@ -68,7 +65,7 @@ class Upsert:
     def _embed(self, documents: Sequence[NewDocument]) -> tuple[Embedded, dict[int, Vectors]]:
         """Embed documents for readers, and what that model took by all other models at hand."""
         texts = {new.content_hash: new.text for new in documents}
-        reading = self.reading()
+        reading = self.serving.read().findable(self.encoders)
         model = self.encoders.require(reading, purpose="writing to this collection")
         embedded = self._embed_for(reading, model, texts)
         taken = {hash_: text for hash_, text in texts.items() if hash_ in embedded.vectors}

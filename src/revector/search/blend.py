@@ -10,9 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from revector.backends.contracts import Backend, Document, Generation
-from revector.encoders.base import TextEncoder
-from revector.encoders.once import embed_once
+from revector.backends.contracts import Backend, Generation
 from revector.migration.landing import Rows
 from revector.search import ranking
 from revector.search.ranking import Candidates, Ranking
@@ -23,7 +21,7 @@ Matrix = NDArray[np.float32]
 
 
 class Blend:
-    """The candidates of some queries in two generations: recall, read, rescore, rank, in this order.
+    """The candidates of some queries in two generations: recall, add vectors, rank, in this order.
 
     Parameters
     ----------
@@ -44,51 +42,53 @@ class Blend:
         self._found: list[NDArray[np.int64]] = []
         self._old_vectors: dict[int, NDArray[np.float32]] = {}
         self._new_vectors: dict[int, NDArray[np.float32]] = {}
-        self._rescored = False
-        self.documents: dict[int, Document] = {}
 
     def recall(self, depth: int) -> None:
-        """Search both indexes for `depth` hits a query."""
-        _, by_old = self._backend.index.search(self._old, self._old_queries, depth)
-        _, by_new = self._backend.index.search(self._new, self._new_queries, depth)
-        pairs = np.concatenate([by_old, by_new], axis=1)
-        self._found = [np.unique(keys[keys >= 0]) for keys in pairs]
+        """Search both generations for `depth` hits a query, and read the candidates' vectors.
 
-    def read(self) -> None:
-        """Read the candidates' documents and vectors; those deleted meanwhile drop out."""
-        keys = np.unique(np.concatenate(self._found))
-        self.documents = {document.key: document for document in self._backend.documents.by_key(keys)}
-        current = np.setdiff1d(keys, self._backend.generations.stale_keys(self._new.id, keys))
-        self._old_vectors = _by_key(*self._backend.generations.vectors(self._old.id, keys))
-        self._new_vectors = _by_key(*self._backend.generations.vectors(self._new.id, current))
-        live = np.array(list(self.documents), dtype=np.int64)
-        self._found = [np.intersect1d(found, live) for found in self._found]
-
-    def rescore(self, encoder: TextEncoder, budget: int) -> Rows:
-        """Embed, for each query, the best `budget` candidates that have not moved; return their new vectors.
-
-        Raises
-        ------
-        EncoderError
-            The model did not embed them; the ranking does without.
+        A vector of the new generation that is not of the present text counts as missing.
         """
-        wanted = {key for i in range(len(self._found)) for key in self._candidates(i).unmigrated(budget).tolist()}
-        documents = [self.documents[key] for key in sorted(wanted)]
-        texts = {document.content_hash: document.text for document in documents}
-        embedded = embed_once(encoder, texts, self._backend.generations.with_hashes(self._new.id, list(texts)))
-        if embedded.failure is not None and not embedded.vectors:
-            raise embedded.failure
-        rows = Rows.of(
-            [found.key for found in documents], [found.content_hash for found in documents], embedded.vectors
-        )
-        self._new_vectors.update(_by_key(rows.keys, rows.vectors))
-        self._rescored = True
-        return rows
+        index, generations = self._backend.index, self._backend.generations
+        _, by_old = index.search(self._old, self._old_queries, depth)
+        _, by_new = index.search(self._new, self._new_queries, depth)
+        self._found = [np.unique(keys[keys >= 0]) for keys in np.concatenate([by_old, by_new], axis=1)]
+        keys = np.unique(np.concatenate(self._found))
+        with self._backend.snapshot():
+            current = np.setdiff1d(keys, generations.stale_keys(self._new.id, keys))
+            self._old_vectors = _by_key(*generations.vectors(self._old.id, keys))
+            self._new_vectors = _by_key(*generations.vectors(self._new.id, current))
 
-    def rank(self, limit: int) -> list[Ranking]:
-        """Rank the candidates of each query: in the new space once they were rescored, by standard scores otherwise."""
-        order = ranking.in_new_space if self._rescored else ranking.by_mean_z
-        return [order(self._candidates(i), limit) for i in range(len(self._found))]
+    def unmigrated(self, limit: int) -> list[int]:
+        """Return the documents among the best `limit` of each query that the new model has not seen, best first."""
+        best = [self._candidates(query).unmigrated(limit).tolist() for query in range(len(self._found))]
+        in_turn = (keys[place] for place in range(limit) for keys in best if place < len(keys))
+        return list(dict.fromkeys(in_turn))
+
+    def add(self, rows: Rows) -> None:
+        """Take vectors of the new generation that were just made."""
+        self._new_vectors.update(_by_key(rows.keys, rows.vectors))
+
+    def rank(self, query: int, limit: int, decisive: int) -> Ranking:
+        """Rank the candidates of a query.
+
+        Parameters
+        ----------
+        query : int
+            Its place.
+        limit : int
+            Hits.
+        decisive : int
+            How many of the best by the old model decide, by being known to the new one, in whose space to rank.
+        """
+        candidates = self._candidates(query)
+        old_knows_nothing = not self._old_queries[query].any()
+        by_new = old_knows_nothing or candidates.carry_the_new_space(decisive)
+        order = ranking.in_new_space if by_new else ranking.in_old_space
+        return order(candidates, limit)
+
+    def knows_best(self, query: int, decisive: int) -> bool:
+        """Tell whether the new model has seen the best candidates of a query."""
+        return not len(self._candidates(query).unmigrated_among_best(decisive))
 
     def generation_of(self, key: int) -> int:
         """Return the newest generation that has a vector of a candidate."""

@@ -41,6 +41,19 @@ class Candidates:
         order = np.argsort(-self.old[rows], kind="stable")[:limit]
         return self.keys[rows[order]]
 
+    def carry_the_new_space(self, decisive: int) -> bool:
+        """Tell whether the new model knows enough of the candidates to rank by it: the best, or half of all.
+
+        With less, the few pairs of both scores do not tell what an old score stands for, and a ranking made of them
+        can be worse than that of either model.
+        """
+        return not len(self.unmigrated_among_best(decisive)) or 2 * int((~np.isnan(self.new)).sum()) >= len(self.keys)
+
+    def unmigrated_among_best(self, limit: int) -> Keys:
+        """Return those of the best `limit` candidates, by the old model, that have no new score."""
+        order = np.argsort(-np.where(np.isnan(self.old), -np.inf, self.old), kind="stable")[:limit]
+        return self.keys[order[np.isnan(self.new[order])]]
+
 
 def in_new_space(candidates: Candidates, limit: int) -> Ranking:
     """Rank by the new model; candidates without a new score get the one that their old score stands for.
@@ -56,13 +69,9 @@ def in_new_space(candidates: Candidates, limit: int) -> Ranking:
     return fusion.merge([ranked, (candidates.keys[~known], guessed)], limit=limit)
 
 
-def by_mean_z(candidates: Candidates, limit: int) -> Ranking:
-    """Rank by standard scores of either model, by their mean where both are known."""
-    lists = []
-    for scores in (candidates.old, candidates.new):
-        known = ~np.isnan(scores)
-        lists.append((candidates.keys[known], fusion.z_score(scores[known])))
-    return fusion.merge(lists, how="mean", limit=limit)
+def in_old_space(candidates: Candidates, limit: int) -> Ranking:
+    """Rank by the old model; candidates without an old score get the one that their new score stands for."""
+    return in_new_space(Candidates(candidates.keys, candidates.new, candidates.old), limit)
 
 
 def _carry_over(scores: Scores, old: Scores, new: Scores) -> Scores:

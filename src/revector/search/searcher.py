@@ -1,10 +1,12 @@
-"""Search that is right in every phase of a migration: which generations to read, and how to rank what they hold."""
+"""Search that is right in every phase of a migration: it executes what the strategies say is to be read."""
 
 from __future__ import annotations
 
 import logging
+import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,20 +15,16 @@ from numpy.typing import NDArray
 from revector._arguments import whole_number
 from revector.backends.contracts import Backend, Document, Generation
 from revector.encoders.at_hand import EncoderSet
-from revector.errors import EncoderError, StoreError
-from revector.ledger.state import Phase
-from revector.migration.landing import land
+from revector.errors import StoreError
+from revector.migration.landing import Rows
 from revector.migration.serving import Serving, ServingReader
-from revector.search.access_log import AccessLog
+from revector.migration.strategies.base import Budget, Reading
+from revector.search.behind import WriteBehind
 from revector.search.blend import Blend
-from revector.search.embedding import QueryEncoder
+from revector.search.queries import QueryEncoder
 from revector.search.ranking import Ranking
+from revector.search.rescoring import Rescoring
 from revector.spaces import EmbeddingSpace
-
-RESCORE = 10
-"""Hits that a search embeds with the new model, at most: the ten best are what it takes to remove the dip."""
-CANDIDATES = 50
-"""Hits of each generation that compete for a blended ranking, at least."""
 
 Matrix = NDArray[np.float32]
 # What a query finds that is zero (empty, or of unknown words, under a static model): all documents are equally far.
@@ -56,12 +54,31 @@ class Hit:
     generation: int
 
 
-class Searcher:
-    """Searches one alias of a backend. Safe to share between threads.
+@dataclass(frozen=True)
+class Rescored:
+    """How many answers of a process, while documents moved, were ranked by the new model alone.
 
-    A search chooses its route, encodes and searches without holding a transaction, and makes sure, when it reads the
-    documents it has found, that the route still holds; otherwise it starts again. Documents deleted in between are
-    left out.
+    Parameters
+    ----------
+    fully : int
+        The best candidates all had its vector, or were given one on the spot.
+    partly : int
+        Some were embedded, not enough to decide.
+    not_at_all : int
+        The budget allowed none.
+    """
+
+    fully: int = 0
+    partly: int = 0
+    not_at_all: int = 0
+
+
+class Searcher:
+    """Executes the reading that the strategies of a migration choose. Safe to share between threads.
+
+    A search reads who serves, encodes and searches without holding a transaction, and makes sure, when it reads the
+    documents it has found, that what it began with still holds; otherwise it starts again. Documents deleted in between
+    are left out. It writes nothing: counts and vectors go to the thread that writes behind it.
 
     Parameters
     ----------
@@ -69,37 +86,24 @@ class Searcher:
         What to read.
     encoders : EncoderSet
         Encoders of the queries.
+    serving : ServingReader
+        Says who serves.
     """
 
-    def __init__(self, backend: Backend, encoders: EncoderSet) -> None:
-        self._backend = backend
-        self._encoders = encoders
-        self._serving = ServingReader(backend)
+    def __init__(self, backend: Backend, encoders: EncoderSet, serving: ServingReader) -> None:
+        self._backend, self._encoders, self._serving = backend, encoders, serving
         self._queries = QueryEncoder(backend, encoders)
-        self.accesses = AccessLog(backend)
+        self._rescoring = Rescoring()
+        self._answers: Counter[str] = Counter()
+        self.behind = WriteBehind(backend)
 
-    def blends(self, route: Serving) -> bool:
-        """Tell whether the hits of both generations are ranked together: documents move, and the new model is at hand.
-
-        Once all documents have moved, the old generation serves, alone and complete, until the cut-over; but without
-        its model, mapped queries would be worse than before, so that the blend goes on. A model that is not at hand yet
-        is loaded, which may ask a service: not to be called inside a transaction.
-        """
-        if route.other is None or self._encoders.find(route.other) is None:
-            return False
-        return route.phase is Phase.FILLING or (
-            route.phase is Phase.PROVING and self._encoders.find(route.serving) is None
-        )
-
-    def reading(self) -> Generation:
-        """Return a generation whose vectors let searches find a document: the serving one, if its model is at hand."""
-        route = self._serving.read()
-        if route.other is not None and self._encoders.find(route.serving) is None and self.blends(route):
-            return route.other
-        return route.serving
+    @property
+    def rescored(self) -> Rescored:
+        """How the answers of this process were ranked while documents moved."""
+        return Rescored(**self._answers)
 
     def search(
-        self, queries: Sequence[str], k: int, *, rescore: int = RESCORE, write_through: bool = True
+        self, queries: Sequence[str], k: int, *, rescore: int | None = None, write_through: bool | None = None
     ) -> list[list[Hit]]:
         """Search texts.
 
@@ -108,10 +112,11 @@ class Searcher:
         queries : sequence of str
         k : int
             Hits a query.
-        rescore : int
-            How many of the best hits that have not moved are embedded with the new model, while documents move.
-        write_through : bool
-            Store those vectors, so that each is paid for once.
+        rescore : int, optional
+            How many of the best hits that have not moved are embedded with the new model while documents move, however
+            long that takes. By default the migration's strategy says, within its budget.
+        write_through : bool, optional
+            Whether those vectors are stored; by default the strategy says.
 
         Returns
         -------
@@ -123,10 +128,21 @@ class Searcher:
         EncoderError
             The model of the serving generation is not at hand, nor another one with a map to its space.
         """
-        k, rescore = whole_number(k, "k", least=1), whole_number(rescore, "rescore", least=0)
+        k = whole_number(k, "k", least=1)
+        if rescore is not None:
+            rescore = whole_number(rescore, "rescore", least=0)
         if not queries:
             return []
-        return self._steadily(lambda route: self._search(route, queries, k, rescore, write_through))
+
+        def attempt(serving: Serving) -> list[list[Hit]] | None:
+            reading = _as_asked(serving.reading(self._encoders), rescore, write_through)
+            if len(reading.recall) == 1:
+                (alone,) = reading.recall
+                other = next((live for live in serving.live if live != alone), None)
+                return self._search_alone(serving, alone, self._queries.encode(queries, alone, other), k)
+            return self._search_both(serving, reading, queries, k)
+
+        return self._steadily(attempt)
 
     def search_vectors(self, vectors: Matrix, space: EmbeddingSpace, k: int) -> list[list[Hit]]:
         """Search vectors of the serving space, shape (q, d).
@@ -140,68 +156,88 @@ class Searcher:
         """
         k = whole_number(k, "k", least=1)
 
-        def attempt(route: Serving) -> list[list[Hit]] | None:
-            route.serving.space.require(space, purpose="query vectors of this collection")
-            return self._search_alone(route, vectors, k)
+        def attempt(serving: Serving) -> list[list[Hit]] | None:
+            serving.serving.space.require(space, purpose="query vectors of this collection")
+            return self._search_alone(serving, serving.serving, vectors, k)
 
         return self._steadily(attempt)
 
     def _steadily(self, attempt: Callable[[Serving], list[list[Hit]] | None]) -> list[list[Hit]]:
-        """Try until the route that an attempt started with held to its end."""
+        """Try until what an attempt started with held to its end."""
         while True:
-            route = self._serving.read()
+            serving = self._serving.read()
             try:
-                found = attempt(route)
+                found = attempt(serving)
             except StoreError:
-                if self._serving.read() == route:
+                if self._serving.read() == serving:
                     raise
                 continue  # its generation was dropped
             if found is not None:
                 return found
 
-    def _search(
-        self, route: Serving, queries: Sequence[str], k: int, rescore: int, write_through: bool
-    ) -> list[list[Hit]] | None:
-        """Search by a route; ``None`` if it no longer holds."""
-        vectors = self._queries.encode(queries, route.serving, route.other)
-        if route.other is None or not self.blends(route):
-            return self._search_alone(route, vectors, k)
-        new_vectors = self._queries.encode(queries, route.other, None)
-        blend = Blend(self._backend, route.serving, route.other, vectors, new_vectors)
-        blend.recall(max(k, rescore, CANDIDATES))
-        with self._backend.snapshot():
-            if self._serving.read() != route:
-                return None
-            blend.read()
-        if rescore > 0:
-            self._rescore(blend, route.other, rescore, write_through)
-        asked = zip(blend.rank(k), vectors, new_vectors, strict=True)
-        rankings = [ranked if old.any() or new.any() else _NOTHING for ranked, old, new in asked]
-        return [self._hits(ranked, blend.documents, blend.generation_of) for ranked in rankings]
-
-    def _search_alone(self, route: Serving, vectors: Matrix, k: int) -> list[list[Hit]] | None:
-        """Search the serving generation; ``None`` if it no longer serves."""
-        scores, keys = self._backend.index.search(route.serving, vectors, k)
-        with self._backend.snapshot():
-            if self._serving.read() != route:
-                return None
-            found = self._backend.documents.by_key(np.unique(keys[keys >= 0]))
-        documents = {document.key: document for document in found}
+    def _search_alone(self, serving: Serving, alone: Generation, vectors: Matrix, k: int) -> list[list[Hit]] | None:
+        """Search one generation; ``None`` if what was to be read has changed."""
+        scores, keys = self._backend.index.search(alone, vectors, k)
         rankings = [
             (keys[place], scores[place].astype(np.float64)) if vector.any() else _NOTHING
             for place, vector in enumerate(np.atleast_2d(np.asarray(vectors)))
         ]
-        return [self._hits(ranked, documents, lambda _: route.serving.id) for ranked in rankings]
+        return self._answer(serving, rankings, lambda _: alone.id)
 
-    def _rescore(self, blend: Blend, target: Generation, budget: int, write_through: bool) -> None:
-        """Rescore the best hits that have not moved; the answer does not depend on it."""
+    def _search_both(
+        self, serving: Serving, reading: Reading, queries: Sequence[str], k: int
+    ) -> list[list[Hit]] | None:
+        """Search the complete generation and the one that fills; ``None`` if what was to be read has changed."""
+        old, new = reading.recall
+        old_vectors = self._queries.encode(queries, old, new)
+        new_vectors = self._queries.encode(queries, new, None)
+        blend = Blend(self._backend, old, new, old_vectors, new_vectors)
+        blend.recall(max(k, reading.budget.texts, reading.depth))
+        embedded = self._rescore(blend, new, reading)
+        decisive = min(k, reading.budget.texts) or k
+        if self._encoders.find(old) is None:
+            decisive = 0  # mapped queries rank worse than any mixture
+        rankings = []
+        for place, (by_old, by_new) in enumerate(zip(old_vectors, new_vectors, strict=True)):
+            ranked = blend.rank(place, k, decisive)
+            rankings.append(ranked if by_old.any() or by_new.any() else _NOTHING)
+            known = blend.knows_best(place, decisive)
+            self._answers["fully" if known else "partly" if embedded else "not_at_all"] += 1
+        return self._answer(serving, rankings, blend.generation_of)
+
+    def _rescore(self, blend: Blend, target: Generation, reading: Reading) -> int:
+        """Embed the best candidates that have not moved, within the budget; return how many got a vector.
+
+        The answer does not depend on it.
+        """
+        wanted = blend.unmigrated(reading.budget.texts) if reading.budget.texts else []
+        if not wanted:
+            return 0
         encoder = self._encoders.require(target, purpose="re-scoring")
-        try:
-            rows = blend.rescore(encoder, budget)
-            if write_through and len(rows) and not self._backend.read_only:
-                land(self._backend, target.id, rows)
-        except (EncoderError, StoreError) as error:
-            _log.warning("a search went on without re-scoring or writing its vectors through: %s", error)
+        documents = self._backend.documents.by_key(wanted)
+        texts = {document.content_hash: document.text for document in documents}
+        worth = self._rescoring.worth_trying(list(texts))
+        known = self._backend.generations.with_hashes(target.id, worth) | self.behind.waiting(target.id, worth)
+        embedded = self._rescoring.embed(encoder, {hash_: texts[hash_] for hash_ in worth}, known, reading.budget)
+        if embedded.failure is not None:
+            _log.warning("a search went on without re-scoring all of its hits: %s", embedded.failure)
+        rows = Rows.of([d.key for d in documents], [d.content_hash for d in documents], embedded.vectors)
+        blend.add(rows)
+        if reading.write_through:
+            self.behind.land(target.id, rows)
+        return len(rows)
+
+    def _answer(
+        self, serving: Serving, rankings: Sequence[Ranking], generation_of: Callable[[int], int]
+    ) -> list[list[Hit]] | None:
+        """Read what was found, and count it; ``None`` if another generation serves by now."""
+        keys = np.unique(np.concatenate([ranked for ranked, _ in rankings]))
+        with self._backend.snapshot():
+            if self._serving.read() != serving:
+                return None
+            found = self._backend.documents.by_key(keys[keys >= 0])
+        documents = {document.key: document for document in found}
+        return [self._hits(ranked, documents, generation_of) for ranked in rankings]
 
     def _hits(
         self, ranked: Ranking, documents: Mapping[int, Document], generation_of: Callable[[int], int]
@@ -210,8 +246,15 @@ class Searcher:
         pairs = [
             (key, score) for key, score in zip(*(part.tolist() for part in ranked), strict=True) if key in documents
         ]
-        self.accesses.add([key for key, _ in pairs])
+        self.behind.count([key for key, _ in pairs])
         return [
             Hit(documents[key].id, score, documents[key].text, documents[key].metadata, generation_of(key))
             for key, score in pairs
         ]
+
+
+def _as_asked(reading: Reading, rescore: int | None, write_through: bool | None) -> Reading:
+    """Return a reading with what the caller of a search says otherwise."""
+    if rescore is not None:
+        reading = replace(reading, budget=Budget(rescore, texts_in_flight=sys.maxsize))
+    return reading if write_through is None else replace(reading, write_through=write_through)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from revector._arguments import function, number, shown, whole_number
-from revector.backends.contracts import Backend
 from revector.errors import InvalidArgumentError
-from revector.migration.priorities import PriorityRule, prioritise
+from revector.ledger.state import Phase
+from revector.migration.priorities import SAMPLE_PER_DIMENSION, PriorityRule
+from revector.migration.strategies.base import Budget, Facts, Priorities, Reading, Situation
+
+CANDIDATES = 50
+"""Documents of each generation that compete for a ranking while documents move, at least."""
+RESCORING = Budget(texts=10, texts_in_flight=32, milliseconds=10.0)
+"""The ten best hits are what it takes to remove the dip; no search takes much longer for them than for the rest."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +50,24 @@ class Background:
         for name, value in checked.items():  # as the ledger can keep them, whichever library they came from
             object.__setattr__(self, name, value)
 
-    def priorities(self, backend: Backend, *, dimension: int) -> dict[int, int]:
-        """Return the priority of every document by key; `dimension` is the larger one of the two spaces."""
-        return prioritise(backend.documents.facts(), dimension=dimension, rule=self.priority, seed=self.seed)
+    def fills(self, facts: Facts) -> Priorities:
+        """Return the order: a random sample, then what the rule says."""
+        return Priorities(SAMPLE_PER_DIMENSION * facts.dimension, self.seed, self.priority)
+
+    def reads(self, situation: Situation) -> Reading:
+        """Let both generations compete while documents move, and until the cut-over what readers had at the end.
+
+        The old generation is complete, so that nothing is missed that the old model would have found; what the new one
+        holds is found by the new model as well, and the best candidates that it lacks are embedded on the spot.
+        """
+        moving = situation.phase in (Phase.FILLING, Phase.PROVING)
+        if not moving or situation.new.id not in situation.at_hand:
+            return situation.reading
+        return Reading((situation.old, situation.new), CANDIDATES, RESCORING)
+
+    def gates(self, situation: Situation) -> Sequence[str]:
+        """Ask for nothing beyond what every cut-over needs."""
+        return ()
 
     def to_json(self) -> dict[str, Any]:
         """Return what the ledger keeps. A priority rule is not kept: it has done its work once `start` has run."""

@@ -1,0 +1,132 @@
+"""What searches leave to be written: counts of what they returned, and vectors that they paid for.
+
+No search waits for the write lock: one thread of a process writes behind them, many searches in one transaction.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from revector._forks import renew_in_child
+from revector.backends.contracts import Backend
+from revector.encoders.once import Vector, Vectors
+from revector.errors import RevectorError
+from revector.migration.landing import Rows, land
+
+WRITE_AFTER_SECONDS = 0.5
+MOST_KEYS = 1_000_000
+"""Documents whose hits are counted while nobody can write; further ones are not counted."""
+MOST_ROWS = 1_000
+"""Vectors that are kept while nobody can write; further ones are embedded again some time."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Pending:
+    """What waits to be written."""
+
+    hits: Counter[int] = field(default_factory=Counter)
+    rows: dict[tuple[int, int], tuple[str, Vector]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.hits or self.rows)
+
+
+class WriteBehind:
+    """Writes what searches leave, from a thread of its own. Safe to share between threads.
+
+    A process that dies loses what its last searches left: counts, which steer priorities, and vectors, which are
+    embedded again.
+
+    Parameters
+    ----------
+    backend : Backend
+        Where it goes; nothing is kept for one that cannot be written.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._begin()
+        renew_in_child(self._begin)
+
+    def _begin(self) -> None:
+        self._changed = threading.Condition()
+        self._writing = threading.Lock()
+        self._pending = self._taken = _Pending()  # what a parent left, it writes
+        self._thread: threading.Thread | None = None
+        self._closed = threading.Event()
+
+    def count(self, keys: Sequence[int]) -> None:
+        """Count one search that returned these documents."""
+        if keys and not self._backend.read_only:
+            with self._changed:
+                if len(self._pending.hits) < MOST_KEYS:
+                    self._pending.hits.update(keys)
+                self._wake()
+
+    def land(self, generation: int, rows: Rows) -> None:
+        """Store vectors that a search has embedded, and settle their jobs."""
+        if len(rows) and not self._backend.read_only:
+            found = zip(rows.keys.tolist(), rows.hashes, rows.vectors, strict=True)
+            with self._changed:
+                if len(self._pending.rows) < MOST_ROWS:
+                    self._pending.rows.update({(generation, key): (hash_, row) for key, hash_, row in found})
+                self._wake()
+
+    def waiting(self, generation: int, hashes: Sequence[str]) -> Vectors:
+        """Return the vectors, by content hash, that are still to be written."""
+        with self._changed:
+            waits = {**self._taken.rows, **self._pending.rows}
+        found = {hash_: row for (of, _), (hash_, row) in waits.items() if of == generation}
+        return {hash_: found[hash_] for hash_ in hashes if hash_ in found}
+
+    def flush(self) -> None:
+        """Write what waits now, in the calling thread; what the backend refuses is kept for the next time."""
+        with self._writing:
+            with self._changed:
+                taken, self._pending = self._pending, _Pending()
+            try:
+                if taken:
+                    self._write(taken)
+            except RevectorError as error:
+                _log.warning(
+                    "%d hits and %d vectors are not written yet: %s", taken.hits.total(), len(taken.rows), error
+                )
+                self._take_back(taken)
+
+    def close(self) -> None:
+        """Write what waits, and end the thread."""
+        self._closed.set()
+        if self._thread is not None:
+            self._thread.join()
+        self.flush()
+
+    def _wake(self) -> None:
+        if self._thread is None and not self._closed.is_set():
+            self._thread = threading.Thread(target=self._run, name="revector-write-behind", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while not self._closed.wait(WRITE_AFTER_SECONDS):
+            if self._pending:
+                self.flush()
+
+    def _write(self, taken: _Pending) -> None:
+        with self._backend.transaction():
+            for generation in {generation for generation, _ in taken.rows}:
+                of_it = {key: row for (of, key), row in taken.rows.items() if of == generation}
+                hashes = [hash_ for hash_, _ in of_it.values()]
+                vectors = dict(of_it.values())
+                land(self._backend, generation, Rows.of(list(of_it), hashes, vectors))
+            if taken.hits:
+                self._backend.documents.record_access(list(taken.hits.elements()))
+
+    def _take_back(self, taken: _Pending) -> None:
+        with self._changed:
+            self._pending.hits.update(taken.hits)
+            self._pending.rows = {**taken.rows, **self._pending.rows}
