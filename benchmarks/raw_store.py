@@ -23,7 +23,7 @@ _CACHE_KIB = 2 << 20
 _INDEXES = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'documents' AND sql IS NOT NULL"
 _INSERT = "INSERT INTO documents (id, content_hash, updated_at, metadata, text) VALUES (?, ?, ?, '{}', ?)"
 _SETTLE = """
-UPDATE jobs SET state = 'done' WHERE state = 'pending' AND generation = :generation AND document_key IN (
+DELETE FROM jobs WHERE generation = :generation AND document_key IN (
     SELECT document_key FROM jobs WHERE generation = :generation AND state = 'pending'
     ORDER BY priority, document_key LIMIT :n
 )
@@ -55,7 +55,7 @@ def insert_documents(path: Path, texts: Iterable[str]) -> None:
 
 
 def settle(path: Path, generation: int, n: int) -> None:
-    """Mark the next `n` jobs done, in the order in which they would be claimed."""
+    """End the next `n` jobs, in the order in which they would be claimed."""
     with _unguarded(path) as connection:
         done = connection.execute(_SETTLE, {"generation": generation, "n": n}).rowcount
     assert done == n, f"{done} jobs settled, not {n}"

@@ -219,7 +219,7 @@ def test_a_rescored_document_is_written_through_and_embedded_once(tmp_path: Path
         for searches in (1, 2):
             collection.search(QUERIES[0], rescore=10)
             collection._searcher.behind.flush()
-            assert migration.status().target_jobs.done == 10 * searches
+            assert migration.status().moved == 10 * searches
         migration.run()
         embedded = Counter(log.read_text().split())
         del embedded[content_hash(QUERIES[0])]
@@ -233,7 +233,7 @@ def test_without_write_through_a_search_changes_nothing(collection: Collection) 
     migration.start()
     collection.search(QUERIES, rescore=10, write_through=False)
     collection._searcher.behind.flush()
-    assert migration.status().target_jobs.done == 0
+    assert migration.status().moved == 0
 
 
 def test_a_text_that_changes_while_it_is_rescored_is_not_overwritten_by_the_older_one(collection: Collection) -> None:

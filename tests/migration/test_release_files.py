@@ -78,7 +78,8 @@ def test_every_document_is_there_and_no_deleted_one(left, read_only):
 def test_a_migration_stands_where_it_stood(left):
     with left.open(OLD, NEW, read_only=True) as docs:
         status = docs.migration.status().to_json()
-    assert (status["phase"], status["target_jobs"]) == (left.phase, left.known["jobs"])
+    outstanding = {state: n for state, n in left.known["jobs"].items() if state != "done"}
+    assert (status["phase"], status["target_jobs"]) == (left.phase, outstanding)
 
 
 def test_what_waited_or_was_leased_to_a_dead_process_is_embedded_and_nothing_else(filling):

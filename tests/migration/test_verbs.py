@@ -406,7 +406,7 @@ def test_a_running_worker_stops_when_somebody_else_says_so(world, verb):
     elsewhere = World.open(world.backend.database.path)
     verbs = iter([getattr(elsewhere.active(), verb)])
     migration.run(on_progress=lambda progress: progress.done == 8 and next(verbs, bool)())
-    assert migration.status().target_jobs.done == 8
+    assert migration.status().moved == 8
     assert migration.phase is (Phase.FILLING if verb == "pause" else Phase.ROLLED_BACK)
     elsewhere.close()
 

@@ -38,7 +38,7 @@ def show_status(url: str, status: MigrationStatus, failures: Sequence[FailedDocu
         "phase": f"{status.phase}: {'paused; ' if status.paused else ''}{MEANING[status.phase]}",
         "moving to": str(status.target_space),
         "documents": f"{status.documents:,}",
-        "moved": f"{status.target_jobs.done:,} ({status.share:.0%})",
+        "moved": f"{status.moved:,} ({status.share:.0%})",
     }
     if status.verification is not None:
         rows["verified"] = "; ".join(status.verification["reasons"]) or "passed"

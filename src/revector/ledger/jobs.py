@@ -1,7 +1,8 @@
 """The queue of the ledger: one job for each document that needs a vector in a generation.
 
 A job is leased, not taken: a worker that dies loses its lease, and the job is claimed again. What makes that harmless
-is the content hash: a job is done when the vector of its very text is stored, whoever stored it.
+is the content hash: a job is done when the vector of its very text is stored, whoever stored it. A job that is done is
+gone; what an earlier release left as "done" counts as gone, and is removed a slice at a time.
 
 A document can kill the worker that holds it (out of memory, a crash in a library), again and again. So a job counts
 the leases that nobody ended, from the moment it is claimed: `unfinished`. Documents that were in the hands of a worker
@@ -16,6 +17,7 @@ import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import Insert, insert
@@ -50,14 +52,9 @@ def _enqueue() -> Insert:
 
 _one_job = (jobs.c.generation == sa.bindparam("of_generation")) & (jobs.c.document_key == sa.bindparam("key"))
 _ENQUEUE = _enqueue()
-_COMPLETE = (
-    jobs.update()
-    .where(_one_job, jobs.c.content_hash == sa.bindparam("hash"), jobs.c.state != "done")
-    .values(state="done", error=None, **_unleased)
-)
-_SETTLE = jobs.update().where(_one_job).values(content_hash=sa.bindparam("hash"), state="done", error=None, **_unleased)
-_EXPIRE = jobs.update().where(jobs.c.lease_until <= sa.bindparam("now")).values(state="pending", **_unleased)
 _FORGET = jobs.delete().where(_one_job)
+_COMPLETE = _FORGET.where(jobs.c.content_hash == sa.bindparam("hash"), jobs.c.state != "done")
+_EXPIRE = jobs.update().where(jobs.c.lease_until <= sa.bindparam("now")).values(state="pending", **_unleased)
 _of_generation = jobs.c.generation == sa.bindparam("of_generation")
 _due = _of_generation & (jobs.c.state == "pending") & (jobs.c.not_before <= sa.bindparam("now"))
 _CLEAN = (
@@ -130,11 +127,10 @@ class FailedJob:
 
 @dataclass(frozen=True)
 class JobCounts:
-    """How many jobs of a generation are in each state."""
+    """How many jobs of a generation are in each state; every document without a job has its vector."""
 
     pending: int = 0
     leased: int = 0
-    done: int = 0
     failed: int = 0
 
     @property
@@ -145,7 +141,7 @@ class JobCounts:
     @property
     def total(self) -> int:
         """All jobs."""
-        return self.outstanding + self.done + self.failed
+        return self.outstanding + self.failed
 
 
 class JobQueue:
@@ -204,7 +200,7 @@ class JobQueue:
             connection.execute(held.values(lease_until=time.time() + lease_seconds))
 
     def complete(self, generation: int, hashes: Mapping[int, str]) -> int:
-        """Mark jobs done whose vector is stored; return how many changed.
+        """End jobs whose vector is stored; return how many there were.
 
         Parameters
         ----------
@@ -219,16 +215,12 @@ class JobQueue:
         with self._database.transaction() as connection:
             return connection.execute(_COMPLETE, rows).rowcount
 
-    def settle(self, generation: int, hashes: Mapping[int, str]) -> None:
-        """Mark jobs done whatever text they were for: the caller has stored the vector of the present one.
+    def settle(self, generation: int, keys: Iterable[int]) -> None:
+        """End jobs whatever text they were for: the caller has stored the vector of the present one.
 
         Call it in the transaction that stored the vectors; `complete` is for everybody else.
         """
-        if not hashes:
-            return
-        rows = [{"of_generation": generation, "key": key, "hash": hash_} for key, hash_ in hashes.items()]
-        with self._database.transaction() as connection:
-            connection.execute(_SETTLE, rows)
+        self.forget([generation], keys)
 
     def fail(self, claim: Claim, owner: str, error: str) -> None:
         """Record a failed attempt: the job is tried again later, or has failed for good after `MAX_ATTEMPTS`."""
@@ -270,9 +262,9 @@ class JobQueue:
             owners = connection.scalars(sa.select(jobs.c.lease_owner).where(jobs.c.lease_owner.is_not(None)).distinct())
             return sum(_release(connection, owner, _unleased) for owner in owners.all() if is_dead(owner))
 
-    def forget(self, generations: Sequence[int], keys: Sequence[int]) -> None:
+    def forget(self, generations: Iterable[int], keys: Iterable[int]) -> None:
         """Drop the jobs of deleted documents."""
-        rows = [{"of_generation": generation, "key": key} for generation in generations for key in keys]
+        rows = [{"of_generation": generation, "key": key} for generation, key in product(generations, keys)]
         if rows:
             with self._database.transaction() as connection:
                 connection.execute(_FORGET, rows)
@@ -297,9 +289,9 @@ class JobQueue:
 
     def counts(self, generation: int) -> JobCounts:
         """Count the jobs of a generation by state."""
-        query = sa.select(jobs.c.state, sa.func.count()).where(jobs.c.generation == generation).group_by(jobs.c.state)
+        query = sa.select(jobs.c.state, sa.func.count()).where(jobs.c.generation == generation, jobs.c.state != "done")
         with self._database.snapshot() as connection:
-            return JobCounts(**{row[0]: row[1] for row in connection.execute(query)})
+            return JobCounts(**{row[0]: row[1] for row in connection.execute(query.group_by(jobs.c.state))})
 
     def failures(self, generation: int) -> list[FailedJob]:
         """List the jobs of a generation that have failed for good."""

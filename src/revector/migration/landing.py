@@ -104,4 +104,4 @@ def land_written(backend: Backend, generation: int, written: Sequence[Document],
     stale = set(backend.generations.stale_keys(generation, keys).tolist())
     missing = [JobRequest(d.key, d.content_hash, PRIORITY_UPDATED) for d in written if d.key in stale]
     backend.ledger.jobs.enqueue(generation, missing)
-    backend.ledger.jobs.settle(generation, {d.key: d.content_hash for d in written if d.key not in stale})
+    backend.ledger.jobs.settle(generation, [d.key for d in written if d.key not in stale])

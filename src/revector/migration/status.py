@@ -44,15 +44,20 @@ class MigrationStatus:
     retention_ends: float | None
 
     @property
+    def moved(self) -> int:
+        """Documents that the new generation holds: those that have no job in it."""
+        return 0 if self.target_generation is None else self.documents - self.target_jobs.total
+
+    @property
     def share(self) -> float:
         """Part of the documents that the new generation holds; 0 before the start, 1 of an empty collection."""
         if self.target_generation is None:
             return 0.0
-        return self.target_jobs.done / self.target_jobs.total if self.target_jobs.total else 1.0
+        return self.moved / self.documents if self.documents else 1.0
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields, and the share, as plain JSON types."""
-        return {**asdict(self), "phase": self.phase.value, "share": self.share}
+        """Return the fields, what has moved and the share, as plain JSON types."""
+        return {**asdict(self), "phase": self.phase.value, "moved": self.moved, "share": self.share}
 
 
 @dataclass(frozen=True)

@@ -45,8 +45,8 @@ def test_a_collection_migrates_to_a_service_and_lists_what_it_refuses(encoder, s
         migration = docs.migrate(encoder(max_texts_per_request=2))
         migration.start()
         migration.run()
-        jobs = migration.status().target_jobs
-    assert (jobs.done, jobs.failed, jobs.pending) == (2, 1, 0)
+        status = migration.status()
+    assert (status.moved, status.target_jobs.failed, status.target_jobs.pending) == (2, 1, 0)
 
 
 def test_an_encoder_with_headers_of_its_own_has_no_source(encoder):

@@ -45,7 +45,7 @@ class Jobs(Protocol):
         ...
 
     def complete(self, generation: int, hashes: Mapping[int, str]) -> int:
-        """Mark jobs done whose vector is stored; return how many changed.
+        """End jobs whose vector is stored; return how many there were.
 
         Parameters
         ----------
@@ -56,8 +56,8 @@ class Jobs(Protocol):
         """
         ...
 
-    def settle(self, generation: int, hashes: Mapping[int, str]) -> None:
-        """Mark jobs done whatever text they were for: the caller has stored the vector of the present one.
+    def settle(self, generation: int, keys: Iterable[int]) -> None:
+        """End jobs whatever text they were for: the caller has stored the vector of the present one.
 
         Call it in the transaction that stored the vectors; `complete` is for everybody else.
         """
@@ -83,7 +83,7 @@ class Jobs(Protocol):
         """Free the jobs of processes of this machine that have ended; return how many."""
         ...
 
-    def forget(self, generations: Sequence[int], keys: Sequence[int]) -> None:
+    def forget(self, generations: Iterable[int], keys: Iterable[int]) -> None:
         """Drop the jobs of deleted documents."""
         ...
 
@@ -96,7 +96,7 @@ class Jobs(Protocol):
         ...
 
     def counts(self, generation: int) -> JobCounts:
-        """Count the jobs of a generation by state."""
+        """Count the jobs of a generation by state; a job that is done is gone."""
         ...
 
     def failures(self, generation: int) -> list[FailedJob]:

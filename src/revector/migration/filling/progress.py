@@ -42,9 +42,9 @@ class Meter:
         while len(self._moments) > 2 and now - self._moments[1][0] > _WINDOW_SECONDS:
             self._moments.popleft()
 
-    def progress(self, counts: JobCounts) -> Progress:
-        """Return the present moment."""
+    def progress(self, documents: int, counts: JobCounts) -> Progress:
+        """Return the present moment of a collection of so many documents: those without a job are done."""
         (start, before), (now, processed) = self._moments[0], self._moments[-1]
         rate = (processed - before) / (now - start) if processed > before else None
         left = counts.outstanding / rate if rate else None
-        return Progress(counts.done, counts.total, counts.failed, rate, left)
+        return Progress(documents - counts.total, documents, counts.failed, rate, left)

@@ -128,7 +128,7 @@ class Worker:
         self._owner = new_owner()
         self._stop = threading.Event()
         self._meter = Meter()
-        self._counts, self._recount_at = JobCounts(), 0.0
+        self._documents, self._counts, self._recount_at = 0, JobCounts(), 0.0
         self._tally: Counter[str] = Counter()
         self._failed_in_a_row = 0
 
@@ -257,16 +257,17 @@ class Worker:
         if self._on_progress is None:
             return
         self._recount(processed)
-        self._on_progress(self._meter.progress(self._counts))
+        self._on_progress(self._meter.progress(self._documents, self._counts))
 
     def _recount(self, processed: int) -> None:
         """Count the jobs, or, where that takes a while, add what this worker did since it counted last."""
         began = time.monotonic()
         if began < self._recount_at:
-            left = max(0, self._counts.pending - processed)
-            self._counts = replace(self._counts, pending=left, done=self._counts.done + processed)
+            self._counts = replace(self._counts, pending=max(0, self._counts.pending - processed))
             return
-        self._counts = self._backend.ledger.jobs.counts(self._generation)
+        with self._backend.snapshot():
+            self._documents = self._backend.documents.count()
+            self._counts = self._backend.ledger.jobs.counts(self._generation)
         self._recount_at = began + (time.monotonic() - began) / _COUNTING_SHARE
 
 
