@@ -66,6 +66,10 @@ struct MatmulKernels {
   std::size_t (*packed_bytes)(std::size_t k, std::size_t n);
   /// Write a row of A. In float32 a copy: rows of floats can be given to multiply() as they are.
   void (*convert)(const float* x, std::size_t k, void* row);
+  /// The step to whose multiples convert() rounds a row, and packing a column, whose extremes (0 among them) are these;
+  /// 0 in formats without steps.
+  float (*row_step)(float lowest, float highest);
+  float (*column_step)(float lowest, float highest);
   /// Pack B given transposed: n rows of k elements (a weight matrix out x in, or documents).
   void (*pack_transposed)(const float* b, std::size_t stride, std::size_t n, std::size_t k, void* packed);
   /// Pack B given as k rows of n elements.

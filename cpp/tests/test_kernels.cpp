@@ -258,6 +258,14 @@ void check_product(const Tested& tested, std::size_t m, std::size_t n, std::size
   }
 }
 
+TEST(formats_tell_the_steps_they_round_to) {
+  const MatmulKernels& int8 = revector::kernels::matmul(Precision::int8);
+  CHECK(int8.row_step(-1, 3) == 4 / int8_steps.row);
+  CHECK(int8.column_step(-1, 3) == 3 / int8_steps.column);
+  CHECK(int8.column_step(-3, 1) == 3 / int8_steps.column);
+  CHECK(revector::kernels::matmul(Precision::bfloat16).row_step(-1, 3) == 0);
+}
+
 TEST(products_are_within_their_error_bound_for_all_tails) {
   for (const Tested& tested : tested_products()) {
     for (std::size_t m : {1, 2, 5, 11, 12, 13, 16, 25, 33, 48})

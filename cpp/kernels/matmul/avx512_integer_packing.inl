@@ -28,7 +28,7 @@ struct IntegerPacking {
     __m512i totals[lanes];
     for (std::size_t c = 0; c < lanes; ++c) {
       const Extremes found = c < columns ? extremes_of(b + c * stride, k) : Extremes{0, 0};
-      scales[c] = (found.highest > -found.lowest ? found.highest : -found.lowest) / 127;
+      scales[c] = Format::column_step(found.lowest, found.highest);
       factors[c] = Vec::set(scales[c] > 0 ? 1 / scales[c] : 0);
       totals[c] = _mm512_setzero_si512();
     }

@@ -7,7 +7,7 @@
 
 namespace {
 
-struct Bfloat16Pairs {
+struct Bfloat16Pairs : WithoutSteps {
   using Element = std::uint16_t;
   using Lanes = __m512i;
   using Sum = Vec;

@@ -15,7 +15,12 @@ struct PlainColumns {
   static Vec finish(Vec sum, const void*, const void*, std::size_t) { return sum; }
 };
 
-struct FloatLanes {
+struct WithoutSteps {
+  static float row_step(float, float) { return 0; }
+  static float column_step(float, float) { return 0; }
+};
+
+struct FloatLanes : WithoutSteps {
   using Element = float;
   using Lanes = Vec;
   using Sum = Vec;

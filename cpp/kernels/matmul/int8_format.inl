@@ -36,7 +36,7 @@ struct Integers : IntegerLanes {
         const float size = __builtin_fabsf(at(l));
         if (size > largest || size != size) largest = size;  // nothing is greater than a NaN, so it stays
       }
-      scale[column] = largest / most_column;
+      scale[column] = column_step(-largest, largest);
     }
     Element encode(std::size_t column, float x) {
       const float factor = scale[column] > 0 ? 1 / scale[column] : 0;
@@ -53,9 +53,14 @@ struct Integers : IntegerLanes {
     }
   };
 
+  static float row_step(float lowest, float highest) { return (highest - lowest) / most_row; }
+  static float column_step(float lowest, float highest) {
+    return (highest > -lowest ? highest : -lowest) / most_column;
+  }
+
   static void convert(const float* x, std::size_t k, void* row) {
     const Extremes found = extremes_of(x, k);
-    const float scale = (found.highest - found.lowest) / most_row;
+    const float scale = row_step(found.lowest, found.highest);
     const float factor = scale > 0 ? 1 / scale : 0;
     const float zero = __builtin_rintf(-found.lowest * factor);
     auto* out = static_cast<Element*>(row);

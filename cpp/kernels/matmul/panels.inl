@@ -16,6 +16,7 @@
 //   Columns                  what is known of a panel's columns (their scale): measure, encode, and finish, which turns
 //                            a Sum into floats
 //   row_tail_bytes, convert  what follows the elements of a row of A, and how a row is written
+//   row_step, column_step    as in MatmulKernels
 #include <cstddef>
 #include <cstdint>
 
@@ -180,6 +181,8 @@ struct Panels {
    .row_bytes = Panels<Format>::row_bytes,              \
    .packed_bytes = Panels<Format>::packed_bytes,        \
    .convert = Format::convert,                          \
+   .row_step = Format::row_step,                        \
+   .column_step = Format::column_step,                  \
    .pack_transposed = Packing<Format>::pack_transposed, \
    .pack = Packing<Format>::pack,                       \
    .multiply = Panels<Format>::multiply}
