@@ -26,7 +26,7 @@ from revector.migration.strategies.background import Background
 from revector.migration.verification import VerificationResult
 
 SHARES = (0.10, 0.25, 0.50, 0.75, 0.90, 1.0)
-STARTED, MOVING = "started", "re-embedding"
+STARTED, MOVING, PROVING = "started", "re-embedding", "filled"
 TOLERANCE = 0.002
 ROWS_A_BATCH = 256
 BATCHES = 40
@@ -85,6 +85,7 @@ class _Story:
             self.sampler = QualitySampler(observed, self.corpus)
             migration = self.start()
             documents_per_second = self.re_embed(migration)
+            self.sample(PROVING, 1.0)
             verification = self.verify(migration)
             example = self.cut_over(migration)
             self.roll_back(migration)
@@ -207,7 +208,7 @@ class _Story:
         """Compare the samples with both pure states: the old model alone, and the new one without the backend."""
         expected = float(direct.mean())
         gain = min(0.0, expected - float(self.sampler.old_scores.mean()))  # below zero if the new model is worse
-        moving = [sample for sample in self.sampler.samples if sample.state in (STARTED, MOVING)]
+        moving = [sample for sample in self.sampler.samples if sample.state in (STARTED, MOVING, PROVING)]
         worst = min(moving, key=lambda sample: sample.difference.high)
         figures = f"lowest difference {worst.difference} at {worst.migrated:.0%}"
         self.check("no share is below the old model by more than the noise", worst.difference.high >= gain, figures)

@@ -39,10 +39,14 @@ class QualitySampler:
         self.samples: list[Sample] = []
 
     def rankings(self) -> Rankings:
-        """Return the ids that each query finds, best first."""
-        texts = list(self._corpus.queries.values())
-        found = self._collection.search(texts, k=DEPTH, write_through=False)
-        return {query: [hit.id for hit in hits] for query, hits in zip(self._corpus.queries, found, strict=True)}
+        """Return the ids that each query finds, best first; asked one by one, as users ask.
+
+        Queries that are asked together share what is re-scored, and would show more than a single one gets.
+        """
+        return {query: self._ids(text) for query, text in self._corpus.queries.items()}
+
+    def _ids(self, text: str) -> list[str]:
+        return [hit.id for hit in self._collection.search(text, k=DEPTH, write_through=False)]
 
     def sample(self, state: str, migrated: float) -> Sample:
         """Measure the present state, and keep the sample."""
