@@ -87,6 +87,53 @@ def test_only_the_command_that_shows_the_demo_needs_it():
     assert users == {SOURCE / "cli" / "demo.py", SOURCE / "cli" / "story.py"}
 
 
+def imported_modules(path):
+    """The modules of the package that a file imports when it is loaded; what functions import is not among them."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("revector."):
+            for alias in node.names:  # a submodule, or what a module or the `__init__` of a package defines
+                names = (f"{node.module}.{alias.name}", node.module)
+                places = [SOURCE.joinpath(*name.split(".")[1:]) for name in names]
+                files = [file for place in places for file in (place.with_suffix(".py"), place / "__init__.py")]
+                yield from [file for file in files if file.exists()][:1]  # a name of the core has none
+
+
+def test_no_module_needs_itself():
+    """Neither at once nor by way of others: what is read first needs nothing of what is read later."""
+    needs = {path: set(imported_modules(path)) - {path} for path in modules()}
+    while free := {path for path, needed in needs.items() if not needed & needs.keys()}:
+        needs = {path: needed for path, needed in needs.items() if path not in free}
+    while users := {path for path in needs if not any(path in needed for needed in needs.values())}:  # of a circle only
+        needs = {path: needed for path, needed in needs.items() if path not in users}
+    assert not needs, f"a circle among {sorted(str(path.relative_to(SOURCE)) for path in needs)}"
+
+
+# Inside rooms: what a module may know of its own room and of those below; `*` stands for everything in a folder.
+FORBIDDEN = {
+    "migration/strategies/*": {"revector.backends.sqlite", "revector.backends.local_index", "Backend", "Ledger"},
+    "migration/serving.py": {"revector.migration.writes", "revector.migration.landing", "revector.migration.filling"},
+    "migration/landing.py": {"revector.migration.serving", "revector.migration.writes", "revector.migration.filling"},
+    "migration/filling/unit.py": {"revector.backends", "revector.ledger", "threading", "time"},
+    "migration/writes.py": {"revector.migration.filling", "revector.search"},
+    "search/*": {"revector.ledger", "revector.backends.sqlite", "revector.backends.local_index"},
+    "migration/*": {"revector.backends.sqlite", "revector.backends.local_index"},
+    "evaluation/*": {"revector.backends.sqlite", "revector.backends.local_index", "revector.ledger"},
+    "backends/contracts/*": {"revector.backends.sqlite", "revector.backends.local_index", "revector.migration"},
+    "ledger/*": {"revector.backends"},
+}
+
+
+@pytest.mark.parametrize("pattern", FORBIDDEN)
+def test_rooms_know_no_more_than_they_need(pattern):
+    paths = [path for path in modules() if path.relative_to(SOURCE).match(pattern)]
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, (ast.Import, ast.ImportFrom)) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+            wrong = {n for n in names for f in FORBIDDEN[pattern] if n == f or n.startswith(f"{f}.")}
+            assert not wrong, f"{path.relative_to(SOURCE)} imports {wrong}"
+
+
 def test_only_the_faces_touch_the_core():
     users = {room(path) for path in modules() if "_core" in set(imported_rooms(path))}
     assert users <= FACES
