@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sqlite3
 from pathlib import Path
@@ -14,6 +15,7 @@ from typer.testing import CliRunner, Result
 from revector.cli import app
 from revector.collection import Collection
 from revector.encoders.native.encoder import Encoder
+from revector.migration.migration import Migration
 from services import DIMENSION, Service, refuses, running, status
 
 TEXTS = {
@@ -187,6 +189,19 @@ def test_a_migration_goes_there_and_back_and_there_again(cli: Cli) -> None:
     assert cli.json("cutover")["phase"] == "serving"
     cli("retire", "--yes")
     assert cli.json("search", "oil the chain", "-k", "1")["hits"][0]["id"] == "bike"
+
+
+def test_a_run_stands_back_behind_searches(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    standing, run = [], Migration.run
+
+    def watched(migration: Migration, **options: Any) -> Any:
+        standing.append(os.getpriority(os.PRIO_PROCESS, 0))
+        return run(migration, **options)
+
+    monkeypatch.setattr(Migration, "run", watched)
+    cli.filled()("start", "--model", str(cli.new))
+    cli("run", "--nice", "15")
+    assert standing == [15]
 
 
 def test_a_gate_that_refuses_is_three(cli: Cli) -> None:

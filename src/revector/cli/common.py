@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -44,6 +45,22 @@ Encoders = Annotated[
         "--encoder", metavar="MODEL", help="A model of the collection, where it is now; may be given several times."
     ),
 ]
+
+
+NICENESS = 10
+"""Of the verbs of a migration: beside them, searches get ten times as much of a processor that both want."""
+
+
+@contextmanager
+def behind_searches(niceness: int = NICENESS) -> Iterator[None]:
+    """Let other processes go first, for as long as the ``with`` block runs; also the threads that begin inside."""
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    os.setpriority(os.PRIO_PROCESS, 0, max(before, niceness))
+    try:
+        yield
+    finally:
+        with suppress(PermissionError):  # not everybody may come forward again; commands end here
+            os.setpriority(os.PRIO_PROCESS, 0, before)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from revector.cli.common import AsJson, CollectionUrl, Encoders, open_encoder, opened
+from revector.cli.common import NICENESS, AsJson, CollectionUrl, Encoders, behind_searches, open_encoder, opened
 from revector.cli.endings import EXIT_REFUSED, CommandError, shell
 from revector.cli.printing import emit, fields
 from revector.cli.progress import show_progress
@@ -40,7 +40,7 @@ def start(
     as_json: AsJson = False,
 ) -> None:
     """Start to move to a new model, or go on with a migration that was planned, started or rolled back."""
-    with opened(collection, encoder) as docs:
+    with behind_searches(), opened(collection, encoder) as docs:
         migration = _planned(docs, model, retention_days)
         migration.start()
         _emit_status(collection, migration, as_json)
@@ -49,11 +49,12 @@ def start(
 def run(
     collection: CollectionUrl,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try documents that failed again.")] = False,
+    nice: Annotated[int, typer.Option(min=0, max=19, help="How far to stand back behind other processes.")] = NICENESS,
     encoder: Encoders = None,
     as_json: AsJson = False,
 ) -> None:
     """Re-embed what is left. It can be interrupted, and run again."""
-    with _migrating(collection, encoder) as migration:
+    with _migrating(collection, encoder, nice) as migration:
         if retry_failed:
             migration.retry_failed()
         with show_progress() as on_progress:
@@ -127,15 +128,15 @@ def _planned(docs: Collection, model: str | None, retention_days: float | None) 
 
 
 @contextmanager
-def _migrating(url: str, encoders: Sequence[str] | None) -> Iterator[Migration]:
-    """Open a collection with a migration.
+def _migrating(url: str, encoders: Sequence[str] | None, niceness: int = NICENESS) -> Iterator[Migration]:
+    """Open a collection with a migration, and stand back behind whoever searches it.
 
     Raises
     ------
     InvalidArgumentError
         There is none.
     """
-    with opened(url, encoders) as docs:
+    with behind_searches(niceness), opened(url, encoders) as docs:
         if docs.migration is None:
             start = f"revector start {shell(url)} --model MODEL"
             raise CommandError(f"{url} has no migration; begin one with: {start}", start)
