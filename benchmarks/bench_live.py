@@ -120,6 +120,7 @@ def row(timeline: Timeline, phase: str, requests: Sequence[Request]) -> dict[str
         "p50 ms": percentile(here, 50),
         "p99 ms": percentile(here, 99),
         "longest ms": percentile(here, 100),
+        "p99 without queue ms": percentile(here, 99, since="sent"),
         "p99 of idle p99": percentile(here, 99) / idle,
         "failed": len(failures(here)),
     }
@@ -181,6 +182,23 @@ def more(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--longest-write", type=float, metavar="SECONDS", help="that any write may take")
 
 
+def tell(report: Report, title: str, story: Story) -> dict[str, list[dict[str, Any]]]:
+    """Report the figures, a table of the reads and one of the writes, and how the story ended."""
+    phases = list(dict.fromkeys(phase.name for phase in story.timeline.phases))
+    rows = {name: [row(story.timeline, phase, sent) for phase in phases] for name, sent in story.requests.items()}
+    for name, figures in rows.items():
+        report.table(f"{name}: {title}", figures)
+    report.note(
+        "how it ended",
+        rescored=story.rescored,
+        refused=story.timeline.refusals,
+        lost=len(story.lost),
+        broken=story.broken,
+        load_average=os.getloadavg()[1],
+    )
+    return rows
+
+
 def hold(report: Report, story: Story, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
     """Let nothing have failed or be lost, and hold the figures to the bounds that were asked for."""
     assert not story.broken, story.broken
@@ -215,17 +233,7 @@ def main() -> None:
         f"{setting.reads_a_second:g} reads/s, {WRITES_A_SECOND:g} writes/s, "
         f"cores {options.cores}, new model {options.models}"
     )
-    phases = list(dict.fromkeys(phase.name for phase in story.timeline.phases))
-    rows = {name: [row(story.timeline, phase, sent) for phase in phases] for name, sent in story.requests.items()}
-    for name, figures in rows.items():
-        report.table(f"{name}: {title}", figures)
-    ending = {
-        "rescored": story.rescored,
-        "refused": story.timeline.refusals,
-        "lost": len(story.lost),
-        "broken": story.broken,
-    }
-    report.note("how it ended", **ending, load_average=os.getloadavg()[1])
+    rows = tell(report, title, story)
     report.finish()
     hold(report, story, rows)
 

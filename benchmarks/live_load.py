@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -40,11 +40,16 @@ SPAWN = get_context("spawn")
 
 
 class Request(NamedTuple):
-    """When a request was due, the seconds until it was answered, and its error (empty: it worked)."""
+    """When a request was due, sent and answered, and its error (empty: it worked)."""
 
     due: float
-    seconds: float
+    sent: float
+    answered: float
     error: str
+
+
+Since = Literal["due", "sent"]
+"""What a latency counts from: the schedule, which is what users feel, or the call, which is what the store did."""
 
 
 def at_rate(rate: float, stop: Any, act: Callable[[int], None]) -> list[Request]:
@@ -59,14 +64,15 @@ def at_rate(rate: float, stop: Any, act: Callable[[int], None]) -> list[Request]
             end = min(end, time.monotonic())
             if due > end or time.monotonic() > end + PATIENCE_SECONDS:
                 break
-        error = ""
+        sent, error = time.monotonic(), ""
         try:
             act(turn)
         except Exception as failure:  # whatever it is: it is counted, and shown
             error = f"{type(failure).__name__}: {failure}"
-        requests.append(Request(due, time.monotonic() - due, error))
+        requests.append(Request(due, sent, time.monotonic(), error))
     waiting = [begin + turn / rate for turn in range(len(requests), math.floor((end - begin) * rate) + 1)]
-    return requests + [Request(due, time.monotonic() - due, "it was still in the queue at the end") for due in waiting]
+    now = time.monotonic()
+    return requests + [Request(due, now, now, "it was still in the queue at the end") for due in waiting]
 
 
 @contextmanager
@@ -246,17 +252,18 @@ class Timeline:
         """Return how long all phases of a name lasted."""
         return sum(phase.end - phase.begin for phase in self.phases if phase.name == name)
 
-    def within(self, name: str, requests: Iterable[Request]) -> list[Request]:
-        """Return the requests that were due in phases of a name."""
+    def within(self, name: str, requests: Iterable[Request], since: Since = "due") -> list[Request]:
+        """Return the requests that were due, or sent, in phases of a name."""
         spans = [(phase.begin, phase.end) for phase in self.phases if phase.name == name]
-        return [request for request in requests if any(begin <= request.due < end for begin, end in spans)]
+        return [each for each in requests if any(begin <= getattr(each, since) < end for begin, end in spans)]
 
 
-def percentile(requests: Sequence[Request], percent: float) -> float:
+def percentile(requests: Sequence[Request], percent: float, since: Since = "due") -> float:
     """Return a latency in milliseconds that a request had, no value between two; NaN without requests."""
     if not requests:
         return float("nan")
-    return float(np.percentile([request.seconds for request in requests], percent, method="higher")) * 1e3
+    seconds = [request.answered - getattr(request, since) for request in requests]
+    return float(np.percentile(seconds, percent, method="higher")) * 1e3
 
 
 def failures(requests: Iterable[Request]) -> list[str]:
