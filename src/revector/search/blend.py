@@ -68,27 +68,15 @@ class Blend:
         """Take vectors of the new generation that were just made."""
         self._new_vectors.update(_by_key(rows.keys, rows.vectors))
 
-    def rank(self, query: int, limit: int, decisive: int) -> Ranking:
-        """Rank the candidates of a query.
-
-        Parameters
-        ----------
-        query : int
-            Its place.
-        limit : int
-            Hits.
-        decisive : int
-            How many of the best by the old model decide, by being known to the new one, in whose space to rank.
-        """
+    def rank(self, query: int, limit: int) -> Ranking:
+        """Rank the candidates of a query: by the new model, unless it knows too few of them and the old one some."""
         candidates = self._candidates(query)
-        old_knows_nothing = not self._old_queries[query].any()
-        by_new = old_knows_nothing or candidates.carry_the_new_space(decisive)
-        order = ranking.in_new_space if by_new else ranking.in_old_space
-        return order(candidates, limit)
+        by_new = candidates.carry_the_new_space or not self._old_queries[query].any()
+        return (ranking.in_new_space if by_new else ranking.in_old_space)(candidates, limit)
 
-    def knows_best(self, query: int, decisive: int) -> bool:
-        """Tell whether the new model has seen the best candidates of a query."""
-        return not len(self._candidates(query).unmigrated_among_best(decisive))
+    def knows_best(self, query: int, limit: int) -> bool:
+        """Tell whether the new model has seen the best candidates of a query, by the old model."""
+        return not len(self._candidates(query).unmigrated_among_best(limit))
 
     def generation_of(self, key: int) -> int:
         """Return the newest generation that has a vector of a candidate."""

@@ -194,14 +194,11 @@ class Searcher:
         blend = Blend(self._backend, old, new, old_vectors, new_vectors)
         blend.recall(max(k, reading.budget.texts, reading.depth))
         embedded = self._rescore(blend, new, reading)
-        decisive = min(k, reading.budget.texts) or k
-        if self._encoders.find(old) is None:
-            decisive = 0  # mapped queries rank worse than any mixture
         rankings = []
         for place, (by_old, by_new) in enumerate(zip(old_vectors, new_vectors, strict=True)):
-            ranked = blend.rank(place, k, decisive)
+            ranked = blend.rank(place, k)
             rankings.append(ranked if by_old.any() or by_new.any() else _NOTHING)
-            known = blend.knows_best(place, decisive)
+            known = blend.knows_best(place, min(k, reading.budget.texts) or k)
             self._answers["fully" if known else "partly" if embedded else "not_at_all"] += 1
         return self._answer(serving, rankings, blend.generation_of)
 
