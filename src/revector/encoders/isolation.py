@@ -18,7 +18,7 @@ from revector.errors import (
     SpendCapError,
 )
 
-__all__ = ["Outcome", "encode_checked", "encode_each"]
+__all__ = ["Outcome", "encode_checked", "encode_each", "encode_into"]
 
 _NUMBERS = "fiuV"  # bfloat16 is a "V"
 
@@ -71,26 +71,36 @@ def encode_each(encoder: TextEncoder, texts: Sequence[str]) -> list[Outcome]:
     Exception
         Whatever else the encoder raises for each of several texts alike: the encoder is at fault.
     """
-    outcomes = _halved(encoder, texts)
-    if len(outcomes) > 1 and all(isinstance(outcome, _FailedError) for outcome in outcomes):
-        raise _cause(outcomes[0])
+    outcomes: list[Outcome] = []
+    encode_into(outcomes, encoder, texts)
     return outcomes
 
 
-def _halved(encoder: TextEncoder, texts: Sequence[str]) -> list[Outcome]:
+def encode_into(outcomes: list[Outcome], encoder: TextEncoder, texts: Sequence[str]) -> None:
+    """Do what `encode_each` does, and leave in `outcomes` those of the first texts if an exception ends it."""
+    _halved(outcomes, encoder, texts)
+    if len(outcomes) > 1 and all(isinstance(outcome, _FailedError) for outcome in outcomes):
+        cause = _cause(outcomes[0])
+        outcomes.clear()
+        raise cause
+
+
+def _halved(outcomes: list[Outcome], encoder: TextEncoder, texts: Sequence[str]) -> None:
     if not texts:
-        return []
+        return
     try:
-        return _directed(encoder, encode_checked(encoder, texts))
+        outcomes += _directed(encoder, encode_checked(encoder, texts))
     except RefusedTextsError as error:
-        return _outcomes(encoder, texts, error)
+        outcomes += _outcomes(encoder, texts, error)
     except Exception as error:  # out of memory, say, may be one text's fault as well as the library's
         if not _is_of_a_text(error):
             raise
         if len(texts) == 1:
-            return [_named(error)]
+            outcomes.append(_named(error))
+            return
         half = len(texts) // 2
-        return _halved(encoder, texts[:half]) + _halved(encoder, texts[half:])
+        _halved(outcomes, encoder, texts[:half])
+        _halved(outcomes, encoder, texts[half:])
 
 
 def _directed(encoder: TextEncoder, rows: NDArray[np.float32]) -> list[Outcome]:

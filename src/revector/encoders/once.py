@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector.encoders.base import TextEncoder
-from revector.encoders.isolation import encode_each
+from revector.encoders.isolation import Outcome, encode_into
 from revector.errors import EncoderError
 
 Vector: TypeAlias = "NDArray[np.float32]"
@@ -56,13 +56,25 @@ def embed_once(encoder: TextEncoder, texts: Mapping[str, str], known: Mapping[st
     """
     vectors = dict(known)
     wanted = {hash_: text for hash_, text in texts.items() if hash_ not in vectors}
+    outcomes: list[Outcome] = []
+    stopped = None
     try:
-        outcomes = dict(zip(wanted, encode_each(encoder, list(wanted.values())), strict=True))
+        encode_into(outcomes, encoder, list(wanted.values()))
     except Exception as error:
-        rows = error.rows if isinstance(error, EncoderError) else None
-        if rows is not None and len(rows) == len(wanted):  # not those of a half
-            vectors.update({hash_: row for hash_, row in zip(wanted, rows, strict=True) if np.isfinite(row).all()})
-        return Embedded(vectors, stopped=error)
-    errors = {hash_: outcome for hash_, outcome in outcomes.items() if isinstance(outcome, EncoderError)}
-    vectors.update({hash_: row for hash_, row in outcomes.items() if not isinstance(row, EncoderError)})
-    return Embedded(vectors, errors)
+        stopped = error
+        vectors.update(_paid_for(error, list(wanted)[len(outcomes) :], encoder.space.dimension))
+    errors = {}
+    for hash_, outcome in zip(wanted, outcomes, strict=stopped is None):
+        if isinstance(outcome, EncoderError):
+            errors[hash_] = outcome
+        else:
+            vectors[hash_] = outcome
+    return Embedded(vectors, errors, stopped)
+
+
+def _paid_for(error: Exception, left: list[str], dimension: int) -> Vectors:
+    """Return what a service had embedded, before it stopped, of the batch that is next among those left."""
+    rows = error.rows if isinstance(error, EncoderError) else None
+    if rows is None or rows.shape[1:] != (dimension,):
+        return {}
+    return {hash_: row for hash_, row in zip(left, rows, strict=False) if np.isfinite(row).all() and row.any()}
