@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import threading
+import time
+
 import numpy as np
 import pytest
 
@@ -35,19 +38,52 @@ def test_the_map_leads_from_the_old_space_to_the_new_one(moving):
 def test_the_map_is_there_before_the_migration_is(moving):
     world, migration = moving
     seen = []
-    migration.run(on_progress=lambda progress: seen.append((progress.done, _stored_map(world) is not None)))
-    needed = 4 * NEW.space.dimension
-    assert [has_map for done, has_map in seen if done < needed] == [False] * 4
-    assert all(has_map for done, has_map in seen if done >= needed)
+
+    def wait_for_the_map(progress):
+        deadline = time.monotonic() + 5
+        while progress.done >= 4 * NEW.space.dimension and _stored_map(world) is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        seen.append((progress.done, _stored_map(world) is not None))
+
+    migration.run(on_progress=wait_for_the_map)
+    assert (seen[0][1], [has_map for done, has_map in seen if 48 <= done < 300][:1]) == (False, [True])
 
 
 def test_the_map_is_fitted_again_when_the_pairs_have_doubled(moving):
     world, migration = moving
     record, fits = migration.record, []
-    keeper = BridgeKeeper(world.backend, record.source_generation, record.target_generation, _recorder(fits))
-    for _ in range(40):
-        keeper.landed(10)
+    with BridgeKeeper(world.backend, record.source_generation, record.target_generation, _recorder(fits)) as keeper:
+        for _ in range(40):
+            if (fit := keeper.landed(10)) is not None:
+                fit.result()
     assert len(fits) == 4  # at 50, 100, 200 and 400 pairs
+
+
+def test_one_of_several_processes_fits_the_map_and_another_one_when_it_has_ended(moving):
+    world, migration = moving
+    record, fits = migration.record, []
+    arguments = (world.backend, record.source_generation, record.target_generation)
+    with BridgeKeeper(*arguments, lambda *_: fits.append("second") or 100) as second:
+        with BridgeKeeper(*arguments, lambda *_: fits.append("first") or 100) as first:
+            first.landed(50).result()
+            second.landed(50).result()
+        second.landed(50).result()
+    assert fits == ["first", "second"]
+
+
+def test_nobody_waits_for_the_map(moving):
+    world, migration = moving
+    record, hold = migration.record, threading.Event()
+
+    def wait(backend, source, target):
+        hold.wait(5)
+        return 100
+
+    with BridgeKeeper(world.backend, record.source_generation, record.target_generation, wait) as keeper:
+        fit = keeper.landed(1000)
+        assert keeper.landed(1000) is None
+        assert not fit.done()
+        hold.set()
 
 
 def _recorder(fits):

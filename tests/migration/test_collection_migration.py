@@ -53,7 +53,9 @@ def _run_some(migration: Migration, documents: int) -> None:
         if progress.done >= documents:
             stop.set()
 
-    migration.run(on_progress=watch, stop=stop)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("revector.migration.filling.lander.MOST_WAITING", 0)  # nothing is encoded before it has landed
+        migration.run(on_progress=watch, stop=stop)
 
 
 def _serve_new(collection: Collection, writers: int = 0) -> Migration:

@@ -46,6 +46,7 @@ ROWS = np.random.default_rng(0).standard_normal((200, 8), dtype=np.float32)
 NOT_TEXTS = [None, 7, NAN, "texts", b"texts", {"a": "b"}, {"a", "b"}, [None, "b"], ["a", NAN], ["a", 7], ["a", b"b"]]
 NOT_TEXTS += [["a", HALF], [["a"], ["b"]], DEEP, np.array("a")]
 NOT_WHOLE = [None, 0, -1, 2.0, NAN, "2", b"2", True, HUGE, -HUGE, [2], np.float32(2), np.zeros(2), DEEP]
+NOT_A_BATCH = [value for value in NOT_WHOLE if value is not None]
 NOT_A_SEED = [value for value in NOT_WHOLE if not isinstance(value, int) or isinstance(value, bool) or value]
 NOT_REAL = ["2", NAN, float("inf"), True, HUGE, [2.0], {}, 2j]
 NOT_A_FLAG = ["no", 0, None, [], NAN]
@@ -240,7 +241,7 @@ FUNCTIONS = [
     *_table(
         Background,
         {},
-        batch=NOT_WHOLE,
+        batch=NOT_A_BATCH,
         lease_seconds=[None, 0, -1, *NOT_REAL],
         seed=NOT_A_SEED,
         priority=NOT_A_FUNCTION,
@@ -338,9 +339,9 @@ NO_GENERATION = [0, 2, 2**63, HUGE, HALF]
 @pytest.mark.parametrize(
     "case",
     [
-        *_table(Worker, WORKER, encoder=NOT_AN_ENCODER, generation=[*NOT_WHOLE, *NO_GENERATION], batch=NOT_WHOLE),
+        *_table(Worker, WORKER, encoder=NOT_AN_ENCODER, generation=[*NOT_WHOLE, *NO_GENERATION], batch=NOT_A_BATCH),
         *_table(Worker, WORKER, lease_seconds=[None, 0, -1, *NOT_REAL], on_progress=NOT_A_FUNCTION),
-        *_table(Worker, WORKER, may_run=NOT_A_FUNCTION, after_batch=NOT_A_FUNCTION),
+        *_table(Worker, WORKER, may_run=NOT_A_FUNCTION, on_landed=NOT_A_FUNCTION),
         *_table(
             verify, VERIFY, encoder=NOT_AN_ENCODER, target_generation=NO_GENERATION, source_generation=NO_GENERATION
         ),

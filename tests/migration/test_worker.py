@@ -6,10 +6,11 @@ import time
 import numpy as np
 import pytest
 
-from revector.errors import EncoderError, RateLimitedError, SpaceMismatchError, SpendCapError
+from revector.errors import EncoderError, RateLimitedError, SpaceMismatchError, SpendCapError, StoreError
 from revector.ledger.jobs import JobRequest
 from revector.migration.filling import worker as worker_module
 from revector.migration.filling.worker import Worker
+from revector.migration.landing import land
 from revector.testing import HashEncoder, RecordingEncoder
 from worlds import NEW, OLD
 
@@ -258,30 +259,99 @@ def test_progress_reaches_the_end(empty_world):
     assert last.documents_per_second > 0
 
 
-def test_stop_ends_the_run_after_the_batch_in_hand(empty_world):
-    generation = empty_world.queue(*(f"text {place}" for place in range(64)))
+def test_stop_ends_the_run_and_what_was_embedded_has_landed(empty_world):
+    generation = empty_world.queue(*(f"text {place}" for place in range(640)))
     stop = threading.Event()
     worker = Worker(empty_world.backend, NEW, generation, batch=8, on_progress=lambda progress: stop.set())
-    assert worker.run(stop=stop).embedded == 8
+    embedded = worker.run(stop=stop).embedded
+    assert 8 <= embedded < 640
+    assert empty_world.backend.generations.count(generation) == embedded
     counts = empty_world.backend.ledger.jobs.counts(generation)
-    assert (counts.pending, counts.leased) == (56, 0)
+    assert (counts.pending, counts.leased) == (640 - embedded, 0)
 
 
-def test_a_worker_that_stays_picks_up_later_jobs(empty_world):
-    world = empty_world
-    generation = world.queue("first")
-    stop = threading.Event()
-    worker = Worker(world.backend, NEW, generation)
-    thread = threading.Thread(target=worker.run, kwargs={"until_empty": False, "stop": stop})
-    thread.start()
-    (document,) = world.backend.documents.upsert(["late"], ["late text"])
-    world.backend.ledger.jobs.enqueue(generation, [JobRequest(document.key, document.content_hash, 2)])
-    deadline = time.monotonic() + 10
-    while world.backend.ledger.jobs.counts(generation).total and time.monotonic() < deadline:
-        time.sleep(0.01)
-    stop.set()
-    thread.join()
-    world.assert_exact(generation, NEW)
+@pytest.mark.parametrize("stage", ["documents.texts", "generations.put"])
+def test_an_error_of_any_stage_ends_the_run_and_frees_its_jobs(empty_world, monkeypatch, stage):
+    def fail(*arguments):
+        raise StoreError("the disk is full")
+
+    generation = empty_world.queue(*(f"text {place}" for place in range(100)))
+    part, method = stage.split(".")
+    monkeypatch.setattr(getattr(empty_world.backend, part), method, fail)
+    with pytest.raises(StoreError, match="disk is full"):
+        _run(empty_world, generation, batch=8)
+    counts = empty_world.backend.ledger.jobs.counts(generation)
+    assert (counts.pending, counts.leased) == (100, 0)
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit])
+def test_what_was_embedded_before_an_interruption_lands(empty_world, interruption):
+    calls = []
+
+    def interrupt(texts):
+        calls.append(1)
+        if len(calls) == 4:
+            raise interruption
+
+    generation = empty_world.queue(*(f"text {place}" for place in range(100)))
+    with pytest.raises(interruption):
+        _run(empty_world, generation, Wrapped(interrupt), batch=8)
+    assert empty_world.backend.generations.count(generation) == 24
+
+
+def _stopping(error, *, paid):
+    """Return an encoder whose service stops in its first request, after some texts."""
+
+    def stop(texts):
+        nonlocal error
+        if error is not None:
+            raised, error = error, None
+            raised.rows = np.full((len(texts), NEW.space.dimension), np.nan, np.float32)
+            raised.rows[:paid] = NEW.encode(texts[:paid])
+            raise raised
+
+    return Wrapped(stop)
+
+
+def test_what_a_service_had_embedded_before_it_stopped_is_landed(empty_world):
+    generation = empty_world.queue(*(f"text {place}" for place in range(10)))
+    with pytest.raises(SpendCapError):
+        _run(empty_world, generation, _stopping(SpendCapError("no money left"), paid=6))
+    assert empty_world.backend.generations.count(generation) == 6
+
+
+def test_what_a_service_had_embedded_before_a_rate_limit_is_not_paid_for_again(empty_world):
+    generation = empty_world.queue(*(f"text {place}" for place in range(10)))
+    encoder = _stopping(RateLimitedError("slow down", retry_after_seconds=0.01), paid=6)
+    report = _run(empty_world, generation, encoder)
+    assert (report.embedded, [len(call) for call in encoder.calls]) == (10, [10, 4])
+    empty_world.assert_exact(generation, NEW)
+
+
+def test_a_text_is_embedded_once_although_its_vector_has_not_landed_yet(empty_world, monkeypatch, tmp_path):
+    def land_late(*arguments, **options):
+        time.sleep(0.05)
+        return land(*arguments, **options)
+
+    monkeypatch.setattr("revector.migration.filling.lander.land", land_late)
+    generation = empty_world.queue(*(f"text {place % 70}" for place in range(210)))
+    report = _run(empty_world, generation, RecordingEncoder(NEW, tmp_path / "record"))
+    assert (report.embedded, report.reused) == (70, 140)
+    assert len((tmp_path / "record").read_text().splitlines()) == 70
+
+
+def test_the_next_unit_is_encoded_while_the_one_before_lands(empty_world, monkeypatch):
+    encoding, landing = threading.Event(), []
+
+    def land_while_encoding(*arguments, **options):
+        encoding.clear()
+        landing.append(encoding.wait(5))
+        return land(*arguments, **options)
+
+    monkeypatch.setattr("revector.migration.filling.lander.land", land_while_encoding)
+    generation = empty_world.queue(*(f"text {place}" for place in range(16)))
+    _run(empty_world, generation, Wrapped(lambda texts: time.sleep(0.05) or encoding.set()), batch=8)
+    assert landing[0]
 
 
 def test_hash_encoder_is_deterministic_and_places_shared_words_near():

@@ -264,6 +264,12 @@ class BackendConformance:
         assert list(found) == [content_hash("same")]
         assert found[content_hash("same")].tolist() == _vector(1.0).tolist()
 
+    def test_texts_come_with_their_hashes(self, backend: Backend) -> None:
+        """By key, without those that do not exist."""
+        documents = _write(backend, "a", "b")
+        found = backend.documents.texts([documents[1].key, 999, documents[0].key])
+        assert found == {d.key: (d.content_hash, d.text) for d in documents}
+
     @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
     def test_a_vector_that_is_not_finite_is_refused_with_its_batch(self, backend: Backend, bad: float) -> None:
         """Nothing of the batch is written."""

@@ -108,6 +108,10 @@ class Documents(Protocol):
         """Return those of the documents that exist, in the order of `keys`."""
         ...
 
+    def texts(self, keys: Keys) -> dict[int, tuple[str, str]]:
+        """Return content hash and text by key of those documents that exist: what an encoder needs, and no more."""
+        ...
+
     def scan(self, batch: int = 1024) -> Iterator[list[Document]]:
         """Yield all documents in the order of their keys; each batch is one moment, the whole is not."""
         ...

@@ -35,6 +35,10 @@ SELECT documents.key, count(*), count(*) * :failed
 FROM json_each(:keys) AS listed JOIN documents ON documents.key = listed.value GROUP BY documents.key
 ON CONFLICT (document_key) DO UPDATE SET hits = hits + excluded.hits, failures = failures + excluded.failures
 """
+_TEXTS = """
+SELECT documents.key, content_hash, text
+FROM json_each(:keys) AS listed CROSS JOIN documents ON documents.key = listed.value
+"""
 _NEXT_SEQ = "UPDATE sequence SET value = value + 1 RETURNING value"
 
 
@@ -107,6 +111,12 @@ class SqliteDocuments:
         """Return those of the documents that exist, in the order of `keys`."""
         with self._database.snapshot() as connection:
             return [_document(row) for row in connection.execute(_BY_KEY, {"wanted": as_json(keys)})]
+
+    def texts(self, keys: Keys) -> dict[int, tuple[str, str]]:
+        """Return content hash and text by key of those documents that exist."""
+        with self._database.snapshot() as connection:
+            found = connection.exec_driver_sql(_TEXTS, {"keys": as_json(keys)})
+            return {key: (hash_, text) for key, hash_, text in found}
 
     def scan(self, batch: int = 1024) -> Iterator[list[Document]]:
         """Yield all documents in the order of their keys."""

@@ -9,16 +9,20 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from revector.backends.contracts import Backend
-from revector.errors import InvalidArgumentError, NumericalError
+from revector.errors import InvalidArgumentError, NumericalError, StoreError
+from revector.ledger.owners import new_owner
 from revector.migration.priorities import SAMPLE_PER_DIMENSION
 
 MAX_PAIRS = 5_000
 _LEAST_PAIRS = 3  # a centred map needs more than two
+_LEASE_SECONDS = 600.0  # many times what a fit takes
 
 Fit = Callable[[Backend, int, int], int]
 
@@ -67,6 +71,9 @@ def _pairs(backend: Backend, source: int, target: int, seed: int) -> tuple[NDArr
 class BridgeKeeper:
     """Fits the map when there are enough pairs, and again whenever they have doubled, up to `MAX_PAIRS`.
 
+    It does so in a thread of its own, for as long as its ``with`` block runs: nobody waits for a map. Where several
+    processes work, the first one whose turn comes does it for all of them, until it ends.
+
     Parameters
     ----------
     backend : Backend
@@ -84,24 +91,49 @@ class BridgeKeeper:
         self._pairs = len(backend.generations.paired_keys(source_generation, target_generation))
         enough = SAMPLE_PER_DIMENSION * max(space.dimension for space in spaces)
         self._next: float = max(2 * self._pairs, enough) if has_map else enough
+        self._lease, self._owner = f"bridge:{source_generation}:{target_generation}", new_owner()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="revector-bridge")
+        self._fitting: Future[None] | None = None
 
-    def landed(self, vectors: int) -> None:
-        """Note vectors that were written to the target."""
+    def __enter__(self) -> BridgeKeeper:
+        """Start."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wait for a fit under way, and leave further ones to others."""
+        self._thread.shutdown()
+        if self._fitting is not None:
+            self._backend.ledger.leases.release(self._lease, self._owner)
+
+    def landed(self, vectors: int) -> Future[None] | None:
+        """Note vectors that were written to the target; return the fit that they set off."""
         self._pairs += vectors
-        if self._pairs >= self._next:
-            self._refit()
+        if self._pairs < self._next or (self._fitting is not None and not self._fitting.done()):
+            return None
+        self._fitting = self._thread.submit(self._refit_for_all, self._pairs)
+        return self._fitting
 
     def filled(self) -> None:
         """Fit once all documents are migrated, however few they are."""
         self._pairs = len(self._backend.generations.paired_keys(self._source, self._target))
+        if self._fitting is not None:
+            self._fitting.result()
         if self._pairs >= _LEAST_PAIRS and self._next != math.inf:
-            self._refit()
+            self._refit(self._pairs)
 
-    def _refit(self) -> None:
+    def _refit_for_all(self, pairs: int) -> None:
+        if self._backend.ledger.leases.acquire(self._lease, self._owner, _LEASE_SECONDS):
+            self._refit(pairs)
+        else:
+            self._next = 2 * pairs
+
+    def _refit(self, pairs: int) -> None:
         """Fit, and set the next mark. A map that cannot be fitted yet is no reason to stop a migration."""
         try:
             fitted = self._fit(self._backend, self._source, self._target)
-        except (NumericalError, InvalidArgumentError) as error:
+        except (NumericalError, InvalidArgumentError, StoreError) as error:
             _log.warning("the map from generation %d to %d was not fitted: %s", self._source, self._target, error)
             fitted = 0
-        self._next = math.inf if fitted >= MAX_PAIRS else 2 * max(self._pairs, 1)
+        self._next = math.inf if fitted >= MAX_PAIRS else 2 * max(pairs, 1)

@@ -59,22 +59,22 @@ class Filling:
         record = self._backend.ledger.record(self._id)
         target = target_of(self._backend, record)
         encoder = self._encoders.require(target, purpose="filling the new generation")
-        keeper = BridgeKeeper(self._backend, record.source_generation, target.id, self._fit)
-        worker = Worker(
-            self._backend,
-            encoder,
-            target.id,
-            batch=self._strategy.batch,
-            lease_seconds=self._strategy.lease_seconds,
-            on_progress=on_progress,
-            may_run=self._may_run,
-            after_batch=keeper.landed,
-        )
-        report = worker.run(stop=stop)
-        while not stop.is_set() and self._may_run() and not self._is_filled(target.id):
-            report += worker.run(stop=stop)
-        if self._prove(target.id):
-            keeper.filled()
+        with BridgeKeeper(self._backend, record.source_generation, target.id, self._fit) as keeper:
+            worker = Worker(
+                self._backend,
+                encoder,
+                target.id,
+                batch=self._strategy.batch,
+                lease_seconds=self._strategy.lease_seconds,
+                on_progress=on_progress,
+                may_run=self._may_run,
+                on_landed=keeper.landed,
+            )
+            report = worker.run(stop=stop)
+            while not stop.is_set() and self._may_run() and not self._is_filled(target.id):
+                report += worker.run(stop=stop)
+            if self._prove(target.id):
+                keeper.filled()
         return report
 
     def catch_up(self, generation: Generation, stop: threading.Event | None = None) -> WorkerReport:

@@ -24,8 +24,8 @@ class Background:
 
     Parameters
     ----------
-    batch : int
-        Documents encoded at a time.
+    batch : int, optional
+        Texts given to the encoder at a time; by default as many as it embeds in a third of a second.
     priority : callable, optional
         Takes `DocumentFacts`, returns a priority of at least 1, lowest first; replaces the default rule.
     lease_seconds : float
@@ -34,7 +34,7 @@ class Background:
         Of the random sample that goes first, for the map between the spaces.
     """
 
-    batch: int = 64
+    batch: int | None = None
     priority: PriorityRule | None = None
     lease_seconds: float = 60.0
     seed: int = 0
@@ -43,7 +43,7 @@ class Background:
         if self.priority is not None:
             function(self.priority, "priority")
         checked = {
-            "batch": whole_number(self.batch, "batch", least=1),
+            "batch": None if self.batch is None else whole_number(self.batch, "batch", least=1),
             "lease_seconds": number(self.lease_seconds, "lease_seconds", above=0),
             "seed": whole_number(self.seed, "seed", least=0),
         }

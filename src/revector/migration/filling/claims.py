@@ -1,0 +1,108 @@
+"""Claims: what a worker holds under lease, with the texts it is about."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+
+from revector.backends.contracts import Backend, Jobs
+from revector.errors import StoreError
+from revector.ledger.jobs import Claim, JobRequest
+from revector.migration.filling.unit import Unit
+
+
+@dataclass(frozen=True)
+class Load:
+    """Jobs under lease, and the unit of work that they ask for, in the same order."""
+
+    claims: list[Claim]
+    unit: Unit
+
+    def __len__(self) -> int:
+        """Return how many documents it holds."""
+        return len(self.claims)
+
+    @property
+    def suspect(self) -> bool:
+        """Whether a worker died while it held these documents."""
+        return any(claim.unfinished for claim in self.claims)
+
+    def parts(self, size: int) -> Iterator[Load]:
+        """Yield it in parts of at most so many documents."""
+        for start in range(0, len(self), size):
+            yield Load(self.claims[start : start + size], self.unit.part(start, start + size))
+
+
+class Claims:
+    """Claims jobs of one generation for one worker.
+
+    Parameters
+    ----------
+    backend : Backend
+        Where documents and jobs are.
+    generation : int
+        Whose jobs.
+    owner : str
+        Who holds the leases.
+    lease_seconds : float
+        How long a job is held without a sign of life.
+    """
+
+    def __init__(self, backend: Backend, generation: int, owner: str, lease_seconds: float) -> None:
+        self._backend, self._generation = backend, generation
+        self._owner, self._lease_seconds = owner, lease_seconds
+
+    def take(self, limit: int, *, suspects: bool) -> Load:
+        """Claim the next jobs and read their texts; settle those whose document is gone or has a newer text."""
+        jobs = self._backend.ledger.jobs
+        claims = jobs.claim(self._generation, self._owner, limit, self._lease_seconds, suspects=suspects)
+        found = self._backend.documents.texts([claim.document_key for claim in claims])
+        gone = [claim.document_key for claim in claims if claim.document_key not in found]
+        if gone:
+            jobs.forget([self._generation], gone)
+        current, newer = [], []
+        for claim in claims:
+            if claim.document_key in found:
+                hash_ = found[claim.document_key][0]
+                if hash_ == claim.content_hash:
+                    current.append(claim)
+                else:
+                    newer.append(JobRequest(claim.document_key, hash_, claim.priority))
+        jobs.enqueue(self._generation, newer)
+        return self._load(current, [found[claim.document_key][1] for claim in current])
+
+    def _load(self, claims: list[Claim], texts: list[str]) -> Load:
+        keys = np.array([claim.document_key for claim in claims], dtype=np.int64)
+        hashes = [claim.content_hash for claim in claims]
+        known = self._backend.generations.with_hashes(self._generation, hashes) if hashes else {}
+        return Load(claims, Unit(self._generation, keys, hashes, texts, known))
+
+
+class Heartbeat:
+    """Renews the leases of an owner from a thread of its own, for as long as the ``with`` block runs."""
+
+    def __init__(self, jobs: Jobs, owner: str, lease_seconds: float) -> None:
+        self._jobs, self._owner, self._lease_seconds = jobs, owner, lease_seconds
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="revector-heartbeat", daemon=True)
+
+    def __enter__(self) -> None:
+        """Start."""
+        self._thread.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        self._done.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        while not self._done.wait(self._lease_seconds / 3):
+            with suppress(StoreError):  # a missed beat costs a lease at worst, which is harmless; the next one may work
+                self._jobs.extend(self._owner, self._lease_seconds)

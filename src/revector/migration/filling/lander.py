@@ -1,0 +1,143 @@
+"""The last stage of a worker: what was encoded lands from a thread of its own, while the next unit is encoded."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from types import TracebackType
+
+import numpy as np
+
+from revector.backends.contracts import Backend
+from revector.ledger.jobs import Claim, JobCounts
+from revector.migration.filling.claims import Load
+from revector.migration.filling.progress import Meter, Progress
+from revector.migration.filling.unit import UnitResult
+from revector.migration.landing import Rows, land
+
+MOST_WAITING = 4
+"""Units that wait to land, at most: so many, and the one that is being encoded, are lost when a worker is killed."""
+_COUNTING_SHARE = 0.05  # of the time may go into counting jobs for the progress
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    load: Load
+    result: UnitResult
+
+    @property
+    def failed(self) -> dict[Claim, Exception]:
+        errors = self.result.errors
+        return {c: errors[c.content_hash] for c in self.load.claims if c.content_hash in errors} if errors else {}
+
+
+class Lander:
+    """Lands what one worker encodes. What comes in during one transaction lands together in the next.
+
+    Parameters
+    ----------
+    backend : Backend
+        Where to.
+    generation : int
+        Where the vectors belong.
+    owner : str
+        Who holds the claims.
+    on_progress : callable, optional
+        Called with `Progress` after each landing.
+    on_landed : callable, optional
+        Called with the number of vectors that landed.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        generation: int,
+        owner: str,
+        on_progress: Callable[[Progress], None] | None,
+        on_landed: Callable[[int], object] | None,
+    ) -> None:
+        self._backend, self._generation, self._owner = backend, generation, owner
+        self._on_progress, self._on_landed = on_progress, on_landed
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="revector-lander")
+        self._waiting: deque[_Encoded] = deque()
+        self._landings: deque[Future[None]] = deque()
+        self._meter = Meter()
+        self._documents, self._counts, self._recount_at = 0, JobCounts(), 0.0
+
+    def __enter__(self) -> Lander:
+        """Start."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Land what waits, whatever happened: it is paid for."""
+        try:
+            self.flush()
+        except Exception:
+            if error is None:
+                raise
+        finally:
+            self._thread.shutdown()
+
+    def add(self, load: Load, result: UnitResult) -> None:
+        """Take what was encoded; wait while too much is on its way. Raises what a landing raised."""
+        self._waiting.append(_Encoded(load, result))
+        self._landings.append(self._thread.submit(self._land))
+        while len(self._landings) > MOST_WAITING or self._landings[0].done():
+            self._landings.popleft().result()
+            if not self._landings:
+                return
+
+    def flush(self) -> None:
+        """Wait until everything has landed. Raises what a landing raised."""
+        while self._landings:
+            self._landings.popleft().result()
+
+    def report(self) -> None:
+        """Count anew, and report."""
+        self._recount_at = 0.0
+        self._report(0)
+
+    def _land(self) -> None:
+        """Land all that waits, unless it has landed with what came before."""
+        encoded = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        if not encoded:
+            return
+        failed = {claim: error for each in encoded for claim, error in each.failed.items()}
+        rows = _joined([each.result.rows for each in encoded])
+        landed = land(self._backend, self._generation, rows, failed=failed, owner=self._owner)
+        if self._on_landed is not None:
+            self._on_landed(landed)
+        self._report(sum(len(each.load) for each in encoded))
+
+    def _report(self, processed: int) -> None:
+        self._meter.add(processed)
+        if self._on_progress is not None:
+            self._recount(processed)
+            self._on_progress(self._meter.progress(self._documents, self._counts))
+
+    def _recount(self, processed: int) -> None:
+        """Count the jobs, or, where that takes a while, add what this worker did since it counted last."""
+        began = time.monotonic()
+        if began < self._recount_at:
+            self._counts = replace(self._counts, pending=max(0, self._counts.pending - processed))
+            return
+        with self._backend.snapshot():
+            self._documents = self._backend.documents.count()
+            self._counts = self._backend.ledger.jobs.counts(self._generation)
+        self._recount_at = began + (time.monotonic() - began) / _COUNTING_SHARE
+
+
+def _joined(parts: list[Rows]) -> Rows:
+    filled = [rows for rows in parts if len(rows)]
+    if len(filled) < 2:
+        return filled[0] if filled else parts[0]
+    return Rows(
+        np.concatenate([rows.keys for rows in filled]),
+        [hash_ for rows in filled for hash_ in rows.hashes],
+        np.concatenate([rows.vectors for rows in filled]),
+    )
