@@ -15,8 +15,7 @@ from revector._arguments import flag, shown, strings, valid_unicode
 from revector._arrays import as_float32
 from revector.backends.arguments import checked_documents
 from revector.backends.contracts import Backend, Backup, Document, VectorInfo
-from revector.backends.sqlite import SqliteBackend
-from revector.backends.sqlite.database.places import file_of
+from revector.backends.opening import kind_of, open_backend
 from revector.encoders.at_hand import EncoderSet
 from revector.encoders.base import TextEncoder, require_encoder, space_of
 from revector.errors import InvalidArgumentError, NoCollectionError, ShapeError
@@ -69,7 +68,7 @@ class Collection:
         Parameters
         ----------
         path : str or Path
-            The database file.
+            The database file, or a URL whose scheme names the backend.
         encoder : TextEncoder, optional
             The collection's model. A new collection needs one; an existing one loads its own from where it came,
             if that is a path or a hub id.
@@ -92,12 +91,12 @@ class Collection:
         given = listed_encoders(encoder, encoders)
         # A service is asked for its space: before there is a file, or a lock to hold.
         space = None if encoder is None else space_of(encoder, "encoder")
-        if (encoder is None or read_only) and not file_of(path).exists():
+        if (encoder is None or read_only) and not kind_of(path).is_there(path):
             lacks = "there is nothing to read" if read_only else "a new collection needs an encoder"
             raise NoCollectionError(f"{os.fspath(path)!r} does not exist, and {lacks}", path=os.fspath(path))
-        backend = SqliteBackend.open(path, read_only=read_only)
+        backend = open_backend(path, read_only=read_only)
         try:
-            models = EncoderSet(given, database=backend.database.path)
+            models = EncoderSet(given, folder=backend.folder, place=backend.place)
             require_collection(backend, None if encoder is None else models.written(encoder), space)
             if not read_only:
                 find_again(backend, models, given)

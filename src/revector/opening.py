@@ -10,7 +10,7 @@ import numpy as np
 
 from revector._arguments import shown, valid_unicode
 from revector.backends.contracts import Backend
-from revector.backends.sqlite.database.places import file_of
+from revector.backends.opening import kind_of
 from revector.encoders.at_hand import EncoderSet
 from revector.encoders.base import TextEncoder, require_encoder
 from revector.errors import InvalidArgumentError, NoCollectionError
@@ -25,7 +25,7 @@ def require_path(path: Any) -> None:
     shape = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
     if not isinstance(shape, str) or not shape:
         raise InvalidArgumentError(f"path is {shown(path)}, expected the path of the database file")
-    file_of(shape)  # first: what it refuses may hold a password
+    kind_of(shape)  # first: what it refuses may hold a password
     if "\0" in shape:
         raise InvalidArgumentError(f"path is {shown(path)}, expected the path of the database file")
     valid_unicode(shape, "path")  # SQLite opens no other file
@@ -50,7 +50,7 @@ def require_collection(backend: Backend, source: str | None, space: EmbeddingSpa
     if backend.generations.alias(backend.alias) is None:
         if space is None:
             message = f"{backend.url} holds no collection yet, and a new one needs an encoder"
-            raise NoCollectionError(message, path=backend.url.removeprefix("sqlite:///"))
+            raise NoCollectionError(message, path=backend.place)
         _create_alias(backend, space, source)
     if space is not None:
         spaces = [live.space for live in ServingReader(backend).read().live]

@@ -10,7 +10,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from revector.backends.sqlite.database.places import file_of
+from revector.backends.opening import kind_of
 from revector.collection import Collection
 from revector.encoders.base import TextEncoder
 from revector.errors import NoCollectionError
@@ -83,8 +83,7 @@ def opened(url: str, encoders: Sequence[str] | None = None) -> Iterator[Collecti
 
 def holds_collection(url: str) -> bool:
     """Whether a collection is there, or something that is none; a file that is empty is a new collection."""
-    file = file_of(url)
-    if not file.exists() or (file.is_file() and not file.stat().st_size):
+    if not kind_of(url).is_there(url):
         return False
     try:
         Collection.open(url).close()

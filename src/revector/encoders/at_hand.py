@@ -41,14 +41,21 @@ class EncoderSet:
     loader : callable, optional
         Loads an encoder from the source that a generation names; the default is
         `revector.encoders.sources.load_encoder`.
-    database : Path, optional
-        The collection's file: models near it are found again when both are moved.
+    folder : Path, optional
+        Where the collection is, if it is a file: models near it are found again when both are moved.
+    place : str
+        The collection as users say it, for messages.
     """
 
     def __init__(
-        self, encoders: Iterable[TextEncoder] = (), *, loader: Loader | None = None, database: Path | None = None
+        self,
+        encoders: Iterable[TextEncoder] = (),
+        *,
+        loader: Loader | None = None,
+        folder: Path | None = None,
+        place: str = "",
     ) -> None:
-        self._database = database
+        self._folder, self._place = folder, place
         self._loader = loader or load_encoder
         self._renew_lock()
         renew_in_child(self._renew_lock)
@@ -84,26 +91,26 @@ class EncoderSet:
             It is not at hand and cannot be loaded; the message names the model.
         """
         encoder = self.find(generation)
-        mend = f", or say where it is: revector model {shlex.quote(str(self._database))} --set PATH"
+        mend = f", or say where it is: revector model {shlex.quote(self._place)} --set PATH"
         if encoder is None:
             raise EncoderError(
                 f"{purpose} needs the model of {generation.space}, which is not at hand: "
                 f"{self._problems[generation.space.fingerprint]}; pass its encoder when you open the collection"
-                + (mend if self._database else "")
+                + (mend if self._place else "")
             )
         return encoder
 
     def written(self, encoder: TextEncoder) -> str | None:
         """Return how the collection writes down where an encoder can be loaded from again."""
         source = encoder.source
-        return source if source is None or self._database is None else remembered(source, self._database.parent)
+        return source if source is None or self._folder is None else remembered(source, self._folder)
 
     def is_lost(self, generation: Sourced) -> bool:
         """Whether the model of a generation was in a folder that is there no longer."""
         return generation.encoder_source is not None and all(map(missing, self._places(generation.encoder_source)))
 
     def _places(self, written: str) -> list[str]:
-        return [written] if self._database is None else places(written, self._database.parent)
+        return [written] if self._folder is None else places(written, self._folder)
 
     def _load(self, generation: Sourced) -> None:
         wanted, written = generation.space.fingerprint, generation.encoder_source

@@ -101,6 +101,11 @@ class Backend(Protocol):
         ...
 
     @property
+    def place(self) -> str:
+        """Where it is, as users say it: a path, or a URL without secrets."""
+        ...
+
+    @property
     def folder(self) -> Path | None:
         """The folder whose surroundings models are looked for in; ``None`` where the backend is not a file."""
         ...

@@ -12,6 +12,7 @@ from revector.backends.contracts import ALIAS, Backup, Capabilities
 from revector.backends.local_index.cache import LocalIndex
 from revector.backends.sqlite.backup import back_up
 from revector.backends.sqlite.database import Database
+from revector.backends.sqlite.database.places import file_of
 from revector.backends.sqlite.database.sqlite_errors import BUSY_TIMEOUT_SECONDS
 from revector.backends.sqlite.documents import SqliteDocuments
 from revector.backends.sqlite.generations import SqliteGenerations
@@ -49,6 +50,12 @@ class SqliteBackend:
             database.close()
             raise
 
+    @staticmethod
+    def is_there(place: str | os.PathLike[str]) -> bool:
+        """Whether there is something at a place; an empty file is nothing yet."""
+        file = file_of(place)
+        return file.exists() and not (file.is_file() and file.stat().st_size == 0)
+
     @property
     def database(self) -> Database:
         """The file."""
@@ -58,6 +65,11 @@ class SqliteBackend:
     def url(self) -> str:
         """Where the collection is."""
         return self._database.url
+
+    @property
+    def place(self) -> str:
+        """The path of the file."""
+        return str(self._database.path)
 
     @property
     def folder(self) -> Path:
