@@ -1,6 +1,6 @@
 """Where a benchmark has to reach below the public surface: the only lines of it that follow the schema.
 
-Ten million documents are written straight into the file, and jobs of a migration are settled by the million, since what
+Ten million documents are written straight into the file, and jobs of a migration are taken away by the million, since what
 is measured is how the rest copes with that many, not how they came to be there.
 """
 
@@ -58,7 +58,7 @@ def settle(path: Path, generation: int, n: int) -> None:
     """End the next `n` jobs, in the order in which they would be claimed."""
     with _unguarded(path) as connection:
         done = connection.execute(_SETTLE, {"generation": generation, "n": n}).rowcount
-    assert done == n, f"{done} jobs settled, not {n}"
+    assert done == n, f"{done} jobs taken away, not {n}"
 
 
 def claims(path: Path, generation: int, size: int, times: int) -> list[float]:
