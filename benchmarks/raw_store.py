@@ -1,7 +1,7 @@
 """Where a benchmark has to reach below the public surface: the only lines of it that follow the schema.
 
-Ten million documents are written straight into the file, and jobs of a migration are taken away by the million, since what
-is measured is how the rest copes with that many, not how they came to be there.
+Ten million documents are written straight into the file, and jobs of a migration are taken away by the million, since
+what is measured is how the rest copes with that many, not how they came to be there.
 """
 
 from __future__ import annotations
