@@ -4,9 +4,12 @@ import subprocess
 import sys
 
 import pytest
+import sqlalchemy as sa
 
+from revector.ledger import dialect
+from revector.ledger.dialect import RUN
 from revector.ledger.jobs import MAX_ATTEMPTS, JobRequest
-from revector.ledger.owners import is_dead, new_owner
+from revector.ledger.owners import LONGEST_LEASE_SECONDS, is_dead, new_owner
 
 G = 1
 
@@ -179,8 +182,74 @@ def test_leases_of_dead_owners_are_freed_at_once(world, dead_owner):
     assert [claim.document_key for claim in _claimed(world)] == [1]
 
 
-@pytest.mark.parametrize("where", ["lease_until <= 5", "lease_owner = 'me:1:1:1'"])
-def test_leases_are_found_without_reading_the_whole_queue(world, where):
+def test_half_a_generation_holds_a_fair_share_of_old_and_new_documents(world):
+    _enqueue(world, *range(100 * RUN))
+    claimed = [claim.document_key for claim in _claimed(world, limit=50 * RUN)]
+    old = sum(key < 50 * RUN for key in claimed)
+    assert 15 * RUN < old < 35 * RUN
+
+
+def test_neighbours_have_their_turn_together(world):
+    _enqueue(world, *range(100 * RUN))
+    claimed = {claim.document_key // RUN for claim in _claimed(world, limit=4 * RUN)}
+    assert len(claimed) == 4
+
+
+def test_the_order_is_another_one_in_every_generation(world):
+    world.backend.ledger.jobs.enqueue(2, [JobRequest(key, "a", 4) for key in range(100 * RUN)])
+    _enqueue(world, *range(100 * RUN))
+    assert {claim.document_key for claim in _claimed(world, limit=10 * RUN)} != {
+        claim.document_key for claim in world.backend.ledger.jobs.claim(2, "me:1:1:1", 10 * RUN, 60.0)
+    }
+
+
+def test_a_lease_by_a_clock_that_is_ahead_is_cut_to_the_longest_one(world, caplog):
+    _enqueue(world, 1, 2)
+    _claimed(world, limit=1, lease_seconds=LONGEST_LEASE_SECONDS + 3600.0)
+    _claimed(world, owner="you:1:1:1", limit=1)
+    world.backend.ledger.jobs.release("you:1:1:1")
+    world.backend.ledger.jobs.forget([G], [2])
+    assert "clock" in caplog.text
+    assert world.backend.ledger.jobs.seconds_until_due(G) <= LONGEST_LEASE_SECONDS
+
+
+def _leave_done(world, *keys):
+    """Leave jobs as an earlier release left those that were done."""
+    _enqueue(world, *keys)
+    with world.backend.database.transaction() as connection:
+        connection.exec_driver_sql("UPDATE jobs SET state = 'done'")
+
+
+def test_what_an_earlier_release_left_as_done_does_not_count(world):
+    _leave_done(world, 1, 2)
+    assert world.backend.ledger.jobs.counts(G).total == 0
+    assert world.backend.ledger.jobs.seconds_until_due(G) is None
+
+
+def test_what_an_earlier_release_left_as_done_is_removed_by_and_by(world):
+    _leave_done(world, *range(3000))
+    for _ in range(2):
+        assert not _claimed(world)
     with world.backend.snapshot() as connection:
-        rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN UPDATE jobs SET state = 'pending' WHERE {where}")
-        assert all("COVERING INDEX jobs_by_" in row[3] for row in rows)
+        assert connection.exec_driver_sql("SELECT count(*) FROM jobs").scalar_one() == 0
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [name for name, value in vars(dialect).items() if isinstance(value, sa.TextClause) and name != "FORGET_SOME"],
+)
+def test_no_statement_reads_the_whole_queue(world, statement):
+    values = dict.fromkeys(["generation", "now", "longest", "most", "owner", "until"], 1)
+    with world.backend.snapshot() as connection:
+        text = str(getattr(dialect, statement)).replace("IN (__[POSTCOMPILE_keys])", "IN (1, 2)")
+        plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values)]
+    searched = [step for step in plan if " jobs " in f"{step} "]
+    narrow = ("jobs_in_turn (generation=? AND", "jobs_by_lease (lease_until", "(generation=? AND document_key=?)")
+    assert searched
+    assert all(step.startswith("SEARCH") and any(part in step for part in narrow) for step in searched)
+
+
+def test_the_leases_of_an_owner_are_found_without_reading_the_whole_queue(world):
+    with world.backend.snapshot() as connection:
+        rows = connection.exec_driver_sql("EXPLAIN QUERY PLAN UPDATE jobs SET lease_until = 5 WHERE lease_owner = 'me'")
+        assert all("COVERING INDEX jobs_by_owner" in row[3] for row in rows)

@@ -20,11 +20,23 @@ from dataclasses import dataclass
 from itertools import product
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.engine import Connection
 
 from revector.ledger.database import LedgerDatabase
-from revector.ledger.owners import is_dead
+from revector.ledger.dialect import (
+    CAP,
+    COUNT,
+    EXPIRE,
+    FORGET_SOME,
+    LEASE_NEXT,
+    LEASE_THESE,
+    NEXT_DUE,
+    PRUNE,
+    RETRY_DUE,
+    enqueue_from,
+    turn_of,
+)
+from revector.ledger.owners import LONGEST_LEASE_SECONDS, is_dead
 from revector.ledger.schema import jobs
 
 MAX_ATTEMPTS = 3
@@ -33,58 +45,33 @@ LONE_DEATHS = 3
 _ALONE_AFTER = 2  # unfinished leases: of a batch, and of some suspects
 RETRY_SECONDS = 0.5  # before the second attempt, doubled before each further one
 _CHUNK = 500  # values in one IN list; SQLite's limit is far above
+_SLICE = 2_000  # jobs removed in one transaction: some 10 ms
 
 _log = logging.getLogger(__name__)
 
 _unleased = {"lease_owner": None, "lease_until": None}
 _given_back = {**_unleased, "unfinished": sa.func.max(jobs.c.unfinished - 1, 0)}
-
-
-def _enqueue() -> Insert:
-    statement = insert(jobs)
-    new = statement.excluded
-    reset = {"state": "pending", "attempts": 0, "unfinished": 0, "not_before": 0.0, "error": None, **_unleased}
-    return statement.on_conflict_do_update(
-        set_={"content_hash": new.content_hash, "priority": new.priority, **reset},
-        where=(jobs.c.content_hash != new.content_hash) | (jobs.c.state == "done"),
-    )
-
-
 _one_job = (jobs.c.generation == sa.bindparam("of_generation")) & (jobs.c.document_key == sa.bindparam("key"))
-_ENQUEUE = _enqueue()
+_ENQUEUE = enqueue_from(
+    f"VALUES (:generation, :document_key, :content_hash, :priority, {turn_of(':document_key', ':generation')})"
+)
 _FORGET = jobs.delete().where(_one_job)
 _COMPLETE = _FORGET.where(jobs.c.content_hash == sa.bindparam("hash"), jobs.c.state != "done")
-_EXPIRE = jobs.update().where(jobs.c.lease_until <= sa.bindparam("now")).values(state="pending", **_unleased)
-_of_generation = jobs.c.generation == sa.bindparam("of_generation")
-_due = _of_generation & (jobs.c.state == "pending") & (jobs.c.not_before <= sa.bindparam("now"))
-_CLEAN = (
-    sa.select(jobs.c.document_key)
-    .where(_due, jobs.c.unfinished == 0)
-    .order_by(jobs.c.priority, jobs.c.document_key)
-    .limit(sa.bindparam("most"))
+_suspected = (
+    (jobs.c.generation == sa.bindparam("of_generation"))
+    & (jobs.c.state == "pending")
+    & (jobs.c.not_before == 0)
+    & (jobs.c.unfinished > 0)
 )
 _SUSPECT = (
     sa.select(jobs.c.document_key, jobs.c.unfinished)
-    .where(_due, jobs.c.unfinished > 0)
-    .order_by(jobs.c.unfinished, jobs.c.priority, jobs.c.document_key)
+    .where(_suspected)
+    .order_by(jobs.c.unfinished, jobs.c.priority, jobs.c.turn, jobs.c.document_key)
     .limit(SUSPECTS)
 )
-_LEASE = (
-    jobs.update()
-    .where(_of_generation)
-    .values(
-        state="leased",
-        lease_owner=sa.bindparam("owner"),
-        lease_until=sa.bindparam("until"),
-        unfinished=jobs.c.unfinished + 1,  # until somebody ends the lease
-    )
-    .returning(jobs.c.document_key, jobs.c.content_hash, jobs.c.priority, jobs.c.attempts, jobs.c.unfinished - 1)
-)
-_LEASE_CLEAN = _LEASE.where(jobs.c.document_key.in_(_CLEAN))
-_LEASE_SUSPECTS = _LEASE.where(jobs.c.document_key.in_(sa.bindparam("keys", expanding=True)))
 _SET_ASIDE = (
     jobs.update()
-    .where(_of_generation, jobs.c.state == "pending", jobs.c.unfinished >= _ALONE_AFTER + LONE_DEATHS)
+    .where(_suspected, jobs.c.unfinished >= _ALONE_AFTER + LONE_DEATHS)
     .values(
         state="failed",
         attempts=jobs.c.unfinished,
@@ -167,7 +154,7 @@ class JobQueue:
     def claim(
         self, generation: int, owner: str, limit: int, lease_seconds: float, *, suspects: bool = True
     ) -> list[Claim]:
-        """Lease up to `limit` jobs, in the order of their priority; jobs whose lease ran out are free again.
+        """Lease up to `limit` jobs, in the order of priority and turn; jobs whose lease ran out are free again.
 
         Parameters
         ----------
@@ -184,12 +171,12 @@ class JobQueue:
             holds nothing else: whatever it holds when it dies is suspected.
         """
         now = time.time()
+        lease = {"generation": generation, "owner": owner, "until": now + lease_seconds}
         with self._database.transaction() as connection:
-            connection.execute(_EXPIRE, {"now": now})
-            lease = {"of_generation": generation, "now": now, "owner": owner, "until": now + lease_seconds}
-            rows = connection.execute(_LEASE_CLEAN, {**lease, "most": limit}).all()
-            if not rows and suspects and (keys := _suspects(connection, lease)):
-                rows = connection.execute(_LEASE_SUSPECTS, {**lease, "keys": keys[:limit]}).all()
+            _make_due(connection, generation, now, now + max(lease_seconds, LONGEST_LEASE_SECONDS))
+            rows = connection.execute(LEASE_NEXT, {**lease, "most": limit}).all()
+            if not rows and suspects and (keys := _suspects(connection, generation)):
+                rows = connection.execute(LEASE_THESE, {**lease, "keys": keys[:limit]}).all()
         claims = [Claim(generation, *row) for row in rows]
         return sorted(claims, key=lambda claim: (claim.priority, claim.document_key))
 
@@ -270,9 +257,11 @@ class JobQueue:
                 connection.execute(_FORGET, rows)
 
     def forget_generation(self, generation: int) -> None:
-        """Drop all jobs of a generation."""
-        with self._database.transaction() as connection:
-            connection.execute(jobs.delete().where(jobs.c.generation == generation))
+        """Drop all jobs of a generation, a slice a transaction, so that nobody waits for long meanwhile."""
+        removed = _SLICE
+        while removed == _SLICE:
+            with self._database.transaction() as connection:
+                removed = connection.execute(FORGET_SOME, {"generation": generation, "most": _SLICE}).rowcount
 
     def retry_failed(self, generation: int) -> int:
         """Try all failed jobs of a generation again (alone, if they killed workers); return how many there are."""
@@ -289,9 +278,8 @@ class JobQueue:
 
     def counts(self, generation: int) -> JobCounts:
         """Count the jobs of a generation by state."""
-        query = sa.select(jobs.c.state, sa.func.count()).where(jobs.c.generation == generation, jobs.c.state != "done")
         with self._database.snapshot() as connection:
-            return JobCounts(**{row[0]: row[1] for row in connection.execute(query.group_by(jobs.c.state))})
+            return JobCounts(**{row[0]: row[1] for row in connection.execute(COUNT, {"generation": generation})})
 
     def failures(self, generation: int) -> list[FailedJob]:
         """List the jobs of a generation that have failed for good."""
@@ -302,10 +290,8 @@ class JobQueue:
 
     def seconds_until_due(self, generation: int) -> float | None:
         """Return the time until a job can be claimed (0: now), or ``None`` if none is outstanding."""
-        due = sa.func.min(sa.case((jobs.c.state == "leased", jobs.c.lease_until), else_=jobs.c.not_before))
-        query = sa.select(due).where(jobs.c.generation == generation, jobs.c.state.in_(("pending", "leased")))
         with self._database.snapshot() as connection:
-            at = connection.scalar(query)
+            at = connection.scalar(NEXT_DUE, {"generation": generation})
         return None if at is None else max(0.0, at - time.time())
 
 
@@ -315,8 +301,18 @@ def _held(generation: int, keys: Sequence[int], owner: str) -> sa.Update:
     )
 
 
-def _suspects(connection: Connection, due: dict[str, object]) -> list[int]:
+def _make_due(connection: Connection, generation: int, now: float, longest: float) -> None:
+    """Free the jobs whose lease ran out or whose retry is due, and clear away a few that are done."""
+    if capped := connection.execute(CAP, {"longest": longest}).rowcount:
+        _log.warning("%d jobs were leased for longer than anybody leases one, by a clock that is ahead", capped)
+    connection.execute(EXPIRE, {"now": now})
+    connection.execute(RETRY_DUE, {"generation": generation, "now": now})
+    connection.execute(PRUNE, {"generation": generation, "most": _SLICE})
+
+
+def _suspects(connection: Connection, generation: int) -> list[int]:
     """Return the documents to try next of those whose worker died: the least suspected, few or one."""
+    due = {"of_generation": generation}
     for key in connection.scalars(_SET_ASIDE, due):
         _log.warning("document %d is set aside: it was alone with %d workers that died", key, LONE_DEATHS)
     found = connection.execute(_SUSPECT, due).all()

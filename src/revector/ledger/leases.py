@@ -6,17 +6,28 @@ process of this machine that has ended.
 
 from __future__ import annotations
 
+import logging
 import time
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from revector.ledger.database import LedgerDatabase
-from revector.ledger.dialect import insert_into
-from revector.ledger.owners import is_dead
+from revector.ledger.owners import LONGEST_LEASE_SECONDS, is_dead
 from revector.ledger.schema import leases
 
-_HOLDER = sa.select(leases.c.owner).where(leases.c.name == sa.bindparam("wanted"), leases.c.until > sa.bindparam("now"))
+_HOLDER = sa.select(leases.c.owner, leases.c.until).where(
+    leases.c.name == sa.bindparam("wanted"), leases.c.until > sa.bindparam("now")
+)
+_TAKE = sa.text(
+    """
+    INSERT INTO leases (name, owner, until) VALUES (:name, :owner, :until)
+    ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, until = excluded.until
+    """
+)
+_CAP = sa.text("UPDATE leases SET until = :longest WHERE until > :longest")
+
+_log = logging.getLogger(__name__)
 
 
 class LeaseTable:
@@ -34,15 +45,18 @@ class LeaseTable:
     def acquire(self, name: str, owner: str, seconds: float) -> bool:
         """Take, or renew, a lease; return whether the owner holds it now. See `revector.backends.contracts.Leases`."""
         self._database.require_writable()
+        now = time.time()
+        longest = now + LONGEST_LEASE_SECONDS
         with self._database.snapshot() as connection:  # whoever only waits for a lease keeps no writer waiting
-            if _living_holder(connection, name) not in (None, owner):
+            until = _held_until(connection, name, owner, now)
+            if until is not None and until <= longest:
                 return False
         with self._database.transaction() as connection:
-            if _living_holder(connection, name) not in (None, owner):
+            if connection.execute(_CAP, {"longest": longest}).rowcount:
+                _log.warning("a lease was held for longer than anybody holds one, by a clock that is ahead")
+            if _held_until(connection, name, owner, now) is not None:
                 return False
-            taken = insert_into(connection, leases).values(name=name, owner=owner, until=time.time() + seconds)
-            new = {"owner": taken.excluded.owner, "until": taken.excluded.until}
-            connection.execute(taken.on_conflict_do_update(index_elements=["name"], set_=new))
+            connection.execute(_TAKE, {"name": name, "owner": owner, "until": min(now + seconds, longest)})
         return True
 
     def release(self, name: str, owner: str) -> None:
@@ -56,6 +70,7 @@ class LeaseTable:
             connection.execute(leases.update().values(until=0.0))
 
 
-def _living_holder(connection: Connection, name: str) -> str | None:
-    owner = connection.scalar(_HOLDER, {"wanted": name, "now": time.time()})
-    return None if owner is None or is_dead(owner) else owner
+def _held_until(connection: Connection, name: str, owner: str, now: float) -> float | None:
+    """Return until when somebody else holds a lease; nobody does whose process has ended."""
+    holder = connection.execute(_HOLDER, {"wanted": name, "now": now}).one_or_none()
+    return None if holder is None or holder.owner == owner or is_dead(holder.owner) else holder.until

@@ -8,6 +8,9 @@ import os
 import socket
 from pathlib import Path
 
+LONGEST_LEASE_SECONDS = 600.0
+"""Whoever holds anything says so more often; a lease that ends later was taken by a clock that is ahead."""
+
 _serial = itertools.count(1)
 
 

@@ -78,13 +78,15 @@ jobs = sa.Table(
     sa.Column("not_before", sa.Float, nullable=False, server_default="0"),
     sa.Column("error", sa.Text),
     sa.Column("unfinished", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("turn", sa.Integer, nullable=False, server_default="0"),
     _one_of("state", JOB_STATES),
     sa.CheckConstraint("(state = 'leased') = (lease_owner IS NOT NULL)"),
     sa.CheckConstraint("(lease_owner IS NULL) = (lease_until IS NULL)"),
     sa.CheckConstraint("state <> 'failed' OR error IS NOT NULL"),
-    sa.Index("jobs_by_turn", "generation", "state", "priority", "document_key"),
     sqlite_with_rowid=False,
 )
+_ORDER = ("generation", "state", "not_before", "unfinished", "priority", "turn", "document_key")
+jobs_in_turn = sa.Index("jobs_in_turn", *(jobs.c[name] for name in _ORDER))
 sa.Index("jobs_by_owner", jobs.c.lease_owner, sqlite_where=jobs.c.lease_owner.is_not(None))
 sa.Index("jobs_by_lease", jobs.c.lease_until, sqlite_where=jobs.c.lease_until.is_not(None))
 

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Connection
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
 from revector.ledger.database import LedgerDatabase
-from revector.ledger.schema import leases
+from revector.ledger.schema import jobs_in_turn, leases
 
 _FOUND = """
 SELECT name FROM sqlite_master WHERE type IN ('table', 'index')
 UNION ALL SELECT 'jobs.' || name FROM pragma_table_info('jobs')
 """
+
+
+def _sql(element: ExecutableDDLElement) -> str:
+    return str(element.compile(dialect=sqlite.dialect()))
+
+
 _ADDED = {
-    "jobs.unfinished": "ALTER TABLE jobs ADD COLUMN unfinished INTEGER NOT NULL DEFAULT 0",
-    "leases": str(CreateTable(leases)),
+    "jobs.unfinished": ["ALTER TABLE jobs ADD COLUMN unfinished INTEGER NOT NULL DEFAULT 0"],
+    "jobs.turn": ["ALTER TABLE jobs ADD COLUMN turn INTEGER NOT NULL DEFAULT 0"],
+    "jobs_in_turn": ["DROP INDEX IF EXISTS jobs_by_turn", _sql(CreateIndex(jobs_in_turn))],
+    "leases": [_sql(CreateTable(leases))],
 }
 
 
@@ -25,7 +34,8 @@ def bring_up_to_date(database: LedgerDatabase) -> None:
             return
     with database.transaction() as connection:
         for name in _lacking(connection):  # unless another process has added it since
-            connection.exec_driver_sql(_ADDED[name])
+            for statement in _ADDED[name]:
+                connection.exec_driver_sql(statement)
 
 
 def _lacking(connection: Connection) -> list[str]:

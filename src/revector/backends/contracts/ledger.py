@@ -22,7 +22,9 @@ class Jobs(Protocol):
     def claim(
         self, generation: int, owner: str, limit: int, lease_seconds: float, *, suspects: bool = True
     ) -> list[Claim]:
-        """Lease up to `limit` jobs, in the order of their priority; jobs whose lease ran out are free again.
+        """Lease up to `limit` jobs, the lowest priority first, in a random order among equals; see `ledger.dialect`.
+
+        Jobs whose lease ran out are free again.
 
         Parameters
         ----------
@@ -88,7 +90,7 @@ class Jobs(Protocol):
         ...
 
     def forget_generation(self, generation: int) -> None:
-        """Drop all jobs of a generation."""
+        """Drop all jobs of a generation, a slice a transaction, so that nobody waits for long meanwhile."""
         ...
 
     def retry_failed(self, generation: int) -> int:
@@ -124,7 +126,7 @@ class Leases(Protocol):
         owner : str
             Who asks, from `revector.ledger.owners.new_owner`.
         seconds : float
-            How long it is held without being renewed.
+            How long it is held without being renewed, at most `LONGEST_LEASE_SECONDS`.
         """
         ...
 
