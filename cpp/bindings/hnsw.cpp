@@ -78,21 +78,6 @@ HnswIndex serve_stale(const HnswIndex& index, const Array<float>& vectors, const
   return index.serve_stale(rows, row_labels);
 }
 
-py::dict health(const HnswIndex& index) {
-  revector::HnswHealth found;
-  {
-    const py::gil_scoped_release nogil;
-    found = index.health();
-  }
-  py::dict out;
-  out["live"] = found.live;
-  out["deleted"] = found.deleted;
-  out["levels"] = found.levels;
-  out["unreachable"] = found.unreachable;
-  out["degrees"] = found.degrees;
-  return out;
-}
-
 Array<float> get_vectors(const HnswIndex& index, const Labels& labels) {
   const auto wanted = view_labels(labels);
   auto out = new_matrix<float>(wanted.size(), index.dim());
@@ -168,7 +153,7 @@ void register_hnsw(py::module_& m) {
            py::arg("threads"))
       .def("range", &range, py::arg("queries").noconvert(), py::arg("least_score"), py::arg("ef"), py::arg("allowed"),
            py::arg("threads"))
-      .def("health", &health)
+      .def("health", [](const HnswIndex& index) { return health_of(index); })
       .def("rotate", &rotate, py::arg("rotation").noconvert())
       .def("get_vectors", &get_vectors, py::arg("labels").noconvert())
       .def("labels", &live_labels)

@@ -93,6 +93,7 @@ void register_hnsw_snapshot(py::module_& m) {
            py::arg("threads"))
       .def("get_vectors", &get_vectors, py::arg("labels").noconvert())
       .def("find_vectors", &find_vectors, py::arg("labels").noconvert())
+      .def("health", [](const HnswSnapshot& snapshot) { return health_of(snapshot); })
       .def("labels", &live_labels)
       .def("contains", &HnswSnapshot::contains, py::arg("label"), nogil)
       .def("size", &HnswSnapshot::size, nogil)

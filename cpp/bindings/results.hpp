@@ -2,10 +2,13 @@
 /// Results of searches as numpy arrays.
 #pragma once
 
+#include <pybind11/stl.h>
+
 #include <cstdint>
 #include <vector>
 
 #include "bindings/arrays.hpp"
+#include "revector/hnsw.hpp"
 #include "revector/similarity.hpp"
 
 /// search(scores, indices) into new matrices of q x k, without the GIL.
@@ -37,4 +40,21 @@ py::tuple range_of(Range range) {
   }
   const std::vector<std::int64_t> offsets(found.offsets.begin(), found.offsets.end());
   return py::make_tuple(vector_of(found.scores), vector_of(found.indices), vector_of(offsets));
+}
+
+/// health() without the GIL.
+template <class Index>
+py::dict health_of(const Index& index) {
+  revector::HnswHealth found;
+  {
+    const py::gil_scoped_release nogil;
+    found = index.health();
+  }
+  py::dict out;
+  out["live"] = found.live;
+  out["deleted"] = found.deleted;
+  out["levels"] = found.levels;
+  out["unreachable"] = found.unreachable;
+  out["degrees"] = py::cast(found.degrees);
+  return out;
 }

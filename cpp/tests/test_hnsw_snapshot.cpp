@@ -93,6 +93,7 @@ TEST(a_snapshot_in_float32_answers_as_the_index_does) {
       CHECK(snapshot.size() == index.size() && snapshot.labels() == index.labels());
       CHECK(snapshot.dim() == 24 && snapshot.metric() == metric && snapshot.options().m == 8);
       CHECK(!snapshot.storage().rescore);
+      CHECK(snapshot.health().degrees == index.health().degrees && snapshot.health().live == index.size());
       CHECK(!snapshot.contains(6) && !snapshot.contains(1) && snapshot.contains(0) == (n > 0));
     }
 }

@@ -65,6 +65,15 @@ def test_tune_finds_the_breadth_that_a_recall_takes(index, tmp_path):
     assert snapshot.tune(0.5) <= snapshot.tune(0.95)
 
 
+def test_check_tells_of_a_file_what_it_tells_of_the_index(index, tmp_path):
+    index.save_snapshot(tmp_path / "index", dtype="float32")
+    snapshot = HnswSnapshot(tmp_path / "index")
+    assert snapshot.check(ef=400) == index.check(ef=400)
+    health = snapshot.without(IDS[:1_000]).check()
+    assert (health.live, health.deleted) == (1_998, 1_002)
+    assert "nodes are deleted" in health.recommendation
+
+
 def test_only_allowed_ids_are_found(index, tmp_path):
     index.save_snapshot(tmp_path / "index")
     snapshot = HnswSnapshot(tmp_path / "index")

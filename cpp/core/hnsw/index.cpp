@@ -194,7 +194,9 @@ void HnswIndex::rotate(MatrixView<const float> rotation) {
 HnswHealth HnswIndex::health() const {
   const std::scoped_lock no_writer(impl_->writer);
   const auto shared = impl_->gate.read();
-  return hnsw::examine(impl_->graph);
+  const Graph& graph = impl_->graph;
+  return hnsw::examine(hnsw::PlainLinks(graph), graph.size(), graph.capacity(0),
+                       [&](NodeId id) { return graph.is_deleted(id); });
 }
 
 void HnswIndex::get_vectors(std::span<const std::int64_t> labels, MatrixView<float> out) const {

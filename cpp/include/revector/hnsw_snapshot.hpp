@@ -78,6 +78,9 @@ class REVECTOR_API HnswSnapshot {
   /// @throws ShapeError
   std::size_t find_vectors(std::span<const std::int64_t> labels, std::span<bool> found, MatrixView<float> out) const;
 
+  /// Look at the whole graph; what was left out counts as deleted. @throws CorruptIndex. Cost: O(links), in one thread.
+  HnswHealth health() const;
+
   /// Live labels, in the order of the nodes.
   std::vector<std::int64_t> labels() const;
   /// Whether the label is there and not deleted.

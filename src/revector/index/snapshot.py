@@ -27,7 +27,7 @@ from revector.index.arguments import (
     results,
 )
 from revector.index.building import DEFAULT_SEED, rows_and_labels, watched
-from revector.index.health import SAMPLE, tune
+from revector.index.health import SAMPLE, HnswHealth, examine, tune
 from revector.threads import thread_limit
 
 __all__ = ["HnswSnapshot"]
@@ -107,7 +107,7 @@ class HnswSnapshot:
         ShapeError, NumericalError, InvalidArgumentError, OSError
             As for `HnswIndex.build` and `HnswIndex.save_snapshot`.
         """
-        limit, storage = thread_limit(threads), (dtype_of(dtype), flag(rescore, "rescore"))
+        file, storage, limit = path_bytes(path), (dtype_of(dtype), flag(rescore, "rescore")), thread_limit(threads)
         builder = _core.SnapshotBuilder(
             count(dim, "dim"),
             metric_of(metric),
@@ -118,7 +118,7 @@ class HnswSnapshot:
         )
         for ids, vectors in batches:
             builder.add(*rows_and_labels(vectors, ids), limit)
-        watched(lambda watch: builder.write(path_bytes(path), *storage, watch, limit), progress)
+        watched(lambda watch: builder.write(file, *storage, watch, limit), progress)
         return cls(path)
 
     def __reduce__(self) -> tuple[Callable[..., HnswSnapshot], tuple[Any, ...]]:
@@ -169,6 +169,14 @@ class HnswSnapshot:
         among, limit = allowed_ids(allowed), thread_limit(threads)
         rows, k = as_queries(queries), results(k, self._snapshot.size(), among)
         return self._snapshot.search_exact(rows, k, among, limit) if k > 0 else no_results(rows, self.dim)
+
+    def check(self, queries: Any = None, *, k: int = 10, ef: int | None = None, sample: int = SAMPLE) -> HnswHealth:
+        """Look at the graph, and measure its recall beside `search_exact`. As `HnswIndex.check`.
+
+        What `without` hides counts as deleted.
+        """
+        shape, k = self._snapshot.health(), count(k, "k", least=1)
+        return examine(self, shape, queries, k, breadth(ef), count(sample, "sample", least=1))
 
     def tune(self, target_recall: float, queries: Any = None, *, k: int = 10, sample: int = SAMPLE) -> int:
         """Find the narrowest search that has a recall beside `search_exact`. As `HnswIndex.tune`."""

@@ -9,6 +9,7 @@
 #include "core/checks.hpp"
 #include "core/hnsw/arguments.hpp"
 #include "core/hnsw/exact.hpp"
+#include "core/hnsw/health.hpp"
 #include "core/hnsw/prepared_queries.hpp"
 #include "core/hnsw/search.hpp"
 #include "core/hnsw/snapshot/hidden.hpp"
@@ -209,6 +210,12 @@ std::size_t HnswSnapshot::find_vectors(std::span<const std::int64_t> labels, std
     if (node) impl_->copy_vector(*node, out.row(n++));
   }
   return n;
+}
+
+HnswHealth HnswSnapshot::health() const {
+  const MappedGraph& graph = impl_->graph;
+  return hnsw::examine(graph, graph.size(), 2 * graph.header().m,
+                       [&](NodeId id) { return impl_->hidden.contains(id); });
 }
 
 std::vector<std::int64_t> HnswSnapshot::labels() const {
