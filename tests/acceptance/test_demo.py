@@ -52,7 +52,7 @@ def test_people_see_the_steps_the_table_and_what_to_try_next(
     for text in (
         "Ingest 300 documents",
         "Roll back",
-        "index of 300 vectors built in",
+        "index ready in",
         "new model directly",
         "revector search",
         "✓",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -13,25 +11,40 @@ from pathlib import Path
 
 import pytest
 
-from revector.backends.local_index import file as index_file
+from index_worlds import forbid_building, graph_files, small_graphs
+from revector.backends.local_index.segments import named
 from revector.collection import Collection
 from revector.errors import StoreError
-from revector.index import HnswIndex
 from revector.testing import HashEncoder
 
 WORDS = ["apple", "brick", "candle", "dolphin", "engine", "forest", "guitar", "hammer"]
 TEXTS = [f"{word} number {i}" for i, word in enumerate(WORDS)]
 
 
+@pytest.fixture(autouse=True)
+def graphs_of_few(monkeypatch):
+    small_graphs(monkeypatch, rest_limit=len(WORDS))
+
+
 def opened(path: Path) -> Collection:
     return Collection.open(path, HashEncoder(64))
 
 
+def index_graph(docs: Collection) -> None:
+    """Let the index become graphs, as the growth of a large collection does."""
+    index = docs._backend.index.of(docs._serving.read().serving)
+    docs.search("apple")
+    while (thread := index._thread) is not None:
+        thread.join(20)
+        docs.search("apple")
+
+
 def filled(path: Path) -> Path:
-    """A collection with 300 documents and an index file."""
+    """A collection with 300 documents and a graph of them."""
     with opened(path) as docs:
         docs.upsert([f"base{i}" for i in range(300)], [f"base text {i}" for i in range(300)])
-        docs.search("base text 1")
+        index_graph(docs)
+    assert len(graph_files(index_of(path))) == 1
     return path
 
 
@@ -40,7 +53,7 @@ def add_day(path: Path, *, backwards: bool = False, search: bool = True) -> None
     with opened(path) as docs:
         docs.upsert(WORDS[::step], TEXTS[::step])
         if search:
-            docs.search("apple")
+            index_graph(docs)
 
 
 def found_by_their_texts(docs: Collection) -> list[str]:
@@ -51,11 +64,7 @@ def index_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.index")
 
 
-def never(*_: object, **__: object) -> None:
-    raise AssertionError("this was not to be called")
-
-
-def test_a_restored_backup_is_not_searched_by_the_index_of_another_day(tmp_path, caplog):
+def test_a_restored_backup_is_not_searched_by_the_index_of_another_day(tmp_path):
     path = filled(tmp_path / "docs.db")
     shutil.copy(path, tmp_path / "backup.db")
     add_day(path)
@@ -64,18 +73,17 @@ def test_a_restored_backup_is_not_searched_by_the_index_of_another_day(tmp_path,
     with opened(path) as docs:
         assert found_by_their_texts(docs) == WORDS
         assert docs.check().problems == ()
-    assert "another history" in caplog.text
+        index_graph(docs)
+        assert found_by_their_texts(docs) == WORDS
 
 
 def test_doctor_says_that_an_index_was_built_anew_in_later_processes_too(tmp_path):
     path = filled(tmp_path / "docs.db")
-    shutil.copy(path, tmp_path / "backup.db")
-    add_day(path)
-    shutil.copy(tmp_path / "backup.db", path)
+    shutil.rmtree(index_of(path))
     with opened(path) as docs:
-        docs.search("apple")
+        index_graph(docs)
     with opened(path) as docs:
-        assert "belongs to another history" in docs.check().notices[0]
+        assert "is missing" in docs.check().notices[0]
 
 
 def test_a_sound_collection_has_nothing_to_notice(tmp_path):
@@ -86,6 +94,9 @@ def test_a_sound_collection_has_nothing_to_notice(tmp_path):
 def test_an_older_index_under_a_newer_database_is_not_searched(tmp_path):
     path = filled(tmp_path / "docs.db")
     shutil.copytree(index_of(path), tmp_path / "old.index")
+    with opened(path) as docs:
+        docs.upsert([f"more{i}" for i in range(301)], [f"more text {i}" for i in range(301)])
+        index_graph(docs)
     add_day(path)
     shutil.rmtree(index_of(path))
     shutil.copytree(tmp_path / "old.index", index_of(path))
@@ -117,7 +128,7 @@ def test_a_copy_with_its_index_needs_no_new_one(tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     copy = Path(shutil.copy(path, tmp_path / "elsewhere" / "other.db"))
     shutil.copytree(index_of(path), index_of(copy))
-    monkeypatch.setattr(HnswIndex, "build", never)
+    forbid_building(monkeypatch)
     with opened(copy) as docs:
         assert docs.search("base text 7", k=1)[0].id == "base7"
 
@@ -127,7 +138,7 @@ def test_maintenance_costs_no_new_index(tmp_path, monkeypatch, change):
     path = filled(tmp_path / "docs.db")
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute(change)
-    monkeypatch.setattr(HnswIndex, "build", never)
+    forbid_building(monkeypatch)
     with opened(path) as docs:
         assert docs.search("base text 7", k=1)[0].id == "base7"
 
@@ -137,59 +148,55 @@ def test_an_online_backup_with_the_index_needs_no_new_one(tmp_path, monkeypatch)
     with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
         source.backup(target)
     shutil.copytree(index_of(path), index_of(copy))
-    monkeypatch.setattr(HnswIndex, "build", never)
+    forbid_building(monkeypatch)
     with opened(copy) as docs:
-        assert docs.search("base text 7", k=1)[0].id == "base7"
-
-
-def test_an_index_of_an_earlier_release_is_built_anew_once(tmp_path, monkeypatch):
-    path = filled(tmp_path / "docs.db")
-    sidecar = index_of(path) / "1.json"
-    fields = json.loads(sidecar.read_text())
-    sidecar.write_text(json.dumps({name: fields[name] for name in fields if name not in ("token", "built_because")}))
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("DELETE FROM meta WHERE key = 'index:1'")
-    with opened(path) as docs:
-        assert docs.search("base text 7", k=1)[0].id == "base7"
-        assert "an earlier release" in docs.check().notices[0]
-    monkeypatch.setattr(HnswIndex, "build", never)
-    with opened(path) as docs:
         assert docs.search("base text 7", k=1)[0].id == "base7"
 
 
 KILLED = """
 import os, sys
-from pathlib import Path
 import revector as rv
-from revector.backends.local_index import file as index_file
+from revector.backends.local_index import builder, segments
+from revector.backends.sqlite import SqliteBackend
+from revector.index import HnswSnapshot
 from revector.testing import HashEncoder
 
-replace, write_whole, point = Path.replace, index_file.write_whole, sys.argv[2]
+builder.REST_LIMIT, point = 8, sys.argv[2]
+build, finish = HnswSnapshot.build, segments.SegmentFolder.finish
 
-def dying_replace(self, target):
-    if point == "before the graph": os._exit(9)
-    replace(self, target)
-    if point == "after the graph" and str(target).endswith(".hnsw") and "part" in str(self): os._exit(9)
+def dying_build(path, *args, **options):
+    graph = build(path, *args, **options)
+    if point == "after the graph": os._exit(9)
+    return graph
 
-def dying_write(path, content):
-    write_whole(path, content)
-    if point == "after the sidecar": os._exit(9)
+def dying_finish(*args):
+    name = finish(*args)
+    if point == "before it is named": os._exit(9)
+    return name
 
-Path.replace, index_file.write_whole = dying_replace, dying_write
+def dying_remove(self, tokens):
+    if point == "after it was named": os._exit(9)
+
+HnswSnapshot.build, segments.SegmentFolder.finish = dying_build, dying_finish
+segments.SegmentFolder.remove = dying_remove
 with rv.Collection.open(sys.argv[1], HashEncoder(64)) as docs:
-    docs.upsert(["apple"], ["apple number 0"])
-    docs.search("apple number 0")
+    docs.upsert([f"x{i}" for i in range(400)], [f"xray picture {i}" for i in range(400)])
+    docs.search("xray")
+    for thread in __import__("threading").enumerate():
+        if thread.name.startswith("revector-index"): thread.join()
 """
 
 
-@pytest.mark.parametrize("point", ["before the graph", "after the graph", "after the sidecar"])
-def test_a_process_that_dies_while_it_saves_leaves_no_index_that_is_trusted_wrongly(tmp_path, point):
+@pytest.mark.parametrize("point", ["after the graph", "before it is named", "after it was named"])
+def test_a_process_that_dies_while_it_builds_leaves_no_graph_that_is_trusted_wrongly(tmp_path, point):
     path = filled(tmp_path / "docs.db")
     died = subprocess.run([sys.executable, "-c", KILLED, str(path), point], timeout=120, check=False)
     assert died.returncode == 9
     add_day(path, backwards=True)
     with opened(path) as docs:
         assert found_by_their_texts(docs) == WORDS
+        names = named(docs._backend.index_note(1))
+    assert graph_files(index_of(path)) == sorted(f"1.{name.token}.graph" for name in names)
 
 
 # A database that changes under a process that has it open
@@ -213,7 +220,7 @@ def restored_while_open(path: Path):
     backup = backup_of(path)
     with opened(path) as docs:
         docs.upsert(WORDS, TEXTS)
-        docs.search("apple")
+        index_graph(docs)
         restore_into(path, backup)
         add_day(path, backwards=True, search=False)
         yield docs
@@ -224,10 +231,10 @@ def test_a_backup_restored_into_an_open_file_is_searched_as_it_is(tmp_path):
         assert found_by_their_texts(docs) == WORDS
 
 
-def test_the_graph_of_a_lost_history_is_not_saved_as_that_of_another(tmp_path):
+def test_the_graph_of_a_lost_history_is_not_named_by_another(tmp_path):
     path = filled(tmp_path / "docs.db")
-    with restored_while_open(path):
-        pass
+    with restored_while_open(path) as docs:
+        index_graph(docs)
     with opened(path) as docs:
         assert found_by_their_texts(docs) == WORDS
 
@@ -284,44 +291,18 @@ def test_a_file_that_is_replaced_while_it_is_open_is_refused_until_it_is_opened_
         docs.search("apple")
         docs.upsert(["more"], ["some more"])
         docs.search("some more")
-        sidecar = (index_of(path) / "1.json").read_text()
+        before = graph_files(index_of(path))
         REPLACEMENTS[how](path)
         for use in (lambda: docs.search("apple"), lambda: docs.upsert(["x"], ["y"]), lambda: len(docs)):
             with pytest.raises(StoreError, match="moved, deleted or replaced"):
                 use()
-    assert (index_of(path) / "1.json").read_text() == sidecar
+    assert graph_files(index_of(path)) == before
     assert path.exists() == (how in ("replaced", "overwritten, its log deleted"))
 
 
-def test_an_index_that_cannot_be_named_because_of_a_writer_is_not_saved(tmp_path, monkeypatch, caplog):
+def test_each_graph_has_a_token_of_its_own(tmp_path):
     path = filled(tmp_path / "docs.db")
-    with opened(path) as docs:
-        docs.upsert(["apple"], ["apple number 0"])
-        docs.search("apple")
-
-        def refuse(*_):
-            raise StoreError("busy")
-
-        monkeypatch.setattr(type(docs._backend), "keep_index_token", refuse)
-    assert "was not saved: busy" in caplog.text
-    assert not list(index_of(path).glob("*.part"))
-
-
-def test_what_a_dead_process_was_writing_is_removed_a_day_later(tmp_path):
-    path = filled(tmp_path / "docs.db")
-    left, written = index_of(path) / "1.hnsw.0a.part", index_of(path) / "1.hnsw.0b.part.tmp-1-0"
-    for file in (left, written):
-        file.write_bytes(b"")
-    os.utime(left, (0, 0))
-    with opened(path):
-        pass
-    assert (left.exists(), written.exists()) == (False, True)
-
-
-def test_each_file_that_is_saved_has_a_token_of_its_own(tmp_path):
-    path = filled(tmp_path / "docs.db")
-    sidecar = index_of(path) / "1.json"
-    first = json.loads(sidecar.read_text())["token"]
     add_day(path)
-    assert len({first, json.loads(sidecar.read_text())["token"]}) == 2
-    assert index_file.Sidecar(**json.loads(sidecar.read_text())).seq == 2
+    with opened(path) as docs:
+        names = named(docs._backend.index_note(1))
+    assert len({name.token for name in names}) == len({name.digest for name in names}) == 2

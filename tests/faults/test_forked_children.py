@@ -14,10 +14,10 @@ import pytest
 
 import revector
 from children import elsewhere, in_child
+from index_worlds import BuildsHeldUp, small_graphs
 from revector import _forks
 from revector.collection import Collection
 from revector.errors import StoreError
-from revector.index import HnswIndex
 from revector.testing import HashEncoder
 
 pytestmark = [
@@ -225,27 +225,39 @@ def test_a_child_made_after_all_patience_is_told(docs, monkeypatch):
     assert writes(docs, "parent")
 
 
-def test_a_graph_that_nobody_is_inside_is_shared_with_the_child(docs, monkeypatch):
-    def shares():
-        monkeypatch.setattr(HnswIndex, "load", None)
-        monkeypatch.setattr(HnswIndex, "build", None)
-        return finds(docs)
+@pytest.fixture
+def index(docs, monkeypatch):
+    """The index of the collection, with a graph."""
+    small_graphs(monkeypatch)
+    docs._backend.index.prepare(docs._serving.read().serving)
+    return docs._backend.index.of(docs._serving.read().serving)
 
-    assert in_child(shares)
+
+def test_a_graph_that_nobody_is_inside_is_shared_with_the_child(docs, index):
+    graph = index._current.held.segments[0].whole
+    assert in_child(lambda: finds(docs) and index._current.held.segments[0].whole is graph)
 
 
-def test_a_graph_that_another_thread_was_inside_is_loaded_from_its_file(docs, monkeypatch):
-    index = docs._backend.index.of(docs._serving.read().serving)
-    index.save()
-    graph = index._held.graph
+def test_a_graph_that_another_thread_was_inside_is_opened_again(docs, index):
+    graph = index._current.held.segments[0].whole
     with index._in_use():
-        loaded = in_child(lambda: finds(docs) and index._held.graph is not graph)
-    assert loaded
-    assert index._held.graph is graph
+        assert in_child(lambda: finds(docs) and index._current.held.segments[0].whole is not graph)
+    assert index._current.held.segments[0].whole is graph
+
+
+def test_a_child_of_a_process_that_builds_builds_itself(docs, index, monkeypatch):
+    builds = BuildsHeldUp(monkeypatch)
+    docs.upsert([f"more{i}" for i in range(100)], [f"more text {i}" for i in range(100)])
+    finds(docs)
+    assert builds.begun.wait(20)
+    of_parent = index._thread
+    assert in_child(lambda: finds(docs) and index._thread not in (None, of_parent))
+    builds.let_go()
 
 
 LOCKS = {
-    "index": lambda docs: docs._backend.index.of(docs._serving.read().serving)._lock,
+    "index": lambda docs: docs._backend.index.of(docs._serving.read().serving)._current._refreshing,
+    "builds of the index": lambda docs: docs._backend.index.of(docs._serving.read().serving)._starting,
     "uses of the index": lambda docs: docs._backend.index.of(docs._serving.read().serving)._counting,
     "indexes": lambda docs: docs._backend.index._guard,
     "accesses": lambda docs: docs._searcher.behind._changed,

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+import index_worlds
 from revector.backends.contracts import Generation
 from revector.backends.contracts.index import Preparation
 from revector.collection import Collection
 from revector.errors import GateRefusedError
-from revector.index import HnswIndex
+from revector.index import HnswSnapshot
 from revector.migration.migration import Migration
 from revector.testing import HashEncoder
 from worlds import World
@@ -45,18 +46,16 @@ def _write_as_many_again(collection: Collection) -> None:
     collection.upsert([f"late{i}" for i in range(200)], [f"dragonfruit{i} elderberry{i}" for i in range(200)])
 
 
+@pytest.fixture(autouse=True)
+def graphs_of_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let 200 documents be enough for a graph, and 400 too few for one behind searches."""
+    index_worlds.small_graphs(monkeypatch, rest_limit=1000)
+
+
 @pytest.fixture
 def forbid_building(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Return what makes every index refuse to be built or added to from then on."""
-
-    def never(*_: object, **__: object) -> None:
-        raise AssertionError("a search built an index")
-
-    def forbid() -> None:
-        monkeypatch.setattr(HnswIndex, "build", never)
-        monkeypatch.setattr(HnswIndex, "add", never)
-
-    return forbid
+    """Return what makes every index refuse to be built from then on."""
+    return lambda: index_worlds.forbid_building(monkeypatch)
 
 
 @pytest.mark.parametrize("sample", [0, 50])
@@ -97,17 +96,17 @@ def test_nor_does_the_first_search_after_a_rollback(collection: Collection, forb
 def test_searches_of_the_old_generation_are_answered_while_the_new_index_is_built(
     collection: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build, found = HnswIndex.build, []
+    build, found = HnswSnapshot.build, []
     assert _finds(collection)
     migration = _proving(collection)
 
-    def build_slowly(*args: Any, **options: Any) -> HnswIndex:
+    def build_slowly(*args: Any, **options: Any) -> HnswSnapshot:
         searching = threading.Thread(target=lambda: found.append(_finds(collection)), daemon=True)
         searching.start()
         searching.join(SECONDS)
         return build(*args, **options)
 
-    monkeypatch.setattr(HnswIndex, "build", build_slowly)
+    monkeypatch.setattr(HnswSnapshot, "build", build_slowly)
     migration.verify()
     assert found == [True]
 

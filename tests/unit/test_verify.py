@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from revector.backends.contracts import IndexHealth
 from revector.backends.sqlite import SqliteBackend
 from revector.errors import SpaceMismatchError
 from revector.evaluation.verify import verify
-from revector.index import HnswHealth
 from revector.testing import HashEncoder
 
 OLD, NEW = HashEncoder(16, seed=1, name="old"), HashEncoder(24, seed=2, name="new")
@@ -84,14 +84,14 @@ class Sound:
     def close(self) -> None:
         """Nothing to save."""
 
-    def check(self, generation) -> HnswHealth:
-        return HnswHealth(len(TEXTS), 0, 1, 0, (), 1.0, 0.0, 10, 128, 200)
+    def check(self, generation) -> IndexHealth:
+        return IndexHealth(len(TEXTS), 0, 1, 0, (), 1.0, 0.0, 10, 200)
 
 
-def test_vectors_that_cannot_be_reached_are_found(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_index_is_found(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     sound = world.backend.index.check(world.new)
-    monkeypatch.setattr(world.backend.index, "check", lambda _: dataclasses.replace(sound, unreachable=3))
-    assert world.verify().reasons == ("3 vectors cannot be reached in the index; rebuild it",)
+    monkeypatch.setattr(world.backend.index, "check", lambda _: dataclasses.replace(sound, damage=("a file is cut",)))
+    assert world.verify().reasons == ("the index is damaged: a file is cut; it is built anew",)
 
 
 def test_an_index_of_other_vectors_is_found(world: World, tmp_path: Path) -> None:

@@ -65,8 +65,9 @@ def _rows(health: CollectionHealth) -> dict[str, str]:
     index = health.index
     return {
         "documents": f"{health.documents:,}",
-        "index": f"{index.live:,} vectors, {index.deleted:,} deleted nodes, {index.mean_degree:.1f} links each",
-        "recall": f"{index.recall:.4f} of the {index.k} nearest (ef {index.ef}, {index.queries} queries)",
+        "index": f"{index.live:,} vectors, {index.scanned:,} of them in no graph; {index.graphs} graphs with "
+        f"{index.deleted:,} deleted nodes",
+        "recall": f"{index.recall:.4f} of the {index.k} nearest ({index.queries} queries)",
         **({"notices": "\n".join(health.notices)} if health.notices else {}),
         "problems": "\n".join(health.problems) or "none",
     }

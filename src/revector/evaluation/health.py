@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from revector.backends.contracts import Backend, Generation
-from revector.index import HnswHealth
+from revector.backends.contracts import Backend, Generation, IndexHealth
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,7 @@ class CollectionHealth:
         Documents without a vector of their present text in the generation that serves.
     damage : tuple of str
         What the database's own check found wrong with its file.
-    index : HnswHealth
+    index : IndexHealth
         Of the generation that serves.
     notices : tuple of str
         What happened that is mended by now, such as an index that was built anew after a backup was restored.
@@ -30,7 +29,7 @@ class CollectionHealth:
     documents: int
     stale: int
     damage: tuple[str, ...]
-    index: HnswHealth
+    index: IndexHealth
     notices: tuple[str, ...] = ()
 
     @property

@@ -9,7 +9,7 @@ from revector.backends.contracts.generations import (
     VectorChanges,
     VectorInfo,
 )
-from revector.backends.contracts.index import Index, Preparation
+from revector.backends.contracts.index import Index, IndexHealth, Preparation
 from revector.backends.contracts.ledger import Jobs, Leases, Ledger
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Generation",
     "Generations",
     "Index",
+    "IndexHealth",
     "Jobs",
     "Keys",
     "Leases",

@@ -8,8 +8,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from revector.backends.contracts.documents import Keys
 from revector.backends.contracts.generations import Generation
-from revector.index import HnswHealth
+
+_LITTLE_RECALL = 0.95
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Preparation:
     vectors : int
         How many it holds now.
     built : int
-        How many of them were put into a new graph at once; 0 if the graph at hand was only brought up to date.
+        How many of them were put into a new graph; 0 if what was at hand serves.
     seconds : float
         By the clock, reading the vectors and writing the file included.
     """
@@ -31,9 +33,56 @@ class Preparation:
     seconds: float
 
 
+@dataclass(frozen=True)
+class IndexHealth:
+    """What was found of the index of one generation.
+
+    Parameters
+    ----------
+    live : int
+        Vectors that are found.
+    deleted : int
+        Nodes of graphs whose vectors were written again or deleted since: they cost memory, and time in every search.
+    graphs : int
+        That a search walks through.
+    scanned : int
+        Vectors that no graph holds: a search measures all of them.
+    damage : tuple of str
+        What is wrong with the files of the graphs.
+    recall : float
+        Share of the `k` nearest vectors that a search finds, on average over `queries` stored vectors; NaN if there was
+        nothing to search.
+    recall_error : float
+        Standard error of `recall`.
+    k, queries : int
+        How it was measured.
+    """
+
+    live: int
+    deleted: int
+    graphs: int
+    scanned: int
+    damage: tuple[str, ...]
+    recall: float
+    recall_error: float
+    k: int
+    queries: int
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong, each with what happens about it; empty for a sound index."""
+        found = [f"{damage}: it is no longer used, and built anew behind searches" for damage in self.damage]
+        if self.recall < _LITTLE_RECALL:
+            found.append(f"recall@{self.k} is {self.recall:.3f}: delete the index folder, and it is built anew")
+        return tuple(found)
+
+
 @runtime_checkable
 class Index(Protocol):
-    """Searches the generations of one collection. Safe to share between threads."""
+    """Searches the generations of one collection. Safe to share between threads.
+
+    No search waits for a writer or for a graph that is being built; all see what was written before they began.
+    """
 
     def search(
         self, generation: Generation, queries: NDArray[np.float32], k: int
@@ -50,23 +99,57 @@ class Index(Protocol):
         Returns
         -------
         scores : ndarray of float32, shape (q, min(k, vectors))
-            Best first; -inf where there are fewer hits.
+            Best first.
         keys : ndarray of int64, shape (q, min(k, vectors))
-            Keys of documents; -1 where there are fewer hits.
+            Keys of documents.
+        """
+        ...
+
+    def vectors(self, generation: Generation, keys: Keys) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+        """Return vectors without asking the database for each; inside a snapshot those of its moment.
+
+        Parameters
+        ----------
+        generation : Generation
+        keys : sequence of int, length n
+
+        Returns
+        -------
+        known : ndarray of bool, shape (n,)
+            Whether the generation has a vector of each key.
+        vectors : ndarray of float32, shape (known.sum(), d)
+            Of those that have one, in their order; of unit length where the metric of the space is the cosine.
+        """
+        ...
+
+    def covers(self, generation: Generation) -> bool:
+        """Tell whether a search of the generation answers within the usual time now.
+
+        It does not where so much was written that no graph holds yet that measuring all of it would take longer. Such
+        a search is right all the same; who has another complete generation asks that one alone meanwhile. To ask makes
+        the index follow, behind searches.
         """
         ...
 
     def prepare(self, generation: Generation) -> Preparation:
-        """Make the index of a generation ready, so that no search has to; searches go on meanwhile.
+        """Make the index of a generation ready for searches at their fastest; they go on meanwhile.
 
         Called outside of transactions, shortly before readers are sent to the generation, and as often as one likes.
         """
         ...
 
-    def check(self, generation: Generation) -> HnswHealth:
-        """Look at the graph as it is searched."""
+    def check(self, generation: Generation) -> IndexHealth:
+        """Look at the index as it is searched: its files byte by byte, and its recall beside exact search."""
         ...
 
     def notice(self, generation: Generation) -> str:
-        """Return why the graph in use was built although there was one, and when; empty if there is nothing to say."""
+        """Return why a graph in use was built although there was one, and when; empty if there is nothing to say."""
+        ...
+
+    def prune(self) -> None:
+        """Forget, and give back the files of, generations that no longer exist."""
+        ...
+
+    def close(self) -> None:
+        """Call off what is being built, and forget everything."""
         ...

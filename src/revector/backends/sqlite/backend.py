@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy.engine import Connection
 
 from revector.backends.contracts import ALIAS, Backup, Capabilities
-from revector.backends.local_index.cache import LocalIndex
+from revector.backends.local_index.local import LocalIndex
 from revector.backends.sqlite.backup import back_up
 from revector.backends.sqlite.database import Database
 from revector.backends.sqlite.database.places import file_of
@@ -102,13 +102,18 @@ class SqliteBackend:
         with self._database.snapshot():
             return self._database.history
 
-    def index_token(self, generation: int) -> str | None:
-        """Return the token of the index file that belongs to a generation, or ``None``."""
+    @property
+    def writing(self) -> bool:
+        """Whether the calling thread is inside a transaction: what it reads may yet be taken back."""
+        return self._database.writing
+
+    def index_note(self, generation: int) -> str | None:
+        """Return what names the index files that belong to a generation, or ``None``."""
         return self._database.note(f"index:{generation}")
 
-    def keep_index_token(self, generation: int, token: str) -> None:
-        """Name the index file that belongs to a generation by its token."""
-        self._database.keep_note(f"index:{generation}", token)
+    def keep_index_note(self, generation: int, note: str) -> None:
+        """Name the index files that belong to a generation."""
+        self._database.keep_note(f"index:{generation}", note)
 
     def check(self) -> list[str]:
         """Run SQLite's integrity check over the whole file."""
@@ -119,7 +124,7 @@ class SqliteBackend:
         return back_up(self._database, directory, lambda copy: Ledger(copy).release_all())
 
     def close(self) -> None:
-        """Save the indexes, and close the file."""
+        """Call off what is being built of the indexes, and close the file."""
         try:
             self.index.close()
         finally:

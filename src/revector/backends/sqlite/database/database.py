@@ -139,6 +139,11 @@ class Database:
         """Whether the calling thread is inside a transaction or snapshot: then nothing that may take long is begun."""
         return self._ambient is not None
 
+    @property
+    def writing(self) -> bool:
+        """Whether the calling thread is inside a transaction: what it reads may yet be taken back."""
+        return self._ambient is not None and bool(self._local.writable)
+
     @contextmanager
     def transaction(self, timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> Iterator[Connection]:
         """Write transaction; joins the calling thread's open one as a savepoint.

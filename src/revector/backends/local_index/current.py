@@ -1,0 +1,149 @@
+"""The newest view of a generation in one process, brought up to date by whoever searches it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from revector._forks import keep_for_ever, renew_in_child
+from revector.backends.contracts import Generation
+from revector.backends.local_index.builder import IndexedBackend
+from revector.backends.local_index.rest import Rest
+from revector.backends.local_index.segments import SegmentFolder, named
+from revector.backends.local_index.view import Moment, View
+
+MEMORY_LIMIT_BYTES = 1 << 30
+"""Of a rest. A larger one, of a generation whose graphs were lost, is read from the backend by each search."""
+_POINTS_WITHOUT_COUNT = 64
+"""So few points of the store hold no more vectors than can be read without counting them first."""
+
+_log = logging.getLogger(__name__)
+
+
+class Current:
+    """The newest view of one generation. Safe to share between threads.
+
+    One thread at a time brings it up to date. Others that need it wait for that one: it reads the rows that they would
+    have to read themselves, a few as a rule, and began earlier. Nothing else happens while they wait.
+
+    Parameters
+    ----------
+    backend : IndexedBackend
+        Where the vectors are.
+    generation : Generation
+    files : SegmentFolder
+        Where its graphs are.
+    """
+
+    def __init__(self, backend: IndexedBackend, generation: Generation, files: SegmentFolder) -> None:
+        self._backend = backend
+        self._generation = generation
+        self._files = files
+        self.held: View | None = None
+        self.is_renamed = False
+        """Whether the database names other segments than those of the view."""
+        self._warned = ""
+        self._renew_lock()
+        renew_in_child(self._renew_lock)
+
+    def _renew_lock(self) -> None:
+        self._refreshing = threading.Lock()
+
+    def leave_to_parent(self) -> None:
+        """Forget, in a forked child, a view whose own locks another thread may have held in the parent."""
+        keep_for_ever(self.held)
+        self.held = None
+
+    def moment(self) -> Moment:
+        """Return where the backend stands."""
+        with self._backend.snapshot():
+            return Moment(self._backend.history(), self._backend.generations.last_seq())
+
+    def view(self, moment: Moment) -> View | None:
+        """Return a view of some moment or later; ``None`` if the rest would be larger than `MEMORY_LIMIT_BYTES`."""
+        held = self.held
+        if held is not None and held.reaches(moment):
+            return held
+        if self._backend.writing:  # what is read may be taken back: nobody else sees it
+            return self._renewed(held, alone=True)
+        with self._refreshing:
+            held = self.held
+            if held is None or not held.reaches(moment):
+                held = self.held = self._renewed(held)
+        return held
+
+    def switch(self) -> View | None:
+        """Change to the segments that the database names now, while searches use those they have."""
+        view = self.view(self.moment())
+        if view is None or view.note == self._backend.index_note(self._generation.id):
+            return view
+        note = self._backend.index_note(self._generation.id)
+        segments, reason = self._files.open(named(note))
+        if reason:
+            return self.reopen()
+        return self._replace(view.over(segments, note, reason))
+
+    def reopen(self) -> View | None:
+        """Change to the segments that the database names now, and read from the backend what they lack."""
+        return self._replace(self._opened())
+
+    def distrust(self, view: View) -> bool:
+        """Use no graph of a view any longer whose file is damaged; tell whether there is one."""
+        damaged = {segment.name.token: found for segment in view.segments if (found := segment.damage())}
+        self._files.distrusted.update(damaged)
+        with self._refreshing:
+            self.held = None
+        return bool(damaged)
+
+    def _replace(self, fresh: View | None) -> View | None:
+        with self._refreshing:
+            self.held = fresh if fresh is None else self._renewed(fresh)
+            return self.held
+
+    def _renewed(self, held: View | None, *, alone: bool = False) -> View | None:
+        """Return a view with what happened since another one."""
+        if held is not None:
+            with self._backend.snapshot():
+                moment = self.moment()
+                if held.moment.history == moment.history:
+                    self.is_renamed = self._backend.index_note(self._generation.id) != held.note
+                    return self._followed(held, moment, alone)
+            _log.info("the index of generation %d is opened again: the database has another past", self._generation.id)
+        return self._opened()
+
+    def _followed(self, held: View, moment: Moment, alone: bool) -> View | None:
+        id_, since = self._generation.id, held.moment.seq
+        if moment.seq - since > _POINTS_WITHOUT_COUNT and not self._fits(held.rest.weight, since):
+            return None
+        return held.after(self._backend.generations.changes_since(id_, since), alone=alone)
+
+    def _opened(self) -> View | None:
+        view = self._open()
+        if view is not None and view.reason and view.note != self._backend.index_note(self._generation.id):
+            view = self._open()  # the files were replaced while they were opened
+        return view
+
+    def _open(self) -> View | None:
+        id_, vectors = self._generation.id, self._backend.generations
+        with self._backend.snapshot():
+            history, note = self._backend.history(), self._backend.index_note(id_)
+            segments, reason = self._files.open(named(note))
+            self._warn(reason)
+            upto = segments[-1].name.upto if segments else 0
+            self.is_renamed = False
+            if not self._fits(0, upto):
+                return None
+            changes = vectors.changes_since(id_, upto)
+        view = View(
+            self._generation, Moment(history, upto), upto, note, tuple(segments), Rest(self._generation.space), reason
+        )
+        return view.after(changes)
+
+    def _fits(self, rows: int, since: int) -> bool:
+        rows += self._backend.generations.count(self._generation.id, since=since)
+        return rows * self._generation.space.dimension * 4 <= MEMORY_LIMIT_BYTES
+
+    def _warn(self, reason: str) -> None:
+        if reason and reason != self._warned:
+            _log.warning("the index of generation %d is built anew behind searches: %s", self._generation.id, reason)
+        self._warned = reason
