@@ -5,8 +5,10 @@ from contextlib import closing
 
 import pytest
 
-from revector.backends.conformance import BackendConformance, LeaseConformance
+from revector.backends.conformance import BackendConformance, FilterConformance, LeaseConformance
+from revector.backends.filters import parse_where
 from revector.backends.sqlite import SqliteBackend
+from revector.backends.sqlite.filters import translate
 
 
 @pytest.fixture
@@ -15,7 +17,7 @@ def backend(tmp_path):
         yield backend
 
 
-class TestSqlite(BackendConformance, LeaseConformance):
+class TestSqlite(BackendConformance, FilterConformance, LeaseConformance):
     pass
 
 
@@ -32,6 +34,15 @@ def test_ten_thousand_ids_in_one_call(tmp_path):
         documents = backend.documents.upsert(ids, ids)
         assert backend.documents.by_id(ids) == documents
         assert len(backend.documents.delete(ids)) == 10_000
+
+
+def test_an_index_of_the_users_own_serves_a_filter(backend):
+    where = parse_where({"tenant": "a", "year": {">": 2020}})
+    with backend.transaction() as connection:
+        connection.exec_driver_sql("CREATE INDEX by_tenant ON documents (json_extract(metadata, '$.tenant'))")
+        condition, values = translate(where)
+        plan = f"EXPLAIN QUERY PLAN SELECT documents.key FROM documents WHERE {condition} LIMIT 9"
+        assert "USING INDEX by_tenant" in connection.exec_driver_sql(plan, values).one().detail
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from revector.backends.filters import Where
 from revector.errors import InvalidArgumentError
 
 Keys: TypeAlias = "Sequence[int] | NDArray[np.int64]"
@@ -134,4 +135,17 @@ class Documents(Protocol):
 
     def facts(self, keys: Keys | None = None) -> list[DocumentFacts]:
         """Return what priorities are computed from, of all documents or of those `keys` that exist."""
+        ...
+
+    # Filters
+
+    def matching(self, where: Where, keys: Keys) -> NDArray[np.int64]:
+        """Return those of `keys` whose documents match a filter, each once; it costs what the keys cost, not more."""
+        ...
+
+    def matching_keys(self, where: Where, limit: int) -> NDArray[np.int64]:
+        """Return the keys of the documents that match a filter, `limit` of them where there are more.
+
+        It may look at every document; a backend says which of its indexes help.
+        """
         ...

@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
+from numpy.typing import NDArray
 from sqlalchemy.engine import Connection, Row
 
 from revector.backends.arguments import checked_documents, checked_ids
 from revector.backends.contracts import Document, DocumentFacts, Keys, NewDocument
+from revector.backends.filters import Where
 from revector.backends.sqlite.database import Database
+from revector.backends.sqlite.filters import translate
 from revector.backends.sqlite.schema import access, documents
 from revector.errors import UnknownDocumentError
 
@@ -39,6 +42,11 @@ _TEXTS = """
 SELECT documents.key, content_hash, text
 FROM json_each(:keys) AS listed CROSS JOIN documents ON documents.key = listed.value
 """
+_MATCHING = """
+SELECT DISTINCT documents.key FROM json_each(:keys) AS listed CROSS JOIN documents ON documents.key = listed.value
+WHERE {condition}
+"""
+_MATCHING_KEYS = "SELECT documents.key FROM documents WHERE {condition} LIMIT :limit"
 _NEXT_SEQ = "UPDATE sequence SET value = value + 1 RETURNING value"
 
 
@@ -168,6 +176,24 @@ class SqliteDocuments:
         query = sa.select(*columns).outerjoin_from(documents, access)
         with self._database.snapshot() as connection:
             return [DocumentFacts(*row) for row in _rows(connection, query, keys)]
+
+    def matching(self, where: Where, keys: Keys) -> NDArray[np.int64]:
+        """Return those of `keys` whose documents match a filter, each once."""
+        return self._matching(_MATCHING, where, keys=as_json(keys))
+
+    def matching_keys(self, where: Where, limit: int) -> NDArray[np.int64]:
+        """Return the keys of the documents that match a filter, `limit` of them where there are more.
+
+        Looks at every document, unless the filter asks for a field that has an index of the user's own, such as
+        ``CREATE INDEX by_tenant ON documents (json_extract(metadata, '$.tenant'))``.
+        """
+        return self._matching(_MATCHING_KEYS, where, limit=limit)
+
+    def _matching(self, statement: str, where: Where, **parameters: Any) -> NDArray[np.int64]:
+        condition, values = translate(where)
+        with self._database.snapshot() as connection:
+            found = connection.exec_driver_sql(statement.format(condition=condition), {**parameters, **values})
+            return np.sort(np.fromiter(found.scalars(), dtype=np.int64))
 
 
 def _rows(connection: Connection, query: sa.Select[Any], keys: Keys | None) -> Iterable[Any]:
