@@ -171,7 +171,13 @@ class Collection:
 
     @overload
     def search(
-        self, query: str, k: int = 10, *, rescore: int | None = None, write_through: bool | None = None
+        self,
+        query: str,
+        k: int = 10,
+        *,
+        where: Mapping[str, Any] | None = None,
+        rescore: int | None = None,
+        write_through: bool | None = None,
     ) -> list[Hit]: ...
 
     @overload
@@ -180,6 +186,7 @@ class Collection:
         query: list[str] | tuple[str, ...],
         k: int = 10,
         *,
+        where: Mapping[str, Any] | None = None,
         rescore: int | None = None,
         write_through: bool | None = None,
     ) -> list[list[Hit]]: ...
@@ -189,6 +196,7 @@ class Collection:
         query: str | list[str] | tuple[str, ...],
         k: int = 10,
         *,
+        where: Mapping[str, Any] | None = None,
         rescore: int | None = None,
         write_through: bool | None = None,
     ) -> list[Hit] | list[list[Hit]]:
@@ -199,7 +207,11 @@ class Collection:
         query : str, or list or tuple of str
             One text, or several.
         k : int
-            Hits a query.
+            Hits a query; fewer only where fewer documents match.
+        where : mapping, optional
+            What must hold for the documents' metadata: ``{"tenant": "a", "year": {">=": 2020}}``. Fields are compared
+            by ``==``, ``!=``, ``<``, ``<=``, ``>``, ``>=``, ``in`` and ``exists``; filters are joined by ``"and"``,
+            ``"or"`` and ``"not"``. `revector.backends.filters` says it in full.
         rescore : int, optional
             While documents move: how many of the best hits that have not moved are embedded with the new model on the
             spot, however long that takes. By default the migration's strategy says, within a budget of milliseconds;
@@ -216,17 +228,26 @@ class Collection:
         ------
         EncoderError
             The collection's model is not at hand, nor another one with a map to its space; the message names it.
+        InvalidArgumentError
+            An argument is something else, `where` is not a filter; nothing is embedded.
         """
         write_through = None if write_through is None else flag(write_through, "write_through")
         if isinstance(query, str):
             text = valid_unicode(query, "query")
-            return self._searcher.search([text], k, rescore=rescore, write_through=write_through)[0]
+            return self._searcher.search([text], k, where=where, rescore=rescore, write_through=write_through)[0]
         if not isinstance(query, Iterable):
             raise InvalidArgumentError(f"query is {shown(query)}, expected a str, or a sequence of them")
         texts = [valid_unicode(text, f"query[{place}]") for place, text in enumerate(strings(query, "query"))]
-        return self._searcher.search(texts, k, rescore=rescore, write_through=write_through)
+        return self._searcher.search(texts, k, where=where, rescore=rescore, write_through=write_through)
 
-    def search_vector(self, vector: NDArray[np.float32], space: EmbeddingSpace, k: int = 10) -> list[Hit]:
+    def search_vector(
+        self,
+        vector: NDArray[np.float32],
+        space: EmbeddingSpace,
+        k: int = 10,
+        *,
+        where: Mapping[str, Any] | None = None,
+    ) -> list[Hit]:
         """Find the documents nearest to a vector.
 
         Parameters
@@ -237,6 +258,8 @@ class Collection:
             Where it comes from (`encoder.space`).
         k : int
             Hits.
+        where : mapping, optional
+            What must hold for the documents' metadata, as in `search`.
 
         Raises
         ------
@@ -249,7 +272,7 @@ class Collection:
         """
         if not isinstance(space, EmbeddingSpace):
             raise InvalidArgumentError(f"space is {shown(space)}, expected the EmbeddingSpace that the vector is of")
-        return self._searcher.search_vectors(_one_row(vector), space, k)[0]
+        return self._searcher.search_vectors(_one_row(vector), space, k, where=where)[0]
 
     @property
     def rescored(self) -> Rescored:

@@ -38,6 +38,13 @@ def _nested(depth, leaf):
     return leaf
 
 
+def _refused(times):
+    where = {"a": 1}
+    for _ in range(times):
+        where = {"not": where}
+    return where
+
+
 NAN, HALF, HUGE, DEEP = float("nan"), "cut \ud83d", 10**5000, _nested(100_000, [])
 QUERIES = {"q1": "text 1", "q2": "text 2"}
 QRELS = {"q1": {"d1": 1}, "q2": {"d2": 1}}
@@ -62,6 +69,13 @@ NOT_METADATA += [
     [{HALF: 1}, None],
     [{"x": [{2: 3}]}, None],
 ]
+NOT_A_FILTER = [7, "tenant=a", ["a"], {7: 1}, {HALF: 1}, {None: 1}, {"": 1}, {"a..b": 1}, {".": 1}, {"a\\": {}}]
+NOT_A_FILTER += [{"a": value} for value in (NAN, float("inf"), HUGE, -HUGE, 2**63, HALF, "a\0b", DEEP, ["a"], {1})]
+NOT_A_FILTER += [{"a": {operator: 1}} for operator in ("$gt", "=", 1, HALF)]
+NOT_A_FILTER += [{"a": {"in": values}} for values in ("abc", [[1]], DEEP, {"b": 1}, [NAN])]
+NOT_A_FILTER += [{"a": {"exists": 1}}, {"a": {"<": None}}, {"a": {">": True}}, {"a": {}}, {"a": 1j}, {"a": b"a"}]
+NOT_A_FILTER += [{"or": {"a": 1}}, {"or": ["a"]}, {"not": [{"a": 1}]}, {"and": 7}, {"not": _refused(100_000)}]
+NOT_A_FILTER += [{"a.a.a.a.a.a.a.a.a": 1}, {f"a{i}": i for i in range(101)}, {"or": [{"a": 1, "b": 1}] * 51}]
 
 
 def _table(of, good, **wrong):
@@ -78,6 +92,8 @@ COLLECTION = [
     *_table("info", {}, ids=NOT_TEXTS),
     *_table("search", {}, query=[value for value in [*NOT_TEXTS, HALF] if value != "texts"]),
     *_table("search", {"query": "x"}, k=NOT_WHOLE, rescore=NOT_WHOLE[2:]),
+    *_table("search", {"query": "x"}, where=NOT_A_FILTER),
+    *_table("search_vector", {"vector": [1.0] * 16, "space": HashEncoder(16).space}, where=NOT_A_FILTER),
     *_table("search", {"query": "x"}, write_through=[value for value in NOT_A_FLAG if value is not None]),
     *_table(
         "search_vector",

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector.backends.contracts import Backend, Generation
+from revector.backends.filters import Where
 from revector.migration.landing import Rows
 from revector.search import ranking
 from revector.search.ranking import Candidates, Ranking
-from revector.similarity import normalize
+from revector.search.recall import Recall, similarities
 from revector.spaces import EmbeddingSpace
 
 Matrix = NDArray[np.float32]
@@ -43,14 +44,14 @@ class Blend:
         self._old_vectors: dict[int, NDArray[np.float32]] = {}
         self._new_vectors: dict[int, NDArray[np.float32]] = {}
 
-    def recall(self, depth: int) -> None:
-        """Search both generations for `depth` hits a query, and read the candidates' vectors.
+    def recall(self, depth: int, where: Where | None = None) -> None:
+        """Search both generations for `depth` hits a query that match a filter, and read the candidates' vectors.
 
         A vector of the new generation that is not of the present text counts as missing.
         """
-        index, generations = self._backend.index, self._backend.generations
-        _, by_old = index.search(self._old, self._old_queries, depth)
-        _, by_new = index.search(self._new, self._new_queries, depth)
+        recall, generations = Recall(self._backend, where), self._backend.generations
+        _, by_old = recall.search(self._old, self._old_queries, depth)
+        _, by_new = recall.search(self._new, self._new_queries, depth)
         self._found = [np.unique(keys[keys >= 0]) for keys in np.concatenate([by_old, by_new], axis=1)]
         keys = np.unique(np.concatenate(self._found))
         with self._backend.snapshot():
@@ -105,7 +106,5 @@ def _scores(
     known = [i for i, key in enumerate(keys.tolist()) if key in vectors]
     if known:
         matrix = np.stack([vectors[int(keys[i])] for i in known])
-        if space.metric == "cosine":
-            matrix, query = normalize(matrix), normalize(query[None])[0]
-        scores[known] = matrix @ query
+        scores[known] = similarities(space, query[None], matrix)[0]
     return scores

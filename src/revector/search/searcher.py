@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from revector._arguments import whole_number
 from revector.backends.contracts import Backend, Document, Generation
+from revector.backends.filters import Where, parse_where
 from revector.encoders.at_hand import EncoderSet
 from revector.errors import StoreError
 from revector.migration.landing import Rows
@@ -23,6 +24,7 @@ from revector.search.behind import WriteBehind
 from revector.search.blend import Blend
 from revector.search.queries import QueryEncoder
 from revector.search.ranking import Ranking
+from revector.search.recall import Recall
 from revector.search.rescoring import Rescoring
 from revector.spaces import EmbeddingSpace
 
@@ -103,7 +105,13 @@ class Searcher:
         return Rescored(**self._answers)
 
     def search(
-        self, queries: Sequence[str], k: int, *, rescore: int | None = None, write_through: bool | None = None
+        self,
+        queries: Sequence[str],
+        k: int,
+        *,
+        where: Any = None,
+        rescore: int | None = None,
+        write_through: bool | None = None,
     ) -> list[list[Hit]]:
         """Search texts.
 
@@ -111,7 +119,9 @@ class Searcher:
         ----------
         queries : sequence of str
         k : int
-            Hits a query.
+            Hits a query; fewer only where fewer documents match.
+        where : mapping, optional
+            What the documents' metadata must be like; see `revector.backends.filters`.
         rescore : int, optional
             How many of the best hits that have not moved are embedded with the new model while documents move, however
             long that takes. By default the migration's strategy says, within its budget.
@@ -128,7 +138,7 @@ class Searcher:
         EncoderError
             The model of the serving generation is not at hand, nor another one with a map to its space.
         """
-        k = whole_number(k, "k", least=1)
+        k, matched = whole_number(k, "k", least=1), parse_where(where)
         if rescore is not None:
             rescore = whole_number(rescore, "rescore", least=0)
         if not queries:
@@ -139,13 +149,13 @@ class Searcher:
             if len(reading.recall) == 1:
                 (alone,) = reading.recall
                 other = next((live for live in serving.live if live != alone), None)
-                return self._search_alone(serving, alone, self._queries.encode(queries, alone, other), k)
-            return self._search_both(serving, reading, queries, k)
+                return self._search_alone(serving, alone, self._queries.encode(queries, alone, other), k, matched)
+            return self._search_both(serving, reading, queries, k, matched)
 
         return self._steadily(attempt)
 
-    def search_vectors(self, vectors: Matrix, space: EmbeddingSpace, k: int) -> list[list[Hit]]:
-        """Search vectors of the serving space, shape (q, d).
+    def search_vectors(self, vectors: Matrix, space: EmbeddingSpace, k: int, *, where: Any = None) -> list[list[Hit]]:
+        """Search vectors of the serving space, shape (q, d), among the documents that match a filter.
 
         Raises
         ------
@@ -154,11 +164,11 @@ class Searcher:
         ShapeError, NumericalError
             They have another dimension, or hold NaN or infinity.
         """
-        k = whole_number(k, "k", least=1)
+        k, matched = whole_number(k, "k", least=1), parse_where(where)
 
         def attempt(serving: Serving) -> list[list[Hit]] | None:
             serving.serving.space.require(space, purpose="query vectors of this collection")
-            return self._search_alone(serving, serving.serving, vectors, k)
+            return self._search_alone(serving, serving.serving, vectors, k, matched)
 
         return self._steadily(attempt)
 
@@ -175,24 +185,26 @@ class Searcher:
             if found is not None:
                 return found
 
-    def _search_alone(self, serving: Serving, alone: Generation, vectors: Matrix, k: int) -> list[list[Hit]] | None:
+    def _search_alone(
+        self, serving: Serving, alone: Generation, vectors: Matrix, k: int, where: Where | None
+    ) -> list[list[Hit]] | None:
         """Search one generation; ``None`` if what was to be read has changed."""
-        scores, keys = self._backend.index.search(alone, vectors, k)
+        scores, keys = Recall(self._backend, where).search(alone, vectors, k)
         rankings = [
             (keys[place], scores[place].astype(np.float64)) if vector.any() else _NOTHING
             for place, vector in enumerate(np.atleast_2d(np.asarray(vectors)))
         ]
-        return self._answer(serving, rankings, lambda _: alone.id)
+        return self._answer(serving, rankings, lambda _: alone.id, where)
 
     def _search_both(
-        self, serving: Serving, reading: Reading, queries: Sequence[str], k: int
+        self, serving: Serving, reading: Reading, queries: Sequence[str], k: int, where: Where | None
     ) -> list[list[Hit]] | None:
         """Search the complete generation and the one that fills; ``None`` if what was to be read has changed."""
         old, new = reading.recall
         old_vectors = self._queries.encode(queries, old, new)
         new_vectors = self._queries.encode(queries, new, None)
         blend = Blend(self._backend, old, new, old_vectors, new_vectors)
-        blend.recall(max(k, reading.budget.texts, reading.depth))
+        blend.recall(max(k, reading.budget.texts, reading.depth), where)
         embedded = self._rescore(blend, new, reading)
         rankings = []
         for place, (by_old, by_new) in enumerate(zip(old_vectors, new_vectors, strict=True)):
@@ -200,7 +212,7 @@ class Searcher:
             rankings.append(ranked if by_old.any() or by_new.any() else _NOTHING)
             known = blend.knows_best(place, min(k, reading.budget.texts) or k)
             self._answers["fully" if known else "partly" if embedded else "not_at_all"] += 1
-        return self._answer(serving, rankings, blend.generation_of)
+        return self._answer(serving, rankings, blend.generation_of, where)
 
     def _rescore(self, blend: Blend, target: Generation, reading: Reading) -> int:
         """Embed the best candidates that have not moved, within the budget; return how many got a vector.
@@ -225,15 +237,22 @@ class Searcher:
         return len(rows)
 
     def _answer(
-        self, serving: Serving, rankings: Sequence[Ranking], generation_of: Callable[[int], int]
+        self,
+        serving: Serving,
+        rankings: Sequence[Ranking],
+        generation_of: Callable[[int], int],
+        where: Where | None,
     ) -> list[list[Hit]] | None:
-        """Read what was found, and count it; ``None`` if another generation serves by now."""
+        """Read what was found, and count it; ``None`` if another generation serves by now.
+
+        What does not match by now is left out, like what was deleted.
+        """
         keys = np.unique(np.concatenate([ranked for ranked, _ in rankings]))
         with self._backend.snapshot():
             if self._serving.read() != serving:
                 return None
             found = self._backend.documents.by_key(keys[keys >= 0])
-        documents = {document.key: document for document in found}
+        documents = {d.key: d for d in found if where is None or where.matches(d.metadata)}
         return [self._hits(ranked, documents, generation_of) for ranked in rankings]
 
     def _hits(

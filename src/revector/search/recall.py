@@ -1,0 +1,119 @@
+"""Recall: the nearest documents of a generation, or of those of its documents that match a filter.
+
+Under a filter the index is searched deeper than asked, and what does not match is left out. Where that is not likely to
+give enough, because few documents match or none near the query does, those that match are read and all measured, which
+is exact. So there are fewer hits than asked for only where fewer documents match.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from revector.backends.contracts import Backend, Generation
+from revector.backends.filters import Where
+from revector.similarity import normalize
+from revector.spaces import EmbeddingSpace
+
+Matrix = NDArray[np.float32]
+Keys = NDArray[np.int64]
+Found = tuple[Matrix, Keys]
+"""Scores and keys, a row for each query, best first; -inf and -1 where there are fewer."""
+
+FIRST_DEPTH = 4
+"""How much deeper than asked the first search goes."""
+CHEAP_DEPTH = 4096
+"""Candidates that the index gives, and the filter is asked about, in less time than it takes to plan anything else."""
+SEARCHED_SHARE = 1 / 16
+"""Beyond this share of a generation it takes longer to look for candidates that match than to look at all documents."""
+MOST_MEASURED = 20_000
+"""Documents that match and are all measured; where there are more, the search goes deeper instead."""
+_ROWS_A_READ = 4096
+
+
+class Recall:
+    """Finds nearest documents for one search. Remembers which ones match, so it is made anew for each search.
+
+    Parameters
+    ----------
+    backend : Backend
+        Where to look.
+    where : Where or None
+        What documents must match.
+    """
+
+    def __init__(self, backend: Backend, where: Where | None) -> None:
+        self._backend, self._where = backend, where
+        self._asked = self._matches = np.empty(0, np.int64)
+        self._few: Keys | None = None
+
+    def search(self, generation: Generation, queries: Matrix, depth: int) -> Found:
+        """Return the nearest `depth` documents of each query, as `Index.search` does.
+
+        Parameters
+        ----------
+        generation : Generation
+            Whose vectors.
+        queries : ndarray of float32, shape (q, d)
+        depth : int
+            Hits a query.
+        """
+        if self._where is None:
+            return self._backend.index.search(generation, queries, depth)
+        wide = FIRST_DEPTH * depth
+        while True:
+            scores, keys = self._backend.index.search(generation, queries, wide)
+            kept = np.isin(keys, self._matching(keys))
+            least = int(kept.sum(axis=1).min())
+            exhausted = keys.shape[1] < wide
+            if least >= depth or (exhausted and bool((keys >= 0).all())):
+                return _best(np.where(kept, scores, -np.inf), np.where(kept, keys, -1), depth)
+            needed = wide * depth // max(least, 1)
+            if exhausted or self._pays_to_measure(generation, needed):
+                return self._measured(generation, queries, depth)
+            wide = max(2 * wide, needed + needed // 4)
+
+    def _matching(self, keys: Keys) -> Keys:
+        """Return which of all keys that were asked about match."""
+        new = np.setdiff1d(keys[keys >= 0], self._asked)
+        if len(new) and self._where is not None:
+            self._asked = np.concatenate([self._asked, new])
+            self._matches = np.concatenate([self._matches, self._backend.documents.matching(self._where, new)])
+        return self._matches
+
+    def _pays_to_measure(self, generation: Generation, needed: int) -> bool:
+        """Tell whether to measure all that matches rather than to look at as many candidates as seem to be needed."""
+        if needed <= CHEAP_DEPTH or needed <= self._backend.generations.count(generation.id) * SEARCHED_SHARE:
+            return False
+        return len(self._all_matching) <= MOST_MEASURED
+
+    @cached_property
+    def _all_matching(self) -> Keys:
+        """The keys of the documents that match, or of more than can be measured."""
+        assert self._where is not None
+        return self._backend.documents.matching_keys(self._where, MOST_MEASURED + 1)
+
+    def _measured(self, generation: Generation, queries: Matrix, depth: int) -> Found:
+        """Measure every vector whose document matches."""
+        found, scores = [np.empty(0, np.int64)], [np.empty((len(queries), 0), np.float32)]
+        for start in range(0, len(self._all_matching), _ROWS_A_READ):
+            part = self._all_matching[start : start + _ROWS_A_READ]
+            keys, vectors = self._backend.generations.vectors(generation.id, part)
+            found.append(keys)
+            scores.append(similarities(generation.space, queries, vectors))
+        keys = np.concatenate(found)
+        return _best(np.concatenate(scores, axis=1), np.broadcast_to(keys, (len(queries), len(keys))), depth)
+
+
+def similarities(space: EmbeddingSpace, queries: Matrix, vectors: Matrix) -> Matrix:
+    """Return the score of each query, shape (q, d), with each vector, shape (n, d), by the metric of their space."""
+    if space.metric == "cosine":
+        queries, vectors = normalize(queries), normalize(vectors)
+    return queries @ vectors.T
+
+
+def _best(scores: Matrix, keys: Keys, depth: int) -> Found:
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
+    return np.take_along_axis(scores, order, axis=1), np.take_along_axis(keys, order, axis=1)
