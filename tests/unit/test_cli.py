@@ -298,3 +298,20 @@ def test_the_doctor_finds_documents_without_a_vector(cli: Cli) -> None:
         database.execute("DELETE FROM vectors WHERE rowid IN (SELECT rowid FROM vectors LIMIT 1)")
     result = cli.json("doctor", code=1)
     assert f"1 of {len(TEXTS)} documents have no vector" in result["collection"]["problems"][0]
+
+
+@pytest.mark.parametrize(
+    "filters", [("topic=food",), ('{"topic": "food"}',), ("stars=2", 'topic={"in": ["food", "sport"]}'), ("stars=2",)]
+)
+def test_a_search_finds_only_what_the_filters_let_through(cli: Cli, filters: tuple[str, ...]) -> None:
+    cli("init", "--model", str(cli.old))
+    rows = [{"id": "bread", "topic": "food", "stars": 2}, {"id": "bike", "topic": "sport", "stars": 1}]
+    cli("add", text="".join(json.dumps({**row, "text": TEXTS[str(row["id"])]}) + "\n" for row in rows))
+    given = [word for each in filters for word in ("--where", each)]
+    assert [hit["id"] for hit in cli.json("search", QUERIES["bike"], *given)["hits"]] == ["bread"]
+
+
+@pytest.mark.parametrize("given", ["topic", "{", '{"topic": ["food"]}', '{"topic": {"=": 1}}'])
+def test_a_filter_that_is_none_is_refused_and_named(cli: Cli, given: str) -> None:
+    result = cli.filled()("search", "bread", "--where", given, code=1)
+    assert "where" in result.stderr

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Optional
 
 import typer
 
+from revector._arguments import shown
 from revector.cli.common import AsJson, CollectionUrl, Encoders, ModelName, holds_collection, open_encoder, opened
 from revector.cli.endings import EXIT_ERROR, CommandError, shell
 from revector.cli.printing import complain, emit, spinner, table
 from revector.collection import Collection
-from revector.errors import RefusedDocumentsError, RevectorError
+from revector.errors import InvalidArgumentError, RefusedDocumentsError, RevectorError
+from revector.formats.json_lines import parse_json_object
 from revector.formats.rows import DocumentRow, read_documents
 
 ROWS_A_BATCH = 256
@@ -73,14 +76,37 @@ def search(
     collection: CollectionUrl,
     query: Annotated[str, typer.Argument(help="What to look for.")],
     k: Annotated[int, typer.Option("-k", min=1, help="How many documents.")] = 10,
+    where: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads the annotation at run time, on Python 3.10 too
+        typer.Option(
+            "--where",
+            metavar="FILTER",
+            help="Only documents whose metadata match: tenant=a, or JSON such as "
+            """'{"tenant": "a", "year": {">=": 2020}}'; of several, all must hold.""",
+        ),
+    ] = None,
     encoder: Encoders = None,
     as_json: AsJson = False,
 ) -> None:
     """Search, in whatever phase a migration is."""
+    filters = [_filter(given) for given in where or ()]
     with opened(collection, encoder) as docs:
-        hits = docs.search(query, k=k)
+        hits = docs.search(query, k=k, where={"and": filters} if filters else None)
     shown = table({"score": "dim", "id": "", "text": ""}, [(f"{h.score:.3f}", h.id, _snippet(h.text)) for h in hits])
     emit({"query": query, "hits": hits}, shown if hits else "no documents", as_json=as_json)
+
+
+def _filter(given: str) -> dict[str, Any]:
+    """Read a filter: a JSON object, or ``field=value``, where a value that is not JSON is a text."""
+    if given.lstrip().startswith("{"):
+        return parse_json_object("--where", given)
+    field, equals, value = given.partition("=")
+    if not equals:
+        raise InvalidArgumentError(f"--where is {shown(given)}, expected FIELD=VALUE or a JSON object")
+    try:
+        return {field: json.loads(value)}
+    except (ValueError, RecursionError):
+        return {field: value}
 
 
 def _snippet(text: str) -> str:
