@@ -117,7 +117,7 @@ def under_writes(report: Report, path: Path, n: int, verbs: Sequence[str]) -> No
 
 
 def _row(timeline: Timeline, n: int, verb: str, writes: Sequence[Request], grown_mb: float) -> dict[str, Any]:
-    beside = timeline.within(verb, writes, since="sent")
+    beside = timeline.beside(verb, writes)
     errors = failures(beside)
     return {
         "documents": n,

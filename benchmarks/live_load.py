@@ -252,10 +252,18 @@ class Timeline:
         """Return how long all phases of a name lasted."""
         return sum(phase.end - phase.begin for phase in self.phases if phase.name == name)
 
-    def within(self, name: str, requests: Iterable[Request], since: Since = "due") -> list[Request]:
-        """Return the requests that were due, or sent, in phases of a name."""
-        spans = [(phase.begin, phase.end) for phase in self.phases if phase.name == name]
-        return [each for each in requests if any(begin <= getattr(each, since) < end for begin, end in spans)]
+    def within(self, name: str, requests: Iterable[Request]) -> list[Request]:
+        """Return the requests that were due in phases of a name."""
+        spans = self._spans(name)
+        return [each for each in requests if any(begin <= each.due < end for begin, end in spans)]
+
+    def beside(self, name: str, requests: Iterable[Request]) -> list[Request]:
+        """Return the requests that were under way at some time of phases of a name."""
+        spans = self._spans(name)
+        return [each for each in requests if any(each.sent < end and begin < each.answered for begin, end in spans)]
+
+    def _spans(self, name: str) -> list[tuple[float, float]]:
+        return [(phase.begin, phase.end) for phase in self.phases if phase.name == name]
 
 
 def percentile(requests: Sequence[Request], percent: float, since: Since = "due") -> float:

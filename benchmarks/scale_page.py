@@ -68,6 +68,7 @@ def plot(rows: Rows) -> str:
 
 def _panel(rows: Rows, name: str, title: str, place: int) -> str:
     left = place * WIDTH + LEFT
+    rows = [row for row in rows if not math.isnan(row[name])]  # beside the shortest verbs there was no write
     x = Axis.around([row["documents"] for row in rows], left, (place + 1) * WIDTH - 30)
     y = Axis.around([max(row[name], 0.01) for row in rows], HEIGHT - 30, TOP)
     parts = [f'<text x="{left}" y="{TOP - 12}" font-weight="bold">{title}</text>']
