@@ -5,7 +5,13 @@ from contextlib import closing
 
 import pytest
 
-from revector.backends.conformance import BackendConformance, FilterConformance, LeaseConformance
+from revector.backends.conformance import (
+    BackendConformance,
+    FilterConformance,
+    JobConformance,
+    LeaseConformance,
+    LedgerConformance,
+)
 from revector.backends.filters import parse_where
 from revector.backends.sqlite import SqliteBackend
 from revector.backends.sqlite.filters import translate
@@ -17,7 +23,7 @@ def backend(tmp_path):
         yield backend
 
 
-class TestSqlite(BackendConformance, FilterConformance, LeaseConformance):
+class TestSqlite(BackendConformance, FilterConformance, LedgerConformance, JobConformance, LeaseConformance):
     pass
 
 

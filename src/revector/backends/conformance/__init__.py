@@ -2,6 +2,7 @@
 
 from revector.backends.conformance.documents import BackendConformance
 from revector.backends.conformance.filters import FilterConformance
-from revector.backends.conformance.ledger import LeaseConformance
+from revector.backends.conformance.jobs import JobConformance
+from revector.backends.conformance.ledger import LeaseConformance, LedgerConformance
 
-__all__ = ["BackendConformance", "FilterConformance", "LeaseConformance"]
+__all__ = ["BackendConformance", "FilterConformance", "JobConformance", "LeaseConformance", "LedgerConformance"]

@@ -1,22 +1,119 @@
-"""The suite that the ledger of every backend passes: migrations, events, jobs and leases. It needs pytest."""
+"""The suites that the ledger of every backend passes: migrations with their events, and leases. They need pytest."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
-from functools import cache
+from collections.abc import Callable
 
+import pytest
+
+from revector.backends.conformance.owners import ME, YOU, dead_owner
 from revector.backends.contracts import Backend
+from revector.errors import IllegalTransitionError, LedgerConflictError, MigrationError
+from revector.ledger.records import MigrationRecord
+from revector.ledger.state import TRANSITIONS, Phase
+from revector.spaces import EmbeddingSpace
 
-_ME, _YOU = "elsewhere:1:1:1", "elsewhere:2:1:1"  # another machine's: nobody here can tell that they are dead
+_SPACE = EmbeddingSpace(model="conformance", dimension=4, revision="2")
 
 
-@cache
-def _dead_owner() -> str:
-    """Return the name of a process of this machine that has ended."""
-    code = "from revector.ledger.owners import new_owner; print(new_owner())"
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+def _plan(backend: Backend, alias: str = "live") -> MigrationRecord:
+    return backend.ledger.plan(
+        alias=alias,
+        alias_version=1,
+        source_generation=1,
+        target_space=_SPACE,
+        target_encoder_source="models/new",
+        strategy={"name": "background"},
+        retention_seconds=60.0,
+    )
+
+
+def _at_once(times: int, ask: Callable[[int], object]) -> list[object]:
+    """Ask from several threads at the same time; return the answers, or the conflicts."""
+    answers: list[object] = []
+
+    def run(number: int) -> None:
+        try:
+            answers.append(ask(number))
+        except LedgerConflictError as error:
+            answers.append(error)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(times)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+class LedgerConformance:
+    """What `revector.backends.contracts.Ledger` promises of migrations and events, one behaviour a test."""
+
+    def test_a_plan_is_found_again_as_written(self, backend: Backend) -> None:
+        """By its number, and as the one that is active."""
+        planned = _plan(backend)
+        assert backend.ledger.active("live") == planned == backend.ledger.record(planned.id)
+        assert (planned.target_space, planned.strategy) == (_SPACE, {"name": "background"})
+        assert (planned.phase, planned.target_generation, planned.paused) == (Phase.PLANNED, None, False)
+
+    def test_without_a_plan_no_migration_is_active(self, backend: Backend) -> None:
+        """Nor is that of another alias."""
+        _plan(backend, "another")
+        assert backend.ledger.active("live") is None
+
+    def test_an_alias_has_one_migration_at_a_time(self, backend: Backend) -> None:
+        """The error says which one is under way; another alias has its own."""
+        first = _plan(backend)
+        with pytest.raises(LedgerConflictError, match=f"migration {first.id} ") as caught:
+            _plan(backend)
+        assert caught.value.alias == "live"
+        assert _plan(backend, "another").id != first.id
+
+    def test_one_of_many_plans_at_once_wins(self, backend: Backend) -> None:
+        """The others are told of the conflict."""
+        outcomes = _at_once(6, lambda _number: _plan(backend))
+        assert [type(outcome) for outcome in outcomes].count(LedgerConflictError) == 5
+
+    def test_a_retired_migration_makes_room_for_the_next(self, backend: Backend) -> None:
+        """Whose number is another one."""
+        first = _plan(backend)
+        backend.ledger.advance(first.id, Phase.ROLLED_BACK, "rollback")
+        backend.ledger.advance(first.id, Phase.RETIRED, "retire")
+        assert backend.ledger.active("live") is None
+        assert _plan(backend).id > first.id
+
+    def test_a_transition_changes_fields_and_writes_its_event(self, backend: Backend) -> None:
+        """All of it together."""
+        planned = _plan(backend)
+        backend.ledger.advance(planned.id, Phase.FILLING, "start", {"why": "because"}, target_generation=7)
+        last = backend.ledger.events(planned.id)[-1]
+        assert (last.name, last.from_phase, last.to_phase) == ("start", Phase.PLANNED, Phase.FILLING)
+        assert last.details == {"why": "because"}
+        assert backend.ledger.record(planned.id).target_generation == 7
+
+    @pytest.mark.parametrize("phase", sorted(set(Phase) - TRANSITIONS[Phase.PLANNED]))
+    def test_an_illegal_transition_changes_nothing(self, backend: Backend, phase: Phase) -> None:
+        """Neither the migration nor its events."""
+        planned = _plan(backend)
+        with pytest.raises(IllegalTransitionError):
+            backend.ledger.advance(planned.id, phase, "leap")
+        assert backend.ledger.record(planned.id) == planned
+        assert [event.name for event in backend.ledger.events(planned.id)] == ["plan"]
+
+    def test_a_note_changes_fields_and_no_phase(self, backend: Backend) -> None:
+        """It writes an event as well."""
+        planned = _plan(backend)
+        assert backend.ledger.note(planned.id, "pause", paused=True).paused
+        last = backend.ledger.events(planned.id)[-1]
+        assert (last.name, last.from_phase, last.to_phase) == ("pause", Phase.PLANNED, Phase.PLANNED)
+        with pytest.raises(TypeError, match="advance"):
+            backend.ledger.note(planned.id, "sneak", phase="serving")
+
+    def test_an_unknown_migration_is_an_error(self, backend: Backend) -> None:
+        """The message names it."""
+        with pytest.raises(MigrationError, match="99"):
+            backend.ledger.record(99)
 
 
 class LeaseConformance:
@@ -24,53 +121,44 @@ class LeaseConformance:
 
     def test_a_lease_has_one_holder(self, backend: Backend) -> None:
         """Whoever asks second does not get it."""
-        assert backend.ledger.leases.acquire("build", _ME, 60.0)
-        assert not backend.ledger.leases.acquire("build", _YOU, 60.0)
+        assert backend.ledger.leases.acquire("build", ME, 60.0)
+        assert not backend.ledger.leases.acquire("build", YOU, 60.0)
 
     def test_leases_of_other_names_are_other_leases(self, backend: Backend) -> None:
         """Two processes may do two different things."""
-        assert backend.ledger.leases.acquire("build", _ME, 60.0)
-        assert backend.ledger.leases.acquire("fit", _YOU, 60.0)
+        assert backend.ledger.leases.acquire("build", ME, 60.0)
+        assert backend.ledger.leases.acquire("fit", YOU, 60.0)
 
     def test_the_holder_renews_a_lease_by_asking_again(self, backend: Backend) -> None:
         """It had run out; from now on it is held again."""
-        backend.ledger.leases.acquire("build", _ME, 0.0)
-        assert backend.ledger.leases.acquire("build", _ME, 60.0)
-        assert not backend.ledger.leases.acquire("build", _YOU, 60.0)
+        backend.ledger.leases.acquire("build", ME, 0.0)
+        assert backend.ledger.leases.acquire("build", ME, 60.0)
+        assert not backend.ledger.leases.acquire("build", YOU, 60.0)
 
     def test_a_lease_that_ran_out_is_taken_over(self, backend: Backend) -> None:
         """The one who held it does not get it back meanwhile."""
-        backend.ledger.leases.acquire("build", _ME, 0.0)
-        assert backend.ledger.leases.acquire("build", _YOU, 60.0)
-        assert not backend.ledger.leases.acquire("build", _ME, 60.0)
+        backend.ledger.leases.acquire("build", ME, 0.0)
+        assert backend.ledger.leases.acquire("build", YOU, 60.0)
+        assert not backend.ledger.leases.acquire("build", ME, 60.0)
 
     def test_a_lease_that_is_given_back_is_free(self, backend: Backend) -> None:
         """Somebody else gets it at once."""
-        backend.ledger.leases.acquire("build", _ME, 60.0)
-        backend.ledger.leases.release("build", _ME)
-        assert backend.ledger.leases.acquire("build", _YOU, 60.0)
+        backend.ledger.leases.acquire("build", ME, 60.0)
+        backend.ledger.leases.release("build", ME)
+        assert backend.ledger.leases.acquire("build", YOU, 60.0)
 
     def test_nobody_gives_back_what_somebody_else_holds(self, backend: Backend) -> None:
         """A process that was slow, and lost it, does no harm."""
-        backend.ledger.leases.acquire("build", _ME, 60.0)
-        backend.ledger.leases.release("build", _YOU)
-        assert not backend.ledger.leases.acquire("build", _YOU, 60.0)
+        backend.ledger.leases.acquire("build", ME, 60.0)
+        backend.ledger.leases.release("build", YOU)
+        assert not backend.ledger.leases.acquire("build", YOU, 60.0)
 
     def test_the_lease_of_a_process_that_ended_is_taken_over_at_once(self, backend: Backend) -> None:
         """Nobody waits for a process of this machine that was killed."""
-        backend.ledger.leases.acquire("build", _dead_owner(), 60.0)
-        assert backend.ledger.leases.acquire("build", _ME, 60.0)
+        backend.ledger.leases.acquire("build", dead_owner(), 60.0)
+        assert backend.ledger.leases.acquire("build", ME, 60.0)
 
     def test_one_of_many_that_ask_at_once_gets_it(self, backend: Backend) -> None:
         """The others are told so."""
-        got: list[bool] = []
-        owners = [f"elsewhere:{number}:1:1" for number in range(8)]
-        threads = [
-            threading.Thread(target=lambda owner=owner: got.append(backend.ledger.leases.acquire("build", owner, 60.0)))
-            for owner in owners
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert sorted(got) == [False] * 7 + [True]
+        got = _at_once(8, lambda number: backend.ledger.leases.acquire("build", f"elsewhere:{number}:1:1", 60.0))
+        assert sorted(map(bool, got)) == [False] * 7 + [True]
