@@ -1,4 +1,4 @@
-"""Documents and ids as a caller gives them, checked before anything is embedded, paid for or written."""
+"""Documents, ids and vectors as a caller gives them, checked before anything is embedded, paid for or written."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from revector._arguments import shown, strings, valid_unicode
-from revector.backends.contracts import NewDocument, content_hash
-from revector.errors import InvalidArgumentError
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["checked_documents", "checked_ids"]
+from revector._arguments import shown, strings, valid_unicode
+from revector.backends.contracts import Keys, NewDocument, content_hash
+from revector.errors import InvalidArgumentError, NumericalError, ShapeError, StoreError
+
+__all__ = ["checked_documents", "checked_ids", "checked_vectors", "missing_generation"]
 
 
 def checked_documents(
@@ -48,6 +51,39 @@ def checked_ids(ids: Iterable[str], *, ordered: bool = True) -> list[str]:
         for place, id_ in enumerate(listed):
             valid_unicode(id_, f"ids[{place}]")
     return listed
+
+
+def checked_vectors(
+    keys: Keys, hashes: Sequence[str], vectors: NDArray[np.float32], dimension: int
+) -> NDArray[np.float32]:
+    """Return vectors as they are stored: contiguous rows of little-endian float32, one for each key and hash.
+
+    Raises
+    ------
+    ShapeError, NumericalError
+        Lengths differ, the vectors have another dimension, or one holds NaN or infinity.
+    """
+    if vectors.ndim != 2 or vectors.shape[1] != dimension:
+        raise ShapeError(
+            f"the vectors have shape {vectors.shape}, the generation's space has {dimension} dimensions; encode with "
+            "the model of that space"
+        )
+    if not len(keys) == len(hashes) == len(vectors):
+        raise ShapeError(f"got {len(keys)} keys, {len(hashes)} hashes, {len(vectors)} vectors; give as many of each")
+    with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite, and is refused below
+        matrix = np.ascontiguousarray(vectors, dtype="<f4")
+    broken = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
+    if len(broken):
+        raise NumericalError(
+            f"{len(broken)} of {len(matrix)} vectors hold NaN or infinity, the first is that of document "
+            f"{keys[broken[0]]}; nothing was written"
+        )
+    return matrix
+
+
+def missing_generation(generation: int) -> StoreError:
+    """Return the error of a generation that does not exist."""
+    return StoreError(f"generation {generation} does not exist; it may have been retired")
 
 
 def _new_ids(ids: Iterable[str]) -> list[str]:

@@ -10,9 +10,10 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection, Row
 from sqlalchemy.exc import IntegrityError
 
+from revector.backends.arguments import missing_generation
 from revector.backends.contracts import Alias, Generation
 from revector.backends.sqlite.schema import aliases, generations, maps
-from revector.backends.sqlite.vectors import SqliteVectors, missing_generation
+from revector.backends.sqlite.vectors import SqliteVectors
 from revector.errors import StaleAliasError, StoreError
 from revector.spaces import EmbeddingSpace
 

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.engine import Connection
 
-from revector.backends.arguments import checked_ids
+from revector.backends.arguments import checked_ids, checked_vectors, missing_generation
 from revector.backends.contracts import Keys, VectorChanges, VectorInfo
 from revector.backends.sqlite.database import Database
 from revector.backends.sqlite.documents import as_json, next_seq
-from revector.errors import NumericalError, ShapeError, StoreError, UnknownDocumentError
+from revector.errors import UnknownDocumentError
 
 _F32 = np.dtype("<f4")
 _ROWS_A_STATEMENT = 4096  # SQLite holds a billion bytes in one parameter
@@ -75,11 +75,6 @@ _WRITTEN = "SELECT document_key, vector FROM vectors WHERE generation = :generat
 _DELETED = "SELECT document_key FROM tombstones WHERE generation = :generation AND seq > :since ORDER BY seq"
 
 
-def missing_generation(generation: int) -> StoreError:
-    """Return the error of a generation that does not exist."""
-    return StoreError(f"generation {generation} does not exist; it may have been retired")
-
-
 class SqliteVectors:
     """What generations say of their vectors.
 
@@ -95,7 +90,7 @@ class SqliteVectors:
     def put(self, generation: int, keys: Keys, hashes: Sequence[str], vectors: NDArray[np.float32]) -> int:
         """Store vectors by compare-and-set; return how many landed."""
         with self._database.transaction() as connection:
-            matrix = _checked(keys, hashes, vectors, _dimension(connection, generation))
+            matrix = checked_vectors(keys, hashes, vectors, _dimension(connection, generation))
             if not len(matrix):
                 return 0
             fixed = {"generation": generation, "seq": next_seq(connection), "now": time.time()}
@@ -184,25 +179,6 @@ def _dimension(connection: Connection, generation: int) -> int:
     if dimension is None:
         raise missing_generation(generation)
     return int(dimension)
-
-
-def _checked(keys: Keys, hashes: Sequence[str], vectors: NDArray[np.float32], dimension: int) -> NDArray[np.float32]:
-    if vectors.ndim != 2 or vectors.shape[1] != dimension:
-        raise ShapeError(
-            f"the vectors have shape {vectors.shape}, the generation's space has {dimension} dimensions; encode with "
-            "the model of that space"
-        )
-    if not len(keys) == len(hashes) == len(vectors):
-        raise ShapeError(f"got {len(keys)} keys, {len(hashes)} hashes, {len(vectors)} vectors; give as many of each")
-    with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite, and is refused below
-        matrix = np.ascontiguousarray(vectors, dtype=_F32)
-    broken = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
-    if len(broken):
-        raise NumericalError(
-            f"{len(broken)} of {len(matrix)} vectors hold NaN or infinity, the first is that of document "
-            f"{keys[broken[0]]}; nothing was written"
-        )
-    return matrix
 
 
 def _arrays(rows: Iterable[Any], dimension: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
