@@ -85,25 +85,28 @@ def test_a_writer_has_its_turn_beside_one_who_writes_slice_after_slice(database)
     def write_slices():
         while not done.is_set():
             with database.transaction():
-                done.wait(0.05)
-            time.sleep(0.01)
+                done.wait(0.1)
+            time.sleep(0.006)
 
     other = threading.Thread(target=write_slices)
     other.start()
     began = time.monotonic()
     for value in range(10):
+        time.sleep(0.02)  # the other one is at it again
         _add(database, value)
     seconds = time.monotonic() - began
     done.set()
     other.join()
-    assert seconds < 2.5
+    assert seconds < 2.5  # ten times 0.1 s, at most; by SQLite's own waiting it is 6 s
 
 
 def test_nobody_waits_for_the_write_lock_longer_than_was_said(database):
     with closing(sqlite3.connect(database.path)) as other:
         other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
         with pytest.raises(StoreError, match=r"held the write lock for 0\.05 s"), database.transaction(0.05):
             pass
+        assert time.monotonic() - began < 5
     _add(database, 1)
     assert _values(database) == [1]
 
