@@ -57,7 +57,7 @@ OLD, NEW = OutsideEncoder(8, seed=1, name="old"), OutsideEncoder(12, seed=2, nam
 
 def count_verifier(backend, source_generation, target_generation, encoder, *, sample, seed, known_failures):
     """Trust every vector of the right text; the real verifier has tests of its own."""
-    stale = len(backend.generations.stale_keys(target_generation)) - known_failures
+    stale = backend.generations.count_stale(target_generation) - known_failures
     return SimpleNamespace(passed=not stale, reasons=("stale",) * bool(stale), details={"stale": stale})
 
 
@@ -152,7 +152,7 @@ class World:
         with self.backend.snapshot():
             texts = {d.id: d.text for batch in self.backend.documents.scan() for d in batch}
             found = self.vectors(generation)
-            assert len(self.backend.generations.stale_keys(generation)) == 0
+            assert self.backend.generations.count_stale(generation) == 0
             assert self.backend.generations.count(generation) == len(texts)
         assert found.keys() == texts.keys()
         if texts:

@@ -162,7 +162,7 @@ class Collection:
 
     def ids(self) -> list[str]:
         """Return the ids of all documents, the oldest first."""
-        return self._backend.documents.ids()
+        return list(self._backend.documents.ids())
 
     def __len__(self) -> int:
         return self._backend.documents.count()

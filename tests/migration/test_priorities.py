@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from revector.backends.contracts import DocumentFacts
@@ -10,8 +11,7 @@ from revector.migration.priorities import (
     PRIORITY_SAMPLE,
     PRIORITY_UPDATED,
     PRIORITY_VALUED,
-    default_priorities,
-    prioritise,
+    default_order,
 )
 from revector.migration.strategies.background import Background
 
@@ -23,11 +23,16 @@ def _fact(key, *, hits=0, failures=0, age=YEAR, metadata=None):
     return DocumentFacts(key, f"d{key}", hits, failures, NOW - age, metadata or {}, 10)
 
 
+def _order(documents, hit_counts=(), **options):
+    return default_order(documents, hit_counts, now=NOW, **{"sample": 0, **options})
+
+
 @pytest.mark.parametrize(
     ("fact", "priority"),
     [
         (_fact(1, hits=3, failures=3), PRIORITY_QUERIED),
         (_fact(1, age=86400, failures=1), PRIORITY_UPDATED),
+        (_fact(1, hits=2, failures=1), PRIORITY_VALUED),
         (_fact(1, metadata={"value": "high"}), PRIORITY_VALUED),
         (_fact(1, metadata={"high_value": True}), PRIORITY_VALUED),
         (_fact(1, metadata={"priority": "high"}), PRIORITY_VALUED),
@@ -36,44 +41,54 @@ def _fact(key, *, hits=0, failures=0, age=YEAR, metadata=None):
     ],
 )
 def test_the_first_rule_that_applies_counts(fact, priority):
-    assert default_priorities([fact], now=NOW) == [priority]
+    assert _order(20, [(3, 1), (2, 1)]).priority(fact) == priority
 
 
-def test_what_failing_searches_return_is_valued():
-    facts = [_fact(1, hits=9), _fact(2, hits=1, failures=1), *(_fact(key) for key in range(3, 21))]
-    assert default_priorities(facts, now=NOW)[1] == PRIORITY_VALUED
-
-
-def test_the_most_queried_twentieth_comes_first():
-    facts = [_fact(key, hits=key) for key in range(100)]
-    first = [fact.key for fact, p in zip(facts, default_priorities(facts, now=NOW), strict=True) if p == 1]
-    assert first == [95, 96, 97, 98, 99]
-
-
-def test_a_rule_of_ones_own_replaces_the_default_one():
-    facts = [_fact(key, hits=key) for key in range(1, 200)]
-    chosen = prioritise(facts, dimension=1, rule=lambda fact: fact.hits, now=NOW)
-    assert sum(priority == PRIORITY_SAMPLE for priority in chosen.values()) == 4
-    assert all(priority == key for key, priority in chosen.items() if priority != PRIORITY_SAMPLE)
-
-
-@pytest.mark.parametrize("priority", [0, -1, 2.5, "first", None])
-def test_a_rule_that_returns_no_priority_is_refused(priority):
-    with pytest.raises(InvalidArgumentError, match="d7"):
-        prioritise([_fact(7)], dimension=1, rule=lambda fact: priority)
+@pytest.mark.parametrize(
+    ("hit_counts", "queried_from"),
+    [
+        ([(99 - place, 1) for place in range(90)], 95),  # the 5 % of a hundred
+        ([(9, 3), (8, 2), (7, 1)], 8),
+        ([(9, 3), (8, 3)], 9),
+        ([(9, 50), (8, 1)], 9),
+        ([], 1),
+    ],
+)
+def test_the_most_queried_twentieth_comes_first_and_nobody_of_as_many_hits_is_left_out(hit_counts, queried_from):
+    assert _order(100, hit_counts).queried_from == queried_from
 
 
 def test_the_sample_is_random_but_the_same_each_time():
-    facts = [_fact(key) for key in range(1000)]
-    one, two, three = (prioritise(facts, dimension=8, seed=seed, now=NOW) for seed in (0, 0, 1))
-    sample = [key for key, priority in one.items() if priority == PRIORITY_SAMPLE]
-    assert len(sample) == 32
+    one, two, three = (
+        [key for key in range(1, 100_001) if _order(100_000, sample=1024, seed=seed).is_sampled(key)]
+        for seed in (0, 0, 1)
+    )
     assert one == two != three
+    assert len(one) == pytest.approx(1024, abs=150)
+    gaps = np.diff(one)  # those of independent draws vary as much as they are long
+    assert gaps.std() == pytest.approx(gaps.mean(), rel=0.2)
 
 
-def test_a_small_collection_is_all_sample_and_an_empty_one_has_none():
-    assert set(prioritise([_fact(1), _fact(2)], dimension=384).values()) == {PRIORITY_SAMPLE}
-    assert prioritise([], dimension=384) == {}
+def test_a_small_collection_is_all_sample():
+    assert all(_order(40, sample=1536).is_sampled(key) for key in range(1, 41))
+
+
+def test_a_rule_of_ones_own_replaces_the_default_one(empty_world):
+    empty_world.write({f"d{place}": f"text {place}" for place in range(1, 400)})
+    migration = empty_world.started(strategy=Background(priority=lambda fact: int(fact.id[1:])))
+    claims = empty_world.backend.ledger.jobs.claim(migration.record.target_generation, "me:1:1:1", 400, 60.0)
+    ids = {d.key: d.id for d in empty_world.backend.documents.by_key([claim.document_key for claim in claims])}
+    sampled = sum(claim.priority == PRIORITY_SAMPLE for claim in claims)
+    assert 0 < sampled < 150
+    assert all(f"d{c.priority}" == ids[c.document_key] for c in claims if c.priority != PRIORITY_SAMPLE)
+
+
+@pytest.mark.parametrize("priority", [0, -1, 2.5, "first", None])
+def test_a_rule_that_returns_no_priority_is_refused_before_anything_is_started(world, priority):
+    migration = world.plan(strategy=Background(priority=lambda fact: priority))
+    with pytest.raises(InvalidArgumentError, match="d0"):
+        migration.start()
+    assert migration.phase.value == "planned"
 
 
 def test_the_queue_follows_the_priorities(world):

@@ -164,7 +164,7 @@ class MigrationMachine(RuleBasedStateMachine):
     def whatever_has_no_vector_has_a_job(self):
         backend = self.world.backend
         for generation in backend.generations.all():
-            stale = len(backend.generations.stale_keys(generation.id))
+            stale = backend.generations.count_stale(generation.id)
             assert stale == self.world.backend.ledger.jobs.counts(generation.id).outstanding
 
     @invariant()
@@ -172,8 +172,8 @@ class MigrationMachine(RuleBasedStateMachine):
         backend = self.world.backend
         for generation in backend.generations.all():
             encoder = OLD if generation.space == OLD.space else NEW
-            stale = set(backend.generations.stale_keys(generation.id).tolist())
             for keys, vectors in backend.generations.scan(generation.id):
+                stale = set(backend.generations.stale_keys(generation.id, keys).tolist())
                 for document, vector in zip(backend.documents.by_key(keys), vectors, strict=True):
                     assert document.key in stale or (vector == encoder.encode([document.text])[0]).all()
 

@@ -61,7 +61,7 @@ def examine_collection(backend: Backend, serving: Generation) -> CollectionHealt
         What the database's own check found.
     """
     with backend.snapshot():
-        documents, stale = backend.documents.count(), len(backend.generations.stale_keys(serving.id))
+        documents, stale = backend.documents.count(), backend.generations.count_stale(serving.id)
     health, notice = backend.index.check(serving), backend.index.notice(serving)
     notices = (f"the index was built anew: {notice}",) if notice else ()
     return CollectionHealth(documents, stale, tuple(backend.check()), health, notices)

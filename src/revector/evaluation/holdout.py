@@ -76,9 +76,8 @@ def draw(
         No query has a relevant document in the collection.
     """
     with backend.snapshot():
-        every = backend.documents.ids()
-        grades, notes = _known(queries, qrels, set(every))
-        documents = backend.documents.by_id(_choose(every, grades, max_documents, seed))
+        grades, notes = _known(backend, queries, qrels)
+        documents = backend.documents.by_key(_choose(backend, grades, max_documents, seed))
         keys, vectors = backend.generations.vectors(generation, [document.key for document in documents])
         stale = backend.generations.stale_keys(generation, keys)
     fresh = ~np.isin(keys, stale)
@@ -155,9 +154,10 @@ def cross_fitted(old: Matrix, new: Matrix, *, seed: int) -> Matrix | None:
 
 
 def _known(
-    queries: Mapping[str, str], qrels: Qrels, ids: set[str]
+    backend: Backend, queries: Mapping[str, str], qrels: Qrels
 ) -> tuple[dict[str, dict[str, int]], tuple[str, ...]]:
     """Restrict the judgements to queries with a text and documents that exist."""
+    ids = backend.documents.keys({document for grades in qrels.values() for document in grades})
     restricted = {
         query: {document: grade for document, grade in grades.items() if document in ids}
         for query, grades in qrels.items()
@@ -167,18 +167,18 @@ def _known(
     if not judged:
         raise InvalidArgumentError(
             f"none of the {len(qrels)} judged queries has a text and a relevant document in the collection of "
-            f"{len(ids)} documents; do the ids of queries, qrels and documents match?"
+            f"{backend.documents.count()} documents; do the ids of queries, qrels and documents match?"
         )
     lost = len(judged_queries(qrels)) - len(judged)
     notes = (f"{lost:,} judged queries without a text or a relevant document here left out",) if lost else ()
     return {query: restricted[query] for query in judged}, notes
 
 
-def _choose(every: Sequence[str], grades: Qrels, max_documents: int, seed: int) -> list[str]:
+def _choose(backend: Backend, grades: Qrels, max_documents: int, seed: int) -> NDArray[np.int64]:
     """Return all judged documents and, up to the maximum, others at random, in the order of the collection."""
-    judged = {document for found in grades.values() for document in found}
-    others = [document for document in every if document not in judged]
-    wanted = min(max(0, max_documents - len(judged)), len(others))
-    drawn = np.random.default_rng(seed).choice(len(others), size=wanted, replace=False)
-    chosen = judged | {others[i] for i in drawn.tolist()}
-    return [document for document in every if document in chosen]
+    found = backend.documents.keys({document for judged in grades.values() for document in judged})
+    judged = np.sort(np.fromiter(found.values(), dtype=np.int64, count=len(found)))
+    wanted = max(0, max_documents - len(judged))
+    others = np.setdiff1d(backend.documents.sample(wanted + len(judged), seed), judged)
+    drawn = np.random.default_rng(seed).choice(others, size=min(wanted, len(others)), replace=False)
+    return np.union1d(judged, drawn)

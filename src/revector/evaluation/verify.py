@@ -13,6 +13,7 @@ from revector.backends.contracts import Backend, Document, Generation
 from revector.encoders.base import TextEncoder, require_encoder
 from revector.encoders.isolation import encode_checked
 from revector.evaluation.exact import Keys, Matrix, topk, topk_of_batches
+from revector.evaluation.sampling import current_sample
 
 REPEAT_COSINE = 0.999
 """A text embedded again gives the stored vector up to this cosine; other hardware, batches, precisions stay above."""
@@ -108,10 +109,7 @@ def verify(
 def _count(backend: Backend, source: int, target: int, known_failures: int) -> tuple[dict[str, Any], list[str]]:
     with backend.snapshot():
         documents, vectors = backend.documents.count(), backend.generations.count(target)
-        stale, stale_in_source = (
-            len(backend.generations.stale_keys(target)),
-            len(backend.generations.stale_keys(source)),
-        )
+        stale, stale_in_source = backend.generations.count_stale(target), backend.generations.count_stale(source)
     details: dict[str, Any] = {
         "documents": documents, "vectors": vectors, "stale": stale, "stale_in_source": stale_in_source,
     }  # fmt: skip
@@ -127,10 +125,7 @@ def _count(backend: Backend, source: int, target: int, known_failures: int) -> t
 def _draw(backend: Backend, target: int, encoder: TextEncoder, size: int, seed: int) -> _Sample:
     """Draw documents that have a vector of their present text, and embed them again."""
     with backend.snapshot():
-        current = np.setdiff1d(
-            np.array(list(backend.documents.content_hashes()), dtype=np.int64), backend.generations.stale_keys(target)
-        )
-        chosen = np.random.default_rng(seed).choice(current, size=min(size, len(current)), replace=False)
+        chosen = current_sample(backend, [target], size, seed)
         documents = backend.documents.by_key(chosen)
         _, stored = backend.generations.vectors(target, chosen)
     if not documents:

@@ -14,7 +14,7 @@ from revector.errors import LedgerConflictError, MigrationError
 from revector.ledger.database import LedgerDatabase
 from revector.ledger.jobs import JobQueue
 from revector.ledger.leases import LeaseTable
-from revector.ledger.schema import METADATA, VERSION, events, migrations
+from revector.ledger.schema import METADATA, VERSION, asking, events, migrations
 from revector.ledger.state import Phase, require_transition, steps_to_end
 from revector.ledger.upgrade import bring_up_to_date
 from revector.spaces import EmbeddingSpace
@@ -181,6 +181,19 @@ class Ledger:
             after = _change(connection, migration_id, **fields) if fields else self.record(migration_id)
             _log(connection, after, event, after.phase, details or {})
         return after
+
+    def asked_through(self, migration_id: int) -> int | None:
+        """Return the document key up to which `start` has asked for vectors, or ``None``: for all, or for none yet."""
+        query = sa.select(asking.c.through).where(asking.c.migration_id == migration_id)
+        with self._database.snapshot() as connection:
+            return connection.scalar(query)
+
+    def set_asked_through(self, migration_id: int, key: int | None) -> None:
+        """Note up to which document key vectors were asked for; ``None`` once that is done."""
+        with self._database.transaction() as connection:
+            connection.execute(asking.delete().where(asking.c.migration_id == migration_id))
+            if key is not None:
+                connection.execute(asking.insert().values(migration_id=migration_id, through=key))
 
     def events(self, migration_id: int) -> list[Event]:
         """Return the events of a migration, the oldest first."""

@@ -97,3 +97,10 @@ leases = sa.Table(
     sa.Column("owner", sa.Text, nullable=False),
     sa.Column("until", sa.Float, nullable=False),
 )
+
+asking = sa.Table(
+    "asking",
+    METADATA,
+    sa.Column("migration_id", sa.ForeignKey("migrations.id"), primary_key=True),
+    sa.Column("through", sa.Integer, nullable=False),
+)

@@ -7,7 +7,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
 from revector.ledger.database import LedgerDatabase
-from revector.ledger.schema import jobs_in_turn, leases
+from revector.ledger.schema import asking, jobs_in_turn, leases
 
 _FOUND = """
 SELECT name FROM sqlite_master WHERE type IN ('table', 'index')
@@ -24,6 +24,7 @@ _ADDED = {
     "jobs.turn": ["ALTER TABLE jobs ADD COLUMN turn INTEGER NOT NULL DEFAULT 0"],
     "jobs_in_turn": ["DROP INDEX IF EXISTS jobs_by_turn", _sql(CreateIndex(jobs_in_turn))],
     "leases": [_sql(CreateTable(leases))],
+    "asking": [_sql(CreateTable(asking))],
 }
 
 

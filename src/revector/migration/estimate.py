@@ -139,9 +139,9 @@ def estimate(
 
 
 def _sample(backend: Backend, size: int, seed: int) -> list[str]:
-    keys = np.array(list(backend.documents.content_hashes()), dtype=np.int64)
-    chosen = np.random.default_rng(seed).choice(keys, size=min(size, len(keys)), replace=False)
-    return [document.text for document in backend.documents.by_key(chosen)]
+    documents = backend.documents.by_key(backend.documents.sample(size, seed))
+    order = np.random.default_rng(seed).permutation(len(documents))  # neighbours may be alike: a batch is not sorted
+    return [documents[place].text for place in order]
 
 
 def _documents_per_second(encoder: TextEncoder, texts: list[str]) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from revector.backends.contracts import Backend
 from revector.errors import GateRefusedError
+from revector.ledger.jobs import JobCounts
 from revector.ledger.records import MigrationRecord
 from revector.ledger.state import Phase
 
@@ -22,24 +23,48 @@ def pass_gates(step: str, reasons: Sequence[str]) -> None:
 
 
 def completeness(backend: Backend, generation: int, *, accept_failed: bool) -> list[str]:
-    """Return what keeps a generation from standing alone: documents without a vector of their present text."""
-    counts, stale = backend.ledger.jobs.counts(generation), len(backend.generations.stale_keys(generation))
+    """Return what keeps a generation from standing alone: documents without a vector of their present text.
+
+    All documents are looked through, which takes a while; never call it where nobody else can write.
+    """
+    with backend.snapshot():
+        counts, stale = backend.ledger.jobs.counts(generation), backend.generations.count_stale(generation)
+    return _incomplete(counts, stale - counts.failed, accept_failed)
+
+
+def remaining(backend: Backend, generation: int, *, accept_failed: bool) -> list[str]:
+    """Return what keeps a generation from standing alone, if it was complete a moment ago: the jobs asked for since.
+
+    Every write leaves a job for the vector that it lacks, so that nothing else has to be looked at.
+    """
+    counts = backend.ledger.jobs.counts(generation)
+    return _incomplete(counts, counts.outstanding, accept_failed)
+
+
+def _incomplete(counts: JobCounts, waiting: int, accept_failed: bool) -> list[str]:
     reasons = []
     if counts.failed and not accept_failed:
         reasons.append(
             f"{counts.failed} documents could not be embedded; see failures(), then retry_failed() and run(), or go on "
             "without them by accept_failed=True"
         )
-    if (waiting := stale - counts.failed) > 0:
+    if waiting > 0:
         reasons.append(f"{waiting} documents wait for their new vector; run() the migration")
     return reasons
 
 
-def cutover_reasons(backend: Backend, record: MigrationRecord, *, accept_failed: bool) -> list[str]:
-    """Return what speaks against moving the alias to the target generation."""
-    assert record.target_generation is not None  # the phase has one, by a constraint of the ledger
-    reasons = completeness(backend, record.target_generation, accept_failed=accept_failed)
-    return reasons + _verification_reasons(backend, record, record.target_generation)
+def verification_reasons(backend: Backend, record: MigrationRecord, *, vectors: int) -> list[str]:
+    """Return what the last verification says against the target generation, which holds so many vectors."""
+    target, verification = record.target_generation, record.verification
+    assert target is not None  # the phase has one, by a constraint of the ledger
+    if verification is None:
+        return ["the new generation was not verified; call verify()"]
+    if not verification["passed"]:
+        return ["the last verification failed: " + ", ".join(verification["reasons"])]
+    written = backend.generations.count(target, since=verification["seq"])
+    if written > max(STALE_VERIFICATION_VECTORS, STALE_VERIFICATION_SHARE * vectors):
+        return [f"{written} of {vectors} vectors were written since the last verification; call verify() again"]
+    return []
 
 
 def retire_reasons(record: MigrationRecord, *, confirm: bool, force: bool) -> list[str]:
@@ -59,15 +84,3 @@ def retention_ends(record: MigrationRecord) -> float | None:
     if record.phase is not Phase.SERVING or record.cutover_at is None:
         return None
     return record.cutover_at + record.retention_seconds
-
-
-def _verification_reasons(backend: Backend, record: MigrationRecord, target: int) -> list[str]:
-    verification = record.verification
-    if verification is None:
-        return ["the new generation was not verified; call verify()"]
-    if not verification["passed"]:
-        return ["the last verification failed: " + ", ".join(verification["reasons"])]
-    written, vectors = backend.generations.count(target, since=verification["seq"]), backend.generations.count(target)
-    if written > max(STALE_VERIFICATION_VECTORS, STALE_VERIFICATION_SHARE * vectors):
-        return [f"{written} of {vectors} vectors were written since the last verification; call verify() again"]
-    return []

@@ -15,16 +15,16 @@ from revector.errors import InvalidArgumentError, MigrationError, StaleAliasErro
 from revector.evaluation.verify import verify
 from revector.ledger.records import MigrationRecord
 from revector.ledger.state import Phase, before_work, require_transition
+from revector.migration.asking import ask_for_all
 from revector.migration.filling.bridge import Fit, fit_bridge
 from revector.migration.filling.filling import RUNS_IN, Filling, OnProgress, source_of, target_of
 from revector.migration.filling.worker import WorkerReport
-from revector.migration.gates import completeness, cutover_reasons, pass_gates, retire_reasons
-from revector.migration.priorities import prioritise
+from revector.migration.gates import completeness, pass_gates, remaining, retire_reasons, verification_reasons
+from revector.migration.priorities import Turns
 from revector.migration.status import FailedDocument, MigrationStatus, failed_documents, status_of
 from revector.migration.strategies.background import Background
 from revector.migration.strategies.base import Facts
 from revector.migration.verification import VerificationResult, Verifier
-from revector.migration.writes import reconcile
 from revector.spaces import EmbeddingSpace
 
 RETENTION_SECONDS = 7 * 86400.0
@@ -151,10 +151,10 @@ class Migration:
     # The verbs
 
     def start(self) -> None:
-        """Create the new generation, ask for all its vectors, and let writes go to both from now on.
+        """Create the new generation, let writes go to both from now on, and ask for the vectors of older documents.
 
-        After a rollback, fill the generation that was kept. A migration that was started and does not serve yet stays
-        as it is.
+        After a rollback, fill the generation that was kept. A start that was cut off goes on where it was; one that was
+        not, and does not serve yet, stays as it is.
 
         Raises
         ------
@@ -164,26 +164,37 @@ class Migration:
             Somebody else moved the alias since the plan.
         """
         self._backend.require_writable()
-        record = self.record
-        if record.phase in _STARTED:
-            return
-        require_transition(record.phase, Phase.FILLING)
-        source = source_of(self._backend, record)
-        larger = max(source.space.dimension, record.target_space.dimension)
-        order = self._strategy.fills(Facts(larger))
-        facts = self._backend.documents.facts()
-        priorities = prioritise(facts, dimension=larger, rule=order.rule, seed=order.seed)
+        before = self.phase
+        if before not in _STARTED:
+            require_transition(before, Phase.FILLING)
+        turns = self._turns()
+        if before not in _STARTED:
+            for fact in self._backend.documents.facts(limit=1):  # a rule that cannot work is refused before anything
+                turns.priority(fact)
+            self._begin()
+        ask_for_all(self._backend, self._id, turns)
+
+    def _begin(self) -> None:
+        """Let there be a generation that writes go to; its older vectors are asked for afterwards, slice by slice."""
         with self._backend.transaction():
             record = self.record
             if record.phase in _STARTED:  # by another process, in the meantime
                 return
+            require_transition(record.phase, Phase.FILLING)
             _require_version(self._backend, record)
             target = (
                 record.target_generation
                 or self._backend.generations.create(record.target_space, record.target_encoder_source).id
             )
             self._backend.ledger.advance(self._id, Phase.FILLING, "start", target_generation=target, verification=None)
-            reconcile(self._backend, target, priorities)
+            self._backend.ledger.set_asked_through(self._id, 0)
+
+    def _turns(self) -> Turns:
+        record = self.record
+        source = source_of(self._backend, record)
+        larger = max(source.space.dimension, record.target_space.dimension)
+        wanted = self._strategy.fills(Facts(larger))
+        return Turns(self._backend, wanted.sample, wanted.seed, wanted.rule)
 
     def run(self, on_progress: OnProgress | None = None, stop: threading.Event | None = None) -> WorkerReport:
         """Re-embed until nothing is left to do; when the new generation is full, go on to PROVING.
@@ -215,6 +226,7 @@ class Migration:
         if record.paused:
             raise MigrationError("the migration is paused; resume() it first")
         stop = stop or threading.Event()
+        ask_for_all(self._backend, self._id, self._turns(), stop)  # where a start was cut off
         return self._filling.fill_target(on_progress, stop) + self._filling.catch_up(
             source_of(self._backend, record), stop
         )
@@ -288,12 +300,16 @@ class Migration:
         require_transition(record.phase, Phase.SERVING)
         target = target_of(self._backend, record)
         self._filling.catch_up(target)
-        self._pass_cutover_gates(record, accept_failed)  # before the work, and again where nobody can write
+        vectors = self._backend.generations.count(target.id)
+        reasons = completeness(self._backend, target.id, accept_failed=accept_failed)
+        pass_gates("cut-over", reasons + verification_reasons(self._backend, record, vectors=vectors))
         prepared = self._backend.index.prepare(target)
-        with self._backend.transaction():
+        self._filling.catch_up(target)  # what was written meanwhile
+        with self._backend.exclusive():
             record = self.record
             require_transition(record.phase, Phase.SERVING)
-            self._pass_cutover_gates(record, accept_failed)
+            reasons = remaining(self._backend, target.id, accept_failed=accept_failed)
+            pass_gates("cut-over", reasons + verification_reasons(self._backend, record, vectors=vectors))
             moved = self._backend.generations.swap_alias(record.alias, target.id, record.alias_version)
             fields = {"alias_version": moved.version, "cutover_at": time.time()}
             details = {"generation": target.id, "index": asdict(prepared)}
@@ -326,8 +342,9 @@ class Migration:
             if self.phase is Phase.SERVING:
                 self._filling.complete_source()
                 self._backend.index.prepare(source_of(self._backend, self.record))
-            with self._backend.transaction():
+            with self._backend.exclusive():
                 record = self.record
+                require_transition(record.phase, Phase.ROLLED_BACK)
                 reasons = self._rollback_reasons(record, accept_failed)
                 if not reasons:
                     self._swap_back(record)
@@ -376,18 +393,16 @@ class Migration:
             if record.paused is not paused and record.phase is not Phase.RETIRED:
                 self._backend.ledger.note(self._id, event, paused=paused)
 
-    def _pass_cutover_gates(self, record: MigrationRecord, accept_failed: bool) -> None:
-        pass_gates("cut-over", cutover_reasons(self._backend, record, accept_failed=accept_failed))
-
     def _rollback_reasons(self, record: MigrationRecord, accept_failed: bool) -> list[str]:
         if record.phase is not Phase.SERVING:
             return []
-        return completeness(self._backend, record.source_generation, accept_failed=accept_failed)
+        return remaining(self._backend, record.source_generation, accept_failed=accept_failed)
 
     def _swap_back(self, record: MigrationRecord) -> None:
         version = record.alias_version
         if record.phase is Phase.SERVING:
             version = self._backend.generations.swap_alias(record.alias, record.source_generation, version).version
+        self._backend.ledger.set_asked_through(self._id, None)
         self._backend.ledger.advance(self._id, Phase.ROLLED_BACK, "rollback", alias_version=version, cutover_at=None)
 
 

@@ -21,6 +21,8 @@ class MigrationStatus:
     ----------
     documents : int
         In the collection.
+    moved : int
+        Documents that the new generation holds.
     target_jobs, source_jobs : JobCounts
         Work on the new and on the old generation. The old one has jobs for writes that lacked its model.
     verification : dict or None
@@ -38,15 +40,11 @@ class MigrationStatus:
     serving_generation: int
     target_space: EmbeddingSpace
     documents: int
+    moved: int
     target_jobs: JobCounts
     source_jobs: JobCounts
     verification: dict[str, Any] | None
     retention_ends: float | None
-
-    @property
-    def moved(self) -> int:
-        """Documents that the new generation holds: those that have no job in it."""
-        return 0 if self.target_generation is None else self.documents - self.target_jobs.total
 
     @property
     def share(self) -> float:
@@ -56,8 +54,8 @@ class MigrationStatus:
         return self.moved / self.documents if self.documents else 1.0
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields, what has moved and the share, as plain JSON types."""
-        return {**asdict(self), "phase": self.phase.value, "moved": self.moved, "share": self.share}
+        """Return the fields, and the share, as plain JSON types."""
+        return {**asdict(self), "phase": self.phase.value, "share": self.share}
 
 
 @dataclass(frozen=True)
@@ -73,6 +71,8 @@ def status_of(backend: Backend, record: MigrationRecord) -> MigrationStatus:
     """Return where a migration stands."""
     target = record.target_generation
     with backend.snapshot():
+        documents = backend.documents.count()
+        jobs = JobCounts() if target is None else backend.ledger.jobs.counts(target)
         return MigrationStatus(
             id=record.id,
             alias=record.alias,
@@ -82,12 +82,22 @@ def status_of(backend: Backend, record: MigrationRecord) -> MigrationStatus:
             target_generation=target,
             serving_generation=record.serving_generation,
             target_space=record.target_space,
-            documents=backend.documents.count(),
-            target_jobs=JobCounts() if target is None else backend.ledger.jobs.counts(target),
+            documents=documents,
+            moved=_moved(backend, record, documents - jobs.total),
+            target_jobs=jobs,
             source_jobs=backend.ledger.jobs.counts(record.source_generation),
             verification=record.verification,
             retention_ends=retention_ends(record),
         )
+
+
+def _moved(backend: Backend, record: MigrationRecord, without_job: int) -> int:
+    """Return how many documents the new generation holds: those that it has no job for, once all were asked for."""
+    if record.target_generation is None:
+        return 0
+    if record.phase is Phase.RETIRED:  # the generation may be gone
+        return without_job
+    return min(without_job, backend.generations.count(record.target_generation))
 
 
 def failed_documents(backend: Backend, generation: int | None) -> list[FailedDocument]:

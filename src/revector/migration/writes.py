@@ -8,9 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector.backends.contracts import Backend, Document, NewDocument
-from revector.ledger.jobs import JobRequest
 from revector.migration.landing import land_written
-from revector.migration.priorities import PRIORITY_REST
 from revector.migration.serving import ServingReader
 
 
@@ -49,24 +47,3 @@ def delete_documents(backend: Backend, ids: Iterable[str]) -> list[int]:
         keys = backend.documents.delete(ids)
         backend.ledger.jobs.forget([generation.id for generation in backend.generations.all()], keys)
     return keys
-
-
-def reconcile(backend: Backend, generation: int, priorities: Mapping[int, int] | None = None) -> int:
-    """Make sure that every document without a vector of its present text has a job; return how many have none yet.
-
-    Parameters
-    ----------
-    backend : Backend
-        Where to look, where to ask.
-    generation : int
-        The generation to fill.
-    priorities : mapping of int to int, optional
-        By document key; the others come last.
-    """
-    with backend.transaction():
-        stale = backend.generations.stale_keys(generation)
-        hashes = backend.documents.content_hashes(stale) if len(stale) else {}
-        turn = priorities or {}
-        requests = [JobRequest(key, hash_, turn.get(key, PRIORITY_REST)) for key, hash_ in hashes.items()]
-        backend.ledger.jobs.enqueue(generation, requests)
-    return len(stale)

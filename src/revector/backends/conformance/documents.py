@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from operator import attrgetter
 from typing import Any
 
@@ -20,7 +21,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from revector.backends.contracts import Backend, Document, Generation, content_hash
+from revector.backends.contracts import Backend, Document, Generation, Order, content_hash
+from revector.backends.contracts.order import PLACES
 from revector.errors import (
     InvalidArgumentError,
     NumericalError,
@@ -70,7 +72,7 @@ class BackendConformance:
         for answer in (
             backend.documents.by_id([]),
             backend.documents.by_key([]),
-            backend.documents.ids(),
+            list(backend.documents.ids()),
             backend.documents.facts(),
         ):
             assert answer == []
@@ -146,7 +148,7 @@ class BackendConformance:
         assert caught.value.ids == ("ghost",)
         with pytest.raises(UnknownDocumentError):
             backend.documents.by_id(["ghost"])
-        assert backend.documents.ids() == ["id-a"]
+        assert list(backend.documents.ids()) == ["id-a"]
 
     @pytest.mark.parametrize("ids", ["12", b"12", 12, [1, 2], [None], {"1": "2"}, ["1\ud83d"], None])
     @pytest.mark.parametrize("method", ["documents.by_id", "documents.delete", "generations.info"])
@@ -167,7 +169,7 @@ class BackendConformance:
         assert [d.id for d in backend.documents.by_id(array)] == ["id-b", "id-a"]
         backend.documents.delete(id_ for id_ in ["id-a", "id-a"])
         backend.documents.delete({"id-b", "id-c"})
-        assert backend.documents.ids() == ["id-d"]
+        assert list(backend.documents.ids()) == ["id-d"]
 
     def test_a_deleted_id_comes_back_with_a_new_key(self, backend: Backend) -> None:
         """Otherwise indexes would take the new document for the old one."""
@@ -187,13 +189,47 @@ class BackendConformance:
         assert [document for batch in batches for document in batch] == documents
         assert np.concatenate([batch for batch, _ in backend.generations.scan(generation.id, batch=3)]).tolist() == keys
 
+    def test_keys_are_found_by_id_and_in_their_order(self, backend: Backend) -> None:
+        """Ids that do not exist are left out; slices of keys skip what was deleted."""
+        a, b, c = _write(backend, "a", "b", "c")
+        backend.documents.delete(["id-b"])
+        assert backend.documents.keys(["id-c", "id-b", "id-a"]) == {"id-a": a.key, "id-c": c.key}
+        assert [backend.documents.next_key(after) for after in (0, a.key, b.key, c.key)] == [a.key, c.key, c.key, None]
+
+    def test_documents_are_counted_by_their_hits(self, backend: Backend) -> None:
+        """The most hits first; those without any are left out."""
+        a, b, c, _ = _write(backend, "a", "b", "c", "d")
+        for keys in ([a.key, b.key, c.key], [a.key], [a.key]):
+            backend.documents.record_access(keys)
+        assert backend.documents.hit_counts() == [(3, 1), (1, 2)]
+
+    def test_a_slice_is_asked_for_in_the_order_of_the_default_rule(self, backend: Backend) -> None:
+        """As `Order.priority` says of each document that has no vector of its present text, and of nobody else."""
+        said: list[dict[str, Any]] = [
+            {}, {"value": "high"}, {"priority": "high"}, {"high_value": True}, {"high_value": 1, "value": ["high"]},
+        ]  # fmt: skip
+        names = [str(i) for i in range(60)]
+        documents = backend.documents.upsert(names, names, [said[i % 5] for i in range(60)])
+        backend.documents.record_access([d.key for d in documents[:10]], failed=True)
+        backend.documents.record_access([d.key for d in documents[5:10]])
+        generation = _new_generation(backend)
+        _put(backend, generation, documents[50:])
+        for changed_from in (0.0, time.time() + 60):
+            order = Order(PLACES // 4, 12345, 678, queried_from=2, changed_from=changed_from)
+            backend.ledger.jobs.forget_generation(generation.id)
+            backend.ask(generation.id, documents[2].key, documents[-1].key, order)
+            claims = backend.ledger.jobs.claim(generation.id, "me:1:1:1", 100, 60.0)
+            expected = {fact.key: order.priority(fact) for fact in backend.documents.facts()[3:50]}
+            assert {claim.document_key: claim.priority for claim in claims} == expected
+            assert len(set(expected.values())) >= 3
+
     def test_access_is_counted(self, backend: Backend) -> None:
         """Per document; keys that are gone are left out."""
         a, b = _write(backend, "a", "b")
         backend.documents.record_access([a.key, b.key, a.key, 999])
         backend.documents.record_access([b.key], failed=True)
         assert [(fact.hits, fact.failures) for fact in backend.documents.facts()] == [(2, 0), (2, 1)]
-        assert [(fact.id, fact.text_length) for fact in backend.documents.facts([b.key])] == [("id-b", 1)]
+        assert [(fact.id, fact.text_length) for fact in backend.documents.facts(after=b.key - 1)] == [("id-b", 1)]
 
     # Vectors
 
@@ -229,7 +265,8 @@ class BackendConformance:
         documents, generation = _write(backend, "a", "b"), _new_generation(backend)
         _put(backend, generation, documents)
         backend.documents.upsert(["id-a"], ["newer"])
-        assert backend.generations.stale_keys(generation.id).tolist() == [documents[0].key]
+        assert backend.generations.stale_between(generation.id, 0, documents[1].key).tolist() == [documents[0].key]
+        assert backend.generations.count_stale(generation.id) == 1
         assert backend.generations.stale_keys(generation.id, [documents[1].key]).tolist() == []
         assert backend.generations.count(generation.id) == 2
 
@@ -241,14 +278,23 @@ class BackendConformance:
         backend.documents.delete(["id-a"])
         assert [backend.generations.count(generation.id) for generation in generations] == [1, 1]
 
-    def test_pairs_come_from_the_same_text(self, backend: Backend) -> None:
-        """A vector of an old text is no half of a pair."""
-        documents = _write(backend, "a", "b", "c")
-        source, target = _new_generation(backend), _new_generation(backend)
-        _put(backend, source, documents)
-        backend.documents.upsert(["id-a"], ["newer"])
-        _put(backend, target, backend.documents.by_id(["id-a", "id-b"]))
-        assert backend.generations.paired_keys(source.id, target.id).tolist() == [documents[1].key]
+    @pytest.mark.parametrize("share", [1.0, 0.5, 0.02])
+    def test_a_sample_is_drawn_evenly_from_what_exists(self, backend: Backend, share: float) -> None:
+        """Of the keys that were ever given out, few or many may be left, and most documents may lack a vector."""
+        keys = np.array([d.key for d in _write(backend, *map(str, range(1000)))])
+        left = np.sort(np.random.default_rng(0).choice(keys, int(share * 1000), replace=False))
+        backend.documents.delete([document.id for document in backend.documents.by_key(np.setdiff1d(keys, left))])
+        generation = _new_generation(backend)
+        _put(backend, generation, backend.documents.by_key(left[::2]))
+        for draw, of in (
+            (backend.documents.sample, left),
+            (lambda n, seed: backend.generations.sample(generation.id, n, seed), left[::2]),
+        ):
+            drawn = [draw(4, seed) for seed in range(200)]
+            assert all(np.isin(few, of).all() and (np.diff(few) > 0).all() and len(few) == 4 for few in drawn)
+            below_half = np.mean([np.isin(few, of[: len(of) // 2]).mean() for few in drawn])
+            assert abs(below_half - 0.5) < 0.08
+            assert draw(2000, 0).tolist() == of.tolist()
 
     def test_identical_texts_share_their_vector(self, backend: Backend) -> None:
         """A stored vector is found by the hash of its text; a stale one is not."""
@@ -337,7 +383,7 @@ class BackendConformance:
     def test_a_missing_generation_is_an_error_everywhere(self, backend: Backend) -> None:
         """Not an empty result."""
         generations = backend.generations
-        calls = (generations.get, generations.stale_keys, generations.count, generations.drop)
+        calls = (generations.get, generations.count_stale, generations.count, generations.drop)
         for call in calls:
             with pytest.raises(StoreError, match="does not exist"):
                 call(7)
@@ -432,7 +478,7 @@ class BackendConformance:
             _write(backend, "a")
             with pytest.raises(UnknownDocumentError):
                 backend.documents.delete(["id-a", "ghost"])
-        assert backend.documents.ids() == ["id-a"]
+        assert list(backend.documents.ids()) == ["id-a"]
 
     def test_a_snapshot_does_not_see_later_writes(self, backend: Backend) -> None:
         """Readers never wait, and see one moment."""

@@ -11,6 +11,7 @@ from revector.backends.contracts.generations import (
 )
 from revector.backends.contracts.index import Index, IndexHealth, Preparation
 from revector.backends.contracts.ledger import Jobs, Leases, Ledger
+from revector.backends.contracts.order import Order
 
 __all__ = [
     "ALIAS",
@@ -30,6 +31,7 @@ __all__ = [
     "Leases",
     "Ledger",
     "NewDocument",
+    "Order",
     "Preparation",
     "VectorChanges",
     "VectorInfo",

@@ -11,6 +11,7 @@ from revector.backends.contracts.documents import Documents
 from revector.backends.contracts.generations import Generations
 from revector.backends.contracts.index import Index
 from revector.backends.contracts.ledger import Ledger
+from revector.backends.contracts.order import Order
 
 ALIAS = "live"
 """The alias of a collection whose URL names none."""
@@ -138,6 +139,14 @@ class Backend(Protocol):
 
     def snapshot(self) -> AbstractContextManager[object]:
         """Open, or join, a consistent view for reads. It never waits for a writer."""
+        ...
+
+    def ask(self, generation: int, after: int, until: int, order: Order) -> None:
+        """Ask for the vectors that the documents above key `after`, up to `until`, lack in a generation.
+
+        A job that waits, runs or has failed for good stays as it is, as `Jobs.enqueue` says. One transaction, or part
+        of the caller's; a statement where documents, vectors and jobs are in one database.
+        """
         ...
 
     def history(self) -> int:

@@ -117,24 +117,46 @@ class Documents(Protocol):
         """Yield all documents in the order of their keys; each batch is one moment, the whole is not."""
         ...
 
-    def ids(self) -> list[str]:
-        """Return all ids in the order of their keys."""
+    def ids(self, batch: int = 10_000) -> Iterator[str]:
+        """Yield all ids in the order of their keys; each batch is one moment, the whole is not."""
+        ...
+
+    def keys(self, ids: Iterable[str]) -> dict[str, int]:
+        """Return the keys of those of the documents that exist, by id."""
+        ...
+
+    def next_key(self, after: int) -> int | None:
+        """Return the lowest key above `after`, or ``None``: with it, all documents can be gone through in slices."""
+        ...
+
+    def sample(self, n: int, seed: int) -> NDArray[np.int64]:
+        """Return the keys of `n` documents at random, or of all if they are fewer, in ascending order.
+
+        Whatever the size of the collection, no more than a few times `n` keys are held in memory.
+        """
         ...
 
     def count(self) -> int:
         """Count the documents."""
         ...
 
-    def content_hashes(self, keys: Keys | None = None) -> dict[int, str]:
-        """Return the hash of the present text by key, of all documents or of those `keys` that exist."""
+    def content_hashes(self, keys: Keys) -> dict[int, str]:
+        """Return the hash of the present text by key, of those documents that exist."""
         ...
 
     def record_access(self, keys: Keys, *, failed: bool = False) -> None:
         """Count one more search that returned each document; `failed` where the search did not help its user."""
         ...
 
-    def facts(self, keys: Keys | None = None) -> list[DocumentFacts]:
-        """Return what priorities are computed from, of all documents or of those `keys` that exist."""
+    def hit_counts(self) -> list[tuple[int, int]]:
+        """Return how often documents were returned by searches, and how many documents that often; the most first.
+
+        Documents that were never returned are left out.
+        """
+        ...
+
+    def facts(self, after: int = 0, limit: int = 1024) -> list[DocumentFacts]:
+        """Return what priorities are computed from, of the next documents above a key, in the order of the keys."""
         ...
 
     # Filters

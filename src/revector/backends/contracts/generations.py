@@ -125,12 +125,23 @@ class Generations(Protocol):
         """Count the vectors written after point `since` (stale ones included)."""
         ...
 
-    def stale_keys(self, generation: int, keys: Keys | None = None) -> NDArray[np.int64]:
-        """Return the keys of documents, all or those of `keys`, that have no vector of their present text."""
+    def sample(self, generation: int, n: int, seed: int) -> NDArray[np.int64]:
+        """Return the keys of `n` vectors (stale ones included) at random, or of all if they are fewer, ascending.
+
+        Whatever the size of the collection, no more than a few times `n` keys are held in memory.
+        """
         ...
 
-    def paired_keys(self, source: int, target: int) -> NDArray[np.int64]:
-        """Return the keys whose vectors in both generations come from the same text."""
+    def stale_keys(self, generation: int, keys: Keys) -> NDArray[np.int64]:
+        """Return those of the keys whose documents have no vector of their present text, in ascending order."""
+        ...
+
+    def stale_between(self, generation: int, after: int, until: int) -> NDArray[np.int64]:
+        """Return the keys above `after`, up to `until`, whose documents have no vector of their present text."""
+        ...
+
+    def count_stale(self, generation: int) -> int:
+        """Count the documents that have no vector of their present text."""
         ...
 
     def with_hashes(self, generation: int, hashes: Sequence[str]) -> dict[str, NDArray[np.float32]]:

@@ -208,6 +208,14 @@ class Ledger(Protocol):
         """Change columns other than the phase, and write the event, in one transaction."""
         ...
 
+    def asked_through(self, migration_id: int) -> int | None:
+        """Return the document key up to which `start` has asked for vectors, or ``None``: for all, or for none yet."""
+        ...
+
+    def set_asked_through(self, migration_id: int, key: int | None) -> None:
+        """Note up to which document key vectors were asked for; ``None`` once that is done."""
+        ...
+
     def events(self, migration_id: int) -> list[Event]:
         """Return the events of a migration, the oldest first."""
         ...

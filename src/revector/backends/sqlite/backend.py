@@ -8,8 +8,9 @@ from pathlib import Path
 
 from sqlalchemy.engine import Connection
 
-from revector.backends.contracts import ALIAS, Backup, Capabilities
+from revector.backends.contracts import ALIAS, Backup, Capabilities, Order
 from revector.backends.local_index.local import LocalIndex
+from revector.backends.sqlite.asking import ASK
 from revector.backends.sqlite.backup import back_up
 from revector.backends.sqlite.database import Database
 from revector.backends.sqlite.database.places import file_of
@@ -96,6 +97,13 @@ class SqliteBackend:
     def snapshot(self) -> AbstractContextManager[Connection]:
         """Open, or join, a consistent view for reads."""
         return self._database.snapshot()
+
+    def ask(self, generation: int, after: int, until: int, order: Order) -> None:
+        """Ask for the vectors that the documents of a slice of keys lack in a generation."""
+        parameters = {"generation": generation, "after": after, "until": until, **vars(order)}
+        with self._database.transaction() as connection:
+            self.generations.get(generation)
+            connection.execute(ASK, parameters)
 
     def history(self) -> int:
         """Return a number that is another one once the database's past was replaced while it was open."""

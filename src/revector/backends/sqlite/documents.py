@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -17,6 +16,7 @@ from revector.backends.contracts import Document, DocumentFacts, Keys, NewDocume
 from revector.backends.filters import Where
 from revector.backends.sqlite.database import Database
 from revector.backends.sqlite.filters import translate
+from revector.backends.sqlite.sampling import Population, as_json, drawn
 from revector.backends.sqlite.schema import access, documents
 from revector.errors import UnknownDocumentError
 
@@ -47,6 +47,15 @@ SELECT DISTINCT documents.key FROM json_each(:keys) AS listed CROSS JOIN documen
 WHERE {condition}
 """
 _MATCHING_KEYS = "SELECT documents.key FROM documents WHERE {condition} LIMIT :limit"
+_IDS = "SELECT key, id FROM documents WHERE key > :after ORDER BY key LIMIT :batch"
+_NEXT_KEY = "SELECT min(key) FROM documents WHERE key > ?"
+_HASHES = "SELECT key, content_hash FROM documents WHERE key IN (SELECT value FROM json_each(:keys)) ORDER BY key"
+_HIT_COUNTS = "SELECT hits, count(*) AS n FROM access WHERE hits > 0 GROUP BY hits ORDER BY hits DESC"
+_POPULATION = Population(
+    size="SELECT count(*) FROM documents",
+    keys="SELECT key FROM documents",
+    among="SELECT key FROM documents WHERE key IN (SELECT value FROM json_each(:keys))",
+)
 _NEXT_SEQ = "UPDATE sequence SET value = value + 1 RETURNING value"
 
 
@@ -55,16 +64,24 @@ def next_seq(connection: Connection) -> int:
     return int(connection.exec_driver_sql(_NEXT_SEQ).scalar_one())
 
 
-def as_json(values: Sequence[Any] | np.ndarray[Any, Any]) -> str:
-    """Return a list as JSON, to pass any number of values as one parameter."""
-    return json.dumps(values.tolist() if isinstance(values, np.ndarray) else [_plain(value) for value in values])
-
-
 _listed = sa.func.json_each(sa.bindparam("wanted")).table_valued("value", "key", name="listed")
 """The parameter `wanted`, made by `as_json`, as a table with the columns ``value`` and ``key`` (the position)."""
 _BY_KEY = sa.select(documents).join(_listed, documents.c.key == _listed.c.value).order_by(_listed.c.key)
 _BY_ID = sa.select(documents).join(_listed, documents.c.id == _listed.c.value)
 _KEYS = sa.select(documents.c.id, documents.c.key).join(_listed, documents.c.id == _listed.c.value)
+_FACTS = (
+    sa.select(
+        documents.c.key,
+        documents.c.id,
+        sa.func.coalesce(access.c.hits, 0),
+        sa.func.coalesce(access.c.failures, 0),
+        documents.c.updated_at,
+        documents.c.metadata,
+        sa.func.length(documents.c.text),
+    )
+    .outerjoin_from(documents, access)
+    .order_by(documents.c.key)
+)
 
 
 class SqliteDocuments:
@@ -102,7 +119,9 @@ class SqliteDocuments:
         """Delete documents and their vectors of every generation; return their keys."""
         wanted = checked_ids(ids, ordered=False)
         with self._database.transaction() as connection:
-            keys = _keys(connection, wanted)
+            by_id = _keys(connection, wanted)
+            _require_known(wanted, by_id)
+            keys = list(dict.fromkeys(by_id[id_] for id_ in wanted))
             if keys:
                 parameters = {"keys": as_json(keys), "seq": next_seq(connection)}
                 connection.exec_driver_sql(_BURY, parameters)
@@ -138,44 +157,59 @@ class SqliteDocuments:
             yield found
             key = found[-1].key
 
-    def ids(self) -> list[str]:
-        """Return all ids in the order of their keys."""
+    def ids(self, batch: int = 10_000) -> Iterator[str]:
+        """Yield all ids in the order of their keys."""
+        key = 0
+        while True:
+            with self._database.snapshot() as connection:
+                found = connection.exec_driver_sql(_IDS, {"after": key, "batch": batch}).all()
+            if not found:
+                return
+            yield from (row.id for row in found)
+            key = found[-1].key
+
+    def keys(self, ids: Iterable[str]) -> dict[str, int]:
+        """Return the keys of those of the documents that exist, by id."""
         with self._database.snapshot() as connection:
-            return list(connection.scalars(sa.select(documents.c.id).order_by(documents.c.key)))
+            return _keys(connection, checked_ids(ids, ordered=False))
+
+    def next_key(self, after: int) -> int | None:
+        """Return the lowest key above `after`, or ``None``."""
+        with self._database.snapshot() as connection:
+            key: int | None = connection.exec_driver_sql(_NEXT_KEY, (after,)).scalar()
+        return key
+
+    def sample(self, n: int, seed: int) -> NDArray[np.int64]:
+        """Return the keys of `n` documents at random, or of all if they are fewer."""
+        with self._database.snapshot() as connection:
+            return drawn(connection, _POPULATION, n, seed)
 
     def count(self) -> int:
         """Count the documents."""
         with self._database.snapshot() as connection:
             return connection.scalar(sa.select(sa.func.count()).select_from(documents)) or 0
 
-    def content_hashes(self, keys: Keys | None = None) -> dict[int, str]:
+    def content_hashes(self, keys: Keys) -> dict[int, str]:
         """Return the hash of the present text by key."""
-        query = sa.select(documents.c.key, documents.c.content_hash)
         with self._database.snapshot() as connection:
-            return {row.key: row.content_hash for row in _rows(connection, query, keys)}
+            found = connection.exec_driver_sql(_HASHES, {"keys": as_json(keys)})
+            return {row.key: row.content_hash for row in found}
 
     def record_access(self, keys: Keys, *, failed: bool = False) -> None:
         """Count one more search that returned each document; keys that do not exist are left out."""
         with self._database.transaction() as connection:
             connection.exec_driver_sql(_COUNT, {"keys": as_json(keys), "failed": int(failed)})
 
-    def facts(self, keys: Keys | None = None) -> list[DocumentFacts]:
-        """Return what priorities are computed from."""
-        length = sa.func.length(documents.c.text).label("text_length")
-        hits = sa.func.coalesce(access.c.hits, 0).label("hits")
-        failures = sa.func.coalesce(access.c.failures, 0).label("failures")
-        columns = (
-            documents.c.key,
-            documents.c.id,
-            hits,
-            failures,
-            documents.c.updated_at,
-            documents.c.metadata,
-            length,
-        )
-        query = sa.select(*columns).outerjoin_from(documents, access)
+    def hit_counts(self) -> list[tuple[int, int]]:
+        """Return how often documents were returned, and how many documents that often; the most first."""
         with self._database.snapshot() as connection:
-            return [DocumentFacts(*row) for row in _rows(connection, query, keys)]
+            return [(row.hits, row.n) for row in connection.exec_driver_sql(_HIT_COUNTS)]
+
+    def facts(self, after: int = 0, limit: int = 1024) -> list[DocumentFacts]:
+        """Return what priorities are computed from, of the next documents above a key."""
+        query = _FACTS.where(documents.c.key > after).limit(limit)
+        with self._database.snapshot() as connection:
+            return [DocumentFacts(*row) for row in connection.execute(query)]
 
     def matching(self, where: Where, keys: Keys) -> NDArray[np.int64]:
         """Return those of `keys` whose documents match a filter, each once."""
@@ -196,25 +230,14 @@ class SqliteDocuments:
             return np.sort(np.fromiter(found.scalars(), dtype=np.int64))
 
 
-def _rows(connection: Connection, query: sa.Select[Any], keys: Keys | None) -> Iterable[Any]:
-    """Return what a query says of all documents, or of some, in the order of their keys."""
-    query = query.order_by(documents.c.key)
-    if keys is None:
-        return connection.execute(query)
-    chosen = query.where(documents.c.key.in_(sa.select(_listed.c.value)))
-    return connection.execute(chosen, {"wanted": as_json(keys)})
-
-
 def _in_order(connection: Connection, ids: Sequence[str]) -> list[Document]:
     by_id = {row.id: _document(row) for row in connection.execute(_BY_ID, {"wanted": as_json(ids)})}
     _require_known(ids, by_id)
     return [by_id[id_] for id_ in ids]
 
 
-def _keys(connection: Connection, ids: Sequence[str]) -> list[int]:
-    by_id: dict[str, int] = {row.id: row.key for row in connection.execute(_KEYS, {"wanted": as_json(ids)})}
-    _require_known(ids, by_id)
-    return list(dict.fromkeys(by_id[id_] for id_ in ids))
+def _keys(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
+    return {row.id: row.key for row in connection.execute(_KEYS, {"wanted": as_json(ids)})}
 
 
 def _require_known(ids: Sequence[str], known: Mapping[str, object]) -> None:
@@ -224,7 +247,3 @@ def _require_known(ids: Sequence[str], known: Mapping[str, object]) -> None:
 
 def _document(row: Row[Any]) -> Document:
     return Document(row.id, row.text, row.metadata, row.content_hash, row.updated_at, row.key)
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value

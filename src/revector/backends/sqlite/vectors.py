@@ -14,7 +14,8 @@ from sqlalchemy.engine import Connection
 from revector.backends.arguments import checked_ids, checked_vectors, missing_generation
 from revector.backends.contracts import Keys, VectorChanges, VectorInfo
 from revector.backends.sqlite.database import Database
-from revector.backends.sqlite.documents import as_json, next_seq
+from revector.backends.sqlite.documents import next_seq
+from revector.backends.sqlite.sampling import Population, as_json, drawn
 from revector.errors import UnknownDocumentError
 
 _F32 = np.dtype("<f4")
@@ -42,20 +43,20 @@ WHERE document_key > :after AND +generation = :generation ORDER BY document_key 
 """
 _COUNT = "SELECT count(*) FROM vectors WHERE generation = :generation AND seq > :since"
 _STALE = """
-SELECT key FROM documents
-LEFT JOIN vectors ON document_key = key AND generation = :generation
-WHERE vectors.content_hash IS NOT documents.content_hash ORDER BY key
+FROM documents LEFT JOIN vectors ON document_key = key AND generation = :generation
+WHERE vectors.content_hash IS NOT documents.content_hash
 """
-_STALE_AMONG = """
-SELECT key FROM documents
-LEFT JOIN vectors ON document_key = key AND generation = :generation
-WHERE key IN (SELECT value FROM json_each(:keys)) AND vectors.content_hash IS NOT documents.content_hash ORDER BY key
-"""
-_PAIRED = """
-SELECT old.document_key FROM vectors AS old
-JOIN vectors AS new ON new.document_key = old.document_key AND new.generation = :target
-WHERE old.generation = :source AND new.content_hash = old.content_hash ORDER BY old.document_key
-"""
+_STALE_AMONG = f"SELECT key {_STALE} AND key IN (SELECT value FROM json_each(:keys)) ORDER BY key"
+_STALE_BETWEEN = f"SELECT key {_STALE} AND key > :after AND key <= :until ORDER BY key"
+_COUNT_STALE = f"SELECT count(*) {_STALE}"
+_POPULATION = Population(
+    size="SELECT count(*) FROM vectors WHERE generation = :generation",
+    keys="SELECT document_key AS key FROM vectors WHERE generation = :generation",
+    among="""
+        SELECT document_key FROM vectors
+        WHERE document_key IN (SELECT value FROM json_each(:keys)) AND generation = :generation
+    """,
+)
 _WITH_HASHES = """
 SELECT hash, vector FROM (
     SELECT wanted.value AS hash, (
@@ -128,18 +129,29 @@ class SqliteVectors:
             _dimension(connection, generation)
             return int(connection.exec_driver_sql(_COUNT, {"generation": generation, "since": since}).scalar_one())
 
-    def stale_keys(self, generation: int, keys: Keys | None = None) -> NDArray[np.int64]:
-        """Return the keys of documents, all or those of `keys`, that have no vector of their present text."""
+    def sample(self, generation: int, n: int, seed: int) -> NDArray[np.int64]:
+        """Return the keys of `n` vectors at random, or of all if they are fewer."""
         with self._database.snapshot() as connection:
             _dimension(connection, generation)
-            if keys is None:
-                return _keys(connection, _STALE, generation=generation)
+            return drawn(connection, _POPULATION, n, seed, {"generation": generation})
+
+    def stale_keys(self, generation: int, keys: Keys) -> NDArray[np.int64]:
+        """Return those of the keys whose documents have no vector of their present text."""
+        with self._database.snapshot() as connection:
+            _dimension(connection, generation)
             return _keys(connection, _STALE_AMONG, generation=generation, keys=as_json(keys))
 
-    def paired_keys(self, source: int, target: int) -> NDArray[np.int64]:
-        """Return the keys whose vectors in both generations come from the same text."""
+    def stale_between(self, generation: int, after: int, until: int) -> NDArray[np.int64]:
+        """Return the keys of a slice whose documents have no vector of their present text."""
         with self._database.snapshot() as connection:
-            return _keys(connection, _PAIRED, source=source, target=target)
+            _dimension(connection, generation)
+            return _keys(connection, _STALE_BETWEEN, generation=generation, after=after, until=until)
+
+    def count_stale(self, generation: int) -> int:
+        """Count the documents that have no vector of their present text."""
+        with self._database.snapshot() as connection:
+            _dimension(connection, generation)
+            return int(connection.exec_driver_sql(_COUNT_STALE, {"generation": generation}).scalar_one())
 
     def with_hashes(self, generation: int, hashes: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Return stored vectors of identical texts by content hash."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from revector.backends.contracts import Backend
 from revector.errors import InvalidArgumentError, NumericalError, StoreError
+from revector.evaluation.sampling import current_sample
 from revector.ledger.owners import new_owner
 from revector.migration.priorities import SAMPLE_PER_DIMENSION
 
@@ -62,9 +63,7 @@ def fit_bridge(backend: Backend, source_generation: int, target_generation: int,
 
 def _pairs(backend: Backend, source: int, target: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     with backend.snapshot():
-        keys = backend.generations.paired_keys(source, target)
-        if len(keys) > MAX_PAIRS:
-            keys = np.sort(np.random.default_rng(seed).choice(keys, size=MAX_PAIRS, replace=False))
+        keys = current_sample(backend, [source, target], MAX_PAIRS, seed)
         return backend.generations.vectors(source, keys)[1], backend.generations.vectors(target, keys)[1]
 
 
@@ -88,7 +87,7 @@ class BridgeKeeper:
         self._backend, self._source, self._target, self._fit = backend, source_generation, target_generation, fit
         spaces = [backend.generations.get(generation).space for generation in (source_generation, target_generation)]
         has_map = backend.generations.load_map(spaces[0].fingerprint, spaces[1].fingerprint) is not None
-        self._pairs = len(backend.generations.paired_keys(source_generation, target_generation))
+        self._pairs = backend.generations.count(target_generation)
         enough = SAMPLE_PER_DIMENSION * max(space.dimension for space in spaces)
         self._next: float = max(2 * self._pairs, enough) if has_map else enough
         self._lease, self._owner = f"bridge:{source_generation}:{target_generation}", new_owner()
@@ -117,7 +116,7 @@ class BridgeKeeper:
 
     def filled(self) -> None:
         """Fit once all documents are migrated, however few they are."""
-        self._pairs = len(self._backend.generations.paired_keys(self._source, self._target))
+        self._pairs = self._backend.generations.count(self._target)
         if self._fitting is not None:
             self._fitting.result()
         if self._pairs >= _LEAST_PAIRS and self._next != math.inf:

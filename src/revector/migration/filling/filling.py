@@ -10,11 +10,11 @@ from revector.encoders.at_hand import EncoderSet
 from revector.errors import MigrationError
 from revector.ledger.records import MigrationRecord
 from revector.ledger.state import Phase
+from revector.migration.asking import is_asking, reconcile
 from revector.migration.filling.bridge import BridgeKeeper, Fit
 from revector.migration.filling.progress import Progress
 from revector.migration.filling.worker import Worker, WorkerReport
 from revector.migration.strategies.background import Background
-from revector.migration.writes import reconcile
 
 RUNS_IN = (Phase.FILLING, Phase.PROVING, Phase.SERVING)
 
@@ -71,7 +71,7 @@ class Filling:
                 on_landed=keeper.landed,
             )
             report = worker.run(stop=stop)
-            while not stop.is_set() and self._may_run() and not self._is_filled(target.id):
+            while not self._is_filled(target.id) and not stop.is_set() and self._may_run():
                 report += worker.run(stop=stop)
             if self._prove(target.id):
                 keeper.filled()
@@ -99,15 +99,18 @@ class Filling:
         return record.phase in RUNS_IN and not record.paused
 
     def _is_filled(self, generation: int) -> bool:
-        """Look for documents that nobody asked a vector for; tell whether there is nothing left to do."""
+        """Tell whether there is nothing left to do, after a look for documents that nobody asked a vector for."""
+        if self._backend.ledger.jobs.counts(generation).outstanding:
+            return False
         reconcile(self._backend, generation)
         return not self._backend.ledger.jobs.counts(generation).outstanding
 
     def _prove(self, target: int) -> bool:
-        """Go on to PROVING if the generation is full; tell whether this call did."""
-        with self._backend.transaction():
-            if self._backend.ledger.record(self._id).phase is not Phase.FILLING or not self._is_filled(target):
+        """Go on to PROVING if the generation, looked through before, is still full; tell whether this call did."""
+        with self._backend.exclusive():
+            counts = self._backend.ledger.jobs.counts(target)
+            is_filling = self._backend.ledger.record(self._id).phase is Phase.FILLING
+            if not is_filling or is_asking(self._backend, self._id) or counts.outstanding:
                 return False
-            failed = self._backend.ledger.jobs.counts(target).failed
-            self._backend.ledger.advance(self._id, Phase.PROVING, "filled", {"failed": failed})
+            self._backend.ledger.advance(self._id, Phase.PROVING, "filled", {"failed": counts.failed})
             return True

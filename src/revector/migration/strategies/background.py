@@ -70,7 +70,10 @@ class Background:
         return ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return what the ledger keeps. A priority rule is not kept: it has done its work once `start` has run."""
+        """Return what the ledger keeps. A priority rule is not kept: it has done its work once `start` has run.
+
+        Should `start` be cut off, it is `start` with the rule again that goes on by it; `run` goes on by the default.
+        """
         return {
             "name": "background",
             "batch": self.batch,
