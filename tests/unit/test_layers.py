@@ -27,8 +27,9 @@ LEVELS = [
         "index",
         "fusion",
     },
-    {"encoders", "rerank", "formats", "ledger", "testing"},
+    {"encoders", "rerank", "formats", "ledger"},
     {"backends"},
+    {"testing"},
     {"migration", "evaluation"},
     {"search"},
     {"collection", "opening"},
@@ -87,6 +88,10 @@ def test_only_the_command_that_shows_the_demo_needs_it():
     assert users == {SOURCE / "cli" / "demo.py", SOURCE / "cli" / "story.py"}
 
 
+def test_nothing_that_is_used_needs_what_is_for_tests():
+    assert not [path for path in modules() if "testing" in set(imported_rooms(path)) and room(path) != "testing"]
+
+
 def imported_modules(path):
     """The modules of the package that a file imports when it is loaded; what functions import is not among them."""
     for node in ast.parse(path.read_text()).body:
@@ -120,6 +125,14 @@ FORBIDDEN = {
     "evaluation/*": {"revector.backends.sqlite", "revector.backends.local_index", "revector.ledger"},
     "backends/contracts/*": {"revector.backends.sqlite", "revector.backends.local_index", "revector.migration"},
     "ledger/*": {"revector.backends"},
+    "testing/encoders.py": {"revector.backends", "revector.ledger"},
+    "testing/memory/*": {
+        "revector.backends.local_index",
+        "revector.backends.sqlite.backend",
+        "revector.backends.sqlite.documents",
+        "revector.backends.sqlite.generations",
+        "revector.backends.sqlite.vectors",
+    },
 }
 
 

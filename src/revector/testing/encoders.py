@@ -1,4 +1,4 @@
-"""Encoders for tests, of revector and of whoever builds on it: small, fast, deterministic."""
+"""Encoders that are small, fast and deterministic."""
 
 from __future__ import annotations
 

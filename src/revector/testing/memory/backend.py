@@ -1,0 +1,141 @@
+"""The backend in memory: a store that a URL names, for as long as its process lives."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from sqlalchemy.engine import Connection
+
+from revector._arguments import shown
+from revector._forks import renew_in_child
+from revector.backends.contracts import ALIAS, Backup, Capabilities
+from revector.errors import InvalidArgumentError, StoreError
+from revector.ledger.records import Ledger
+from revector.testing.memory.database import PATIENCE_SECONDS, MemoryDatabase, Store
+from revector.testing.memory.documents import MemoryDocuments
+from revector.testing.memory.generations import MemoryGenerations
+from revector.testing.memory.index import MemoryIndex
+
+SCHEME = "memory://"
+
+
+class MemoryBackend:
+    """A collection in the memory of this process; see `revector.backends.contracts.Backend`.
+
+    Whoever opens the same place has the same collection, also after it was closed, until `forget`.
+
+    Parameters
+    ----------
+    database : MemoryDatabase
+        The store; the backend closes it.
+    """
+
+    alias = ALIAS
+    capabilities = Capabilities(transactions=True, atomic_alias=True, conditional_upsert=True)
+    folder = None
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        self.database = database
+        self.documents = MemoryDocuments(database)
+        self.generations = MemoryGenerations(database)
+        self.index = MemoryIndex(database)
+        self.ledger = Ledger(database.ledger)
+
+    @classmethod
+    def open(cls, place: str | os.PathLike[str], *, read_only: bool = False) -> MemoryBackend:
+        """Open, or create, the collection of a name: ``memory://NAME``."""
+        return cls(MemoryDatabase(_stores.get(_checked(place), create=not read_only), read_only=read_only))
+
+    @staticmethod
+    def is_there(place: str | os.PathLike[str]) -> bool:
+        """Whether somebody has opened that place before."""
+        return _checked(place) in _stores
+
+    @property
+    def place(self) -> str:
+        """``memory://NAME``."""
+        return self.database.place
+
+    url = place
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be written."""
+        return self.database.read_only
+
+    def require_writable(self) -> None:
+        """Raise `ReadOnlyError` if nothing can be written, `ClosedError` after `close`."""
+        self.database.require_writable()
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """Open, or join, a write transaction of the calling thread."""
+        return self.database.transaction()
+
+    def exclusive(self, timeout_seconds: float = PATIENCE_SECONDS) -> AbstractContextManager[Connection]:
+        """Open a transaction beside which nobody else writes: here, every one is."""
+        return self.database.transaction(timeout_seconds)
+
+    def snapshot(self) -> AbstractContextManager[Connection]:
+        """Open, or join, a consistent view for reads."""
+        return self.database.snapshot()
+
+    def history(self) -> int:
+        """Return always the same: nothing replaces the past of a store in memory."""
+        return 0
+
+    def check(self) -> list[str]:
+        """Look for damage in the ledger; memory has none."""
+        return self.database.ledger.check()
+
+    def backup(self, directory: Path) -> Backup:
+        """Raise `StoreError`: there is no file to copy."""
+        raise StoreError(f"{self.place} is in memory and cannot be backed up; write its documents to a file instead")
+
+    def close(self) -> None:
+        """Leave the store to others, and to a later `open`."""
+        self.database.close()
+
+
+class _Stores:
+    """The stores of this process by their places. A forked child begins without any."""
+
+    def __init__(self) -> None:
+        self._begin()
+        renew_in_child(self._begin)
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
+        self._stores: dict[str, Store] = {}
+
+    def __contains__(self, place: object) -> bool:
+        return place in self._stores
+
+    def get(self, place: str, *, create: bool) -> Store:
+        with self._lock:
+            if place not in self._stores:
+                if not create:
+                    raise StoreError(f"{place} does not exist, and is only to be read; give another name")
+                self._stores[place] = Store(place)
+            return self._stores[place]
+
+    def forget(self, place: str) -> None:
+        with self._lock:
+            self._stores.pop(place, None)
+
+
+_stores = _Stores()
+
+
+def forget(place: str) -> None:
+    """Let go of what is stored at a place; whoever has it open keeps it."""
+    _stores.forget(_checked(place))
+
+
+def _checked(place: str | os.PathLike[str]) -> str:
+    text = os.fspath(place)
+    if not text.startswith(SCHEME) or text == SCHEME:
+        raise InvalidArgumentError(f"place is {shown(text)}, expected {SCHEME}NAME")
+    return text

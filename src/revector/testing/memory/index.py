@@ -1,0 +1,93 @@
+"""Exact search over a store in memory: there is no graph to build, to save, or to fall behind."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from revector._arrays import as_queries
+from revector._forks import renew_in_child
+from revector.backends.arguments import missing_generation
+from revector.backends.contracts import Generation, Preparation
+from revector.errors import ShapeError
+from revector.index import HnswHealth
+from revector.similarity import cosine_topk
+from revector.testing.memory.database import MemoryDatabase
+from revector.testing.memory.state import StoredVector
+from revector.testing.memory.vectors import arrays
+
+Rows = tuple[NDArray[np.int64], NDArray[np.float32]]
+
+
+class MemoryIndex:
+    """Searches the generations of a store; see `revector.backends.contracts.Index`.
+
+    Parameters
+    ----------
+    database : MemoryDatabase
+        Where the vectors are.
+    """
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        self._database = database
+        self._kept: dict[int, tuple[Mapping[int, StoredVector], Rows]] = {}
+        self._renew_lock()
+        renew_in_child(self._renew_lock)
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
+
+    def search(
+        self, generation: Generation, queries: NDArray[np.float32], k: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Search the vectors that a generation holds now."""
+        keys, matrix = self._rows(generation)
+        rows = as_queries(queries)
+        if rows.shape[1] != matrix.shape[1]:
+            raise ShapeError(f"queries have {rows.shape[1]} columns and vectors {matrix.shape[1]}, expected the same")
+        search = cosine_topk if generation.space.metric == "cosine" else _dot_topk
+        scores, places = search(rows, matrix, min(k, len(keys)))
+        return scores, keys[places]
+
+    def prepare(self, generation: Generation) -> Preparation:
+        """Do what the first search would do."""
+        began = time.perf_counter()
+        keys, _ = self._rows(generation)
+        return Preparation(len(keys), 0, time.perf_counter() - began)
+
+    def check(self, generation: Generation) -> HnswHealth:
+        """Say what exact search is: every vector is found."""
+        keys, _ = self._rows(generation)
+        recall = 1.0 if len(keys) else float("nan")
+        return HnswHealth(len(keys), 0, 0, 0, (), recall, 0.0 if len(keys) > 1 else float("nan"), 10, 0, len(keys))
+
+    def notice(self, generation: Generation) -> str:
+        """Say nothing: whatever is searched is what is stored."""
+        return ""
+
+    def _rows(self, generation: Generation) -> Rows:
+        """Return the keys and vectors of a generation; they are put side by side once for each of its states."""
+        state = self._database.read()
+        stored = state.vectors.get(generation.id)
+        if stored is None:
+            raise missing_generation(generation.id)
+        with self._lock:
+            kept, rows = self._kept.get(generation.id, (None, None))
+        if rows is None or kept is not stored:
+            rows = arrays(state, generation.id, stored)
+            with self._lock:
+                self._kept = {key: of for key, of in self._kept.items() if key in state.generations}
+                self._kept[generation.id] = (stored, rows)
+        return rows
+
+
+def _dot_topk(
+    queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    scores = queries @ vectors.T
+    places = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(scores, places, axis=1), places

@@ -1,0 +1,141 @@
+"""Vectors of a store in memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from revector.backends.arguments import checked_ids, checked_vectors, missing_generation
+from revector.backends.contracts import Keys, VectorChanges, VectorInfo
+from revector.errors import UnknownDocumentError
+from revector.testing.memory.database import MemoryDatabase
+from revector.testing.memory.state import State, StoredDocument, StoredVector
+
+Rows = Mapping[int, StoredVector]
+
+
+class MemoryVectors:
+    """What generations say of their vectors.
+
+    Parameters
+    ----------
+    database : MemoryDatabase
+        Where they are.
+    """
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        self._database = database
+
+    def put(self, generation: int, keys: Keys, hashes: Sequence[str], vectors: NDArray[np.float32]) -> int:
+        """Store vectors by compare-and-set; return how many landed."""
+        with self._database.change() as view:
+            state = view.state
+            rows, documents = dict(_of(state, generation)), state.documents
+            matrix = checked_vectors(keys, hashes, vectors, state.generations[generation].space.dimension).copy()
+            landed, now, seq = 0, time.time(), state.seq + 1
+            for key, hash_, vector in zip(_listed(keys), hashes, matrix, strict=True):
+                if key in documents and documents[key].content_hash == hash_:
+                    rows[key] = StoredVector(seq, now, hash_, vector)
+                    landed += 1
+            view.state = replace(state, vectors={**state.vectors, generation: rows}, seq=seq)
+            return landed
+
+    def vectors(self, generation: int, keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the keys that have a vector, in the order of `keys`, and the vectors."""
+        state = self._database.read()
+        rows = _of(state, generation)
+        return arrays(state, generation, {key: rows[key] for key in _listed(keys) if key in rows})
+
+    def scan(self, generation: int, batch: int = 4096) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Yield keys and vectors in the order of the keys."""
+        after = 0
+        while True:
+            state = self._database.read()
+            rows = _of(state, generation)
+            keys = sorted(key for key in rows if key > after)[:batch]
+            if not keys:
+                return
+            yield arrays(state, generation, {key: rows[key] for key in keys})
+            after = keys[-1]
+
+    def count(self, generation: int, *, since: int = 0) -> int:
+        """Count the vectors written after point `since`."""
+        return len(_since(_of(self._database.read(), generation), since))
+
+    def stale_keys(self, generation: int, keys: Keys | None = None) -> NDArray[np.int64]:
+        """Return the keys of documents, all or those of `keys`, that have no vector of their present text."""
+        state = self._database.read()
+        rows, documents = _of(state, generation), state.documents
+        wanted = documents if keys is None else sorted(set(_listed(keys)) & documents.keys())
+        return np.array([key for key in wanted if not _is_present(documents[key], rows.get(key))], dtype=np.int64)
+
+    def paired_keys(self, source: int, target: int) -> NDArray[np.int64]:
+        """Return the keys whose vectors in both generations come from the same text."""
+        state = self._database.read()
+        old, new = _of(state, source), _of(state, target)
+        paired = [key for key, row in old.items() if key in new and new[key].content_hash == row.content_hash]
+        return np.array(sorted(paired), dtype=np.int64)
+
+    def with_hashes(self, generation: int, hashes: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Return stored vectors of identical texts by content hash."""
+        state, wanted = self._database.read(), set(hashes)
+        return {
+            row.content_hash: row.vector.copy()
+            for key, row in _of(state, generation).items()
+            if row.content_hash in wanted and _is_present(state.documents[key], row)
+        }
+
+    def info(self, generation: int, ids: Sequence[str]) -> list[VectorInfo]:
+        """Return what is known of the documents' vectors."""
+        state, wanted = self._database.read(), checked_ids(ids)
+        if unknown := tuple(id_ for id_ in wanted if id_ not in state.keys):
+            raise UnknownDocumentError(unknown)
+        space, rows = state.generations[generation].space, _of(state, generation)
+        pairs = [(id_, rows[state.keys[id_]]) for id_ in wanted if state.keys[id_] in rows]
+        return [
+            VectorInfo(id_, space.model, space.revision, space.dimension, row.embedded_at, row.content_hash, generation)
+            for id_, row in pairs
+        ]
+
+    def last_seq(self) -> int:
+        """Return the present point of the counter that orders all changes of vectors."""
+        return self._database.read().seq
+
+    def changes_since(self, generation: int, seq: int) -> VectorChanges:
+        """Return what happened to a generation after point `seq`."""
+        state = self._database.read()
+        written = _since(_of(state, generation), seq)
+        keys, matrix = arrays(state, generation, dict(sorted(written.items(), key=lambda item: item[1].seq)))
+        deleted = [key for at, key in state.deleted[generation] if at > seq]
+        return VectorChanges(state.seq, keys, matrix, np.array(deleted, dtype=np.int64))
+
+
+def arrays(state: State, generation: int, rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return rows of a generation as keys and a matrix."""
+    matrix = np.empty((len(rows), state.generations[generation].space.dimension), dtype=np.float32)
+    for place, row in enumerate(rows.values()):
+        matrix[place] = row.vector
+    return np.fromiter(rows, dtype=np.int64, count=len(rows)), matrix
+
+
+def _of(state: State, generation: int) -> Rows:
+    if generation not in state.generations:
+        raise missing_generation(generation)
+    return state.vectors[generation]
+
+
+def _since(rows: Rows, seq: int) -> Rows:
+    return {key: row for key, row in rows.items() if row.seq > seq}
+
+
+def _is_present(document: StoredDocument, row: StoredVector | None) -> bool:
+    """Whether a vector comes from the present text of its document."""
+    return row is not None and row.content_hash == document.content_hash
+
+
+def _listed(keys: Keys) -> list[int]:
+    return np.asarray(keys, dtype=np.int64).tolist()  # type: ignore[no-any-return]
