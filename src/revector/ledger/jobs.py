@@ -279,7 +279,7 @@ class JobQueue:
     def counts(self, generation: int) -> JobCounts:
         """Count the jobs of a generation by state."""
         with self._database.snapshot() as connection:
-            return JobCounts(**{row[0]: row[1] for row in connection.execute(COUNT, {"generation": generation})})
+            return JobCounts(**connection.execute(COUNT, {"generation": generation}).mappings().one())
 
     def failures(self, generation: int) -> list[FailedJob]:
         """List the jobs of a generation that have failed for good."""

@@ -79,8 +79,7 @@ class Filling:
 
     def catch_up(self, generation: Generation, stop: threading.Event | None = None) -> WorkerReport:
         """Embed what was written without a generation's model, if that model is at hand."""
-        waits = self._backend.ledger.jobs.counts(generation.id).outstanding
-        if not waits or (encoder := self._encoders.find(generation)) is None:
+        if not self._waits(generation.id) or (encoder := self._encoders.find(generation)) is None:
             return WorkerReport(0, 0, 0, 0.0)
         batch = self._strategy.batch
         return Worker(self._backend, encoder, generation.id, batch=batch, may_run=self._may_run).run(stop=stop)
@@ -100,17 +99,21 @@ class Filling:
 
     def _is_filled(self, generation: int) -> bool:
         """Tell whether there is nothing left to do, after a look for documents that nobody asked a vector for."""
-        if self._backend.ledger.jobs.counts(generation).outstanding:
+        if self._waits(generation):
             return False
         reconcile(self._backend, generation)
-        return not self._backend.ledger.jobs.counts(generation).outstanding
+        return not self._waits(generation)
+
+    def _waits(self, generation: int) -> bool:
+        """Tell whether a job is outstanding, without counting them."""
+        return self._backend.ledger.jobs.seconds_until_due(generation) is not None
 
     def _prove(self, target: int) -> bool:
         """Go on to PROVING if the generation, looked through before, is still full; tell whether this call did."""
         with self._backend.exclusive():
-            counts = self._backend.ledger.jobs.counts(target)
             is_filling = self._backend.ledger.record(self._id).phase is Phase.FILLING
-            if not is_filling or is_asking(self._backend, self._id) or counts.outstanding:
+            if not is_filling or is_asking(self._backend, self._id) or self._waits(target):
                 return False
-            self._backend.ledger.advance(self._id, Phase.PROVING, "filled", {"failed": counts.failed})
+            failed = self._backend.ledger.jobs.counts(target).failed
+            self._backend.ledger.advance(self._id, Phase.PROVING, "filled", {"failed": failed})
             return True
