@@ -144,8 +144,8 @@ def read(ready: Callable[[], None], stop: Any, opened: Opened, queries: Sequence
 
 
 def rescored(documents: Collection) -> dict[str, int]:
-    """Return how this process's answers were re-scored while documents moved: nothing, revector does not count yet."""
-    return {}
+    """Return how this process's answers were re-scored while documents moved."""
+    return vars(documents.rescored)
 
 
 @dataclass

@@ -41,8 +41,11 @@ class Serving:
         """The generations that writes have to reach, the serving one first."""
         return (self.serving,) if self.other is None else (self.serving, self.other)
 
-    def reading(self, encoders: EncoderSet) -> Reading:
+    def reading(self, encoders: EncoderSet, *, covered: bool = True) -> Reading:
         """Ask the strategies what a search reads now.
+
+        Where searches of the other generation do not answer in the usual time (`covered`), it is not read, unless the
+        model of the one that serves is not at hand.
 
         A model that is not at hand yet is loaded, which may ask a service: not to be called inside a transaction.
         """
@@ -52,6 +55,8 @@ class Serving:
         moved = self.phase is Phase.SERVING
         old, new = (self.other, self.serving) if moved else (self.serving, self.other)
         at_hand = frozenset(live.id for live in self.live if encoders.find(live) is not None)
+        if not covered and self.serving.id in at_hand:
+            at_hand -= {self.other.id}
         return chosen_reading(self.strategies, Situation(self.phase, old, new, at_hand, alone))
 
     def findable(self, encoders: EncoderSet) -> Generation:

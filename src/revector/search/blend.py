@@ -7,6 +7,8 @@ with the new model on the spot, which closes the dip that no calibration of scor
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,11 +16,26 @@ from revector.backends.contracts import Backend, Generation
 from revector.backends.filters import Where
 from revector.migration.landing import Rows
 from revector.search import ranking
-from revector.search.ranking import Candidates, Ranking
-from revector.search.recall import Recall, similarities
+from revector.search.ranking import Candidates, Keys, Ranking, Scores
+from revector.search.recall import Recall
+from revector.similarity import normalize
 from revector.spaces import EmbeddingSpace
 
 Matrix = NDArray[np.float32]
+
+
+@dataclass
+class _Query:
+    """A query's candidates: their keys, ascending, and the scores by either model, NaN where there is no vector."""
+
+    keys: Keys
+    old: Scores
+    new: Scores
+
+    @property
+    def candidates(self) -> Candidates:
+        scored = ~(np.isnan(self.old) & np.isnan(self.new))
+        return Candidates(self.keys[scored], self.old[scored], self.new[scored])
 
 
 class Blend:
@@ -40,71 +57,70 @@ class Blend:
         self._backend = backend
         self._old, self._new = old, new
         self._old_queries, self._new_queries = old_queries, new_queries
-        self._found: list[NDArray[np.int64]] = []
-        self._old_vectors: dict[int, NDArray[np.float32]] = {}
-        self._new_vectors: dict[int, NDArray[np.float32]] = {}
+        self._queries: list[_Query] = []
+        self._moved: Keys = np.empty(0, np.int64)
 
     def recall(self, depth: int, where: Where | None = None) -> None:
-        """Search both generations for `depth` hits a query that match a filter, and read the candidates' vectors.
+        """Search both generations for `depth` hits a query that match a filter, and score all candidates by either.
 
-        A vector of the new generation that is not of the present text counts as missing.
+        Call it inside a snapshot. A vector of the new generation that is not of the present text counts as missing.
         """
         recall, generations = Recall(self._backend, where), self._backend.generations
         _, by_old = recall.search(self._old, self._old_queries, depth)
         _, by_new = recall.search(self._new, self._new_queries, depth)
-        self._found = [np.unique(keys[keys >= 0]) for keys in np.concatenate([by_old, by_new], axis=1)]
-        keys = np.unique(np.concatenate(self._found))
-        with self._backend.snapshot():
-            current = np.setdiff1d(keys, generations.stale_keys(self._new.id, keys))
-            self._old_vectors = _by_key(*generations.vectors(self._old.id, keys))
-            self._new_vectors = _by_key(*generations.vectors(self._new.id, current))
+        found = [np.unique(keys[keys >= 0]) for keys in np.concatenate([by_old, by_new], axis=1)]
+        keys = np.unique(np.concatenate(found)) if len(found) > 1 else found[0]
+        stale = generations.stale_keys(self._new.id, keys)
+        in_old, old_vectors = self._backend.index.vectors(self._old, keys)
+        in_new, new_vectors = self._backend.index.vectors(self._new, keys)
+        current = ~np.isin(keys[in_new], stale)
+        in_new[in_new] = current
+        self._moved = keys[in_new]
+        old = _scores(self._old.space, self._old_queries, in_old, old_vectors)
+        new = _scores(self._new.space, self._new_queries, in_new, new_vectors[current])
+        places = [np.searchsorted(keys, own) for own in found]
+        self._queries = [
+            _Query(own, old[q, at], new[q, at]) for q, (own, at) in enumerate(zip(found, places, strict=True))
+        ]
 
     def unmigrated(self, limit: int) -> list[int]:
         """Return the documents among the best `limit` of each query that the new model has not seen, best first."""
-        best = [self._candidates(query).unmigrated(limit).tolist() for query in range(len(self._found))]
+        best = [query.candidates.unmigrated(limit).tolist() for query in self._queries]
         in_turn = (keys[place] for place in range(limit) for keys in best if place < len(keys))
         return list(dict.fromkeys(in_turn))
 
     def add(self, rows: Rows) -> None:
         """Take vectors of the new generation that were just made."""
-        self._new_vectors.update(_by_key(rows.keys, rows.vectors))
+        order = np.argsort(rows.keys)
+        keys, vectors = rows.keys[order], rows.vectors[order]
+        if self._new.space.metric == "cosine":
+            vectors = normalize(vectors)
+        scores = _scores(self._new.space, self._new_queries, np.ones(len(keys), bool), vectors)
+        for place, query in enumerate(self._queries):
+            _, own, fresh = np.intersect1d(query.keys, keys, assume_unique=True, return_indices=True)
+            query.new[own] = scores[place, fresh]
+        self._moved = np.union1d(self._moved, keys)
 
     def rank(self, query: int, limit: int) -> Ranking:
         """Rank the candidates of a query: by the new model, unless it knows too few of them and the old one some."""
-        candidates = self._candidates(query)
+        candidates = self._queries[query].candidates
         by_new = candidates.carry_the_new_space or not self._old_queries[query].any()
         return (ranking.in_new_space if by_new else ranking.in_old_space)(candidates, limit)
 
     def knows_best(self, query: int, limit: int) -> bool:
         """Tell whether the new model has seen the best candidates of a query, by the old model."""
-        return not len(self._candidates(query).unmigrated_among_best(limit))
+        return not len(self._queries[query].candidates.unmigrated_among_best(limit))
 
     def generation_of(self, key: int) -> int:
         """Return the newest generation that has a vector of a candidate."""
-        return self._new.id if key in self._new_vectors else self._old.id
-
-    def _candidates(self, query: int) -> Candidates:
-        keys = self._found[query]
-        old = _scores(self._old.space, self._old_queries[query], keys, self._old_vectors)
-        new = _scores(self._new.space, self._new_queries[query], keys, self._new_vectors)
-        scored = ~(np.isnan(old) & np.isnan(new))
-        return Candidates(keys[scored], old[scored], new[scored])
+        place = int(np.searchsorted(self._moved, key))
+        moved = place < len(self._moved) and self._moved[place] == key
+        return self._new.id if moved else self._old.id
 
 
-def _by_key(keys: NDArray[np.int64], vectors: Matrix) -> dict[int, NDArray[np.float32]]:
-    return dict(zip(keys.tolist(), vectors, strict=True))
-
-
-def _scores(
-    space: EmbeddingSpace,
-    query: NDArray[np.float32],
-    keys: NDArray[np.int64],
-    vectors: dict[int, NDArray[np.float32]],
-) -> NDArray[np.float64]:
-    """Score the keys that have a vector by the metric of the space; the others get NaN."""
-    scores = np.full(len(keys), np.nan)
-    known = [i for i, key in enumerate(keys.tolist()) if key in vectors]
-    if known:
-        matrix = np.stack([vectors[int(keys[i])] for i in known])
-        scores[known] = similarities(space, query[None], matrix)[0]
+def _scores(space: EmbeddingSpace, queries: Matrix, known: NDArray[np.bool_], vectors: Matrix) -> Scores:
+    """Score vectors, of unit length under cosine, by each query; NaN where a document has none. Shape (q, n)."""
+    scores = np.full((len(queries), len(known)), np.nan)
+    if len(vectors):
+        scores[:, known] = (normalize(queries) if space.metric == "cosine" else queries) @ vectors.T
     return scores

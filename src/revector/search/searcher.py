@@ -144,8 +144,8 @@ class Searcher:
         if not queries:
             return []
 
-        def attempt(serving: Serving) -> list[list[Hit]] | None:
-            reading = _as_asked(serving.reading(self._encoders), rescore, write_through)
+        def attempt(serving: Serving, covered: bool) -> list[list[Hit]] | None:
+            reading = _as_asked(serving.reading(self._encoders, covered=covered), rescore, write_through)
             if len(reading.recall) == 1:
                 (alone,) = reading.recall
                 other = next((live for live in serving.live if live != alone), None)
@@ -166,18 +166,20 @@ class Searcher:
         """
         k, matched = whole_number(k, "k", least=1), parse_where(where)
 
-        def attempt(serving: Serving) -> list[list[Hit]] | None:
+        def attempt(serving: Serving, _covered: bool) -> list[list[Hit]] | None:
             serving.serving.space.require(space, purpose="query vectors of this collection")
             return self._search_alone(serving, serving.serving, vectors, k, matched)
 
         return self._steadily(attempt)
 
-    def _steadily(self, attempt: Callable[[Serving], list[list[Hit]] | None]) -> list[list[Hit]]:
+    def _steadily(self, attempt: Callable[[Serving, bool], list[list[Hit]] | None]) -> list[list[Hit]]:
         """Try until what an attempt started with held to its end."""
         while True:
-            serving = self._serving.read()
+            with self._backend.snapshot():
+                serving = self._serving.read()
+                covered = serving.other is None or self._backend.index.covers(serving.other)
             try:
-                found = attempt(serving)
+                found = attempt(serving, covered)
             except StoreError:
                 if self._serving.read() == serving:
                     raise
@@ -189,12 +191,13 @@ class Searcher:
         self, serving: Serving, alone: Generation, vectors: Matrix, k: int, where: Where | None
     ) -> list[list[Hit]] | None:
         """Search one generation; ``None`` if what was to be read has changed."""
-        scores, keys = Recall(self._backend, where).search(alone, vectors, k)
-        rankings = [
-            (keys[place], scores[place].astype(np.float64)) if vector.any() else _NOTHING
-            for place, vector in enumerate(np.atleast_2d(np.asarray(vectors)))
-        ]
-        return self._answer(serving, rankings, lambda _: alone.id, where)
+        with self._backend.snapshot():
+            scores, keys = Recall(self._backend, where).search(alone, vectors, k)
+            rankings = [
+                (keys[place], scores[place].astype(np.float64)) if vector.any() else _NOTHING
+                for place, vector in enumerate(np.atleast_2d(np.asarray(vectors)))
+            ]
+            return self._answer(serving, rankings, lambda _: alone.id, where)
 
     def _search_both(
         self, serving: Serving, reading: Reading, queries: Sequence[str], k: int, where: Where | None
@@ -204,7 +207,8 @@ class Searcher:
         old_vectors = self._queries.encode(queries, old, new)
         new_vectors = self._queries.encode(queries, new, None)
         blend = Blend(self._backend, old, new, old_vectors, new_vectors)
-        blend.recall(max(k, reading.budget.texts, reading.depth), where)
+        with self._backend.snapshot():
+            blend.recall(max(k, reading.budget.texts, reading.depth), where)
         embedded = self._rescore(blend, new, reading)
         rankings = []
         for place, (by_old, by_new) in enumerate(zip(old_vectors, new_vectors, strict=True)):

@@ -100,7 +100,7 @@ class Situation:
     old, new : Generation
         Those of the migration; the new one from `start` on.
     at_hand : frozenset of int
-        The generations whose models are at hand.
+        The generations that can be searched in the usual time: their models are at hand, their indexes up to date.
     reading : Reading
         What the strategies before this one chose; at first, the generation that serves alone.
     """
