@@ -68,6 +68,15 @@ LEASE_NEXT = _lease(
 
 LEASE_THESE = _lease(":keys").bindparams(sa.bindparam("keys", expanding=True))
 
+COMPLETE = sa.text(
+    """
+    DELETE FROM jobs WHERE generation = :generation AND state <> 'done' AND (document_key, content_hash) IN (
+        SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(:rows)
+    )
+    """
+)
+"""End jobs for these texts: one statement, since the driver gives the interpreter up at each step of every one."""
+
 CAP = sa.text("UPDATE jobs SET lease_until = :longest WHERE lease_until > :longest")
 
 EXPIRE = sa.text("UPDATE jobs SET state = 'pending', lease_owner = NULL, lease_until = NULL WHERE lease_until <= :now")

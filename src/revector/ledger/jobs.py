@@ -13,11 +13,13 @@ that is stopped gives its leases back.
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -25,6 +27,7 @@ from sqlalchemy.engine import Connection
 from revector.ledger.database import LedgerDatabase
 from revector.ledger.dialect import (
     CAP,
+    COMPLETE,
     COUNT,
     EXPIRE,
     FORGET_SOME,
@@ -56,7 +59,6 @@ _ENQUEUE = enqueue_from(
     f"VALUES (:generation, :document_key, :content_hash, :priority, {turn_of(':document_key', ':generation')})"
 )
 _FORGET = jobs.delete().where(_one_job)
-_COMPLETE = _FORGET.where(jobs.c.content_hash == sa.bindparam("hash"), jobs.c.state != "done")
 _suspected = (
     (jobs.c.generation == sa.bindparam("of_generation"))
     & (jobs.c.state == "pending")
@@ -91,8 +93,7 @@ class JobRequest:
     priority: int
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(NamedTuple):
     """A job under lease; `attempts` counts those that failed before, `unfinished` the leases that nobody ended."""
 
     generation: int
@@ -198,9 +199,10 @@ class JobQueue:
         """
         if not hashes:
             return 0
-        rows = [{"of_generation": generation, "key": key, "hash": hash_} for key, hash_ in hashes.items()]
         with self._database.transaction() as connection:
-            return connection.execute(_COMPLETE, rows).rowcount
+            return connection.execute(
+                COMPLETE, {"generation": generation, "rows": json.dumps([*hashes.items()])}
+            ).rowcount
 
     def settle(self, generation: int, keys: Iterable[int]) -> None:
         """End jobs whatever text they were for: the caller has stored the vector of the present one.
