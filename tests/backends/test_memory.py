@@ -4,7 +4,7 @@ from contextlib import closing
 
 import pytest
 
-from revector.backends.conformance import BackendConformance, LeaseConformance
+from revector.backends.conformance import BackendConformance, JobConformance, LeaseConformance, LedgerConformance
 from revector.testing.memory import MemoryBackend, forget
 
 
@@ -16,5 +16,5 @@ def backend(tmp_path):
     forget(place)
 
 
-class TestMemory(BackendConformance, LeaseConformance):
+class TestMemory(BackendConformance, LedgerConformance, JobConformance, LeaseConformance):
     pass
