@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from string import Template
@@ -33,10 +34,11 @@ def absolute(figures: Iterable[Figures]) -> str:
     full = next(each for each in figures if "full" in each)
     old = next(each for each in figures if each.get("map") == "the old model alone")
     reached = ", ".join(f"{value:.3f} on {name}" for name, value in full["full"].items())
-    return (
+    said = (
         f"{full['documents']:,} documents, {full['held_out']:,} of them held out; {full['queries']:,} queries a seed, "
-        f"{full['seeds']} seeds. A full re-embed reaches {reached}; the old model alone {share(old)} of that.\n"
+        f"{full['seeds']} seeds. A full re-embed reaches {reached}; the old model alone {share(old)} of that."
     )
+    return textwrap.fill(said, 120) + "\n"
 
 
 def table(figures: Iterable[Figures]) -> str:
