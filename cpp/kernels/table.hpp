@@ -2,7 +2,7 @@
 /// The kernel table: what every instruction set implements, as plain function pointers.
 ///
 /// Kernels know no exceptions, no STL and no Python. A kernel object must hold no weak symbol (see
-/// docs/architecture.md), so this header declares data and nothing else.
+/// docs/core.md), so this header declares data and nothing else.
 #pragma once
 
 #include <cstddef>

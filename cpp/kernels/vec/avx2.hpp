@@ -1,5 +1,5 @@
 /// @file
-/// Eight floats in a ymm register. Internal linkage throughout: see "No weak symbols" in docs/architecture.md.
+/// Eight floats in a ymm register. Internal linkage throughout: see "No weak symbols" in docs/core.md.
 #pragma once
 
 #include <immintrin.h>

@@ -1,5 +1,5 @@
 /// @file
-/// Sixteen floats in a zmm register. Internal linkage throughout: see "No weak symbols" in docs/architecture.md.
+/// Sixteen floats in a zmm register. Internal linkage throughout: see "No weak symbols" in docs/core.md.
 #pragma once
 
 #include <immintrin.h>

@@ -1,5 +1,5 @@
 /// @file
-/// Sixteen-bit floats as float32, exactly. Internal linkage throughout: see "No weak symbols" in docs/architecture.md.
+/// Sixteen-bit floats as float32, exactly. Internal linkage throughout: see "No weak symbols" in docs/core.md.
 #pragma once
 
 #include <cstdint>
