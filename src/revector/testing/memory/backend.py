@@ -11,8 +11,9 @@ from sqlalchemy.engine import Connection
 
 from revector._arguments import shown
 from revector._forks import renew_in_child
-from revector.backends.contracts import ALIAS, Backup, Capabilities
+from revector.backends.contracts import ALIAS, Backend, Backup, Capabilities, Order
 from revector.errors import InvalidArgumentError, StoreError
+from revector.ledger.jobs import JobRequest
 from revector.ledger.records import Ledger
 from revector.testing.memory.database import PATIENCE_SECONDS, MemoryDatabase, Store
 from revector.testing.memory.documents import MemoryDocuments
@@ -82,6 +83,10 @@ class MemoryBackend:
         """Open, or join, a consistent view for reads."""
         return self.database.snapshot()
 
+    def ask(self, generation: int, after: int, until: int, order: Order) -> None:
+        """Ask for the vectors that the documents of a slice of keys lack in a generation."""
+        _ask(self, generation, after, until, order)
+
     def history(self) -> int:
         """Return always the same: nothing replaces the past of a store in memory."""
         return 0
@@ -96,7 +101,16 @@ class MemoryBackend:
 
     def close(self) -> None:
         """Leave the store to others, and to a later `open`."""
+        self.index.close()
         self.database.close()
+
+
+def _ask(backend: Backend, generation: int, after: int, until: int, order: Order) -> None:
+    with backend.transaction():
+        hashes = backend.documents.content_hashes(backend.generations.stale_between(generation, after, until))
+        facts = backend.documents.facts(after, until - after)
+        requests = [JobRequest(f.key, hashes[f.key], order.priority(f)) for f in facts if f.key in hashes]
+        backend.ledger.jobs.enqueue(generation, requests)
 
 
 class _Stores:

@@ -11,12 +11,14 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from revector.backends.arguments import checked_documents, checked_ids
 from revector.backends.contracts import Document, DocumentFacts, Keys, NewDocument
+from revector.backends.filters import Where
 from revector.errors import UnknownDocumentError
 from revector.testing.memory.database import MemoryDatabase
-from revector.testing.memory.state import State, StoredDocument
+from revector.testing.memory.state import State, StoredDocument, drawn
 
 
 class MemoryDocuments:
@@ -83,17 +85,31 @@ class MemoryDocuments:
             yield found
             after = found[-1].key
 
-    def ids(self) -> list[str]:
-        """Return all ids in the order of their keys."""
-        return [row.id for row in self._database.read().documents.values()]
+    def ids(self, batch: int = 10_000) -> Iterator[str]:
+        """Yield all ids in the order of their keys."""
+        for found in self.scan(batch):
+            yield from (document.id for document in found)
+
+    def keys(self, ids: Iterable[str]) -> dict[str, int]:
+        """Return the keys of those of the documents that exist, by id."""
+        wanted, known = checked_ids(ids, ordered=False), self._database.read().keys
+        return {id_: known[id_] for id_ in wanted if id_ in known}
+
+    def next_key(self, after: int) -> int | None:
+        """Return the lowest key above `after`, or ``None``."""
+        return next((key for key in self._database.read().documents if key > after), None)
+
+    def sample(self, n: int, seed: int) -> NDArray[np.int64]:
+        """Return the keys of `n` documents at random, or of all if they are fewer."""
+        return drawn(self._database.read().documents, n, seed)
 
     def count(self) -> int:
         """Count the documents."""
         return len(self._database.read().documents)
 
-    def content_hashes(self, keys: Keys | None = None) -> dict[int, str]:
+    def content_hashes(self, keys: Keys) -> dict[int, str]:
         """Return the hash of the present text by key."""
-        return {row.key: row.content_hash for row in _rows(self._database.read(), keys)}
+        return {row.key: row.content_hash for row in _listed(self._database.read(), keys)}
 
     def record_access(self, keys: Keys, *, failed: bool = False) -> None:
         """Count one more search that returned each document; keys that do not exist are left out."""
@@ -104,20 +120,33 @@ class MemoryDocuments:
                     rows[key] = row._replace(hits=row.hits + times, failures=row.failures + times * failed)
             view.state = replace(view.state, documents=rows)
 
-    def facts(self, keys: Keys | None = None) -> list[DocumentFacts]:
-        """Return what priorities are computed from."""
-        return [
-            DocumentFacts(
-                row.key,
-                row.id,
-                row.hits,
-                row.failures,
-                row.updated_at,
-                json.loads(row.metadata_json),
-                len(row.text),
-            )
-            for row in _rows(self._database.read(), keys)
-        ]
+    def hit_counts(self) -> list[tuple[int, int]]:
+        """Return how often documents were returned, and how many documents that often; the most first."""
+        counts = Counter(row.hits for row in self._database.read().documents.values() if row.hits)
+        return sorted(counts.items(), reverse=True)
+
+    def facts(self, after: int = 0, limit: int = 1024) -> list[DocumentFacts]:
+        """Return what priorities are computed from, of the next documents above a key."""
+        later = (row for key, row in self._database.read().documents.items() if key > after)
+        return [_facts(row) for row in islice(later, limit)]
+
+    def matching(self, where: Where, keys: Keys) -> NDArray[np.int64]:
+        """Return those of `keys` whose documents match a filter, each once."""
+        rows = _listed(self._database.read(), np.unique(np.asarray(keys, dtype=np.int64)))
+        return _matching(where, rows)
+
+    def matching_keys(self, where: Where, limit: int) -> NDArray[np.int64]:
+        """Return the keys of the documents that match a filter, `limit` of them where there are more."""
+        return _matching(where, self._database.read().documents.values())[:limit]
+
+
+def _facts(row: StoredDocument) -> DocumentFacts:
+    metadata = json.loads(row.metadata_json)
+    return DocumentFacts(row.key, row.id, row.hits, row.failures, row.updated_at, metadata, len(row.text))
+
+
+def _matching(where: Where, rows: Iterable[StoredDocument]) -> NDArray[np.int64]:
+    return np.array([row.key for row in rows if where.matches(json.loads(row.metadata_json))], dtype=np.int64)
 
 
 def _written(old: StoredDocument | None, key: int, new: NewDocument, now: float) -> StoredDocument:
@@ -159,11 +188,6 @@ def _known(state: State, ids: Sequence[str]) -> list[int]:
 def _listed(state: State, keys: Keys) -> list[StoredDocument]:
     """Return those of some documents that exist, in the order of `keys`."""
     return [state.documents[key] for key in np.asarray(keys, dtype=np.int64).tolist() if key in state.documents]
-
-
-def _rows(state: State, keys: Keys | None) -> Iterable[StoredDocument]:
-    """Return all documents, or some, in the order of their keys."""
-    return state.documents.values() if keys is None else _listed(state, np.unique(np.asarray(keys, dtype=np.int64)))
 
 
 def _document(row: StoredDocument) -> Document:

@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from revector._arrays import as_queries
 from revector._forks import renew_in_child
 from revector.backends.arguments import missing_generation
-from revector.backends.contracts import Generation, Preparation
+from revector.backends.contracts import Generation, IndexHealth, Keys, Preparation
 from revector.errors import ShapeError
-from revector.index import HnswHealth
-from revector.similarity import cosine_topk
+from revector.similarity import cosine_topk, normalize
 from revector.testing.memory.database import MemoryDatabase
 from revector.testing.memory.state import StoredVector
-from revector.testing.memory.vectors import arrays
+from revector.testing.memory.vectors import MemoryVectors, arrays
 
 Rows = tuple[NDArray[np.int64], NDArray[np.float32]]
 
@@ -59,15 +58,36 @@ class MemoryIndex:
         keys, _ = self._rows(generation)
         return Preparation(len(keys), 0, time.perf_counter() - began)
 
-    def check(self, generation: Generation) -> HnswHealth:
-        """Say what exact search is: every vector is found."""
-        keys, _ = self._rows(generation)
-        recall = 1.0 if len(keys) else float("nan")
-        return HnswHealth(len(keys), 0, 0, 0, (), recall, 0.0 if len(keys) > 1 else float("nan"), 10, 0, len(keys))
+    def vectors(self, generation: Generation, keys: Keys) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+        """Return vectors as they are searched."""
+        found, matrix = MemoryVectors(self._database).vectors(generation.id, keys)
+        known = np.isin(np.asarray(keys, dtype=np.int64), found)
+        return known, normalize(matrix) if generation.space.metric == "cosine" else matrix
+
+    def covers(self, generation: Generation) -> bool:
+        """Say yes: every search measures all vectors."""
+        return True
+
+    def check(self, generation: Generation) -> IndexHealth:
+        """Say what exact search is: no graph, and every vector is found."""
+        size = len(self._rows(generation)[0])
+        recall, error = 1.0 if size else float("nan"), 0.0 if size > 1 else float("nan")
+        return IndexHealth(size, 0, 0, size, (), recall, error, k=min(10, size), queries=size)
 
     def notice(self, generation: Generation) -> str:
         """Say nothing: whatever is searched is what is stored."""
         return ""
+
+    def prune(self) -> None:
+        """Forget generations that no longer exist."""
+        existing = self._database.read().generations
+        with self._lock:
+            self._kept = {key: kept for key, kept in self._kept.items() if key in existing}
+
+    def close(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._kept = {}
 
     def _rows(self, generation: Generation) -> Rows:
         """Return the keys and vectors of a generation; they are put side by side once for each of its states."""
@@ -80,7 +100,6 @@ class MemoryIndex:
         if rows is None or kept is not stored:
             rows = arrays(state, generation.id, stored)
             with self._lock:
-                self._kept = {key: of for key, of in self._kept.items() if key in state.generations}
                 self._kept[generation.id] = (stored, rows)
         return rows
 

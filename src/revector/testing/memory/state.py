@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -66,3 +66,9 @@ class State:
     last_key: int = 0
     last_generation: int = 0
     seq: int = 0
+
+
+def drawn(keys: Collection[int], n: int, seed: int) -> NDArray[np.int64]:
+    """Return `n` of some keys at random, or all if they are fewer, in ascending order."""
+    listed = np.sort(np.fromiter(keys, dtype=np.int64, count=len(keys)))
+    return np.sort(np.random.default_rng(seed).choice(listed, size=min(n, len(listed)), replace=False))

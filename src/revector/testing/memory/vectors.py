@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from revector.backends.arguments import checked_ids, checked_vectors, missing_ge
 from revector.backends.contracts import Keys, VectorChanges, VectorInfo
 from revector.errors import UnknownDocumentError
 from revector.testing.memory.database import MemoryDatabase
-from revector.testing.memory.state import State, StoredDocument, StoredVector
+from revector.testing.memory.state import State, StoredDocument, StoredVector, drawn
 
 Rows = Mapping[int, StoredVector]
 
@@ -66,19 +66,23 @@ class MemoryVectors:
         """Count the vectors written after point `since`."""
         return len(_since(_of(self._database.read(), generation), since))
 
-    def stale_keys(self, generation: int, keys: Keys | None = None) -> NDArray[np.int64]:
-        """Return the keys of documents, all or those of `keys`, that have no vector of their present text."""
-        state = self._database.read()
-        rows, documents = _of(state, generation), state.documents
-        wanted = documents if keys is None else sorted(set(_listed(keys)) & documents.keys())
-        return np.array([key for key in wanted if not _is_present(documents[key], rows.get(key))], dtype=np.int64)
+    def sample(self, generation: int, n: int, seed: int) -> NDArray[np.int64]:
+        """Return the keys of `n` vectors at random, or of all if they are fewer."""
+        return drawn(_of(self._database.read(), generation), n, seed)
 
-    def paired_keys(self, source: int, target: int) -> NDArray[np.int64]:
-        """Return the keys whose vectors in both generations come from the same text."""
+    def stale_keys(self, generation: int, keys: Keys) -> NDArray[np.int64]:
+        """Return those of the keys whose documents have no vector of their present text."""
+        return _stale(self._database.read(), generation, sorted(set(_listed(keys))))
+
+    def stale_between(self, generation: int, after: int, until: int) -> NDArray[np.int64]:
+        """Return the keys of a slice whose documents have no vector of their present text."""
         state = self._database.read()
-        old, new = _of(state, source), _of(state, target)
-        paired = [key for key, row in old.items() if key in new and new[key].content_hash == row.content_hash]
-        return np.array(sorted(paired), dtype=np.int64)
+        return _stale(state, generation, [key for key in state.documents if after < key <= until])
+
+    def count_stale(self, generation: int) -> int:
+        """Count the documents that have no vector of their present text."""
+        state = self._database.read()
+        return len(_stale(state, generation, state.documents))
 
     def with_hashes(self, generation: int, hashes: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Return stored vectors of identical texts by content hash."""
@@ -135,6 +139,12 @@ def _since(rows: Rows, seq: int) -> Rows:
 def _is_present(document: StoredDocument, row: StoredVector | None) -> bool:
     """Whether a vector comes from the present text of its document."""
     return row is not None and row.content_hash == document.content_hash
+
+
+def _stale(state: State, generation: int, keys: Iterable[int]) -> NDArray[np.int64]:
+    rows, documents = _of(state, generation), state.documents
+    stale = [key for key in keys if key in documents and not _is_present(documents[key], rows.get(key))]
+    return np.array(stale, dtype=np.int64)
 
 
 def _listed(keys: Keys) -> list[int]:
