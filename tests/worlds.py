@@ -110,6 +110,9 @@ class World:
         options = {"verifier": count_verifier, "fit": no_map, **options}
         return Migration.active(self.backend, encoders or self.encoders, **options)
 
+    def migration(self, id_):
+        return Migration(self.backend, id_, self.encoders, verifier=count_verifier, fit=no_map)
+
     def started(self, **options):
         migration = self.plan(**options)
         migration.start()

@@ -7,19 +7,18 @@ writers. How far `start` has come is written down with each slice: whoever calls
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Mapping
+from functools import partial
 
 from revector.backends.contracts import Backend
 from revector.ledger.jobs import JobRequest
 from revector.ledger.state import Phase
 from revector.migration.priorities import PRIORITY_REST, Turns
+from revector.migration.slices import in_slices
 
 DOCUMENTS_A_SLICE = 5_000
 REQUESTS_A_SLICE = 1_000
 """Where the requests come from here, not from a statement of the database."""
-PAUSE_SECONDS = 0.02
-"""Between two slices: another writer looks for the write lock every few milliseconds."""
 
 
 def ask_for_all(backend: Backend, migration_id: int, turns: Turns, stop: threading.Event | None = None) -> None:
@@ -41,9 +40,7 @@ def ask_for_all(backend: Backend, migration_id: int, turns: Turns, stop: threadi
     InvalidArgumentError
         A priority rule returned something else than a priority.
     """
-    ask = _ask_in_order if turns.rule is None else _ask_by_rule
-    while not (stop and stop.is_set()) and ask(backend, migration_id, turns):
-        time.sleep(PAUSE_SECONDS)
+    in_slices(partial(_ask_in_order if turns.rule is None else _ask_by_rule, backend, migration_id, turns), stop)
 
 
 def is_asking(backend: Backend, migration_id: int) -> bool:

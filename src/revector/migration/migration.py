@@ -21,6 +21,7 @@ from revector.migration.filling.filling import RUNS_IN, Filling, OnProgress, sou
 from revector.migration.filling.worker import WorkerReport
 from revector.migration.gates import completeness, pass_gates, remaining, retire_reasons, verification_reasons
 from revector.migration.priorities import Turns
+from revector.migration.slices import in_slices
 from revector.migration.status import FailedDocument, MigrationStatus, failed_documents, status_of
 from revector.migration.strategies.background import Background
 from revector.migration.strategies.base import Facts
@@ -227,9 +228,10 @@ class Migration:
             raise MigrationError("the migration is paused; resume() it first")
         stop = stop or threading.Event()
         ask_for_all(self._backend, self._id, self._turns(), stop)  # where a start was cut off
-        return self._filling.fill_target(on_progress, stop) + self._filling.catch_up(
-            source_of(self._backend, record), stop
-        )
+        report = self._filling.fill_target(on_progress, stop)
+        report += self._filling.catch_up(source_of(self._backend, record), stop)
+        in_slices(self._backend.reclaim, stop)  # where a retire was cut off
+        return report
 
     def verify(self, *, sample: int = 200, seed: int = 0) -> VerificationResult:
         """Compare the new generation with what its model gives now; `cutover` wants this to have passed.
@@ -354,6 +356,9 @@ class Migration:
     def retire(self, *, confirm: bool = False, force: bool = False) -> None:
         """Delete the generation that does not serve. This is final.
 
+        It is gone at once; then what it took is given back, slice by slice. If that is cut off, `retire` again, or the
+        next `run`, goes on with it.
+
         Parameters
         ----------
         confirm : bool
@@ -367,6 +372,9 @@ class Migration:
             Not confirmed, or inside the retention period.
         """
         confirm, force = flag(confirm, "confirm"), flag(force, "force")
+        self._backend.require_writable()
+        if self.phase is Phase.RETIRED and in_slices(self._backend.reclaim):  # which a call that was cut off left
+            return
         with self._backend.transaction():
             record = self.record
             require_transition(record.phase, Phase.RETIRED)
@@ -375,8 +383,9 @@ class Migration:
             doomed = record.source_generation if served_new else record.target_generation
             self._backend.ledger.advance(self._id, Phase.RETIRED, "retire", {"dropped": doomed, "forced": force})
             if doomed is not None:
-                self._backend.ledger.jobs.forget_generation(doomed)
                 self._backend.generations.drop(doomed)
+        self._backend.index.prune()
+        in_slices(self._backend.reclaim)
 
     def pause(self) -> None:
         """Let all workers stop after the batch in hand. Reads and writes go on."""

@@ -31,6 +31,7 @@ from revector.errors import (
     StoreError,
     UnknownDocumentError,
 )
+from revector.ledger.jobs import JobRequest
 from revector.spaces import EmbeddingSpace
 
 _DIMENSION = 4
@@ -400,7 +401,24 @@ class BackendConformance:
             backend.generations.drop(served.id)
         backend.generations.drop(other.id)
         assert backend.generations.all() == [served]
+        with pytest.raises(StoreError, match="does not exist"):
+            backend.generations.create_alias("other", other.id)
         assert _new_generation(backend).id > other.id
+
+    def test_what_a_dropped_generation_took_is_given_back_and_nothing_else(self, backend: Backend) -> None:
+        """Slice by slice, until there is nothing left."""
+        documents = _write(backend, *"abcd")
+        kept, dropped = _new_generation(backend), _new_generation(backend)
+        for generation in (kept, dropped):
+            _put(backend, generation, documents)
+            backend.ledger.jobs.enqueue(generation.id, [JobRequest(d.key, d.content_hash, 4) for d in documents])
+        backend.generations.drop(dropped.id)
+        slices = 0
+        while backend.reclaim():
+            slices += 1
+        assert backend.ledger.jobs.counts(dropped.id).total == 0
+        assert backend.ledger.jobs.counts(kept.id).total == backend.generations.count(kept.id) == 4
+        assert slices < 100
 
     def test_an_alias_moves_by_compare_and_set(self, backend: Backend) -> None:
         """Whoever has read an old version is refused, and learns the present one."""

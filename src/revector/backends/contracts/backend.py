@@ -149,6 +149,14 @@ class Backend(Protocol):
         """
         ...
 
+    def reclaim(self) -> bool:
+        """Give back a slice of what dropped generations took; tell whether there was anything to give back.
+
+        Call it outside of transactions, until it says no, with a moment for other writers in between. Whoever was
+        stopped half-way leaves the rest to the next one.
+        """
+        ...
+
     def history(self) -> int:
         """Return a number that is another one once the backend's past was replaced under it, by a restored backup, say.
 

@@ -79,7 +79,10 @@ class Generations(Protocol):
         ...
 
     def drop(self, generation: int) -> None:
-        """Delete a generation and its vectors; raise `StoreError` if it does not exist or an alias points at it."""
+        """Delete a generation and its vectors; raise `StoreError` if it does not exist or an alias points at it.
+
+        It is gone at once, however much it holds; `Backend.reclaim` gives back what it took.
+        """
         ...
 
     # Vectors

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,9 @@ from revector.backends.local_index.builder import IndexedBackend
 from revector.backends.local_index.following import GenerationIndex
 from revector.backends.local_index.segments import remove
 from revector.errors import StoreError
+
+LOOK_EVERY_SECONDS = 5.0
+"""So often a process that holds several generations looks whether another one has dropped some."""
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +47,7 @@ class LocalIndex:
         self._renew_lock()
         renew_in_child(self._renew_lock)
         self._indexes: dict[tuple[int, float, str], GenerationIndex] = {}
+        self._look_at = 0.0
 
     def _renew_lock(self) -> None:
         self._guard = threading.Lock()
@@ -50,6 +56,7 @@ class LocalIndex:
         self, generation: Generation, queries: NDArray[np.float32], k: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Search the vectors that a generation holds now."""
+        self._let_go()
         return self.of(generation).search(queries, k)
 
     def vectors(self, generation: Generation, keys: Keys) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
@@ -96,6 +103,17 @@ class LocalIndex:
             id_, _, rest = file.name.partition(".")
             if id_.isdecimal() and (id_ not in live or rest in ("hnsw", "json") or rest.startswith("hnsw.")):
                 remove(file)
+
+    def _let_go(self) -> None:
+        """Forget, in the background, what another process has dropped."""
+        now = time.monotonic()
+        if len(self._indexes) > 1 and now >= self._look_at:
+            self._look_at = now + LOOK_EVERY_SECONDS
+            threading.Thread(target=self._prune_quietly, name="revector-prune", daemon=True).start()
+
+    def _prune_quietly(self) -> None:
+        with suppress(StoreError):  # the collection was closed meanwhile
+            self.prune()
 
     def close(self) -> None:
         """Call off what is being built, and forget everything."""

@@ -17,6 +17,7 @@ from revector.backends.sqlite.database.places import file_of
 from revector.backends.sqlite.database.sqlite_errors import BUSY_TIMEOUT_SECONDS
 from revector.backends.sqlite.documents import SqliteDocuments
 from revector.backends.sqlite.generations import SqliteGenerations
+from revector.backends.sqlite.reclaiming import reclaim
 from revector.backends.sqlite.schema import METADATA, VERSION
 from revector.ledger.records import Ledger
 
@@ -104,6 +105,10 @@ class SqliteBackend:
         with self._database.transaction() as connection:
             self.generations.get(generation)
             connection.execute(ASK, parameters)
+
+    def reclaim(self) -> bool:
+        """Give back a slice of what dropped generations took; tell whether there was anything to give back."""
+        return reclaim(self._database)
 
     def history(self) -> int:
         """Return a number that is another one once the database's past was replaced while it was open."""

@@ -12,12 +12,14 @@ from sqlalchemy.exc import IntegrityError
 
 from revector.backends.arguments import missing_generation
 from revector.backends.contracts import Alias, Generation
+from revector.backends.sqlite.reclaiming import DROPPED, IS_KEPT
 from revector.backends.sqlite.schema import aliases, generations, maps
 from revector.backends.sqlite.vectors import SqliteVectors
 from revector.errors import StaleAliasError, StoreError
 from revector.spaces import EmbeddingSpace
 
-_GENERATION = generations.select().where(generations.c.id == sa.bindparam("wanted"))
+_KEPT = generations.select().where(sa.text(IS_KEPT)).order_by(generations.c.id)
+_GENERATION = _KEPT.where(generations.c.id == sa.bindparam("wanted"))
 _ALIAS = aliases.select().where(aliases.c.name == sa.bindparam("wanted"))
 
 
@@ -42,7 +44,7 @@ class SqliteGenerations(SqliteVectors):
     def all(self) -> list[Generation]:
         """Return all generations, the oldest first."""
         with self._database.snapshot() as connection:
-            return [_generation(row) for row in connection.execute(generations.select().order_by(generations.c.id))]
+            return [_generation(row) for row in connection.execute(_KEPT)]
 
     def set_encoder_source(self, generation: int, encoder_source: str) -> None:
         """Note where the encoder of a generation can be loaded from now."""
@@ -53,13 +55,13 @@ class SqliteGenerations(SqliteVectors):
             )
 
     def drop(self, generation: int) -> None:
-        """Delete a generation and its vectors."""
+        """Delete a generation and its vectors, whose rows are removed by `reclaim`."""
         with self._database.transaction() as connection:
             self.get(generation)
             served = connection.scalars(sa.select(aliases.c.name).where(aliases.c.generation == generation)).all()
             if served:
                 raise StoreError(f"generation {generation} is served by {', '.join(served)}; swap the alias first")
-            connection.execute(generations.delete().where(generations.c.id == generation))
+            self._database.keep_note(f"{DROPPED}{generation}", str(time.time()))
 
     def alias(self, name: str) -> Alias | None:
         """Return an alias, or ``None``."""

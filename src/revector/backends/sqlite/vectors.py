@@ -15,6 +15,7 @@ from revector.backends.arguments import checked_ids, checked_vectors, missing_ge
 from revector.backends.contracts import Keys, VectorChanges, VectorInfo
 from revector.backends.sqlite.database import Database
 from revector.backends.sqlite.documents import next_seq
+from revector.backends.sqlite.reclaiming import IS_KEPT
 from revector.backends.sqlite.sampling import Population, as_json, drawn
 from revector.errors import UnknownDocumentError
 
@@ -70,7 +71,7 @@ _INFO = """
 SELECT info.id, model, revision, dimension, embedded_at, content_hash, generation
 FROM json_each(:ids) AS wanted CROSS JOIN vector_metadata AS info ON info.id = wanted.value AND generation = :generation
 """
-_DIMENSION = "SELECT json_extract(space, '$.dimension') FROM generations WHERE id = ?"
+_DIMENSION = f"SELECT json_extract(space, '$.dimension') FROM generations WHERE id = ? AND {IS_KEPT}"
 _UNKNOWN = "SELECT value FROM json_each(:ids) WHERE value NOT IN (SELECT id FROM documents)"
 _WRITTEN = "SELECT document_key, vector FROM vectors WHERE generation = :generation AND seq > :since ORDER BY seq"
 _DELETED = "SELECT document_key FROM tombstones WHERE generation = :generation AND seq > :since ORDER BY seq"

@@ -87,6 +87,15 @@ class MemoryBackend:
         """Ask for the vectors that the documents of a slice of keys lack in a generation."""
         _ask(self, generation, after, until, order)
 
+    def reclaim(self) -> bool:
+        """Drop the jobs that generations left which exist no more; tell whether there were any."""
+        state = self.database.read()
+        gone = [id_ for id_ in range(1, state.last_generation + 1) if id_ not in state.generations]
+        left = [id_ for id_ in gone if self.ledger.jobs.counts(id_).total]
+        for generation in left:
+            self.ledger.jobs.forget_generation(generation)
+        return bool(left)
+
     def history(self) -> int:
         """Return always the same: nothing replaces the past of a store in memory."""
         return 0

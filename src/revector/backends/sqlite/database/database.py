@@ -56,6 +56,8 @@ _PRAGMAS = (
     "PRAGMA temp_store = MEMORY",
     f"PRAGMA cache_size = -{_CACHE_KIB}",  # of each connection
 )
+_OF_A_NEW_FILE = "PRAGMA auto_vacuum = INCREMENTAL"  # before its first page is written; later it would take a lock
+_FREE_PAGES, _INCREMENTAL = ("auto_vacuum", "freelist_count"), 2
 _READER_PRAGMAS = (_WAIT, "PRAGMA query_only = ON", *_PRAGMAS[-2:])
 _ASKED_TO_READ = "it was opened with read_only=True; open it without"
 _MUST_READ = (
@@ -238,6 +240,20 @@ class Database:
                 f"{version}; open it with the revector that wrote it, or a newer one"
             )
 
+    def release_pages(self, most: int) -> bool:
+        """Give some of the free pages of the file back to the system; tell whether there were any.
+
+        A file that an earlier release made keeps its free pages, for what is written next.
+        """
+        with self.snapshot() as connection:
+            mode, free = (int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()) for name in _FREE_PAGES)
+        if mode != _INCREMENTAL or not free:
+            return False
+        with self.transaction() as connection:
+            for _ in range(min(most, free)):  # the driver takes one step of a statement without columns: one page
+                _driver(connection).execute("PRAGMA incremental_vacuum(1)")
+        return True
+
     def check(self) -> list[str]:
         """Run SQLite's integrity check over the whole file; return what it found wrong (empty: nothing).
 
@@ -405,6 +421,9 @@ def _new_engine(path: Path, read_only: ReadOnlyFile | None) -> Engine:
     @sa.event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
         connection.isolation_level = None  # the driver must not begin transactions of its own
+        connection.execute(_WAIT)
+        if read_only is None and not connection.execute("PRAGMA page_count").fetchone()[0]:
+            connection.execute(_OF_A_NEW_FILE)
         for pragma in _PRAGMAS if read_only is None else _READER_PRAGMAS:
             connection.execute(pragma)
 

@@ -1,0 +1,55 @@
+"""Giving back what dropped generations took: rows and jobs, then pages of the file, a slice a transaction."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from revector.backends.sqlite.database import Database
+from revector.ledger.dialect import FORGET_SOME
+
+DROPPED = "dropped:"
+"""A generation is dropped by a note of this name and its id: releases before this one had no column for it."""
+IS_KEPT = f"NOT EXISTS (SELECT 1 FROM meta WHERE meta.key = '{DROPPED}' || generations.id)"
+
+ROWS_A_SLICE = 2_000
+PAGES_A_SLICE = 500
+
+_NEXT_DROPPED = f"SELECT min(id) FROM generations WHERE NOT {IS_KEPT}"
+_VECTORS = sa.text(
+    """
+    DELETE FROM vectors WHERE rowid IN (
+        SELECT rowid FROM vectors WHERE generation = :generation ORDER BY seq LIMIT :most
+    )
+    """
+)
+_TOMBSTONES = sa.text(
+    """
+    DELETE FROM tombstones WHERE generation = :generation AND seq <= (
+        SELECT max(seq) FROM (SELECT seq FROM tombstones WHERE generation = :generation ORDER BY seq LIMIT :most)
+    )
+    """
+)
+_REST = (
+    "DELETE FROM generations WHERE id = :generation",
+    f"DELETE FROM meta WHERE key IN ('{DROPPED}' || :generation, 'index:' || :generation)",
+)
+
+
+def reclaim(database: Database) -> bool:
+    """Give back a slice; tell whether there was anything to give back."""
+    with database.snapshot() as connection:
+        dropped = connection.exec_driver_sql(_NEXT_DROPPED).scalar()
+    if dropped is None:
+        return database.release_pages(PAGES_A_SLICE)
+    with database.transaction() as connection:
+        _remove_some(connection, dropped)
+    return True
+
+
+def _remove_some(connection: Connection, generation: int) -> None:
+    for statement in (_VECTORS, FORGET_SOME, _TOMBSTONES):
+        if connection.execute(statement, {"generation": generation, "most": ROWS_A_SLICE}).rowcount:
+            return
+    for last in _REST:
+        connection.exec_driver_sql(last, {"generation": generation})
