@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 RUN = 64
 """Neighbouring documents that have their turn together."""
+_PRIME = (1 << 31) - 1  # products of two numbers below it fit into 64 bits
 
 
 def turn_of(key: str, generation: str) -> str:
@@ -22,8 +23,8 @@ def turn_of(key: str, generation: str) -> str:
         SQL of the document's key (not negative) and of the generation: names of columns, or bound parameters. Every
         step stays below 2^63.
     """
-    mixed = f"({key} / {RUN} % 2147483648 * 2654435761 + {generation} * 2246822519) % 4294967296"
-    return f"{mixed} * 48271 % 2147483647"
+    place = f"(({key} / {RUN} % {_PRIME} * 48271 + {generation} * 69621) % {_PRIME})"
+    return f"{place} * {place} % {_PRIME}"
 
 
 def enqueue_from(rows: str) -> sa.TextClause:
