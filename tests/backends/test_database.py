@@ -100,6 +100,29 @@ def test_a_writer_has_its_turn_beside_one_who_writes_slice_after_slice(database)
     assert seconds < 2.5  # ten times 0.1 s, at most; by SQLite's own waiting it is 6 s
 
 
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["same process", "another process"])
+def test_a_writer_has_its_turn_beside_two_threads_that_write_without_a_pause(database, elsewhere):
+    done = threading.Event()
+
+    def write_for_long():
+        while not done.is_set():
+            with database.transaction():
+                done.wait(0.05)
+
+    threads = [threading.Thread(target=write_for_long) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    began = time.monotonic()
+    with closing(Database(database.path)) as other:  # with a lock of its own, like that of another process
+        for value in range(10):
+            _add(other if elsewhere else database, value)
+    seconds = time.monotonic() - began
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert seconds < 4  # ten times two of theirs, and a margin for a busy machine
+
+
 def test_nobody_waits_for_the_write_lock_longer_than_was_said(database):
     with closing(sqlite3.connect(database.path)) as other:
         other.execute("BEGIN IMMEDIATE")

@@ -340,6 +340,14 @@ def test_a_text_is_embedded_once_although_its_vector_has_not_landed_yet(empty_wo
     assert len((tmp_path / "record").read_text().splitlines()) == 70
 
 
+def test_what_waits_lands_in_transactions_that_keep_nobody_waiting_for_long(empty_world, monkeypatch):
+    landed = []
+    monkeypatch.setattr("revector.migration.filling.lander.MOST_NUMBERS", 10 * NEW.space.dimension)
+    generation = empty_world.queue(*(f"text {place}" for place in range(64)))
+    _run(empty_world, generation, batch=32, on_landed=landed.append)
+    assert (sum(landed), max(landed)) == (64, 10)
+
+
 def test_the_next_unit_is_encoded_while_the_one_before_lands(empty_world, monkeypatch):
     encoding, landing = threading.Event(), []
 

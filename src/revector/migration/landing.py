@@ -6,7 +6,7 @@ between leaves a job whose vector exists, which costs a look, and never a job th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +38,12 @@ class Rows:
     def __len__(self) -> int:
         """Return how many there are."""
         return len(self.hashes)
+
+    def parts(self, size: int) -> Iterator[Rows]:
+        """Yield them in parts of at most so many."""
+        for start in range(0, len(self), size):
+            part = slice(start, start + size)
+            yield Rows(self.keys[part], self.hashes[part], self.vectors[part])
 
     @classmethod
     def of(cls, keys: Keys, hashes: Sequence[str], vectors: Mapping[str, Vector]) -> Rows:

@@ -20,6 +20,8 @@ from revector.migration.landing import Rows, land
 
 MOST_WAITING = 4
 """Units that wait to land, at most: so many, and the one that is being encoded, are lost when a worker is killed."""
+MOST_ROWS, MOST_NUMBERS = 2048, 1 << 19
+"""Documents that land in one transaction, and numbers of their vectors (2 MiB): nobody else writes meanwhile."""
 _COUNTING_SHARE = 0.05  # of the time may go into counting jobs for the progress
 
 
@@ -108,10 +110,13 @@ class Lander:
         if not encoded:
             return
         failed = {claim: error for each in encoded for claim, error in each.failed.items()}
+        if failed:
+            land(self._backend, self._generation, Rows.of([], [], {}), failed=failed, owner=self._owner)
         rows = _joined([each.result.rows for each in encoded])
-        landed = land(self._backend, self._generation, rows, failed=failed, owner=self._owner)
-        if self._on_landed is not None:
-            self._on_landed(landed)
+        for part in rows.parts(_rows_a_transaction(rows.vectors.shape[1])):
+            landed = land(self._backend, self._generation, part)
+            if self._on_landed is not None:
+                self._on_landed(landed)
         self._report(sum(len(each.load) for each in encoded))
 
     def _report(self, processed: int) -> None:
@@ -130,6 +135,10 @@ class Lander:
             self._documents = self._backend.documents.count()
             self._counts = self._backend.ledger.jobs.counts(self._generation)
         self._recount_at = began + (time.monotonic() - began) / _COUNTING_SHARE
+
+
+def _rows_a_transaction(dimension: int) -> int:
+    return max(1, min(MOST_ROWS, MOST_NUMBERS // max(1, dimension)))
 
 
 def _joined(parts: list[Rows]) -> Rows:

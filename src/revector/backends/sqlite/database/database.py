@@ -7,7 +7,8 @@ together or not at all, and need not know of one another.
 Writers take SQLite's write lock at ``BEGIN IMMEDIATE`` and wait for each other up to `BUSY_TIMEOUT_SECONDS`; a deferred
 transaction that turns into a writer could fail half-way instead. They look for it every few milliseconds: SQLite itself
 looks ever more seldom, and hardly ever meets the moment between two transactions of somebody who writes slice after
-slice. Readers never wait (write-ahead log).
+slice. The writers of one process take turns without looking, and leave a gap after a long one, which the others meet.
+Readers never wait (write-ahead log).
 
 A file that is moved, deleted or replaced while it is open is noticed at the next transaction, and refused: connections
 would go on reading, and writing, one that nobody sees. What restores a backup *into* the file (SQLite's ``.restore``)
@@ -42,6 +43,9 @@ from revector.errors import ClosedError, DamagedStoreError, InvalidArgumentError
 
 _OLDEST_SQLITE = (3, 35, 0)  # RETURNING
 _LOOK_EVERY_SECONDS = 0.004  # for the write lock
+_LONG_SECONDS = 0.01  # after a transaction that took longer ...
+_LEFT_ALONE_SECONDS = 0.006  # ... this process leaves the lock alone for so long: everybody else looks at least once
+_STEPPED_BACK_SECONDS = 0.001  # and its thread lets another one go first: a lock of Python's does not queue
 _CACHE_KIB = 32 << 10
 _WAIT = f"PRAGMA busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}"
 _DO_NOT_WAIT = "PRAGMA busy_timeout = 0"
@@ -97,7 +101,7 @@ class Database:
             raise StoreError(f"{self.path} does not exist, and is only to be read; give another path")
         self._asked_to_read = read_only
         self._file = None if can_write(self.path) and not read_only else ReadOnlyFile(self.path)
-        self._local = threading.local()
+        self._local, self._writing = threading.local(), threading.Lock()
         self._closed = False
         self._log = self.path.with_name(f"{self.path.name}-wal")
         self._identity: tuple[int, int] | None = None
@@ -170,8 +174,15 @@ class Database:
         self.require_writable()
         ambient = self._ambient
         if ambient is None:
-            with self._begin("IMMEDIATE", timeout_seconds) as connection:
-                yield connection
+            with self._turn(timeout_seconds) as left_seconds:
+                with self._begin("IMMEDIATE", timeout_seconds, left_seconds) as connection:
+                    began = time.monotonic()
+                    yield connection
+                was_long = time.monotonic() - began > _LONG_SECONDS
+                if was_long:
+                    time.sleep(_LEFT_ALONE_SECONDS)
+            if was_long:
+                time.sleep(_STEPPED_BACK_SECONDS)
         elif not self._local.writable:
             raise StoreError("a write inside a snapshot; end the snapshot first, its view can be out of date by now")
         else:
@@ -274,12 +285,25 @@ class Database:
         self._closed = True
         self._engine.dispose()
 
+    @contextmanager
+    def _turn(self, timeout_seconds: float) -> Iterator[float]:
+        """Take turns with the other threads of this process; yield how long to wait for other processes."""
+        writing, began = self._writing, time.monotonic()
+        has_turn = writing.acquire(timeout=timeout_seconds)  # if not, SQLite says so
+        try:
+            yield max(0.0, timeout_seconds - (time.monotonic() - began))
+        finally:
+            if has_turn:
+                writing.release()
+
     @property
     def _ambient(self) -> Connection | None:
         return getattr(self._local, "connection", None)
 
     @contextmanager
-    def _begin(self, mode: str, timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> Iterator[Connection]:
+    def _begin(
+        self, mode: str, timeout_seconds: float = BUSY_TIMEOUT_SECONDS, left_seconds: float = BUSY_TIMEOUT_SECONDS
+    ) -> Iterator[Connection]:
         if self._closed:
             raise ClosedError(str(self.path))
         if is_torn():
@@ -289,7 +313,7 @@ class Database:
             )
         self._require_untouched()
         with holding_off_forks(), self._named_errors(timeout_seconds), self._engine.connect() as connection:
-            connection.execution_options(revector_begin=mode, revector_timeout=timeout_seconds)
+            connection.execution_options(revector_begin=mode, revector_timeout=left_seconds)
             with connection.begin():
                 self._local.history = _driver(connection).execute("PRAGMA schema_version").fetchone()[0]
                 self._require_same_files(connection)
@@ -339,7 +363,7 @@ class Database:
         keep_for_ever(self._engine.pool)
         keep_for_ever(self._ambient)
         self._engine.dispose(close=False)
-        self._local = threading.local()
+        self._local, self._writing = threading.local(), threading.Lock()
 
 
 @contextmanager
