@@ -99,9 +99,10 @@ class IndexWorld:
         """Let the index follow until it has nothing to build any more."""
         index = index or self.index
         for _ in range(100):
-            index.search(self.generation, np.ones((1, DIMENSION), np.float32), 1)
             of = index.of(self.generation)
-            thread, of._not_before = of._thread, 0.0
+            of._not_before = 0.0
+            index.search(self.generation, np.ones((1, DIMENSION), np.float32), 1)
+            thread = of._thread
             if thread is None:
                 return self.view(index)
             thread.join(SECONDS)

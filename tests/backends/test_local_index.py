@@ -154,6 +154,44 @@ def test_searches_run_beside_writes(world):
     assert set(world.find(a, 301)) == set(world.live)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_happens_in_whatever_order_two_processes_find_what_is_there(tmp_path, monkeypatch, seed):
+    small_graphs(monkeypatch, rest_limit=16)
+    world = IndexWorld(tmp_path, metric=("cosine", "dot")[seed % 2], seed=seed)
+    other = SqliteBackend.open(world.path / "docs.db")
+    random = np.random.default_rng(seed)
+    serial = iter(range(10**6))
+
+    def some(n):
+        ids = world.backend.documents.ids()
+        return random.choice(ids, min(n, len(ids)), replace=False).tolist()
+
+    steps = [
+        lambda: world.put([f"d{next(serial)}" for _ in range(random.integers(1, 40))]),
+        lambda: world.put(some(5)),
+        lambda: world.delete(some(random.integers(1, 12))),
+        lambda: world.settle(),
+        lambda: world.settle(other.index),
+        lambda: world.index.prepare(world.generation),
+        lambda: other.index.close(),
+        lambda: world.put([]),
+    ]
+    for _ in range(60):
+        steps[random.choice(len(steps), p=[0.3, 0.15, 0.15, 0.15, 0.1, 0.05, 0.05, 0.05])]()
+        queries = random.standard_normal((1, DIMENSION)).astype(np.float32)
+        for index in (world.index, other.index) if random.random() < 0.5 else (world.index,):
+            _, keys = index.search(world.generation, queries, len(world.live) + 1)
+            assert sorted(keys[0].tolist()) == sorted(world.live)
+            known, vectors = index.vectors(world.generation, list(world.live))
+            assert known.all()
+            expected = np.array(list(world.live.values())).reshape(len(world.live), DIMENSION)
+            if world.space.metric == "cosine":
+                expected = expected / np.linalg.norm(expected, axis=1, keepdims=True)
+            np.testing.assert_allclose(vectors, expected, atol=1e-6)
+    other.close()
+    world.backend.close()
+
+
 # Vectors by their keys
 
 
@@ -321,6 +359,42 @@ def test_a_collection_that_is_only_read_uses_the_graphs_that_there_are(graphs):
     reader.close()
 
 
+EXIT = """
+import sys, time
+import numpy as np
+from revector.backends.local_index import builder
+from revector.backends.sqlite import SqliteBackend
+from revector.index import HnswSnapshot
+build = HnswSnapshot.build
+def slowly(*args, progress, **options):
+    while True:
+        time.sleep(0.02)
+        progress(0.5)
+HnswSnapshot.build, builder.REST_LIMIT = slowly, 64
+backend = SqliteBackend.open(sys.argv[1])
+backend.index.search(backend.generations.get(1), np.ones((1, 16), np.float32), 1)
+time.sleep(0.2)
+"""
+
+
+def test_a_process_that_ends_without_closing_does_not_wait_for_a_build(world):
+    world.put_many("a", 100)
+    world.index.close()
+    command = [sys.executable, "-c", EXIT, str(world.path / "docs.db")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_process_that_only_reads_does_not_try_to_mend(graphs, monkeypatch):
+    graphs.index.close()
+    (graphs.folder / graph_files(graphs.folder)[0]).unlink()
+    reader = SqliteBackend.open(graphs.path / "docs.db", read_only=True)
+    (key, *_) = graphs.live
+    assert graphs.find(key, index=reader.index) == [key]
+    assert reader.index.of(graphs.generation)._thread is None
+    reader.close()
+
+
 # Several processes
 
 
@@ -347,7 +421,7 @@ def test_one_process_builds_and_all_use_the_graph(world, elsewhere, monkeypatch)
     assert world.find(keys[7], index=elsewhere) == [keys[7]]
 
 
-def test_a_graph_of_another_process_comes_into_use_without_reading_its_vectors_again(world, elsewhere, monkeypatch):
+def test_a_graph_of_another_process_comes_into_use_without_reading_what_it_holds_again(world, elsewhere, monkeypatch):
     world.find(world.put_many("a", 60)[0], index=elsewhere)
     world.put_many("a", 20)  # the same ids: written again
     world.put_many("b", 60)

@@ -85,7 +85,13 @@ class Sound:
         """Nothing to save."""
 
     def check(self, generation) -> IndexHealth:
-        return IndexHealth(len(TEXTS), 0, 1, 0, (), 1.0, 0.0, 10, 200)
+        return IndexHealth(len(TEXTS), 0, 1, 0, (), 0, 1.0, 0.0, 10, 200)
+
+
+def test_vectors_that_cannot_be_reached_are_found(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = world.backend.index.check(world.new)
+    monkeypatch.setattr(world.backend.index, "check", lambda _: dataclasses.replace(sound, unreachable=3))
+    assert world.verify().reasons == ("3 vectors cannot be reached in the index; delete its folder",)
 
 
 def test_a_damaged_index_is_found(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

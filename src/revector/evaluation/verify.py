@@ -179,7 +179,7 @@ def _check_self_retrieval(queries: Matrix, own: Matrix, best: Matrix, details: d
 def _check_index(
     backend: Backend, target: Generation, queries: Matrix, best: Matrix, details: dict[str, Any]
 ) -> list[str]:
-    """Each hit of the index is as near, by its stored vector, as the last of the exact hits; its files are sound."""
+    """Each hit of the index is as near, by its stored vector, as the last of the exact hits; all can be reached."""
     _, keys = backend.index.search(target, queries, best.shape[1])
     known, vectors = backend.generations.vectors(target.id, np.unique(keys))
     hits = 0
@@ -187,11 +187,14 @@ def _check_index(
         near, _ = topk(target.space, query[None], vectors[np.isin(known, row)], best.shape[1])
         hits += int((near >= worst - SCORE_TOLERANCE).sum())
     details["index_recall"] = hits / best.size
-    details["index_damage"] = damage = list(backend.index.check(target).damage)
+    health = backend.index.check(target)
+    details["index_damage"], details["index_unreachable"] = list(health.damage), health.unreachable
     reasons = []
     if details["index_recall"] < MIN_INDEX_RECALL:
         reasons.append(
             f"the index finds {details['index_recall']:.1%} of the {best.shape[1]} nearest, expected "
             f"{MIN_INDEX_RECALL:.0%}; rebuild it"
         )
-    return reasons + [f"the index is damaged: {found}; it is built anew" for found in damage]
+    if health.unreachable:
+        reasons.append(f"{health.unreachable:,} vectors cannot be reached in the index; delete its folder")
+    return reasons + [f"the index is damaged: {found}; it is built anew" for found in health.damage]

@@ -12,6 +12,7 @@ from revector.backends.contracts.documents import Keys
 from revector.backends.contracts.generations import Generation
 
 _LITTLE_RECALL = 0.95
+_REMEDY = "delete the index folder, and it is built anew"
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class IndexHealth:
         Vectors that no graph holds: a search measures all of them.
     damage : tuple of str
         What is wrong with the files of the graphs.
+    unreachable : int
+        Live nodes that no path of links leads to: no search finds them.
     recall : float
         Share of the `k` nearest vectors that a search finds, on average over `queries` stored vectors; NaN if there was
         nothing to search.
@@ -63,6 +66,7 @@ class IndexHealth:
     graphs: int
     scanned: int
     damage: tuple[str, ...]
+    unreachable: int
     recall: float
     recall_error: float
     k: int
@@ -72,8 +76,10 @@ class IndexHealth:
     def problems(self) -> tuple[str, ...]:
         """What is wrong, each with what happens about it; empty for a sound index."""
         found = [f"{damage}: it is no longer used, and built anew behind searches" for damage in self.damage]
+        if self.unreachable:
+            found.append(f"{self.unreachable:,} of {self.live:,} vectors cannot be reached by any search: {_REMEDY}")
         if self.recall < _LITTLE_RECALL:
-            found.append(f"recall@{self.k} is {self.recall:.3f}: delete the index folder, and it is built anew")
+            found.append(f"recall@{self.k} is {self.recall:.3f}: {_REMEDY}")
         return tuple(found)
 
 

@@ -72,16 +72,23 @@ class Current:
                 held = self.held = self._renewed(held)
         return held
 
-    def switch(self) -> View | None:
-        """Change to the segments that the database names now, while searches use those they have."""
-        view = self.view(self.moment())
-        if view is None or view.note == self._backend.index_note(self._generation.id):
+    def switch(self, built: View | None = None) -> View | None:
+        """Change to the segments that the database names now, while searches use those they have.
+
+        Parameters
+        ----------
+        built : View, optional
+            That a segment was built of here. Otherwise what the segments lack is read from the backend.
+        """
+        view, note = self.view(self.moment()), self._backend.index_note(self._generation.id)
+        if view is None or note is None or view.note == note:
+            self.is_renamed = False
             return view
-        note = self._backend.index_note(self._generation.id)
         segments, reason = self._files.open(named(note))
-        if reason:
-            return self.reopen()
-        return self._replace(view.over(segments, note, reason))
+        fresh = None
+        if built is not None and not reason and segments and segments[-1].name.upto == built.moment.seq:
+            fresh = view.over(segments, note, built)
+        return self.reopen() if fresh is None else self._replace(fresh)
 
     def reopen(self) -> View | None:
         """Change to the segments that the database names now, and read from the backend what they lack."""
@@ -118,32 +125,29 @@ class Current:
         return held.after(self._backend.generations.changes_since(id_, since), alone=alone)
 
     def _opened(self) -> View | None:
-        view = self._open()
-        if view is not None and view.reason and view.note != self._backend.index_note(self._generation.id):
-            view = self._open()  # the files were replaced while they were opened
+        view, note, reason = self._open()
+        if reason and note != self._backend.index_note(self._generation.id):
+            view, _, reason = self._open()  # files were replaced while they were opened
+        if reason and reason != self._warned:
+            _log.warning("the index of generation %d is built anew behind searches: %s", self._generation.id, reason)
+        self._warned = reason
         return view
 
-    def _open(self) -> View | None:
+    def _open(self) -> tuple[View | None, str | None, str]:
+        """Return a view of the segments that the database names, what it names, and why some of them are not there."""
         id_, vectors = self._generation.id, self._backend.generations
         with self._backend.snapshot():
             history, note = self._backend.history(), self._backend.index_note(id_)
             segments, reason = self._files.open(named(note))
-            self._warn(reason)
             upto = segments[-1].name.upto if segments else 0
             self.is_renamed = False
             if not self._fits(0, upto):
-                return None
+                return None, note, reason
             changes = vectors.changes_since(id_, upto)
-        view = View(
-            self._generation, Moment(history, upto), upto, note, tuple(segments), Rest(self._generation.space), reason
-        )
-        return view.after(changes)
+        rest = Rest(self._generation.space)
+        view = View(self._generation, Moment(history, upto), upto, note, tuple(segments), rest, reason)
+        return view.after(changes), note, reason
 
     def _fits(self, rows: int, since: int) -> bool:
         rows += self._backend.generations.count(self._generation.id, since=since)
         return rows * self._generation.space.dimension * 4 <= MEMORY_LIMIT_BYTES
-
-    def _warn(self, reason: str) -> None:
-        if reason and reason != self._warned:
-            _log.warning("the index of generation %d is built anew behind searches: %s", self._generation.id, reason)
-        self._warned = reason

@@ -140,7 +140,7 @@ class GenerationIndex:
         health = self._answered(self._current.moment(), View.health)
         if health is None:
             count = self._backend.generations.count(self._generation.id)
-            return IndexHealth(count, 0, 0, count, (), 1.0, 0.0, 0, 0)
+            return IndexHealth(count, 0, 0, count, (), 0, 1.0, 0.0, 0, 0)
         if health.damage and (held := self._current.held) is not None:
             self._current.distrust(held)
             self._start_background()
@@ -173,7 +173,7 @@ class GenerationIndex:
 
     def _followed(self, moment: Moment) -> View | None:
         view = self._current.view(moment)
-        if view is None or self._current.is_renamed or pays(view):
+        if self._current.is_renamed or (not self._backend.read_only and (view is None or pays(view))):
             self._start_background()
         return view
 
@@ -219,7 +219,7 @@ class GenerationIndex:
             if self._backend.read_only or (view is not None and not pays(view)):
                 return False
             if view is not None:
-                built = self._builder.extend(view, self._wanted)
+                built = self._builder.extend(view, self._wanted) and self._current.switch(view) is not None
             else:
                 built = self._builder.build_whole(self._wanted, threads=1) > 0 and self._current.reopen() is not None
         except CorruptIndexError:
@@ -263,10 +263,17 @@ class GenerationIndex:
         return 0
 
     def _tell(self, error: Exception) -> None:
-        if not self._is_closed and isinstance(error, (OSError, RevectorError)):
+        if self._is_closed or not threading.main_thread().is_alive() or self._is_dropped():
+            return
+        if isinstance(error, (OSError, RevectorError)):
             _log.warning("the index of generation %d was not built: %s", self._generation.id, error)
-        elif not self._is_closed:
+        else:
             _log.exception("the index of generation %d was not built", self._generation.id)
+
+    def _is_dropped(self) -> bool:
+        with suppress(StoreError):
+            return all(known.id != self._generation.id for known in self._backend.generations.all())
+        return False
 
 
 def _lower_priority() -> None:

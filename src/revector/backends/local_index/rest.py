@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,13 +12,9 @@ from revector.spaces import EmbeddingSpace
 Keys = NDArray[np.int64]
 Matrix = NDArray[np.float32]
 Results = tuple[Matrix, Keys]
-Find = Callable[[Keys], tuple[NDArray[np.bool_], Matrix]]
 
 _FIRST_ROOM = 256
 _QUERIES_A_BLOCK = 64
-_KEYS_A_LOOKUP = 4096
-_SAME = 1e-6
-"""Unit vectors whose elements differ by no more are one: a graph's file normalises them once more."""
 
 
 class _Rows:
@@ -52,6 +46,7 @@ class Rest:
     def __init__(self, space: EmbeddingSpace) -> None:
         self._space = space
         self._rows = _Rows(np.empty(0, np.int64), np.empty((0, space.dimension), np.float32), _FIRST_ROOM)
+        self._origin = object()
         self._n = 0
         self._alive: NDArray[np.bool_] | None = None  # all of them
         self._live = 0
@@ -99,25 +94,17 @@ class Rest:
         later.deleted = deleted[~np.isin(deleted, changes.keys)] if len(deleted) and len(changes.keys) else deleted
         return later
 
-    def over(self, finds: Sequence[Find]) -> Rest:
-        """Return the rest over other graphs: without rows that they hold alike, and deletions that they know of.
-
-        Parameters
-        ----------
-        finds : sequence of callable
-            For each graph, what tells which of some keys it holds, and returns their vectors; as `find`.
-        """
-        keys, vectors = self.live()
-        needed, kept_deleted = np.ones(len(keys), np.bool_), np.zeros(len(self.deleted), np.bool_)
-        for find in finds:
-            for some in _slices(len(keys)):
-                found, theirs = find(keys[some])
-                alike = np.abs(vectors[some][found] - theirs).max(axis=1, initial=0.0) <= _SAME
-                needed[np.arange(some.start, some.stop)[found][alike]] = False
-            for some in _slices(len(self.deleted)):
-                kept_deleted[some] |= find(self.deleted[some])[0]
-        rest = type(self).of(self._space, keys[needed], vectors[needed])
-        rest.deleted = self.deleted[kept_deleted]
+    def beyond(self, earlier: Rest) -> Rest | None:
+        """Return what was written and deleted after an earlier rest; ``None`` if this one does not continue it."""
+        if self._origin is not earlier._origin:
+            return None
+        since = slice(earlier._n, self._n)
+        keys, vectors = self._rows.keys[since], self._rows.vectors[since]
+        again = np.isin(self.deleted, keys) | ~np.isin(self.deleted, earlier.deleted)
+        if self._alive is not None:
+            keys, vectors = keys[self._alive[since]], vectors[self._alive[since]]
+        rest = type(self).of(self._space, keys, vectors)
+        rest.deleted = self.deleted[again]
         return rest
 
     def live(self) -> tuple[Keys, Matrix]:
@@ -168,10 +155,6 @@ class Rest:
             earlier = np.flatnonzero(self._rows.keys[: self._n] == key)
             place = int(earlier[-1]) if len(earlier) else -1
         return place if place < 0 or self._alive is None or self._alive[place] else -1
-
-
-def _slices(n: int) -> Iterator[slice]:
-    return (slice(start, min(start + _KEYS_A_LOOKUP, n)) for start in range(0, n, _KEYS_A_LOOKUP))
 
 
 def largest_products(queries: Matrix, keys: Keys, vectors: Matrix, k: int) -> Results:

@@ -94,16 +94,17 @@ class View:
         rest = self.rest.after(changes, alone=alone)
         return replace(self, moment=moment, unchanged_since=moment.seq, segments=segments, rest=rest)
 
-    def over(self, segments: list[Segment], note: str | None, reason: str) -> View:
-        """Return the view of the same vectors over other segments, which hold no less of them.
+    def over(self, segments: list[Segment], note: str, built: View) -> View | None:
+        """Return the view of the same vectors over other segments, the last of which was built of an earlier view.
 
-        Nothing is read from the backend: a row of the rest that a new graph has as well leaves it, and what is left
-        hides what the graphs have of its keys.
+        Nothing is read from the backend. ``None`` if this view does not continue the other one.
         """
-        rest = self.rest.over([segment.graph.find for segment in segments])
+        rest = self.rest.beyond(built.rest)
+        if rest is None or (self.moment.history, self.note) != (built.moment.history, built.note):
+            return None
         touched = rest.touched()
-        segments = [segment.without(touched) for segment in segments]
-        return replace(self, note=note, segments=tuple(segments), rest=rest, reason=reason)
+        hidden = tuple(segment.without(touched) for segment in segments)
+        return replace(self, note=note, segments=hidden, rest=rest, reason="")
 
     def search(self, queries: Matrix, k: int, *, ef: int | None = None) -> Results:
         """Return scores and keys of the nearest vectors of each query, best first, shape (q, min(k, vectors))."""
@@ -137,6 +138,7 @@ class View:
     def health(self) -> IndexHealth:
         """Look at the files byte by byte, and measure recall beside exact search."""
         damage = tuple(found for segment in self.segments if (found := segment.damage()))
+        unreachable = 0 if damage else sum(segment.graph.check(sample=1).unreachable for segment in self.segments)
         shape = {"live": len(self), "deleted": self.dead, "levels": 0, "unreachable": 0, "degrees": ()}
         measured = examine(self, shape, None, _HEALTH_K, SEARCH_BREADTH, SAMPLE)
         return IndexHealth(
@@ -145,6 +147,7 @@ class View:
             graphs=len(self.segments),
             scanned=len(self.rest),
             damage=damage,
+            unreachable=unreachable,
             recall=measured.recall,
             recall_error=measured.recall_error,
             k=_HEALTH_K,

@@ -211,7 +211,7 @@ class Database:
     def note(self, key: str) -> str | None:
         """Return what was kept under a name, or ``None``."""
         with self.snapshot() as connection:
-            return connection.scalar(sa.select(_meta.c.value).where(_meta.c.key == key))
+            return connection.exec_driver_sql("SELECT value FROM meta WHERE key = ?", (key,)).scalar()
 
     def keep_note(self, key: str, value: str) -> None:
         """Keep a short text under a name, in place of what was kept there."""
