@@ -2,7 +2,7 @@
 
 A job is leased, not taken: a worker that dies loses its lease, and the job is claimed again. What makes that harmless
 is the content hash: a job is done when the vector of its very text is stored, whoever stored it. A job that is done is
-gone; what an earlier release left as "done" counts as gone, and is removed a slice at a time.
+gone; what an earlier release left as "done" counts as gone, and is removed by `Backend.reclaim`.
 
 A document can kill the worker that holds it (out of memory, a crash in a library), again and again. So a job counts
 the leases that nobody ended, from the moment it is claimed: `unfinished`. Documents that were in the hands of a worker
@@ -34,7 +34,6 @@ from revector.ledger.dialect import (
     LEASE_NEXT,
     LEASE_THESE,
     NEXT_DUE,
-    PRUNE,
     RETRY_DUE,
     enqueue_from,
     turn_of,
@@ -304,12 +303,11 @@ def _held(generation: int, keys: Sequence[int], owner: str) -> sa.Update:
 
 
 def _make_due(connection: Connection, generation: int, now: float, longest: float) -> None:
-    """Free the jobs whose lease ran out or whose retry is due, and clear away a few that are done."""
+    """Free the jobs whose lease ran out or whose retry is due."""
     if capped := connection.execute(CAP, {"longest": longest}).rowcount:
         _log.warning("%d jobs were leased for longer than anybody leases one, by a clock that is ahead", capped)
     connection.execute(EXPIRE, {"now": now})
     connection.execute(RETRY_DUE, {"generation": generation, "now": now})
-    connection.execute(PRUNE, {"generation": generation, "most": _SLICE})
 
 
 def _suspects(connection: Connection, generation: int) -> list[int]:

@@ -1,4 +1,7 @@
-"""Giving back what dropped generations took: rows and jobs, then pages of the file, a slice a transaction."""
+"""Giving back what dropped generations took: rows and jobs, then pages of the file, a slice a transaction.
+
+So are the jobs that an earlier release kept when they were done.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from revector.backends.sqlite.database import Database
-from revector.ledger.dialect import FORGET_SOME
+from revector.ledger.dialect import FORGET_SOME, PRUNE
 
 DROPPED = "dropped:"
 """A generation is dropped by a note of this name and its id: releases before this one had no column for it."""
@@ -16,6 +19,10 @@ ROWS_A_SLICE = 2_000
 PAGES_A_SLICE = 500
 
 _NEXT_DROPPED = f"SELECT min(id) FROM generations WHERE NOT {IS_KEPT}"
+_NEXT_DONE = """
+SELECT min(id) FROM generations
+WHERE EXISTS (SELECT 1 FROM jobs WHERE jobs.generation = generations.id AND jobs.state = 'done')
+"""
 _VECTORS = sa.text(
     """
     DELETE FROM vectors WHERE rowid IN (
@@ -40,10 +47,14 @@ def reclaim(database: Database) -> bool:
     """Give back a slice; tell whether there was anything to give back."""
     with database.snapshot() as connection:
         dropped = connection.exec_driver_sql(_NEXT_DROPPED).scalar()
-    if dropped is None:
+        done = connection.exec_driver_sql(_NEXT_DONE).scalar()
+    if dropped is None and done is None:
         return database.release_pages(PAGES_A_SLICE)
     with database.transaction() as connection:
-        _remove_some(connection, dropped)
+        if dropped is not None:
+            _remove_some(connection, dropped)
+        else:
+            connection.execute(PRUNE, {"generation": done, "most": ROWS_A_SLICE})
     return True
 
 
