@@ -163,7 +163,7 @@ def test_whatever_happens_in_whatever_order_two_processes_find_what_is_there(tmp
     serial = iter(range(10**6))
 
     def some(n):
-        ids = world.backend.documents.ids()
+        ids = list(world.backend.documents.ids())
         return random.choice(ids, min(n, len(ids)), replace=False).tolist()
 
     steps = [
@@ -212,6 +212,25 @@ def test_vectors_of_a_snapshot_are_those_of_its_moment(world):
         thread.join(SECONDS)
         _, vectors = world.index.vectors(world.generation, [a])
     np.testing.assert_allclose(vectors[0] / np.linalg.norm(vectors[0]), before / np.linalg.norm(before), atol=1e-6)
+
+
+def test_a_search_inside_a_snapshot_is_of_its_moment_while_others_go_on(world):
+    keys = world.put_many("a", 5)
+    world.find(keys[0])
+    query = world.live[keys[0]][None]
+
+    def write():
+        for i in range(3):
+            world.find(world.put([f"b{i}"])[0])
+        world.delete(["a1"])
+        world.find(keys[0])
+
+    with world.backend.snapshot():
+        world.index.search(world.generation, query, 9)
+        thread = threading.Thread(target=write)
+        thread.start()
+        thread.join(SECONDS)
+        assert set(world.index.search(world.generation, query, 9)[1][0]) == set(keys)
 
 
 def test_vectors_are_not_read_from_the_backend(graphs, monkeypatch):

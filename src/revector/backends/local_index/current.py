@@ -17,6 +17,8 @@ MEMORY_LIMIT_BYTES = 1 << 30
 _POINTS_WITHOUT_COUNT = 64
 """So few points of the store hold no more vectors than can be read without counting them first."""
 
+_EARLIER_VIEWS = 4
+
 _log = logging.getLogger(__name__)
 
 
@@ -40,6 +42,7 @@ class Current:
         self._generation = generation
         self._files = files
         self.held: View | None = None
+        self._earlier: tuple[View, ...] = ()  # for snapshots that began before the last changes
         self.is_renamed = False
         """Whether the database names other segments than those of the view."""
         self._warned = ""
@@ -50,9 +53,9 @@ class Current:
         self._refreshing = threading.Lock()
 
     def leave_to_parent(self) -> None:
-        """Forget, in a forked child, a view whose own locks another thread may have held in the parent."""
-        keep_for_ever(self.held)
-        self.held = None
+        """Forget, in a forked child, views whose own locks another thread may have held in the parent."""
+        keep_for_ever((self.held, self._earlier))
+        self.held, self._earlier = None, ()
 
     def moment(self) -> Moment:
         """Return where the backend stands."""
@@ -60,17 +63,31 @@ class Current:
             return Moment(self._backend.history(), self._backend.generations.last_seq())
 
     def view(self, moment: Moment) -> View | None:
-        """Return a view of some moment or later; ``None`` if the rest would be larger than `MEMORY_LIMIT_BYTES`."""
-        held = self.held
-        if held is not None and held.reaches(moment):
+        """Return a view of some moment, or of a later one where other threads have gone on too far.
+
+        ``None`` if the rest would be larger than `MEMORY_LIMIT_BYTES`.
+        """
+        held = self._of(moment)
+        if held is not None:
             return held
         if self._backend.writing:  # what is read may be taken back: nobody else sees it
-            return self._renewed(held, alone=True)
+            return self._renewed(self.held, alone=True)
         with self._refreshing:
-            held = self.held
-            if held is None or not held.reaches(moment):
-                held = self.held = self._renewed(held)
+            held = self._of(moment)
+            if held is None:
+                if self.held is not None:
+                    self._earlier = (self.held, *self._earlier[: _EARLIER_VIEWS - 1])
+                held = self.held = self._renewed(self.held)
         return held
+
+    def _of(self, moment: Moment) -> View | None:
+        """Return the view at hand that is of a moment, or reaches it."""
+        held = self.held
+        if held is None or not held.reaches(moment):
+            return None
+        if held.is_of(moment):
+            return held
+        return next((earlier for earlier in self._earlier if earlier.is_of(moment)), held)
 
     def switch(self, built: View | None = None) -> View | None:
         """Change to the segments that the database names now, while searches use those they have.
@@ -99,11 +116,12 @@ class Current:
         damaged = {segment.name.token: found for segment in view.segments if (found := segment.damage())}
         self._files.distrusted.update(damaged)
         with self._refreshing:
-            self.held = None
+            self.held, self._earlier = None, ()
         return bool(damaged)
 
     def _replace(self, fresh: View | None) -> View | None:
         with self._refreshing:
+            self._earlier = ()  # they hold the segments that go
             self.held = fresh if fresh is None else self._renewed(fresh)
             return self.held
 
