@@ -29,12 +29,13 @@ if TYPE_CHECKING:
     from revector.encoders.native.encoder import Encoder
     from revector.encoders.sentence_transformers import SentenceTransformersEncoder
     from revector.encoders.service.openai import OpenAIEncoder
+    from revector.encoders.templated import Templated
     from revector.evaluation.best_map import MapReport, fit_best
     from revector.evaluation.verdict import Verdict
     from revector.migration.migration import Migration
     from revector.migration.strategies.background import Background
     from revector.rerank.cross import CrossEncoder
-    from revector.spaces import EmbeddingSpace
+    from revector.spaces import EmbeddingSpace, Template
 
 _LAZY = {
     "Background": "revector.migration.strategies.background",
@@ -47,6 +48,8 @@ _LAZY = {
     "Migration": "revector.migration.migration",
     "OpenAIEncoder": "revector.encoders.service.openai",
     "SentenceTransformersEncoder": "revector.encoders.sentence_transformers",
+    "Template": "revector.spaces",
+    "Templated": "revector.encoders.templated",
     "Verdict": "revector.evaluation.verdict",
     "fit_best": "revector.evaluation.best_map",
     "import_model": "revector.encoders.importing.folder",
@@ -73,6 +76,8 @@ __all__ = [
     "RidgeMap",
     "ScoreMap",
     "SentenceTransformersEncoder",
+    "Template",
+    "Templated",
     "Verdict",
     "__version__",
     "active_isa",

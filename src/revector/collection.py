@@ -311,13 +311,13 @@ class Collection:
         space, source = space_of(encoder, "encoder"), self._encoders.written(encoder)
         if source is None:
             raise InvalidArgumentError("the encoder has no source (a path, an id or a service) to load it from again")
-        require_one_of(self.spaces, space, purpose="the model of this collection")
+        require_one_of([each.plain for each in self.spaces], space.plain, purpose="the model of this collection")
         with self._backend.transaction():
             for generation in self._backend.generations.all():
-                if generation.space.fingerprint == space.fingerprint:
+                if generation.space.plain.fingerprint == space.plain.fingerprint:
                     self._backend.generations.set_encoder_source(generation.id, source)
             record = self._backend.ledger.active(self._backend.alias)
-            if record is not None and record.target_space.fingerprint == space.fingerprint:
+            if record is not None and record.target_space.plain.fingerprint == space.plain.fingerprint:
                 self._backend.ledger.note(record.id, "remember", target_encoder_source=source)
         self._encoders.add(encoder)
 

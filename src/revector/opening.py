@@ -60,9 +60,9 @@ def require_collection(backend: Backend, source: str | None, space: EmbeddingSpa
 def find_again(backend: Backend, models: EncoderSet, given: Sequence[TextEncoder]) -> None:
     """Write down where models are whose folders are not where they were."""
     lost = [generation for generation in backend.generations.all() if models.is_lost(generation)]
-    sources = {encoder.space.fingerprint: models.written(encoder) for encoder in given} if lost else {}
+    sources = {encoder.space.plain.fingerprint: models.written(encoder) for encoder in given} if lost else {}
     for generation in lost:
-        if source := sources.get(generation.space.fingerprint):
+        if source := sources.get(generation.space.plain.fingerprint):
             backend.generations.set_encoder_source(generation.id, source)
 
 

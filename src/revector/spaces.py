@@ -1,8 +1,8 @@
 """Embedding spaces: the contract of a model, and the fingerprint that identifies it.
 
 Two vectors can be compared only if they come from the same space. What makes a space is everything that changes the
-numbers (weights, pooling, prefixes, maximum length, normalisation), not the name of the model: renaming a model
-keeps its space, another revision of its weights does not.
+numbers (weights, pooling, prefixes, maximum length, normalisation, what the model is given of a document), not the name
+of the model: renaming a model keeps its space, another revision of its weights does not.
 """
 
 from __future__ import annotations
@@ -10,16 +10,62 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
-from revector._arguments import flag, shown, whole_number
+from revector._arguments import flag, shown, strings, valid_unicode, whole_number
 from revector.errors import InvalidArgumentError, SpaceMismatchError
 
 METRICS = ("cosine", "dot")
 _TEXT_FIELDS = ("model", "revision", "pooling", "query_prefix", "document_prefix", "metric", "truncation")
+
+TEXT = "text"
+
+
+@dataclass(frozen=True)
+class Template:
+    """What a model is given of a document: which fields, in which order, and what stands between them.
+
+    Parameters
+    ----------
+    fields : sequence of str
+        ``"text"`` is the document's text, other names are fields of its metadata. What a document lacks (or has as null
+        or as an empty text) is left out. Lists are given with commas, what is neither text nor list as JSON.
+    separator : str
+        Between two fields.
+    """
+
+    fields: tuple[str, ...]
+    separator: str = "\n"
+
+    def __post_init__(self) -> None:
+        fields = tuple(valid_unicode(name, "fields") for name in strings(self.fields, "fields"))
+        if not fields or "" in fields or len(set(fields)) < len(fields):
+            raise InvalidArgumentError(f"fields is {shown(self.fields)}, expected names of fields, each once")
+        if not isinstance(self.separator, str):
+            raise InvalidArgumentError(f"separator is {shown(self.separator)}, expected str")
+        valid_unicode(self.separator, "separator")
+        object.__setattr__(self, "fields", fields)
+
+    @property
+    def of_metadata(self) -> tuple[str, ...]:
+        """The fields that are not the text."""
+        return tuple(name for name in self.fields if name != TEXT)
+
+    def render(self, text: str, metadata: Mapping[str, Any]) -> str:
+        """Return what the model is given of a document."""
+        values = [text if name == TEXT else _rendered(metadata.get(name)) for name in self.fields]
+        return self.separator.join(value for value in values if value)
+
+
+def _rendered(value: Any) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, list):
+        return ", ".join(each if isinstance(each, str) else json.dumps(each, ensure_ascii=False) for each in value)
+    return json.dumps(value, ensure_ascii=False)
 
 
 @dataclass(frozen=True)
@@ -46,6 +92,8 @@ class EmbeddingSpace:
         ``"cosine"`` or ``"dot"``.
     truncation : str
         What happens to longer texts: ``"head"`` keeps the first tokens.
+    template : Template or None
+        What the model is given of a document; ``None`` is its text, as is a template of the text alone.
     """
 
     model: str
@@ -58,6 +106,7 @@ class EmbeddingSpace:
     normalized: bool = True
     metric: str = "cosine"
     truncation: str = field(default="head")
+    template: Template | None = None
 
     def __post_init__(self) -> None:
         for name in _TEXT_FIELDS:
@@ -69,16 +118,20 @@ class EmbeddingSpace:
         if self.max_length is not None:
             object.__setattr__(self, "max_length", whole_number(self.max_length, "max_length", least=1))
         object.__setattr__(self, "normalized", flag(self.normalized, "normalized"))
+        if not isinstance(self.template, (Template, type(None))):
+            raise InvalidArgumentError(f"template is {shown(self.template)}, expected a Template")
+        if self.template is not None and not self.template.of_metadata:
+            object.__setattr__(self, "template", None)
 
     @cached_property
     def fingerprint(self) -> str:
         """Hex digest (32 characters) of every field that changes the vectors; the model's name is not one."""
-        contract = {key: value for key, value in asdict(self).items() if key != "model"}
+        contract = {key: value for key, value in self.to_json().items() if key != "model"}
         return hashlib.sha256(json.dumps(contract, sort_keys=True).encode()).hexdigest()[:32]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields as plain JSON types."""
-        return asdict(self)
+        """Return the fields as plain JSON types; without a template there is none, as before there were any."""
+        return {key: value for key, value in asdict(self).items() if key != "template" or value is not None}
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> EmbeddingSpace:
@@ -90,7 +143,20 @@ class EmbeddingSpace:
             raise InvalidArgumentError(f"a space with the field {shown(wrong[0])} is of a newer revector; use that one")
         if missing := [name for name in names[:3] if name not in fields]:
             raise InvalidArgumentError(f"a space has no field {missing[0]!r}; it was not written by to_json")
+        if (template := fields.get("template")) is not None:
+            if not isinstance(template, dict) or set(template) != {"fields", "separator"}:
+                raise InvalidArgumentError(f"template is {shown(template)}, expected what to_json returned")
+            fields = {**fields, "template": Template(**template)}
         return cls(**fields)
+
+    @property
+    def plain(self) -> EmbeddingSpace:
+        """The space of the same model when it is given the text alone."""
+        return self if self.template is None else dataclasses.replace(self, template=None)
+
+    def text_of(self, text: str, metadata: Mapping[str, Any]) -> str:
+        """Return what the model is given of a document."""
+        return text if self.template is None else self.template.render(text, metadata)
 
     def require(self, found: EmbeddingSpace, *, purpose: str) -> None:
         """Raise `SpaceMismatchError` unless `found` is this space.
@@ -113,8 +179,9 @@ class EmbeddingSpace:
             )
 
     def __str__(self) -> str:
-        """Return name, dimension and the start of the fingerprint."""
-        return f"{self.model} ({self.dimension}-d, {self.fingerprint[:8]})"
+        """Return name, dimension, the start of the fingerprint, and what is read of a document if not the text."""
+        reads = "" if self.template is None else f", reads {' + '.join(self.template.fields)}"
+        return f"{self.model} ({self.dimension}-d, {self.fingerprint[:8]}{reads})"
 
 
 def require_one_of(expected: Sequence[EmbeddingSpace], found: EmbeddingSpace, *, purpose: str) -> None:

@@ -4,7 +4,13 @@ from contextlib import closing
 
 import pytest
 
-from revector.backends.conformance import BackendConformance, JobConformance, LeaseConformance, LedgerConformance
+from revector.backends.conformance import (
+    BackendConformance,
+    FilterConformance,
+    JobConformance,
+    LeaseConformance,
+    LedgerConformance,
+)
 from revector.testing.memory import MemoryBackend, forget
 
 
@@ -16,5 +22,5 @@ def backend(tmp_path):
     forget(place)
 
 
-class TestMemory(BackendConformance, LedgerConformance, JobConformance, LeaseConformance):
+class TestMemory(BackendConformance, FilterConformance, LedgerConformance, JobConformance, LeaseConformance):
     pass

@@ -315,3 +315,22 @@ def test_a_search_finds_only_what_the_filters_let_through(cli: Cli, filters: tup
 def test_a_filter_that_is_none_is_refused_and_named(cli: Cli, given: str) -> None:
     result = cli.filled()("search", "bread", "--where", given, code=1)
     assert "where" in result.stderr
+
+
+def test_a_template_gives_the_model_the_title_of_a_document(cli: Cli) -> None:
+    cli("init", "--model", str(cli.old), "--template", "title,text")
+    cli("add", text='{"id": "a", "title": "dough", "text": "poles"}\n{"id": "b", "title": "chain", "text": "poles"}\n')
+    assert cli.json("search", "dough")["hits"][0]["id"] == "a"
+    assert cli.json("search", "dough")["hits"][0]["metadata"] == {"title": "dough"}
+
+
+def test_a_change_of_the_template_is_a_migration(cli: Cli) -> None:
+    cli("init", "--model", str(cli.old), "--template", "title,text")
+    cli("add", text='{"id": "a", "title": "dough", "text": "poles"}\n')
+    cli("start", "--model", str(cli.old), "--template", "text,title")
+    assert cli.json("run")["phase"] == "proving"
+    assert cli.json("verify", "--encoder", str(cli.old))["passed"]
+
+
+def test_a_template_needs_the_model_that_it_is_for(cli: Cli) -> None:
+    assert "--model" in cli.filled()("start", "--template", "title,text", code=1).stderr

@@ -9,7 +9,16 @@ from typing import Annotated, Any, Optional
 import typer
 
 from revector._arguments import shown
-from revector.cli.common import AsJson, CollectionUrl, Encoders, ModelName, holds_collection, open_encoder, opened
+from revector.cli.common import (
+    AsJson,
+    CollectionUrl,
+    Encoders,
+    ModelName,
+    TemplateFields,
+    holds_collection,
+    open_encoder,
+    opened,
+)
 from revector.cli.endings import EXIT_ERROR, CommandError, shell
 from revector.cli.printing import complain, emit, spinner, table
 from revector.collection import Collection
@@ -28,14 +37,14 @@ def register(app: typer.Typer) -> None:
     app.command()(search)
 
 
-def init(collection: CollectionUrl, model: ModelName, as_json: AsJson = False) -> None:
+def init(collection: CollectionUrl, model: ModelName, template: TemplateFields = None, as_json: AsJson = False) -> None:
     """Make an empty collection that is served with a model."""
     if holds_collection(collection):
         raise CommandError(
             f"{collection} is there already; add documents to it, or choose another name",
             f"revector add {shell(collection)} FILE",
         )
-    encoder = open_encoder(model)
+    encoder = open_encoder(model, template)
     with Collection.open(collection, encoder):
         pass
     made = {"collection": collection, "space": encoder.space, "source": encoder.source}
@@ -50,7 +59,8 @@ def add(
 ) -> None:
     """Insert documents, or replace those with the same id.
 
-    A row has an 'id' (or '_id', as in BEIR) and a 'text'; a 'title' is put before the text. Every other field, and
+    A row has an 'id' (or '_id', as in BEIR) and a 'text'; a 'title' is put before the text, unless the collection's
+    template gives the model that field. Every other field, and
     those of an object named 'metadata', become the document's metadata. Files are UTF-8, whatever the locale says. A
     row that cannot be read ends the command; the batches before it stay. Texts that the model refuses are listed with
     their lines, and all others added; the exit code is 1 then.
@@ -58,7 +68,8 @@ def add(
     refused: list[dict[str, str]] = []
     with opened(collection, encoder) as docs:
         n_added = 0
-        for batch, reasons in _added(docs, read_documents(file)):
+        apart = any("title" in space.template.fields for space in docs.spaces if space.template is not None)
+        for batch, reasons in _added(docs, read_documents(file, title_apart=apart)):
             n_added += len(batch) - len(reasons)
             for where, id_ in ((row.where, row.id) for row in batch if row.id in reasons):
                 complain(f"{where}: {id_!r} was refused: {reasons[id_]}")

@@ -14,7 +14,7 @@ from revector.backends.opening import kind_of
 from revector.collection import Collection
 from revector.encoders.base import TextEncoder
 from revector.errors import NoCollectionError
-from revector.spaces import require_one_of
+from revector.spaces import Template, require_one_of
 
 MODEL_HELP = (
     "A model folder, a hub id, sentence-transformers:FOLDER-OR-ID to run it with torch, openai:NAME for a service, "
@@ -37,7 +37,15 @@ ModelName = Annotated[
     str,
     typer.Option("--model", help=MODEL_HELP, metavar="MODEL"),
 ]
-
+TemplateFields = Annotated[
+    Optional[str],  # noqa: UP045 - typer reads the annotation at run time, on Python 3.10 too
+    typer.Option(
+        "--template",
+        metavar="FIELDS",
+        help="What the model is given of a document, such as title,text: 'text' is its text, other names are fields of "
+        "its metadata.",
+    ),
+]
 
 Encoders = Annotated[
     Optional[list[str]],  # noqa: UP045 - typer reads the annotation at run time, on Python 3.10 too
@@ -77,7 +85,7 @@ def opened(url: str, encoders: Sequence[str] | None = None) -> Iterator[Collecti
     given = [open_encoder(name) for name in encoders or ()]
     with Collection.open(url, encoders=given) as collection:
         for encoder in given:
-            require_one_of(collection.spaces, encoder.space, purpose="--encoder")
+            require_one_of([space.plain for space in collection.spaces], encoder.space, purpose="--encoder")
         yield collection
 
 
@@ -92,9 +100,14 @@ def holds_collection(url: str) -> bool:
     return True
 
 
-def open_encoder(name: str) -> TextEncoder:
-    """Load a model by folder, hub id or source, or a named model, which is fetched first."""
+def open_encoder(name: str, template: str | None = None) -> TextEncoder:
+    """Load a model by folder, hub id or source, or a named model, which is fetched first.
+
+    `template` names the fields that it is given of a document, with commas in between.
+    """
     from revector.encoders.sources import load_encoder
+    from revector.encoders.templated import Templated
     from revector.formats.named_models import MODELS, fetch_model
 
-    return load_encoder(str(fetch_model(name)) if name in MODELS and not Path(name).exists() else name)
+    encoder = load_encoder(str(fetch_model(name)) if name in MODELS and not Path(name).exists() else name)
+    return encoder if template is None else Templated(encoder, Template(tuple(template.split(","))))

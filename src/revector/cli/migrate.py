@@ -8,7 +8,16 @@ from typing import Annotated, Optional
 
 import typer
 
-from revector.cli.common import NICENESS, AsJson, CollectionUrl, Encoders, behind_searches, open_encoder, opened
+from revector.cli.common import (
+    NICENESS,
+    AsJson,
+    CollectionUrl,
+    Encoders,
+    TemplateFields,
+    behind_searches,
+    open_encoder,
+    opened,
+)
 from revector.cli.endings import EXIT_REFUSED, CommandError, shell
 from revector.cli.printing import emit, fields
 from revector.cli.progress import show_progress
@@ -32,6 +41,7 @@ def start(
         Optional[str],  # noqa: UP045 - typer reads the annotation at run time, on Python 3.10 too
         typer.Option("--model", metavar="MODEL", help="The new model; not needed to start a migration again."),
     ] = None,
+    template: TemplateFields = None,
     retention_days: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(min=0, help="How long the old vectors are kept; 7 unless it was said before."),
@@ -41,7 +51,7 @@ def start(
 ) -> None:
     """Start to move to a new model, or go on with a migration that was planned, started or rolled back."""
     with behind_searches(), opened(collection, encoder) as docs:
-        migration = _planned(docs, model, retention_days)
+        migration = _planned(docs, model, template, retention_days)
         migration.start()
         _emit_status(collection, migration, as_json)
 
@@ -117,11 +127,13 @@ def retire(
         _emit_status(collection, migration, as_json)
 
 
-def _planned(docs: Collection, model: str | None, retention_days: float | None) -> Migration:
+def _planned(docs: Collection, model: str | None, template: str | None, retention_days: float | None) -> Migration:
     """Return the migration to start: a new one for a model, or the present one."""
+    if model is None and template is not None:
+        raise InvalidArgumentError("--template needs the model that is given these fields: name it with --model")
     if model is not None:
         retention = None if retention_days is None else retention_days * SECONDS_A_DAY
-        return docs.migrate(open_encoder(model), retention_seconds=retention)
+        return docs.migrate(open_encoder(model, template), retention_seconds=retention)
     if docs.migration is None:
         raise InvalidArgumentError("there is no migration to start again; name the new model with --model")
     return docs.migration

@@ -11,6 +11,7 @@ from typing import Protocol
 from revector._forks import renew_in_child
 from revector.encoders.base import TextEncoder, space_of
 from revector.encoders.sources import load_encoder, missing, places, remembered
+from revector.encoders.templated import templated
 from revector.errors import EncoderError, RevectorError
 from revector.spaces import EmbeddingSpace
 
@@ -79,7 +80,11 @@ class EncoderSet:
         wanted = generation.space.fingerprint
         with self._lock:
             if wanted not in self._by_space and wanted not in self._problems:
-                self._load(generation)
+                model = self._by_space.get(generation.space.plain.fingerprint)
+                if model is None:
+                    self._load(generation)
+                else:
+                    self._by_space[wanted] = templated(model, generation.space.template)
             return self._by_space.get(wanted)
 
     def require(self, generation: Sourced, *, purpose: str) -> TextEncoder:
@@ -118,14 +123,15 @@ class EncoderSet:
             self._problems[wanted] = "it was given in memory, so it cannot be loaded again"
             return
         for source in self._places(written):
-            if self._load_from(source, wanted):
+            if self._load_from(source, generation.space):
                 self._problems.pop(wanted, None)
                 return
 
-    def _load_from(self, source: str, wanted: str) -> bool:
+    def _load_from(self, source: str, space_wanted: EmbeddingSpace) -> bool:
         """Load a model if it is the one that is wanted; note why it is not."""
+        wanted = space_wanted.fingerprint
         try:
-            encoder = self._loader(source)
+            encoder = templated(self._loader(source), space_wanted.template)
             space = encoder.space  # a service may have to be asked for it
         except (RevectorError, OSError, ImportError) as error:
             self._problems[wanted] = f"loading {source!r} failed ({error})"

@@ -126,7 +126,7 @@ def assess(
 
 def _embed(encoder: TextEncoder, drawn: holdout.Holdout, queries: Matrix) -> tuple[holdout.Holdout, _Embedded]:
     """Embed the documents; those that the model refuses are left out of every alternative."""
-    texts = [document.text for document in drawn.documents]
+    texts = [encoder.space.text_of(document.text, document.metadata) for document in drawn.documents]
     start = time.perf_counter()
     outcomes = [
         outcome

@@ -130,7 +130,8 @@ def _draw(backend: Backend, target: int, encoder: TextEncoder, size: int, seed: 
         _, stored = backend.generations.vectors(target, chosen)
     if not documents:
         return _Sample([], stored, stored)
-    return _Sample(documents, stored, encode_checked(encoder, [document.text for document in documents]))
+    texts = [encoder.space.text_of(document.text, document.metadata) for document in documents]
+    return _Sample(documents, stored, encode_checked(encoder, texts))
 
 
 def _compare(drawn: _Sample, details: dict[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ and ``text``. A name that ends in ``.csv`` or ``.tsv`` (or that and ``.gz``) is 
 =============  =================================================================================================
 ``id``         or ``_id`` (BEIR): a string that is not empty, or an integer, which becomes a string; without NUL
 ``text``       a string
-``title``      put before the text, on a line of its own (BEIR)
+``title``      put before the text, on a line of its own (BEIR), unless it is to be kept apart, as metadata
 ``metadata``   an object
 anything else  becomes metadata; two values of one name are refused
 =============  =================================================================================================
@@ -41,8 +41,14 @@ class DocumentRow(NamedTuple):
     metadata: dict[str, Any]
 
 
-def read_documents(path: str | os.PathLike[str]) -> Iterator[DocumentRow]:
+def read_documents(path: str | os.PathLike[str], *, title_apart: bool = False) -> Iterator[DocumentRow]:
     """Yield the documents of a file, or of stdin for ``"-"``.
+
+    Parameters
+    ----------
+    path : str or Path
+    title_apart : bool
+        Whether a title becomes metadata.
 
     Raises
     ------
@@ -50,8 +56,9 @@ def read_documents(path: str | os.PathLike[str]) -> Iterator[DocumentRow]:
         A row is not a document; the message names file, line and, where it is known, id.
     """
     for where, row in read_rows(path):
-        key, text = text_of_row(where, row)
-        yield DocumentRow(where, key, text, _metadata(f"{where}: row {shown(key)}", row))
+        key, text = text_of_row(where, row, title_apart=title_apart)
+        own = _OWN - {"title"} if title_apart else _OWN
+        yield DocumentRow(where, key, text, _metadata(f"{where}: row {shown(key)}", row, own))
 
 
 def read_texts(path: str | os.PathLike[str]) -> dict[str, str]:
@@ -89,7 +96,7 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[str, Mapping[str, 
         yield from parse_table(whole, delimiter, _IDS)
 
 
-def text_of_row(where: str, row: Mapping[str, Any]) -> tuple[str, str]:
+def text_of_row(where: str, row: Mapping[str, Any], *, title_apart: bool = False) -> tuple[str, str]:
     """Return id and text of a row.
 
     Raises
@@ -104,7 +111,7 @@ def text_of_row(where: str, row: Mapping[str, Any]) -> tuple[str, str]:
         raise InvalidArgumentError(f"{named}: 'text' is {_got(row, 'text')}, expected a string")
     if not isinstance(title, (str, type(None))):
         raise InvalidArgumentError(f"{named}: 'title' is {shown(title)}, expected a string")
-    whole = f"{title}\n{text}".strip() if title else text
+    whole = f"{title}\n{text}".strip() if title and not title_apart else text
     return key, valid_unicode(whole, f"{named}: its text")
 
 
@@ -122,14 +129,14 @@ def _id_of_row(where: str, row: Mapping[str, Any]) -> str:
     return named
 
 
-def _metadata(named: str, row: Mapping[str, Any]) -> dict[str, Any]:
+def _metadata(named: str, row: Mapping[str, Any], own: frozenset[str]) -> dict[str, Any]:
     """Return the row's metadata, and with it the fields that have no meaning here."""
     given = row.get("metadata")
     if not isinstance(given, (dict, type(None))):
         raise InvalidArgumentError(
             f"{named}: 'metadata' is {shown(given)}, expected an object; in a table, give each field its column"
         )
-    further = {name: value for name, value in row.items() if name not in _OWN}
+    further = {name: value for name, value in row.items() if name not in own}
     metadata = {**further, **(given or {})}
     differing = [name for name, value in further.items() if metadata[name] != value]
     if differing:

@@ -126,7 +126,7 @@ def estimate(
     if price_per_million_tokens is not None:
         price_per_million_tokens = number(price_per_million_tokens, "price_per_million_tokens", least=0)
     require_encoder(encoder, "encoder")
-    texts, documents = _sample(backend, sample, seed), backend.documents.count()
+    texts, documents = _sample(backend, encoder.space, sample, seed), backend.documents.count()
     rate = _documents_per_second(encoder, texts) if texts else None
     characters = round(documents * sum(map(len, texts)) / len(texts)) if texts else 0
     tokens = characters // _CHARACTERS_PER_TOKEN
@@ -138,10 +138,11 @@ def estimate(
     )
 
 
-def _sample(backend: Backend, size: int, seed: int) -> list[str]:
+def _sample(backend: Backend, space: EmbeddingSpace, size: int, seed: int) -> list[str]:
     documents = backend.documents.by_key(backend.documents.sample(size, seed))
-    order = np.random.default_rng(seed).permutation(len(documents))  # neighbours may be alike: a batch is not sorted
-    return [documents[place].text for place in order]
+    texts = [space.text_of(document.text, document.metadata) for document in documents]
+    order = np.random.default_rng(seed).permutation(len(texts))  # neighbours may be alike: a batch is not sorted
+    return [texts[place] for place in order]
 
 
 def _documents_per_second(encoder: TextEncoder, texts: list[str]) -> float:

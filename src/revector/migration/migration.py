@@ -20,7 +20,9 @@ from revector.migration.filling.bridge import Fit, fit_bridge
 from revector.migration.filling.filling import RUNS_IN, Filling, OnProgress, source_of, target_of
 from revector.migration.filling.worker import WorkerReport
 from revector.migration.gates import completeness, pass_gates, remaining, retire_reasons, verification_reasons
+from revector.migration.inputs import rehash
 from revector.migration.priorities import Turns
+from revector.migration.serving import ServingReader
 from revector.migration.slices import in_slices
 from revector.migration.status import FailedDocument, MigrationStatus, failed_documents, status_of
 from revector.migration.strategies.background import Background
@@ -172,6 +174,7 @@ class Migration:
         if before not in _STARTED:
             for fact in self._backend.documents.facts(limit=1):  # a rule that cannot work is refused before anything
                 turns.priority(fact)
+            rehash(self._backend, ServingReader(self._backend).read().fields)
             self._begin()
         ask_for_all(self._backend, self._id, turns)
 

@@ -8,6 +8,7 @@ from revector.backends.contracts import Alias, Backend, Generation
 from revector.encoders.at_hand import EncoderSet
 from revector.errors import StoreError
 from revector.ledger.state import Phase
+from revector.migration.inputs import fields_read
 from revector.migration.strategies import Strategy, chosen_reading, strategies_from_json
 from revector.migration.strategies.base import Reading, Situation
 
@@ -28,6 +29,8 @@ class Serving:
         The migration's other generation, from `start` until `retire`.
     strategies : tuple of Strategy
         Of the migration; empty without one.
+    fields : tuple of str
+        What templates read of the metadata: those of the live generations, and that of a planned one.
     """
 
     alias: Alias
@@ -35,6 +38,7 @@ class Serving:
     serving: Generation
     other: Generation | None
     strategies: tuple[Strategy, ...] = ()
+    fields: tuple[str, ...] = ()
 
     @property
     def live(self) -> tuple[Generation, ...]:
@@ -97,8 +101,9 @@ class ServingReader:
             others = [generation for generation in pair if generation not in (None, serving.id)]
             other = self._generation(others[0]) if others else None
         if record is None:
-            return Serving(alias, None, serving, other)
-        return Serving(alias, record.phase, serving, other, self._strategies(record.strategy))
+            return Serving(alias, None, serving, other, fields=fields_read([serving.space]))
+        spaces = [serving.space, record.target_space, *([] if other is None else [other.space])]
+        return Serving(alias, record.phase, serving, other, self._strategies(record.strategy), fields_read(spaces))
 
     def _strategies(self, written: object) -> tuple[Strategy, ...]:
         """Read the strategies of a migration, unless they are those of the last time."""

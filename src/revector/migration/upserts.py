@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from revector.backends.contracts import Backend, Document, Generation, NewDocument
@@ -11,6 +11,8 @@ from revector.encoders.at_hand import EncoderSet
 from revector.encoders.base import TextEncoder
 from revector.encoders.once import Embedded, Vectors, embed_once
 from revector.errors import EncoderError, RefusedDocumentsError
+from revector.migration.inputs import Inputs, hashed
+from revector.migration.landing import Rows, land
 from revector.migration.serving import ServingReader
 from revector.migration.writes import write_documents
 
@@ -48,9 +50,12 @@ class Upsert:
         refused: dict[str, EncoderError] = {}
         for start in range(0, len(documents), DOCUMENTS_A_SLICE):
             part = documents[start : start + DOCUMENTS_A_SLICE]
-            embedded, vectors = self._embed(part)
+            part, inputs = hashed(self.backend, part, self.serving.read().fields)
+            embedded, vectors = self._embed(inputs)
             taken = [new for new in part if new.content_hash in embedded.vectors]
-            written += write_documents(self.backend, taken, vectors) if taken else []
+            stored = write_documents(self.backend, taken, vectors) if taken else []
+            self._embed_again([document for document in stored if document.content_hash not in inputs])
+            written += stored
             errors = embedded.errors
             refused |= {new.id: errors[new.content_hash] for new in part if new.content_hash in errors}
             if isinstance(embedded.stopped, EncoderError):
@@ -62,13 +67,20 @@ class Upsert:
             raise RefusedDocumentsError(reasons, stored=len(written)) from next(iter(refused.values()))
         return written
 
-    def _embed(self, documents: Sequence[NewDocument]) -> tuple[Embedded, dict[int, Vectors]]:
+    def _embed_again(self, documents: Sequence[Document]) -> None:
+        """Embed documents that hold something else than what was embedded: metadata that others wrote meanwhile."""
+        if documents:
+            _, vectors = self._embed({d.content_hash: (d.text, d.metadata) for d in documents})
+            keys, hashes = [d.key for d in documents], [d.content_hash for d in documents]
+            for generation, found in vectors.items():
+                land(self.backend, generation, Rows.of(keys, hashes, found))
+
+    def _embed(self, inputs: Inputs) -> tuple[Embedded, dict[int, Vectors]]:
         """Embed documents for readers, and what that model took by all other models at hand."""
-        texts = {new.content_hash: new.text for new in documents}
         reading = self.serving.read().findable(self.encoders)
         model = self.encoders.require(reading, purpose="writing to this collection")
-        embedded = self._embed_for(reading, model, texts)
-        taken = {hash_: text for hash_, text in texts.items() if hash_ in embedded.vectors}
+        embedded = self._embed_for(reading, model, inputs)
+        taken = {hash_: given for hash_, given in inputs.items() if hash_ in embedded.vectors}
         vectors = {reading.id: embedded.vectors}
         for live in self.serving.read().live:
             other = None if live.id == reading.id else self.encoders.find(live)
@@ -76,17 +88,18 @@ class Upsert:
                 vectors[live.id] = self._embed_aside(live, other, taken)
         return embedded, vectors
 
-    def _embed_for(self, generation: Generation, encoder: TextEncoder, texts: Mapping[str, str]) -> Embedded:
+    def _embed_for(self, generation: Generation, encoder: TextEncoder, inputs: Inputs) -> Embedded:
+        texts = {hash_: generation.space.text_of(*given) for hash_, given in inputs.items()}
         return embed_once(encoder, texts, self.backend.generations.with_hashes(generation.id, list(texts)))
 
-    def _embed_aside(self, generation: Generation, encoder: TextEncoder, texts: Mapping[str, str]) -> Vectors:
+    def _embed_aside(self, generation: Generation, encoder: TextEncoder, inputs: Inputs) -> Vectors:
         """Embed for a generation that readers can do without: what fails here is left to its jobs."""
-        embedded = self._embed_for(generation, encoder, texts)
+        embedded = self._embed_for(generation, encoder, inputs)
         if embedded.failure is not None:
             _log.warning(
                 "%d of %d texts were written without a vector of %s, which is left to a job: %s",
-                len(texts) - len(embedded.vectors),
-                len(texts),
+                len(inputs) - len(embedded.vectors),
+                len(inputs),
                 generation.space,
                 embedded.failure,
             )

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector.backends.contracts import Backend, Document, NewDocument
+from revector.migration.inputs import hashed
 from revector.migration.landing import land_written
 from revector.migration.serving import ServingReader
 
@@ -24,7 +25,7 @@ def write_documents(
     backend : Backend
         Where to write.
     documents : sequence of NewDocument
-        Checked, with distinct ids.
+        Checked, with distinct ids. What is hashed is what they hold, with metadata that they keep, at this moment.
     vectors : mapping of int to mapping of str to ndarray of float32, shape (dimension,), optional
         By generation and content hash, embedded before the call. A generation that has gone since is left out; a
         vector that is missing gets a job.
@@ -35,8 +36,9 @@ def write_documents(
         In the order given.
     """
     with backend.transaction():
-        written = backend.documents.put(documents)
-        for generation in ServingReader(backend).read().live:
+        serving = ServingReader(backend).read()
+        written = backend.documents.put(hashed(backend, documents, serving.fields)[0])
+        for generation in serving.live:
             land_written(backend, generation.id, written, (vectors or {}).get(generation.id, {}))
     return written
 

@@ -228,7 +228,7 @@ class Searcher:
             return 0
         encoder = self._encoders.require(target, purpose="re-scoring")
         documents = self._backend.documents.by_key(wanted)
-        texts = {document.content_hash: document.text for document in documents}
+        texts = {d.content_hash: target.space.text_of(d.text, d.metadata) for d in documents}
         worth = self._rescoring.worth_trying(list(texts))
         known = self._backend.generations.with_hashes(target.id, worth) | self.behind.waiting(target.id, worth)
         embedded = self._rescoring.embed(encoder, {hash_: texts[hash_] for hash_ in worth}, known, reading.budget)

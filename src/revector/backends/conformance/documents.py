@@ -32,7 +32,7 @@ from revector.errors import (
     UnknownDocumentError,
 )
 from revector.ledger.jobs import JobRequest
-from revector.spaces import EmbeddingSpace
+from revector.spaces import EmbeddingSpace, Template
 
 _DIMENSION = 4
 _SPACE = EmbeddingSpace(model="conformance", dimension=_DIMENSION, revision="1")
@@ -140,6 +140,28 @@ class BackendConformance:
         with pytest.raises(InvalidArgumentError):
             backend.documents.upsert(ids, texts, metadata)
         assert backend.documents.count() == 0
+
+    def test_texts_are_rendered_by_a_template(self, backend: Backend) -> None:
+        """With what the document has of it; `metadata` leaves out what does not exist."""
+        (titled,) = backend.documents.upsert(["a"], ["text"], [{"title": "T"}])
+        found = backend.documents.texts([titled.key], Template(("title", "text")))
+        assert found == {titled.key: (titled.content_hash, "T\ntext")}
+        assert backend.documents.metadata(["ghost", "a"]) == {"a": {"title": "T"}}
+
+    def test_another_hash_goes_to_the_documents_that_had_the_present_one_and_their_vectors(
+        self, backend: Backend
+    ) -> None:
+        """Neither to documents that have changed, nor to vectors that are stale."""
+        generation = _new_generation(backend)
+        same, changed, stale = _write(backend, "same", "changed", "stale")
+        _put(backend, generation, [same, changed, stale])
+        backend.documents.upsert([changed.id], ["newer"])
+        (newer,) = backend.documents.upsert([stale.id], ["newest"])
+        backend.documents.rehash([(d.key, d.content_hash, content_hash(d.id)) for d in (same, changed, newer)])
+        hashes = [d.content_hash for d in backend.documents.by_id([same.id, changed.id, stale.id])]
+        assert hashes == [content_hash(same.id), content_hash("newer"), content_hash(stale.id)]
+        keys = [same.key, changed.key, stale.key]
+        assert backend.generations.stale_keys(generation.id, keys).tolist() == keys[1:]
 
     def test_unknown_ids_are_named_and_nothing_is_deleted(self, backend: Backend) -> None:
         """All or nothing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
@@ -12,13 +13,21 @@ from numpy.typing import NDArray
 
 from revector.backends.filters import Where
 from revector.errors import InvalidArgumentError
+from revector.spaces import Template
 
 Keys: TypeAlias = "Sequence[int] | NDArray[np.int64]"
 """Labels of documents, never used twice, so that indexes can hold them."""
 
 
-def content_hash(text: str) -> str:
+def content_hash(text: str, read: Mapping[str, Any] | None = None) -> str:
     """Hex SHA-256 of the UTF-8 text: the identity of what a vector was computed from.
+
+    Parameters
+    ----------
+    text : str
+        Of the document.
+    read : mapping, optional
+        What models are given besides: fields of the metadata. Without any, the hash is that of the text.
 
     Raises
     ------
@@ -26,7 +35,9 @@ def content_hash(text: str) -> str:
         The text is not valid Unicode (a lone surrogate).
     """
     try:
-        return hashlib.sha256(text.encode()).hexdigest()
+        plain = hashlib.sha256(text.encode()).hexdigest()
+        fields = json.dumps(read, sort_keys=True) if read else ""
+        return hashlib.sha256(f"{plain} {fields}".encode()).hexdigest() if fields else plain
     except UnicodeEncodeError as error:
         raise InvalidArgumentError(f"a text is not valid Unicode ({error}); clean it before it is stored") from error
 
@@ -45,7 +56,7 @@ class NewDocument(NamedTuple):
 
 @dataclass(frozen=True)
 class Document:
-    """A text, its id, and what the store knows of it. `updated_at` is the time of the last change of the text."""
+    """A text, its id, and what the store knows of it. `updated_at` is the time of the last change of `content_hash`."""
 
     id: str
     text: str
@@ -109,8 +120,11 @@ class Documents(Protocol):
         """Return those of the documents that exist, in the order of `keys`."""
         ...
 
-    def texts(self, keys: Keys) -> dict[int, tuple[str, str]]:
-        """Return content hash and text by key of those documents that exist: what an encoder needs, and no more."""
+    def texts(self, keys: Keys, template: Template | None = None) -> dict[int, tuple[str, str]]:
+        """Return content hash and text by key of those documents that exist: what an encoder needs, and no more.
+
+        With a template, the text is the document as it is rendered.
+        """
         ...
 
     def scan(self, batch: int = 1024) -> Iterator[list[Document]]:
@@ -157,6 +171,23 @@ class Documents(Protocol):
 
     def facts(self, after: int = 0, limit: int = 1024) -> list[DocumentFacts]:
         """Return what priorities are computed from, of the next documents above a key, in the order of the keys."""
+        ...
+
+    # Templates
+
+    def metadata(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return the metadata by id of those documents that exist."""
+        ...
+
+    def rehash(self, hashes: Sequence[tuple[int, str, str]]) -> None:
+        """Call what documents hold by other hashes, in the vectors that were computed from it as well.
+
+        Parameters
+        ----------
+        hashes : sequence of (int, str, str)
+            Key, present hash and new hash. A document with another hash than the present one stays as it is, and so do
+            vectors that are stale.
+        """
         ...
 
     # Filters

@@ -19,6 +19,7 @@ from revector.backends.sqlite.filters import translate
 from revector.backends.sqlite.sampling import Population, as_json, drawn
 from revector.backends.sqlite.schema import access, documents
 from revector.errors import UnknownDocumentError
+from revector.spaces import Template
 
 _UPSERT = """
 INSERT INTO documents (id, content_hash, updated_at, metadata, text)
@@ -41,6 +42,11 @@ ON CONFLICT (document_key) DO UPDATE SET hits = hits + excluded.hits, failures =
 _TEXTS = """
 SELECT documents.key, content_hash, text
 FROM json_each(:keys) AS listed CROSS JOIN documents ON documents.key = listed.value
+"""
+_REHASH = "UPDATE documents SET content_hash = :new WHERE key = :key AND content_hash = :present"
+_REHASH_VECTORS = """
+UPDATE vectors SET content_hash = :new WHERE document_key = :key AND content_hash = :present
+AND EXISTS (SELECT 1 FROM documents WHERE key = :key AND content_hash = :present)
 """
 _MATCHING = """
 SELECT DISTINCT documents.key FROM json_each(:keys) AS listed CROSS JOIN documents ON documents.key = listed.value
@@ -139,8 +145,10 @@ class SqliteDocuments:
         with self._database.snapshot() as connection:
             return [_document(row) for row in connection.execute(_BY_KEY, {"wanted": as_json(keys)})]
 
-    def texts(self, keys: Keys) -> dict[int, tuple[str, str]]:
+    def texts(self, keys: Keys, template: Template | None = None) -> dict[int, tuple[str, str]]:
         """Return content hash and text by key of those documents that exist."""
+        if template is not None:
+            return {d.key: (d.content_hash, template.render(d.text, d.metadata)) for d in self.by_key(keys)}
         with self._database.snapshot() as connection:
             found = connection.exec_driver_sql(_TEXTS, {"keys": as_json(keys)})
             return {key: (hash_, text) for key, hash_, text in found}
@@ -210,6 +218,20 @@ class SqliteDocuments:
         query = _FACTS.where(documents.c.key > after).limit(limit)
         with self._database.snapshot() as connection:
             return [DocumentFacts(*row) for row in connection.execute(query)]
+
+    def metadata(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return the metadata by id of those documents that exist."""
+        with self._database.snapshot() as connection:
+            return {row.id: row.metadata for row in connection.execute(_BY_ID, {"wanted": as_json(ids)})}
+
+    def rehash(self, hashes: Sequence[tuple[int, str, str]]) -> None:
+        """Call what documents hold by other hashes, in the vectors that were computed from it as well."""
+        rows = [{"key": key, "present": present, "new": new} for key, present, new in hashes]
+        if not rows:
+            return
+        with self._database.transaction() as connection:
+            connection.exec_driver_sql(_REHASH_VECTORS, rows)
+            connection.exec_driver_sql(_REHASH, rows)
 
     def matching(self, where: Where, keys: Keys) -> NDArray[np.int64]:
         """Return those of `keys` whose documents match a filter, each once."""

@@ -55,13 +55,14 @@ class Claims:
 
     def __init__(self, backend: Backend, generation: int, owner: str, lease_seconds: float) -> None:
         self._backend, self._generation = backend, generation
+        self._template = backend.generations.get(generation).space.template
         self._owner, self._lease_seconds = owner, lease_seconds
 
     def take(self, limit: int, *, suspects: bool) -> Load:
         """Claim the next jobs and read their texts; settle those whose document is gone or has a newer text."""
         jobs = self._backend.ledger.jobs
         claims = jobs.claim(self._generation, self._owner, limit, self._lease_seconds, suspects=suspects)
-        found = self._backend.documents.texts([claim.document_key for claim in claims])
+        found = self._backend.documents.texts([claim.document_key for claim in claims], self._template)
         gone = [claim.document_key for claim in claims if claim.document_key not in found]
         if gone:
             jobs.forget([self._generation], gone)

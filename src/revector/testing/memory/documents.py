@@ -17,6 +17,7 @@ from revector.backends.arguments import checked_documents, checked_ids
 from revector.backends.contracts import Document, DocumentFacts, Keys, NewDocument
 from revector.backends.filters import Where
 from revector.errors import UnknownDocumentError
+from revector.spaces import Template
 from revector.testing.memory.database import MemoryDatabase
 from revector.testing.memory.state import State, StoredDocument, drawn
 
@@ -70,8 +71,10 @@ class MemoryDocuments:
         """Return those of the documents that exist, in the order of `keys`."""
         return [_document(row) for row in _listed(self._database.read(), keys)]
 
-    def texts(self, keys: Keys) -> dict[int, tuple[str, str]]:
+    def texts(self, keys: Keys, template: Template | None = None) -> dict[int, tuple[str, str]]:
         """Return content hash and text by key of those documents that exist."""
+        if template is not None:
+            return {d.key: (d.content_hash, template.render(d.text, d.metadata)) for d in self.by_key(keys)}
         return {row.key: (row.content_hash, row.text) for row in _listed(self._database.read(), keys)}
 
     def scan(self, batch: int = 1024) -> Iterator[list[Document]]:
@@ -129,6 +132,25 @@ class MemoryDocuments:
         """Return what priorities are computed from, of the next documents above a key."""
         later = (row for key, row in self._database.read().documents.items() if key > after)
         return [_facts(row) for row in islice(later, limit)]
+
+    def metadata(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return the metadata by id of those documents that exist."""
+        state = self._database.read()
+        return {id_: json.loads(state.documents[state.keys[id_]].metadata_json) for id_ in ids if id_ in state.keys}
+
+    def rehash(self, hashes: Sequence[tuple[int, str, str]]) -> None:
+        """Call what documents hold by other hashes, in the vectors that were computed from it as well."""
+        with self._database.change() as view:
+            documents = dict(view.state.documents)
+            vectors = {generation: dict(rows) for generation, rows in view.state.vectors.items()}
+            for key, present, new in hashes:
+                if key not in documents or documents[key].content_hash != present:
+                    continue
+                documents[key] = documents[key]._replace(content_hash=new)
+                for rows in vectors.values():
+                    if key in rows and rows[key].content_hash == present:
+                        rows[key] = rows[key]._replace(content_hash=new)
+            view.state = replace(view.state, documents=documents, vectors=vectors)
 
     def matching(self, where: Where, keys: Keys) -> NDArray[np.int64]:
         """Return those of `keys` whose documents match a filter, each once."""
