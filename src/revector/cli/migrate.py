@@ -86,7 +86,8 @@ def verify(collection: CollectionUrl, encoder: Encoders = None, as_json: AsJson 
     """Check the new vectors: counts, a sample embedded again, search, index; exit with 3 if something is wrong."""
     with _migrating(collection, encoder) as migration:
         verification = migration.verify()
-    found = {name.replace("_", " "): f"{figure:,.4g}" for name, figure in verification.details.items()}
+    figures = {name: figure for name, figure in verification.details.items() if not isinstance(figure, list)}
+    found = {name.replace("_", " "): f"{figure:,.4g}" for name, figure in figures.items()}
     outcome = "; ".join(verification.reasons) or "passed"
     emit(verification, fields({**found, "outcome": outcome}), as_json=as_json)
     if not verification.passed:
