@@ -18,6 +18,8 @@ from revector.errors import RevectorError
 from revector.migration.landing import Rows, land
 
 WRITE_AFTER_SECONDS = 0.5
+PATIENCE_SECONDS = 0.5
+"""So long a writer is waited for; what is still to be written is tried again later, and lost when it is closed."""
 MOST_KEYS = 1_000_000
 """Documents whose hits are counted while nobody can write; further ones are not counted."""
 MOST_ROWS = 1_000
@@ -100,7 +102,7 @@ class WriteBehind:
                 self._take_back(taken)
 
     def close(self) -> None:
-        """Write what waits, and end the thread."""
+        """Write what waits, if somebody else does not write for too long, and end the thread."""
         self._closed.set()
         if self._thread is not None:
             self._thread.join()
@@ -117,7 +119,7 @@ class WriteBehind:
                 self.flush()
 
     def _write(self, taken: _Pending) -> None:
-        with self._backend.transaction():
+        with self._backend.transaction(PATIENCE_SECONDS):
             for generation in {generation for generation, _ in taken.rows}:
                 of_it = {key: row for (of, key), row in taken.rows.items() if of == generation}
                 hashes = [hash_ for hash_, _ in of_it.values()]

@@ -120,10 +120,15 @@ class Backend(Protocol):
         """Raise `ReadOnlyError` if nothing can be written, `ClosedError` after `close`: before anything is paid for."""
         ...
 
-    def transaction(self) -> AbstractContextManager[object]:
+    def transaction(self, timeout_seconds: float = 30.0) -> AbstractContextManager[object]:
         """Open, or join, a write transaction of the calling thread: what is written inside commits together.
 
         Others may write meanwhile, unless the backend lets one transaction write at a time.
+
+        Raises
+        ------
+        StoreError
+            Others wrote for longer than the timeout; nothing has happened.
         """
         ...
 

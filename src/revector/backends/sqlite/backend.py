@@ -87,9 +87,9 @@ class SqliteBackend:
         """Raise `ReadOnlyError` if nothing can be written, `ClosedError` after `close`."""
         self._database.require_writable()
 
-    def transaction(self) -> AbstractContextManager[Connection]:
+    def transaction(self, timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> AbstractContextManager[Connection]:
         """Open, or join, a write transaction of the calling thread."""
-        return self._database.transaction()
+        return self._database.transaction(timeout_seconds)
 
     def exclusive(self, timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> AbstractContextManager[Connection]:
         """Open a transaction beside which nobody else writes: in SQLite, every one is."""

@@ -71,9 +71,9 @@ class MemoryBackend:
         """Raise `ReadOnlyError` if nothing can be written, `ClosedError` after `close`."""
         self.database.require_writable()
 
-    def transaction(self) -> AbstractContextManager[Connection]:
+    def transaction(self, timeout_seconds: float = PATIENCE_SECONDS) -> AbstractContextManager[Connection]:
         """Open, or join, a write transaction of the calling thread."""
-        return self.database.transaction()
+        return self.database.transaction(timeout_seconds)
 
     def exclusive(self, timeout_seconds: float = PATIENCE_SECONDS) -> AbstractContextManager[Connection]:
         """Open a transaction beside which nobody else writes: here, every one is."""
