@@ -349,17 +349,25 @@ def test_what_waits_lands_in_transactions_that_keep_nobody_waiting_for_long(empt
 
 
 def test_the_next_unit_is_encoded_while_the_one_before_lands(empty_world, monkeypatch):
-    encoding, landing = threading.Event(), []
+    second, landing = threading.Event(), []
 
     def land_while_encoding(*arguments, **options):
-        encoding.clear()
-        landing.append(encoding.wait(5))
+        landing.append(second.wait(10))
         return land(*arguments, **options)
 
     monkeypatch.setattr("revector.migration.filling.lander.land", land_while_encoding)
     generation = empty_world.queue(*(f"text {place}" for place in range(16)))
-    _run(empty_world, generation, Wrapped(lambda texts: time.sleep(0.05) or encoding.set()), batch=8)
+    encoder = Wrapped(lambda texts: len(encoder.calls) == 2 and second.set())
+    _run(empty_world, generation, encoder, batch=8)
     assert landing[0]
+
+
+def test_units_that_are_quick_land_together(empty_world):
+    landed = []
+    generation = empty_world.queue(*(f"text {place}" for place in range(160)))
+    _run(empty_world, generation, batch=4, on_landed=landed.append)
+    assert sum(landed) == 160
+    assert max(landed) > 4
 
 
 def test_hash_encoder_is_deterministic_and_places_shared_words_near():

@@ -18,8 +18,9 @@ from revector.migration.filling.progress import Meter, Progress
 from revector.migration.filling.unit import UnitResult
 from revector.migration.landing import Rows, land
 
-MOST_WAITING = 4
-"""Units that wait to land, at most: so many, and the one that is being encoded, are lost when a worker is killed."""
+MOST_WAITING = 8
+"""Units that wait or land, at most: so many, and the one that is being encoded, are lost when a worker is killed."""
+_TOGETHER_SECONDS = 0.1  # units that are quicker land together, half of those that may wait
 MOST_ROWS, MOST_NUMBERS = 2048, 1 << 19
 """Documents that land in one transaction, and numbers of their vectors (2 MiB): nobody else writes meanwhile."""
 _COUNTING_SHARE = 0.05  # of the time may go into counting jobs for the progress
@@ -37,7 +38,7 @@ class _Encoded:
 
 
 class Lander:
-    """Lands what one worker encodes. What comes in during one transaction lands together in the next.
+    """Lands what one worker encodes; quick units, and what comes in during one transaction, together in the next.
 
     Parameters
     ----------
@@ -65,7 +66,8 @@ class Lander:
         self._on_progress, self._on_landed = on_progress, on_landed
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="revector-lander")
         self._waiting: deque[_Encoded] = deque()
-        self._landings: deque[Future[None]] = deque()
+        self._landings: deque[Future[int]] = deque()
+        self._on_their_way, self._sent_at = 0, 0.0
         self._meter = Meter()
         self._documents, self._counts, self._recount_at = 0, JobCounts(), 0.0
 
@@ -88,27 +90,32 @@ class Lander:
     def add(self, load: Load, result: UnitResult) -> None:
         """Take what was encoded; wait while too much is on its way. Raises what a landing raised."""
         self._waiting.append(_Encoded(load, result))
-        self._landings.append(self._thread.submit(self._land))
-        while len(self._landings) > MOST_WAITING or self._landings[0].done():
-            self._landings.popleft().result()
-            if not self._landings:
-                return
+        self._on_their_way += 1
+        if 2 * len(self._waiting) >= MOST_WAITING or time.monotonic() - self._sent_at >= _TOGETHER_SECONDS:
+            self._send()
+        while self._landings and (self._landings[0].done() or self._on_their_way > MOST_WAITING):
+            self._on_their_way -= self._landings.popleft().result()
 
     def flush(self) -> None:
         """Wait until everything has landed. Raises what a landing raised."""
+        self._send()
         while self._landings:
-            self._landings.popleft().result()
+            self._on_their_way -= self._landings.popleft().result()
+
+    def _send(self) -> None:
+        self._landings.append(self._thread.submit(self._land))
+        self._sent_at = time.monotonic()
 
     def report(self) -> None:
         """Count anew, and report."""
         self._recount_at = 0.0
         self._report(0)
 
-    def _land(self) -> None:
-        """Land all that waits, unless it has landed with what came before."""
+    def _land(self) -> int:
+        """Land all that waits, unless it has landed with what came before; return how many units."""
         encoded = [self._waiting.popleft() for _ in range(len(self._waiting))]
         if not encoded:
-            return
+            return 0
         failed = {claim: error for each in encoded for claim, error in each.failed.items()}
         if failed:
             land(self._backend, self._generation, Rows.of([], [], {}), failed=failed, owner=self._owner)
@@ -118,6 +125,7 @@ class Lander:
             if self._on_landed is not None:
                 self._on_landed(landed)
         self._report(sum(len(each.load) for each in encoded))
+        return len(encoded)
 
     def _report(self, processed: int) -> None:
         self._meter.add(processed)

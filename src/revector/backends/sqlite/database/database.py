@@ -42,9 +42,9 @@ from revector.backends.sqlite.database.sqlite_errors import BUSY_TIMEOUT_SECONDS
 from revector.errors import ClosedError, DamagedStoreError, InvalidArgumentError, ReadOnlyError, StoreError
 
 _OLDEST_SQLITE = (3, 35, 0)  # RETURNING
-_LOOK_EVERY_SECONDS = 0.004  # for the write lock
+_LOOK_EVERY_SECONDS = 0.002  # for the write lock
 _LONG_SECONDS = 0.01  # after a transaction that took longer ...
-_LEFT_ALONE_SECONDS = 0.006  # ... this process leaves the lock alone for so long: everybody else looks at least once
+_LEFT_ALONE_SECONDS = 0.003  # ... this process leaves the lock alone for so long: everybody else looks at least once
 _STEPPED_BACK_SECONDS = 0.001  # and its thread lets another one go first: a lock of Python's does not queue
 _CACHE_KIB = 32 << 10
 _WAIT = f"PRAGMA busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}"
