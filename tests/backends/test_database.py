@@ -134,6 +134,12 @@ def test_nobody_waits_for_the_write_lock_longer_than_was_said(database):
     assert _values(database) == [1]
 
 
+@pytest.mark.parametrize(("setting", "value"), [("page_size", 16384), ("auto_vacuum", 2), ("journal_mode", "wal")])
+def test_a_new_file_has_large_pages_that_can_be_given_back(database, setting, value):
+    with database.snapshot() as connection:
+        assert connection.exec_driver_sql(f"PRAGMA {setting}").scalar() == value
+
+
 def test_a_closed_database_says_so(database):
     database.close()
     with pytest.raises(StoreError, match="closed"):

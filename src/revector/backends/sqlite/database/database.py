@@ -51,7 +51,6 @@ _WAIT = f"PRAGMA busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}"
 _DO_NOT_WAIT = "PRAGMA busy_timeout = 0"
 _PRAGMAS = (
     _WAIT,  # first: the next ones may have to
-    "PRAGMA page_size = 16384",  # of a new file: ten vectors a page; scans are 1.5 times those with 4096
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
@@ -60,7 +59,10 @@ _PRAGMAS = (
     "PRAGMA temp_store = MEMORY",
     f"PRAGMA cache_size = -{_CACHE_KIB}",  # of each connection
 )
-_OF_A_NEW_FILE = "PRAGMA auto_vacuum = INCREMENTAL"  # before its first page is written; later it would take a lock
+_OF_A_NEW_FILE = (
+    "PRAGMA page_size = 16384",  # ten vectors a page; scans are 1.5 times those with 4096. First: the next one writes
+    "PRAGMA auto_vacuum = INCREMENTAL",  # before the first page of a table; later it would take a lock
+)
 _FREE_PAGES, _INCREMENTAL = ("auto_vacuum", "freelist_count"), 2
 _READER_PRAGMAS = (_WAIT, "PRAGMA query_only = ON", *_PRAGMAS[-2:])
 _ASKED_TO_READ = "it was opened with read_only=True; open it without"
@@ -447,7 +449,8 @@ def _new_engine(path: Path, read_only: ReadOnlyFile | None) -> Engine:
         connection.isolation_level = None  # the driver must not begin transactions of its own
         connection.execute(_WAIT)
         if read_only is None and not connection.execute("PRAGMA page_count").fetchone()[0]:
-            connection.execute(_OF_A_NEW_FILE)
+            for pragma in _OF_A_NEW_FILE:
+                connection.execute(pragma)
         for pragma in _PRAGMAS if read_only is None else _READER_PRAGMAS:
             connection.execute(pragma)
 
