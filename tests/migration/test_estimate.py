@@ -7,6 +7,7 @@ from contextlib import closing
 import pytest
 
 from revector import Collection
+from revector.backends.local_index import builder
 from revector.errors import EncoderError
 from revector.migration.estimate import estimate, vector_bytes
 from revector.testing import HashEncoder, RecordingEncoder
@@ -70,7 +71,8 @@ def test_storage_peaks_while_both_generations_live(world):
 
 
 @pytest.mark.parametrize("dimension", [64, 384, 1024])
-def test_storage_is_what_a_collection_grows_by_or_a_little_more(tmp_path, dimension):
+def test_storage_is_what_a_collection_grows_by_or_a_little_more(tmp_path, monkeypatch, dimension):
+    monkeypatch.setattr(builder, "SCAN_LIMIT", 1000)  # so many are worth a graph
     texts = {f"d{place}": f"text number {place}" for place in range(2000)}
     with Collection.open(tmp_path / "docs.db", HashEncoder(16)) as docs:
         docs.upsert(texts.keys(), texts.values())
