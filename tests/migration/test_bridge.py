@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from revector.errors import NumericalError
+from revector.errors import NumericalError, StoreError
 from revector.mapping import Procrustes
 from revector.migration.filling.bridge import BridgeKeeper, fit_bridge
 from revector.migration.strategies.background import Background
@@ -69,6 +69,19 @@ def test_one_of_several_processes_fits_the_map_and_another_one_when_it_has_ended
             second.landed(50).result()
         second.landed(50).result()
     assert fits == ["first", "second"]
+
+
+def test_a_ledger_that_fails_stops_nothing_but_the_map(moving, monkeypatch, caplog):
+    world, migration = moving
+    record, fits = migration.record, []
+
+    def fail(*arguments):
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(world.backend.ledger.leases, "acquire", fail)
+    with BridgeKeeper(world.backend, record.source_generation, record.target_generation, _recorder(fits)) as keeper:
+        keeper.landed(50).result()
+    assert (fits, "the disk is full" in caplog.text) == ([], True)
 
 
 def test_nobody_waits_for_the_map(moving):

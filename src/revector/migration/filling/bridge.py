@@ -123,7 +123,13 @@ class BridgeKeeper:
             self._refit(self._pairs)
 
     def _refit_for_all(self, pairs: int) -> None:
-        if self._backend.ledger.leases.acquire(self._lease, self._owner, _LEASE_SECONDS):
+        """Fit, unless another process does."""
+        try:
+            is_ours = self._backend.ledger.leases.acquire(self._lease, self._owner, _LEASE_SECONDS)
+        except StoreError as error:
+            _log.warning("the map from generation %d to %d waits: %s", self._source, self._target, error)
+            is_ours = False
+        if is_ours:
             self._refit(pairs)
         else:
             self._next = 2 * pairs
