@@ -14,6 +14,7 @@ from revector.backends.sqlite.documents import SqliteDocuments
 from revector.collection import Collection
 from revector.encoders.templated import Templated
 from revector.errors import InvalidArgumentError, SpaceMismatchError
+from revector.migration.estimate import estimate
 from revector.migration.migration import Migration
 from revector.spaces import EmbeddingSpace, Template
 from revector.testing import HashEncoder
@@ -260,3 +261,28 @@ def test_a_vector_of_the_title_before_does_not_land(titled: Collection, model: C
 def test_what_no_template_reads_leaves_the_hash_of_the_text(titled: Collection) -> None:
     (untitled,) = titled.upsert(["none"], ["a text"], [{"year": 2000}])
     assert untitled.content_hash == content_hash("a text")
+
+
+def test_a_search_that_embeds_on_the_spot_gives_the_new_model_what_its_template_says(
+    plain: Collection, model: Counting
+) -> None:
+    plain.migrate(Templated(Counting(16), TITLED)).start()
+    new = plain._encoders.find(plain._backend.generations.all()[1])
+    plain.search("title 3 same text", rescore=10)
+    assert isinstance(new, Templated)
+    assert "title 3\nsame text" in new._encoder.given
+    plain._searcher.behind.flush()
+    assert (_wrong(plain), _stale(plain)) == ([], [0, 0])
+
+
+def test_an_assessment_gives_the_candidate_what_its_template_says(plain: Collection, model: Counting) -> None:
+    queries = {"q1": "title 1", "q2": "title 2"}
+    new = Counting(16)
+    plain.assess(Templated(new, TITLED), queries, {"q1": {"d1": 1}, "q2": {"d2": 1}})
+    assert {f"title {place}\nsame text" for place in range(5)} <= set(new.given)
+
+
+def test_an_estimate_counts_what_the_template_adds(plain: Collection, model: Counting) -> None:
+    (generation,) = plain._backend.generations.all()
+    bare, more = (estimate(plain._backend, generation.id, each) for each in (model, Templated(model, TITLED)))
+    assert more.characters == bare.characters + 6 * len("title 0\n")

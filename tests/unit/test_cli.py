@@ -334,3 +334,11 @@ def test_a_change_of_the_template_is_a_migration(cli: Cli) -> None:
 
 def test_a_template_needs_the_model_that_it_is_for(cli: Cli) -> None:
     assert "--model" in cli.filled()("start", "--template", "title,text", code=1).stderr
+
+
+def test_a_model_that_moved_is_found_again_whatever_template_it_has(cli: Cli) -> None:
+    cli("init", "--model", str(cli.old), "--template", "title,text")
+    moved = cli.old.rename(cli.folder.parent / f"{cli.folder.name}-moved")
+    cli("model", "--set", str(moved))
+    cli("add", text='{"id": "a", "title": "dough", "text": "poles"}\n')
+    assert cli.json("search", "dough", "--encoder", str(moved))["hits"][0]["id"] == "a"
