@@ -33,8 +33,37 @@ MOST_MEASURED = 20_000
 _ROWS_A_READ = 4096
 
 
+class Matching:
+    """Which documents match a filter; what was found out is remembered for one search.
+
+    Parameters
+    ----------
+    backend : Backend
+        Where the documents are.
+    where : Where
+        The filter.
+    """
+
+    def __init__(self, backend: Backend, where: Where) -> None:
+        self._documents, self._where = backend.documents, where
+        self._asked = self._matches = np.empty(0, np.int64)
+
+    def among(self, keys: Keys) -> NDArray[np.bool_]:
+        """Tell of each key whether its document matches; -1 does not."""
+        new = np.setdiff1d(keys[keys >= 0], self._asked)
+        if len(new):
+            self._asked = np.concatenate([self._asked, new])
+            self._matches = np.concatenate([self._matches, self._documents.matching(self._where, new)])
+        return np.isin(keys, self._matches)
+
+    @cached_property
+    def all(self) -> Keys:
+        """All keys that match, or more than can be measured."""
+        return self._documents.matching_keys(self._where, MOST_MEASURED + 1)
+
+
 class Recall:
-    """Finds nearest documents for one search. Remembers which ones match, so it is made anew for each search.
+    """Finds nearest documents in the generations that one search reads; made anew for each search.
 
     Parameters
     ----------
@@ -45,9 +74,8 @@ class Recall:
     """
 
     def __init__(self, backend: Backend, where: Where | None) -> None:
-        self._backend, self._where = backend, where
-        self._asked = self._matches = np.empty(0, np.int64)
-        self._few: Keys | None = None
+        self._backend = backend
+        self._matching = None if where is None else Matching(backend, where)
 
     def search(self, generation: Generation, queries: Matrix, depth: int) -> Found:
         """Return the nearest `depth` documents of each query, as `Index.search` does.
@@ -60,47 +88,36 @@ class Recall:
         depth : int
             Hits a query.
         """
-        if self._where is None:
+        if self._matching is None:
             return self._backend.index.search(generation, queries, depth)
+        return self._filtered(self._matching, generation, queries, depth)
+
+    def _filtered(self, matching: Matching, generation: Generation, queries: Matrix, depth: int) -> Found:
+        """Search deeper until enough matches, or measure all that does."""
         wide = FIRST_DEPTH * depth
         while True:
             scores, keys = self._backend.index.search(generation, queries, wide)
-            kept = np.isin(keys, self._matching(keys))
+            kept = matching.among(keys)
             least = int(kept.sum(axis=1).min())
             exhausted = keys.shape[1] < wide
             if least >= depth or (exhausted and bool((keys >= 0).all())):
                 return _best(np.where(kept, scores, -np.inf), np.where(kept, keys, -1), depth)
             needed = wide * depth // max(least, 1)
-            if exhausted or self._pays_to_measure(generation, needed):
-                return self._measured(generation, queries, depth)
+            if exhausted or self._pays_to_measure(matching, generation, needed):
+                return self._measured(matching.all, generation, queries, depth)
             wide = max(2 * wide, needed + needed // 4)
 
-    def _matching(self, keys: Keys) -> Keys:
-        """Return which of all keys that were asked about match."""
-        new = np.setdiff1d(keys[keys >= 0], self._asked)
-        if len(new) and self._where is not None:
-            self._asked = np.concatenate([self._asked, new])
-            self._matches = np.concatenate([self._matches, self._backend.documents.matching(self._where, new)])
-        return self._matches
-
-    def _pays_to_measure(self, generation: Generation, needed: int) -> bool:
+    def _pays_to_measure(self, matching: Matching, generation: Generation, needed: int) -> bool:
         """Tell whether to measure all that matches rather than to look at as many candidates as seem to be needed."""
         if needed <= CHEAP_DEPTH or needed <= self._backend.generations.count(generation.id) * SEARCHED_SHARE:
             return False
-        return len(self._all_matching) <= MOST_MEASURED
+        return len(matching.all) <= MOST_MEASURED
 
-    @cached_property
-    def _all_matching(self) -> Keys:
-        """The keys of the documents that match, or of more than can be measured."""
-        assert self._where is not None
-        return self._backend.documents.matching_keys(self._where, MOST_MEASURED + 1)
-
-    def _measured(self, generation: Generation, queries: Matrix, depth: int) -> Found:
-        """Measure every vector whose document matches."""
+    def _measured(self, wanted: Keys, generation: Generation, queries: Matrix, depth: int) -> Found:
+        """Measure the vectors of some documents."""
         found, scores = [np.empty(0, np.int64)], [np.empty((len(queries), 0), np.float32)]
-        for start in range(0, len(self._all_matching), _ROWS_A_READ):
-            part = self._all_matching[start : start + _ROWS_A_READ]
-            keys, vectors = self._backend.generations.vectors(generation.id, part)
+        for start in range(0, len(wanted), _ROWS_A_READ):
+            keys, vectors = self._backend.generations.vectors(generation.id, wanted[start : start + _ROWS_A_READ])
             found.append(keys)
             scores.append(similarities(generation.space, queries, vectors))
         keys = np.concatenate(found)
