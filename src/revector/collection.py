@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from revector._arguments import flag, shown, strings, valid_unicode
 from revector._arrays import as_float32
 from revector.backends.arguments import checked_documents
-from revector.backends.contracts import Backend, Backup, Document, VectorInfo
+from revector.backends.contracts import Backend, Backup, Document, Preparation, VectorInfo
 from revector.backends.opening import kind_of, open_backend
 from revector.encoders.at_hand import EncoderSet
 from revector.encoders.base import TextEncoder, require_encoder, space_of
@@ -333,6 +333,13 @@ class Collection:
         """
         serving = self._serving.read().serving
         return examine_collection(self._backend, serving)
+
+    def prepare(self) -> Preparation:
+        """Make the index ready for searches at their fastest, after many documents were added at once.
+
+        Without it that happens behind searches, in processes that stay. Searches go on meanwhile.
+        """
+        return self._backend.index.prepare(self._serving.read().serving)
 
     def backup(self, directory: str | os.PathLike[str]) -> Backup:
         """Copy the collection as it is now into a folder, under its own name; others may read and write it meanwhile.

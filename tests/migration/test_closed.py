@@ -88,6 +88,7 @@ USES = {
     "search_vector": lambda docs: docs.search_vector(np.ones(8), OLD.space),
     "serving_space": lambda docs: docs.serving_space,
     "check": lambda docs: docs.check(),
+    "prepare": lambda docs: docs.prepare(),
     "backup": lambda docs: docs.backup(docs._backend.database.path.parent / "backup"),
     "assess": lambda docs: docs.assess(NEW, QUERIES, QRELS),
     "migrate": lambda docs: docs.migrate(HashEncoder(16)),

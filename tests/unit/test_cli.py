@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from index_worlds import graph_files, small_graphs
 from revector.cli import app
 from revector.collection import Collection
 from revector.encoders.native.encoder import Encoder
@@ -133,6 +134,13 @@ def test_add_reads_a_file_and_stdin_and_replaces_by_id(cli: Cli) -> None:
     assert cli.json("add", str(cli.folder / "more.jsonl")) == {"collection": cli.path, "added": 1, "documents": 5}
     (hit,) = cli.json("search", "boil soup", "-k", "1")["hits"]
     assert (hit["id"], hit["text"], hit["metadata"]) == ("soup", "Soup\nBoil it.", {"n": 1})
+
+
+def test_searches_after_many_documents_were_added_have_a_graph(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    cli.filled()
+    small_graphs(monkeypatch)
+    cli("add", text="".join(json.dumps({"id": str(i), "text": f"salt {i}"}) + "\n" for i in range(20)))
+    assert len(graph_files(Path(f"{cli.path}.index"))) == 1
 
 
 def test_add_names_the_line_it_can_not_read(cli: Cli) -> None:

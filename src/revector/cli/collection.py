@@ -74,6 +74,7 @@ def add(
             for where, id_ in ((row.where, row.id) for row in batch if row.id in reasons):
                 complain(f"{where}: {id_!r} was refused: {reasons[id_]}")
                 refused.append({"where": where, "id": id_, "reason": reasons[id_]})
+        docs.prepare()  # a command that searches ends before it could be done behind its search
         n_documents = len(docs)
     result: dict[str, Any] = {"collection": collection, "added": n_added, "documents": n_documents}
     if refused:
