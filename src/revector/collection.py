@@ -24,7 +24,7 @@ from revector.evaluation.metrics import Qrels
 from revector.evaluation.verdict import Verdict
 from revector.migration.migration import Migration
 from revector.migration.serving import ServingReader
-from revector.migration.strategies.background import Background
+from revector.migration.strategies import Strategy
 from revector.migration.upserts import Upsert
 from revector.migration.writes import delete_documents
 from revector.opening import find_again, listed_encoders, require_collection, require_path
@@ -414,7 +414,7 @@ class Collection:
         self,
         new_encoder: TextEncoder,
         *,
-        strategy: Background | None = None,
+        strategy: Strategy | Sequence[Strategy] | None = None,
         retention_seconds: float | None = None,
     ) -> Migration:
         """Plan the migration to another model; nothing changes before its `start`.
@@ -426,9 +426,9 @@ class Collection:
         ----------
         new_encoder : TextEncoder
             The model to move to.
-        strategy : Background, optional
-            How to get there. Of a migration that goes on: replaces what was given before; a priority rule does its
-            work at `start` only.
+        strategy : Strategy, or sequence of Strategy, optional
+            How to get there: a `Background`, or several that are asked in their order. Of a migration that goes on:
+            replaces what was given before; a priority rule does its work at `start` only.
         retention_seconds : float, optional
             How long the old generation is kept after the cut-over: seven days, or what was given before.
 

@@ -70,7 +70,7 @@ BY_RULE = Background(batch=3, priority=lambda fact: 1 + fact.key)
 MANY_TRANSACTIONS = ("start", "start by a rule", "run", "retire")
 STEPS = {
     "start": (Phase.PLANNED, lambda world: world.active().start()),
-    "start by a rule": (Phase.PLANNED, lambda world: world.active(strategy=BY_RULE).start()),
+    "start by a rule": (Phase.PLANNED, lambda world: world.active(strategies=(BY_RULE,)).start()),
     "run": (Phase.FILLING, lambda world: world.active().run()),
     "write while filling": (Phase.FILLING, _write),
     "write without models": (Phase.SERVING, _write_later),

@@ -104,7 +104,11 @@ COLLECTION = [
     *_table("search_vector", {"vector": [1.0] * 16}, space=[None, "space", HashEncoder(16), HashEncoder(8).space]),
     *_table("search_vector", {"vector": [1.0] * 16, "space": HashEncoder(16).space}, k=NOT_WHOLE),
     *_table("migrate", {}, new_encoder=NOT_AN_ENCODER),
-    *_table("migrate", {"new_encoder": HashEncoder(8)}, strategy=[7, "background", {}, Background]),
+    *_table(
+        "migrate",
+        {"new_encoder": HashEncoder(8)},
+        strategy=[7, "background", {}, Background, [], [7], [Background(), None]],
+    ),
     *_table("migrate", {"new_encoder": HashEncoder(8)}, retention_seconds=[*NOT_REAL, -1.0]),
     *_table("assess", {"queries": QUERIES, "qrels": QRELS}, new_encoder=NOT_AN_ENCODER),
     *_table(

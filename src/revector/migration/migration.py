@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,8 +26,16 @@ from revector.migration.priorities import Turns
 from revector.migration.serving import ServingReader
 from revector.migration.slices import in_slices
 from revector.migration.status import FailedDocument, MigrationStatus, failed_documents, status_of
-from revector.migration.strategies.background import Background
-from revector.migration.strategies.base import Facts
+from revector.migration.strategies import (
+    Background,
+    Strategy,
+    chosen_strategies,
+    chosen_work,
+    objections,
+    strategies_from_json,
+    strategies_to_json,
+)
+from revector.migration.strategies.base import Facts, Work
 from revector.migration.verification import VerificationResult, Verifier
 from revector.spaces import EmbeddingSpace
 
@@ -47,7 +56,7 @@ class Migration:
         Which migration.
     encoders : EncoderSet
         Encoders at hand.
-    strategy : Background, optional
+    strategies : sequence of Strategy, optional
         With a priority rule that the ledger cannot keep; by default what the ledger kept.
     verifier : callable, optional
         Compares a generation with what its model gives now; default: `revector.evaluation.verify.verify`.
@@ -61,21 +70,21 @@ class Migration:
         migration_id: int,
         encoders: EncoderSet,
         *,
-        strategy: Background | None = None,
+        strategies: Sequence[Strategy] | None = None,
         verifier: Verifier | None = None,
         fit: Fit = fit_bridge,
     ) -> None:
         self._backend, self._id, self._encoders = backend, migration_id, encoders
         self._verifier = verifier or verify
-        self._strategy = strategy or Background.from_json(self.record.strategy)
-        self._filling = Filling(backend, migration_id, encoders, self._strategy, fit)
+        self._strategies = strategies or strategies_from_json(self.record.strategy)
+        self._filling = Filling(backend, migration_id, encoders, self._work, fit)
 
     @classmethod
     def plan(
         cls,
         backend: Backend,
         new_encoder: TextEncoder,
-        strategy: Background | None = None,
+        strategy: Strategy | Sequence[Strategy] | None = None,
         retention_seconds: float | None = None,
         *,
         encoders: EncoderSet | None = None,
@@ -89,9 +98,9 @@ class Migration:
             The collection.
         new_encoder : TextEncoder
             Of the space to move to.
-        strategy : Background, optional
-            How to get there. Of a migration that goes on: replaces what the ledger kept; a priority rule does its work
-            at `start` only.
+        strategy : Strategy, or sequence of Strategy, optional
+            How to get there; several are asked in their order. Of a migration that goes on: replaces what the ledger
+            kept; a priority rule does its work at `start` only.
         retention_seconds : float, optional
             How long the old generation is kept after the cut-over: seven days, or what the ledger kept.
         encoders : EncoderSet, optional
@@ -108,16 +117,15 @@ class Migration:
         """
         backend.require_writable()
         space = space_of(new_encoder, "new_encoder")  # before the transaction: a service is asked for it
-        if strategy is not None and not isinstance(strategy, Background):
-            raise InvalidArgumentError(f"strategy is {shown(strategy)}, expected a Background")
+        strategies = None if strategy is None else chosen_strategies(strategy)
         if retention_seconds is not None:
             retention_seconds = number(retention_seconds, "retention_seconds", least=0)
         encoders = encoders or EncoderSet()
         encoders.add(new_encoder)
-        given = _Given(space, encoders.written(new_encoder), strategy, retention_seconds)
+        given = _Given(space, encoders.written(new_encoder), strategies, retention_seconds)
         with backend.transaction():
             record = _going_on(backend, given) or _planned(backend, given)
-        return cls(backend, record.id, encoders, strategy=strategy, **options)
+        return cls(backend, record.id, encoders, strategies=strategies, **options)
 
     @classmethod
     def active(cls, backend: Backend, encoders: EncoderSet, **options: Any) -> Migration | None:
@@ -193,12 +201,14 @@ class Migration:
             self._backend.ledger.advance(self._id, Phase.FILLING, "start", target_generation=target, verification=None)
             self._backend.ledger.set_asked_through(self._id, 0)
 
-    def _turns(self) -> Turns:
+    def _work(self) -> Work:
         record = self.record
         source = source_of(self._backend, record)
-        larger = max(source.space.dimension, record.target_space.dimension)
-        wanted = self._strategy.fills(Facts(larger))
-        return Turns(self._backend, wanted.sample, wanted.seed, wanted.rule)
+        return chosen_work(self._strategies, Facts(max(source.space.dimension, record.target_space.dimension)))
+
+    def _turns(self) -> Turns:
+        work = self._work()
+        return Turns(self._backend, work.sample, work.seed, work.rule)
 
     def run(self, on_progress: OnProgress | None = None, stop: threading.Event | None = None) -> WorkerReport:
         """Re-embed until nothing is left to do; when the new generation is full, go on to PROVING.
@@ -307,6 +317,7 @@ class Migration:
         self._filling.catch_up(target)
         vectors = self._backend.generations.count(target.id)
         reasons = completeness(self._backend, target.id, accept_failed=accept_failed)
+        reasons += objections(self._strategies, ServingReader(self._backend).read().situation(self._encoders))
         pass_gates("cut-over", reasons + verification_reasons(self._backend, record, vectors=vectors))
         prepared = self._backend.index.prepare(target)
         self._filling.catch_up(target)  # what was written meanwhile
@@ -424,7 +435,7 @@ class _Given:
 
     space: EmbeddingSpace
     source: str | None
-    strategy: Background | None
+    strategies: Sequence[Strategy] | None
     retention_seconds: float | None
 
 
@@ -440,7 +451,7 @@ def _planned(backend: Backend, given: _Given) -> MigrationRecord:
         source_generation=source.id,
         target_space=given.space,
         target_encoder_source=given.source,
-        strategy=(given.strategy or Background()).to_json(),
+        strategy=strategies_to_json(given.strategies or (Background(),)),
         retention_seconds=RETENTION_SECONDS if given.retention_seconds is None else given.retention_seconds,
     )
 
@@ -451,7 +462,7 @@ def _going_on(backend: Backend, given: _Given) -> MigrationRecord | None:
     if record is None or record.phase is Phase.SERVING or record.target_space.fingerprint != given.space.fingerprint:
         return None
     wanted: dict[str, Any] = {
-        "strategy": given.strategy and given.strategy.to_json(),
+        "strategy": given.strategies and strategies_to_json(given.strategies),
         "retention_seconds": given.retention_seconds,
         "target_encoder_source": given.source,
     }

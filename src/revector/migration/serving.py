@@ -53,15 +53,20 @@ class Serving:
 
         A model that is not at hand yet is loaded, which may ask a service: not to be called inside a transaction.
         """
-        alone = Reading((self.serving,))
-        if self.other is None or self.phase is None:
-            return alone
+        if self.other is None:
+            return Reading((self.serving,))
+        return chosen_reading(self.strategies, self.situation(encoders, covered=covered))
+
+    def situation(self, encoders: EncoderSet, *, covered: bool = True) -> Situation:
+        """Return what strategies are asked about; there must be another generation."""
+        assert self.other is not None
+        assert self.phase is not None
         moved = self.phase is Phase.SERVING
         old, new = (self.other, self.serving) if moved else (self.serving, self.other)
         at_hand = frozenset(live.id for live in self.live if encoders.find(live) is not None)
         if not covered and self.serving.id in at_hand:
             at_hand -= {self.other.id}
-        return chosen_reading(self.strategies, Situation(self.phase, old, new, at_hand, alone))
+        return Situation(self.phase, old, new, at_hand, Reading((self.serving,)))
 
     def findable(self, encoders: EncoderSet) -> Generation:
         """Return a generation whose vectors let searches find a document, and whose model is at hand if one is."""

@@ -14,7 +14,7 @@ from revector.migration.asking import is_asking, reconcile
 from revector.migration.filling.bridge import BridgeKeeper, Fit
 from revector.migration.filling.progress import Progress
 from revector.migration.filling.worker import Worker, WorkerReport
-from revector.migration.strategies.background import Background
+from revector.migration.strategies.base import Work
 
 RUNS_IN = (Phase.FILLING, Phase.PROVING, Phase.SERVING)
 
@@ -42,30 +42,30 @@ class Filling:
         As for `Migration`.
     migration_id : int
         Which migration.
-    strategy : Background
-        How the workers work.
+    work : callable
+        Says what the workers do.
     fit : callable
         Fits the map between the spaces.
     """
 
     def __init__(
-        self, backend: Backend, migration_id: int, encoders: EncoderSet, strategy: Background, fit: Fit
+        self, backend: Backend, migration_id: int, encoders: EncoderSet, work: Callable[[], Work], fit: Fit
     ) -> None:
         self._backend, self._id = backend, migration_id
-        self._encoders, self._strategy, self._fit = encoders, strategy, fit
+        self._encoders, self._work, self._fit = encoders, work, fit
 
     def fill_target(self, on_progress: OnProgress | None, stop: threading.Event) -> WorkerReport:
         """Work until the new generation is full, then go on to PROVING."""
         record = self._backend.ledger.record(self._id)
         target = target_of(self._backend, record)
-        encoder = self._encoders.require(target, purpose="filling the new generation")
+        encoder, work = self._encoders.require(target, purpose="filling the new generation"), self._work()
         with BridgeKeeper(self._backend, record.source_generation, target.id, self._fit) as keeper:
             worker = Worker(
                 self._backend,
                 encoder,
                 target.id,
-                batch=self._strategy.batch,
-                lease_seconds=self._strategy.lease_seconds,
+                batch=work.batch,
+                lease_seconds=work.lease_seconds,
                 on_progress=on_progress,
                 may_run=self._may_run,
                 on_landed=keeper.landed,
@@ -81,8 +81,8 @@ class Filling:
         """Embed what was written without a generation's model, if that model is at hand."""
         if not self._waits(generation.id) or (encoder := self._encoders.find(generation)) is None:
             return WorkerReport(0, 0, 0, 0.0)
-        batch = self._strategy.batch
-        return Worker(self._backend, encoder, generation.id, batch=batch, may_run=self._may_run).run(stop=stop)
+        batch, may_run = self._work().batch, self._may_run
+        return Worker(self._backend, encoder, generation.id, batch=batch, may_run=may_run).run(stop=stop)
 
     def complete_source(self) -> None:
         """Embed everything that was written without the old model; raise `EncoderError` if it is not at hand."""
@@ -91,7 +91,7 @@ class Filling:
             return
         waiting = self._backend.ledger.jobs.counts(source.id).outstanding
         encoder = self._encoders.require(source, purpose=f"rollback: {waiting} documents were written without it, and")
-        Worker(self._backend, encoder, source.id, batch=self._strategy.batch).run()
+        Worker(self._backend, encoder, source.id, batch=self._work().batch).run()
 
     def _may_run(self) -> bool:
         record = self._backend.ledger.record(self._id)

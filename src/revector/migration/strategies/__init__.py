@@ -9,9 +9,18 @@ from typing import Any
 from revector._arguments import shown
 from revector.errors import InvalidArgumentError
 from revector.migration.strategies.background import Background
-from revector.migration.strategies.base import Reading, Situation, Strategy
+from revector.migration.strategies.base import Facts, Reading, Situation, Strategy, Work
 
-__all__ = ["Background", "Strategy", "chosen_reading", "strategies_from_json"]
+__all__ = [
+    "Background",
+    "Strategy",
+    "chosen_reading",
+    "chosen_strategies",
+    "chosen_work",
+    "objections",
+    "strategies_from_json",
+    "strategies_to_json",
+]
 
 _NAMED = {"background": Background}
 
@@ -19,6 +28,34 @@ _NAMED = {"background": Background}
 def strategies_from_json(fields: Any) -> tuple[Strategy, ...]:
     """Build the strategies of a migration from what the ledger kept: one object, or a list of them."""
     return tuple(_strategy(each) for each in (fields if isinstance(fields, list) else [fields]))
+
+
+def chosen_strategies(given: Any) -> tuple[Strategy, ...]:
+    """Return the strategies that a caller gave, one or several; raise `InvalidArgumentError` for anything else."""
+    listed = tuple(given) if isinstance(given, (list, tuple)) else (given,)
+    for each in listed:
+        if type(each) not in _NAMED.values():
+            raise InvalidArgumentError(f"strategy is {shown(each)}, expected a Background, or a list of strategies")
+    if not listed:
+        raise InvalidArgumentError("strategy is an empty list; leave it out for a plain Background")
+    return listed
+
+
+def strategies_to_json(strategies: Sequence[Strategy]) -> Any:
+    """Return what the ledger keeps: one object, as earlier releases read it, or a list of several."""
+    fields = [strategy.to_json() for strategy in strategies]
+    return fields[0] if len(fields) == 1 else fields
+
+
+def chosen_work(strategies: Sequence[Strategy], facts: Facts) -> Work:
+    """Return what workers do: what the first strategy says that minds."""
+    answers = (strategy.fills(facts) for strategy in strategies)
+    return next((work for work in answers if work is not None), Work())
+
+
+def objections(strategies: Sequence[Strategy], situation: Situation) -> list[str]:
+    """Return what the strategies say against the next step."""
+    return [reason for strategy in strategies for reason in strategy.gates(situation)]
 
 
 def chosen_reading(strategies: Sequence[Strategy], situation: Situation) -> Reading:

@@ -10,7 +10,7 @@ from revector._arguments import function, number, shown, whole_number
 from revector.errors import InvalidArgumentError
 from revector.ledger.state import Phase
 from revector.migration.priorities import SAMPLE_PER_DIMENSION, PriorityRule
-from revector.migration.strategies.base import Budget, Facts, Priorities, Reading, Situation
+from revector.migration.strategies.base import Budget, Facts, Reading, Situation, Work
 
 CANDIDATES = 50
 """Documents of each generation that compete for a ranking while documents move, at least."""
@@ -50,9 +50,10 @@ class Background:
         for name, value in checked.items():  # as the ledger can keep them, whichever library they came from
             object.__setattr__(self, name, value)
 
-    def fills(self, facts: Facts) -> Priorities:
-        """Return the order: a random sample, then what the rule says."""
-        return Priorities(SAMPLE_PER_DIMENSION * facts.dimension, self.seed, self.priority)
+    def fills(self, facts: Facts) -> Work:
+        """Let workers embed everything: a random sample first, then what the rule says."""
+        sample = SAMPLE_PER_DIMENSION * facts.dimension
+        return Work(sample, self.seed, self.priority, self.batch, self.lease_seconds)
 
     def reads(self, situation: Situation) -> Reading:
         """Let both generations compete while documents move, and until the cut-over what readers had at the end.

@@ -29,8 +29,8 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Priorities:
-    """In which order documents are re-embedded.
+class Work:
+    """What workers do, and in which order.
 
     Attributes
     ----------
@@ -40,11 +40,17 @@ class Priorities:
         Of everything drawn at random.
     rule : callable or None
         Takes `DocumentFacts`, returns a priority of at least 1, lowest first; ``None`` for the default rule.
+    batch : int or None
+        Texts given to the encoder at a time; ``None`` for as many as its speed suggests.
+    lease_seconds : float
+        How long a worker may hold a document without a sign of life.
     """
 
-    sample: int
-    seed: int
+    sample: int = 0
+    seed: int = 0
     rule: PriorityRule | None = None
+    batch: int | None = None
+    lease_seconds: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -115,8 +121,8 @@ class Situation:
 class Strategy(Protocol):
     """How a migration gets from one space to the other. An immutable value; safe to share."""
 
-    def fills(self, facts: Facts) -> Priorities | None:
-        """Return in which order workers re-embed the documents; ``None`` if this strategy leaves them alone."""
+    def fills(self, facts: Facts) -> Work | None:
+        """Return what workers do; ``None`` if this strategy does not mind."""
         ...
 
     def reads(self, situation: Situation) -> Reading:
