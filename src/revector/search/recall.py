@@ -25,9 +25,11 @@ Found = tuple[Matrix, Keys]
 FIRST_DEPTH = 4
 """How much deeper than asked the first search goes."""
 CHEAP_DEPTH = 4096
-"""Candidates that the index gives, and the filter is asked about, in less time than it takes to plan anything else."""
+"""So many candidates may always be looked at: by their keys that takes a few tens of milliseconds."""
 SEARCHED_SHARE = 1 / 16
-"""Beyond this share of a generation it takes longer to look for candidates that match than to look at all documents."""
+"""Beyond this share of a generation, looking at candidates takes longer than looking at all documents in their order.
+
+By its key, a document is found and its metadata are read in about 5 us; in order, in 2 us (100,000 documents)."""
 MOST_MEASURED = 20_000
 """Documents that match and are all measured; where there are more, the search goes deeper instead."""
 _ROWS_A_READ = 4096
@@ -102,7 +104,7 @@ class Recall:
             exhausted = keys.shape[1] < wide
             if least >= depth or (exhausted and bool((keys >= 0).all())):
                 return _best(np.where(kept, scores, -np.inf), np.where(kept, keys, -1), depth)
-            needed = wide * depth // max(least, 1)
+            needed = int(wide * depth / max(least, 0.5))  # none so far may mean one in twice as many
             if exhausted or self._pays_to_measure(matching, generation, needed):
                 return self._measured(matching.all, generation, queries, depth)
             wide = max(2 * wide, needed + needed // 4)
