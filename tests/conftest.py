@@ -17,7 +17,8 @@ from revector.demo.docstrings import python_corpus
 from revector.errors import ModelDownloadError
 from revector.formats.judgements import Corpus
 from revector.formats.named_models import fetch_model
-from worlds import World
+from revector.testing.memory import forget
+from worlds import PLACES, World
 
 StaticModelMaker = Callable[..., Path]
 
@@ -82,17 +83,30 @@ def static_model(tmp_path: Path) -> StaticModelMaker:
     return make
 
 
+@pytest.fixture(scope="module")
+def kind():
+    """Return the kind of backend that collections are in; folders whose tests hold of each kind say so instead."""
+    return "sqlite"
+
+
 @pytest.fixture
-def world(tmp_path):
+def places(kind, tmp_path):
+    """Return where the collections of a test are: ``places / "docs.db"``."""
+    yield PLACES[kind](tmp_path)
+    forget(PLACES["memory"](tmp_path))
+
+
+@pytest.fixture
+def world(places):
     """Return a collection of 40 documents that is served in the old space."""
-    world = World.create(tmp_path / "world.db", documents=40)
+    world = World.create(places / "world.db", documents=40)
     yield world
     world.close()
 
 
 @pytest.fixture
-def empty_world(tmp_path):
+def empty_world(places):
     """Return a collection without documents."""
-    world = World.create(tmp_path / "empty.db")
+    world = World.create(places / "empty.db")
     yield world
     world.close()

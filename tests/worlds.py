@@ -1,4 +1,4 @@
-"""Small collections on disk for the tests of stores, migrations and faults."""
+"""Small collections for the tests of stores, migrations and faults, and where they are."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import ClassVar
 import numpy as np
 
 from revector.backends.arguments import checked_documents
-from revector.backends.sqlite import SqliteBackend
+from revector.backends.contracts import Backend
+from revector.backends.opening import open_backend
 from revector.encoders.at_hand import EncoderSet
 from revector.ledger.jobs import JobRequest
 from revector.migration.filling.bridge import MAX_PAIRS
@@ -20,6 +21,19 @@ from revector.migration.writes import delete_documents, write_documents
 from revector.testing import HashEncoder
 
 ALIAS = "live"
+
+
+class InMemory(str):
+    """A folder of places in memory: `/` leads to one, as with a path."""
+
+    __slots__ = ()
+
+    def __truediv__(self, name):
+        return InMemory(f"{self}/{name}")
+
+
+PLACES = {"sqlite": lambda folder: folder, "memory": lambda folder: InMemory(f"memory://{folder}")}
+"""A folder for each kind of backend: ``PLACES[kind](tmp_path) / "docs.db"`` is a place that `open_backend` opens."""
 
 
 class AskedInsideError(BaseException):
@@ -70,20 +84,20 @@ def no_map(backend, source_generation, target_generation):
 class World:
     """A collection that is served in the old space."""
 
-    backend: SqliteBackend
+    backend: Backend
     encoders: EncoderSet = field(default_factory=lambda: EncoderSet([OLD, NEW]))
 
     @classmethod
-    def create(cls, path, documents=0):
-        world = cls.open(path)
+    def create(cls, place, documents=0):
+        world = cls.open(place)
         generation = world.backend.generations.create(OLD.space, None)
         world.backend.generations.create_alias(ALIAS, generation.id)
         world.write({f"d{place}": f"text number {place}" for place in range(documents)})
         return world
 
     @classmethod
-    def open(cls, path):
-        backend = SqliteBackend.open(path)
+    def open(cls, place):
+        backend = open_backend(place)
         OutsideEncoder.databases.add(backend.database)
         return cls(backend)
 

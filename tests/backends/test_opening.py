@@ -13,6 +13,7 @@ from revector.backends.sqlite import SqliteBackend
 from revector.collection import Collection
 from revector.errors import InvalidArgumentError
 from revector.testing import HashEncoder
+from revector.testing.memory import MemoryBackend, forget
 
 
 class Elsewhere:
@@ -60,3 +61,14 @@ def test_a_path_is_a_file_of_sqlite(tmp_path: Path) -> None:
     assert backend.place == str(tmp_path / "docs.db")
     assert kind_of(tmp_path / "docs.db").is_there(tmp_path / "docs.db")
     assert not kind_of(tmp_path / "other.db").is_there(tmp_path / "other.db")
+
+
+def test_our_backend_in_memory_is_found_as_another_packages_would_be(tmp_path: Path) -> None:
+    assert isinstance(open_backend(f"memory://{tmp_path}"), MemoryBackend)
+    forget(f"memory://{tmp_path}")
+
+
+def test_the_package_names_the_backend_in_memory_as_the_tests_do() -> None:
+    tests = Path(__file__).parents[1]
+    ours = (tests / "in_memory-0.dist-info" / "entry_points.txt").read_text().splitlines()[1]
+    assert ours.replace("= ", '= "') + '"' in (tests.parent / "pyproject.toml").read_text().splitlines()

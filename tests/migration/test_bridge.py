@@ -14,9 +14,9 @@ from worlds import NEW, OLD, World
 
 
 @pytest.fixture
-def moving(tmp_path):
+def moving(places):
     """A world of 300 documents, with its migration started in small batches."""
-    world = World.create(tmp_path / "moving.db", 300)
+    world = World.create(places / "moving.db", 300)
     yield world, world.started(strategy=Background(batch=10), fit=fit_bridge)
     world.close()
 
@@ -107,8 +107,8 @@ def _recorder(fits):
     return fit
 
 
-def test_a_map_that_can_not_be_fitted_stops_nothing(tmp_path, caplog):
-    world = World.create(tmp_path / "same.db")
+def test_a_map_that_can_not_be_fitted_stops_nothing(places, caplog):
+    world = World.create(places / "same.db")
     world.write({f"d{place}": "always the same" for place in range(60)})
 
     def refuse(backend, source, target):

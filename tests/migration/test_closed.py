@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from revector.backends.contracts import content_hash
-from revector.backends.sqlite import SqliteBackend
+from revector.backends.opening import open_backend
 from revector.collection import Collection
 from revector.errors import ClosedError
 from revector.migration.filling.worker import Worker
@@ -36,8 +36,8 @@ def _opened(path):
 
 
 @pytest.fixture
-def closed(tmp_path):
-    docs = _opened(tmp_path / "docs.db")
+def closed(places):
+    docs = _opened(places / "docs.db")
     docs.migrate(NEW).start()
     docs.kept = docs.migration
     docs.worker = Worker(docs._backend, NEW, 2)
@@ -46,17 +46,17 @@ def closed(tmp_path):
     return docs
 
 
-def test_closing_again_does_nothing(tmp_path, caplog):
+def test_closing_again_does_nothing(places, caplog):
     caplog.set_level(logging.INFO)
-    with _opened(tmp_path / "docs.db") as docs:
+    with _opened(places / "docs.db") as docs:
         docs.close()
         caplog.clear()
         docs.close()
     assert not caplog.records
 
 
-def test_two_threads_may_close(tmp_path):
-    docs, errors = _opened(tmp_path / "docs.db"), []
+def test_two_threads_may_close(places):
+    docs, errors = _opened(places / "docs.db"), []
     hook, threading.excepthook = threading.excepthook, lambda raised: errors.append(raised)
     threads = [threading.Thread(target=docs.close) for _ in range(8)]
     for thread in threads:
@@ -67,8 +67,8 @@ def test_two_threads_may_close(tmp_path):
     assert not errors
 
 
-def test_a_store_is_closed_twice(tmp_path):
-    backend = SqliteBackend.open(tmp_path / "docs.db")
+def test_a_store_is_closed_twice(places):
+    backend = open_backend(places / "docs.db")
     backend.close()
     backend.close()
     with pytest.raises(ClosedError, match=r"docs\.db was closed; open it again"):
@@ -89,7 +89,7 @@ USES = {
     "serving_space": lambda docs: docs.serving_space,
     "check": lambda docs: docs.check(),
     "prepare": lambda docs: docs.prepare(),
-    "backup": lambda docs: docs.backup(docs._backend.database.path.parent / "backup"),
+    "backup": lambda docs: docs.backup("backup"),
     "assess": lambda docs: docs.assess(NEW, QUERIES, QRELS),
     "migrate": lambda docs: docs.migrate(HashEncoder(16)),
     "migration": lambda docs: docs.migration,
@@ -110,7 +110,7 @@ USES = {
     "record_access": lambda docs: docs._backend.documents.record_access([1]),
     "scan_vectors": lambda docs: next(docs._backend.generations.scan(1)),
     "alias": lambda docs: docs._backend.generations.alias("live"),
-    "damage": lambda docs: docs._backend.database.check(),
+    "damage": lambda docs: docs._backend.check(),
 }
 
 
@@ -118,10 +118,10 @@ USES = {
 def test_use_after_close_is_one_error_and_embeds_nothing(closed, use):
     with pytest.raises(ClosedError) as caught:
         USES[use](closed)
-    assert caught.value.path == str(closed._backend.database.path)
+    assert caught.value.path == closed._backend.place
     assert (OLD.sent, NEW.sent) == (0, 0)
 
 
 def test_a_collection_that_was_closed_can_be_opened_again(closed):
-    with Collection.open(closed._backend.database.path, OLD) as docs:
+    with Collection.open(closed._backend.place, OLD) as docs:
         assert docs.search("text 1")[0].id == "d1"

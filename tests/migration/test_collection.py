@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,10 +30,10 @@ def _ids(collection: Collection, query: str, k: int = 10) -> list[str]:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    with Collection.open(tmp_path / "docs.db", OLD) as collection:
+def path(places: Any) -> Any:
+    with Collection.open(places / "docs.db", OLD) as collection:
         collection.upsert(list(FRUIT), list(FRUIT.values()), [{"n": i} for i in range(len(FRUIT))])
-    return tmp_path / "docs.db"
+    return places / "docs.db"
 
 
 def test_search_returns_the_nearest_documents_best_first(path: Path) -> None:
@@ -77,8 +78,8 @@ def test_writes_of_another_handle_are_found(path: Path) -> None:
         assert "b" not in _ids(reader, "banana split")
 
 
-def test_an_empty_collection_finds_nothing(tmp_path: Path) -> None:
-    with Collection.open(tmp_path / "empty.db", OLD) as collection:
+def test_an_empty_collection_finds_nothing(places: Any) -> None:
+    with Collection.open(places / "empty.db", OLD) as collection:
         assert (len(collection), collection.ids(), collection.search("anything")) == (0, [], [])
 
 
@@ -132,9 +133,9 @@ def test_an_encoder_of_another_space_does_not_open_the_collection(path: Path) ->
         Collection.open(path, NEW)
 
 
-def test_a_new_collection_needs_an_encoder_and_leaves_nothing_behind_without(tmp_path: Path) -> None:
+def test_a_new_collection_needs_an_encoder_and_leaves_nothing_behind_without(tmp_path: Path, places: Any) -> None:
     with pytest.raises(InvalidArgumentError, match="needs an encoder"):
-        Collection.open(tmp_path / "new.db")
+        Collection.open(places / "new.db")
     assert not list(tmp_path.iterdir())
 
 
@@ -157,8 +158,8 @@ class BrokenEncoder(HashEncoder):
         return rows
 
 
-def test_a_vector_that_is_not_a_number_is_refused_and_the_others_are_written(tmp_path: Path) -> None:
-    with Collection.open(tmp_path / "docs.db", BrokenEncoder(16)) as collection:
+def test_a_vector_that_is_not_a_number_is_refused_and_the_others_are_written(places: Any) -> None:
+    with Collection.open(places / "docs.db", BrokenEncoder(16)) as collection:
         with pytest.raises(RefusedDocumentsError, match=r"'bad': .* NaN or infinity"):
             collection.upsert(["good", "bad"], ["fine", "broken"])
         assert collection.ids() == ["good"]

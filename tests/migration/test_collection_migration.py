@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,8 +76,8 @@ def _serve_new(collection: Collection, writers: int = 0) -> Migration:
 
 
 @pytest.fixture
-def collection(tmp_path: Path) -> Iterator[Collection]:
-    with _fill(tmp_path / "docs.db") as opened:
+def collection(places: Any) -> Iterator[Collection]:
+    with _fill(places / "docs.db") as opened:
         yield opened
 
 
@@ -186,10 +187,10 @@ class InterruptedEncoder(HashEncoder):
 
 @pytest.mark.parametrize("retires", [False, True])
 def test_a_search_that_is_overtaken_by_a_cutover_starts_again(
-    tmp_path: Path, pure_new: list[list[str]], retires: bool
+    places: Any, pure_new: list[list[str]], retires: bool
 ) -> None:
     encoder = InterruptedEncoder(OLD)
-    with _fill(tmp_path / "docs.db", encoder) as collection:
+    with _fill(places / "docs.db", encoder) as collection:
         _ranked(collection)
         migration = collection.migrate(NEW, retention_seconds=0)
         migration.start()
@@ -206,9 +207,9 @@ def test_a_search_that_is_overtaken_by_a_cutover_starts_again(
         assert not encoder.meanwhile
 
 
-def test_a_document_deleted_under_a_search_is_left_out(tmp_path: Path) -> None:
+def test_a_document_deleted_under_a_search_is_left_out(places: Any) -> None:
     encoder = InterruptedEncoder(OLD)
-    with _fill(tmp_path / "docs.db", encoder) as collection:
+    with _fill(places / "docs.db", encoder) as collection:
         encoder.meanwhile.append(lambda: collection.delete(["doc000"]))
         assert "doc000" not in [hit.id for hit in collection.search(TEXTS["doc000"])]
 
@@ -216,9 +217,9 @@ def test_a_document_deleted_under_a_search_is_left_out(tmp_path: Path) -> None:
 # Writing through
 
 
-def test_a_rescored_document_is_written_through_and_embedded_once(tmp_path: Path) -> None:
+def test_a_rescored_document_is_written_through_and_embedded_once(tmp_path: Path, places: Any) -> None:
     log = tmp_path / "encoded"
-    with _fill(tmp_path / "docs.db") as collection:
+    with _fill(places / "docs.db") as collection:
         migration = collection.migrate(RecordingEncoder(NEW, log))
         migration.start()
         for searches in (1, 2):
@@ -277,12 +278,12 @@ def test_a_search_goes_on_when_the_new_model_fails_to_rescore(
 # Models that are not at hand
 
 
-def test_without_the_old_model_its_vectors_are_found_by_mapped_queries(tmp_path: Path) -> None:
-    with _fill(tmp_path / "docs.db") as collection:
+def test_without_the_old_model_its_vectors_are_found_by_mapped_queries(places: Any) -> None:
+    with _fill(places / "docs.db") as collection:
         migration = collection.migrate(NEW, strategy=Background(batch=8))
         migration.start()
         _run_some(migration, 160)
-    with Collection.open(tmp_path / "docs.db", NEW) as collection:
+    with Collection.open(places / "docs.db", NEW) as collection:
         assert collection.migration is not None
         assert collection.migration.phase is Phase.FILLING
         sample = list(TEXTS)[::7]
@@ -291,29 +292,29 @@ def test_without_the_old_model_its_vectors_are_found_by_mapped_queries(tmp_path:
 
 
 def test_without_the_old_model_a_filled_generation_is_searched_before_the_cutover(
-    tmp_path: Path, pure_new: list[list[str]]
+    places: Any, pure_new: list[list[str]]
 ) -> None:
-    with _fill(tmp_path / "docs.db") as collection:
+    with _fill(places / "docs.db") as collection:
         migration = collection.migrate(NEW)
         migration.start()
         migration.run()
-    with Collection.open(tmp_path / "docs.db", NEW) as collection:
+    with Collection.open(places / "docs.db", NEW) as collection:
         assert _ranked(collection) == pure_new
 
 
-def test_without_the_old_model_and_without_a_map_the_error_names_the_model(tmp_path: Path) -> None:
-    with _fill(tmp_path / "docs.db") as collection:
+def test_without_the_old_model_and_without_a_map_the_error_names_the_model(places: Any) -> None:
+    with _fill(places / "docs.db") as collection:
         collection.migrate(NEW).start()
-    with Collection.open(tmp_path / "docs.db", NEW) as collection, pytest.raises(EncoderError, match=r"old \(24-d"):
+    with Collection.open(places / "docs.db", NEW) as collection, pytest.raises(EncoderError, match=r"old \(24-d"):
         collection.search(QUERIES[0])
 
 
-def test_without_the_new_model_the_old_generation_serves_alone(tmp_path: Path, pure_old: list[list[str]]) -> None:
-    with _fill(tmp_path / "docs.db") as collection:
+def test_without_the_new_model_the_old_generation_serves_alone(places: Any, pure_old: list[list[str]]) -> None:
+    with _fill(places / "docs.db") as collection:
         migration = collection.migrate(NEW, strategy=Background(batch=8))
         migration.start()
         _run_some(migration, N // 2)
-    with Collection.open(tmp_path / "docs.db", OLD) as collection:
+    with Collection.open(places / "docs.db", OLD) as collection:
         assert _ranked(collection) == pure_old
 
 
@@ -339,14 +340,14 @@ def test_writes_while_documents_move_are_found_at_once(collection: Collection) -
     assert ids[1] not in [hit.id for hit in collection.search(TEXTS[ids[1]], 50)]
 
 
-def test_a_text_changed_without_the_new_model_counts_as_not_moved(tmp_path: Path) -> None:
-    with _fill(tmp_path / "docs.db") as collection:
+def test_a_text_changed_without_the_new_model_counts_as_not_moved(places: Any) -> None:
+    with _fill(places / "docs.db") as collection:
         migration = collection.migrate(NEW, strategy=Background(batch=8))
         migration.start()
         _run_some(migration, N - 40)
-    with Collection.open(tmp_path / "docs.db", OLD) as collection:
+    with Collection.open(places / "docs.db", OLD) as collection:
         collection.upsert(["doc000"], ["a walnut cake"])
-    with Collection.open(tmp_path / "docs.db", OLD, encoders=[NEW]) as collection:
+    with Collection.open(places / "docs.db", OLD, encoders=[NEW]) as collection:
         hits = collection.search("a walnut cake", 3, rescore=1)
         assert hits[0].id == "doc000"
         assert hits[0].score == pytest.approx(1.0, abs=1e-5)
@@ -367,8 +368,8 @@ def _write_at_random(collection: Collection, seed: int, n: int, together: int = 
 
 
 @pytest.mark.parametrize("writes", [0, 1000])
-def test_a_rolled_back_collection_searches_like_one_that_never_migrated(tmp_path: Path, writes: int) -> None:
-    with _fill(tmp_path / "moved.db") as moved, _fill(tmp_path / "stayed.db") as stayed:
+def test_a_rolled_back_collection_searches_like_one_that_never_migrated(places: Any, writes: int) -> None:
+    with _fill(places / "moved.db") as moved, _fill(places / "stayed.db") as stayed:
         migration = _serve_new(moved)
         for collection in (moved, stayed):
             _write_at_random(collection, seed=9, n=writes)

@@ -1,16 +1,12 @@
 from __future__ import annotations
 
-import sqlite3
 import time
-from contextlib import closing
 
 import pytest
 
-from revector import Collection
-from revector.backends.local_index import builder
 from revector.errors import EncoderError
-from revector.migration.estimate import estimate, vector_bytes
-from revector.testing import HashEncoder, RecordingEncoder
+from revector.migration.estimate import estimate
+from revector.testing import RecordingEncoder
 from worlds import NEW
 
 
@@ -68,30 +64,6 @@ def test_price_is_tokens_times_price(world):
 def test_storage_peaks_while_both_generations_live(world):
     cost = estimate(world.backend, world.served, NEW).cost
     assert cost.peak_bytes > cost.target_bytes > 40 * 12 * 4
-
-
-@pytest.mark.parametrize("dimension", [64, 384, 1024])
-def test_storage_is_what_a_collection_grows_by_or_a_little_more(tmp_path, monkeypatch, dimension):
-    monkeypatch.setattr(builder, "SCAN_LIMIT", 1000)  # so many are worth a graph
-    texts = {f"d{place}": f"text number {place}" for place in range(2000)}
-    with Collection.open(tmp_path / "docs.db", HashEncoder(16)) as docs:
-        docs.upsert(texts.keys(), texts.values())
-        before = _stored_bytes(tmp_path)
-        migration = docs.migrate(HashEncoder(dimension))
-        migration.start()
-        migration.run()
-        migration.verify()
-        migration.cutover()
-        grown = _stored_bytes(tmp_path) - before
-    assert grown <= vector_bytes(dimension, len(texts)) < 1.25 * grown
-
-
-def _stored_bytes(folder):
-    """Count what is in the database and in the indexes beside it, without what SQLite keeps to write."""
-    with closing(sqlite3.connect(folder / "docs.db")) as database:
-        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    files = [file for file in folder.rglob("*") if file.is_file()]
-    return sum(file.stat().st_size for file in files if not file.name.endswith(("-wal", "-shm")))
 
 
 def test_an_empty_collection_costs_nothing(empty_world):

@@ -150,8 +150,8 @@ def model():
 
 
 @pytest.fixture
-def docs(tmp_path, model):
-    with Collection.open(tmp_path / "docs.db", model) as collection:
+def docs(places, model):
+    with Collection.open(places / "docs.db", model) as collection:
         collection.upsert([f"d{i}" for i in range(12)], [f"text {i}" for i in range(12)])
         model.sent = 0
         yield collection

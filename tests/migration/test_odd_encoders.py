@@ -53,8 +53,8 @@ def new():
 
 
 @pytest.fixture
-def docs(tmp_path, old, new):
-    with Collection.open(tmp_path / "docs.db", old, encoders=[new]) as docs:
+def docs(places, old, new):
+    with Collection.open(places / "docs.db", old, encoders=[new]) as docs:
         docs.upsert([f"d{i}" for i in range(20)], [f"text {i}" for i in range(20)])
         docs.migrate(new, strategy=Background(batch=8)).start()
         yield docs

@@ -15,7 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from revector.errors import GateRefusedError, IllegalTransitionError, LedgerConflictError, MigrationError
 from revector.ledger.state import TRANSITIONS, Phase
 from revector.migration.strategies.background import Background
-from worlds import NEW, OLD, World
+from revector.testing.memory import forget
+from worlds import NEW, OLD, PLACES, World
 
 IDS = st.sampled_from([f"d{place}" for place in range(8)])
 TEXTS = st.sampled_from(["", "one", "two words", "three of them"])
@@ -25,6 +26,8 @@ ENCODERS = st.sampled_from([(OLD, NEW), (OLD,), (NEW,), ()])
 class MigrationMachine(RuleBasedStateMachine):
     """A collection, a model of its texts, and whichever migration it has."""
 
+    kind = "sqlite"
+
     def __init__(self):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
@@ -32,7 +35,7 @@ class MigrationMachine(RuleBasedStateMachine):
 
     @initialize()
     def create(self):
-        self.world = World.create(self.folder / "world.db")
+        self.world = World.create(PLACES[self.kind](self.folder) / "world.db")
         self.migration = None
 
     @property
@@ -144,7 +147,7 @@ class MigrationMachine(RuleBasedStateMachine):
     def reopen(self):
         """Close the process, open the collection in another."""
         self.world.close()
-        self.world = World.open(self.folder / "world.db")
+        self.world = World.open(PLACES[self.kind](self.folder) / "world.db")
         self.migration = self.world.active() if self.phase_is_open else None
 
     @property
@@ -185,10 +188,18 @@ class MigrationMachine(RuleBasedStateMachine):
     def teardown(self):
         if hasattr(self, "world"):
             self.world.close()
+        forget(PLACES["memory"](self.folder))
         shutil.rmtree(self.folder)
 
 
-MigrationMachine.TestCase.settings = settings(
+class InMemoryMachine(MigrationMachine):
+    """The same in memory."""
+
+    kind = "memory"
+
+
+MigrationMachine.TestCase.settings = InMemoryMachine.TestCase.settings = settings(
     max_examples=20, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestMigrationMachine = MigrationMachine.TestCase
+TestInMemoryMachine = InMemoryMachine.TestCase

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from revector.backends.contracts import content_hash
-from revector.backends.sqlite.documents import SqliteDocuments
 from revector.collection import Collection
 from revector.encoders.templated import Templated
 from revector.errors import InvalidArgumentError, SpaceMismatchError
@@ -40,22 +38,22 @@ def model() -> Counting:
     return Counting(16)
 
 
-def _filled(path: Path, encoder: Any) -> Collection:
-    docs = Collection.open(path, encoder)
+def _filled(place: Any, encoder: Any) -> Collection:
+    docs = Collection.open(place, encoder)
     titles = [{"title": f"title {place}", "author": "Ada"} for place in range(6)]
     docs.upsert([f"d{place}" for place in range(6)], ["same text"] * 5 + ["another text"], titles)
     return docs
 
 
 @pytest.fixture
-def plain(tmp_path: Path, model: Counting) -> Iterator[Collection]:
-    with _filled(tmp_path / "docs.db", model) as docs:
+def plain(places: Any, model: Counting) -> Iterator[Collection]:
+    with _filled(places / "docs.db", model) as docs:
         yield docs
 
 
 @pytest.fixture
-def titled(tmp_path: Path, model: Counting) -> Iterator[Collection]:
-    with _filled(tmp_path / "docs.db", Templated(model, TITLED)) as docs:
+def titled(places: Any, model: Counting) -> Iterator[Collection]:
+    with _filled(places / "docs.db", Templated(model, TITLED)) as docs:
         yield docs
 
 
@@ -135,11 +133,11 @@ def test_a_collection_gives_its_model_what_the_template_says(titled: Collection,
     assert titled.search("title 3 same text", k=1)[0].text == "same text"
 
 
-def test_a_collection_is_opened_with_its_template_or_with_none_given(tmp_path: Path, model: Counting) -> None:
-    _filled(tmp_path / "docs.db", Templated(model, TITLED)).close()
+def test_a_collection_is_opened_with_its_template_or_with_none_given(places: Any, model: Counting) -> None:
+    _filled(places / "docs.db", Templated(model, TITLED)).close()
     with pytest.raises(SpaceMismatchError, match=r"title \+ text"):
-        Collection.open(tmp_path / "docs.db", model)
-    with Collection.open(tmp_path / "docs.db", encoders=[model]) as docs:
+        Collection.open(places / "docs.db", model)
+    with Collection.open(places / "docs.db", encoders=[model]) as docs:
         docs.upsert(["d0"], ["new text"])
         assert (model.given[-1], _wrong(docs)) == ("title 0\nnew text", [])
 
@@ -212,17 +210,18 @@ def test_documents_written_after_the_plan_are_known_by_the_new_fields(plain: Col
 def test_a_start_that_was_interrupted_goes_on(
     plain: Collection, model: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scan = SqliteDocuments.scan
+    documents = type(plain._backend.documents)
+    scan = documents.scan
 
-    def interrupted(self: SqliteDocuments, batch: int = 2) -> Any:
-        for place, documents in enumerate(scan(self, 2)):
+    def interrupted(self: Any, batch: int = 2) -> Any:
+        for place, found in enumerate(scan(self, 2)):
             if place == 1:
                 raise KeyboardInterrupt
-            yield documents
+            yield found
 
     migration = plain.migrate(Templated(model, TITLED))
     with monkeypatch.context() as patch:
-        patch.setattr(SqliteDocuments, "scan", interrupted)
+        patch.setattr(documents, "scan", interrupted)
         with pytest.raises(KeyboardInterrupt):
             migration.start()
     assert (_wrong(plain), _stale(plain)) == ([], [0])
@@ -230,7 +229,7 @@ def test_a_start_that_was_interrupted_goes_on(
     assert (_wrong(plain), _stale(plain)) == ([], [0, 0])
 
 
-def test_a_title_that_changes_while_the_text_is_embedded_is_embedded_again(tmp_path: Path) -> None:
+def test_a_title_that_changes_while_the_text_is_embedded_is_embedded_again(places: Any) -> None:
     class Interfered(HashEncoder):
         """Another writer gives the document a title while its text is embedded."""
 
@@ -243,7 +242,7 @@ def test_a_title_that_changes_while_the_text_is_embedded_is_embedded_again(tmp_p
             return super().encode(texts, kind=kind)
 
     model = Interfered(16)
-    with _filled(tmp_path / "docs.db", Templated(model, TITLED)) as docs:
+    with _filled(places / "docs.db", Templated(model, TITLED)) as docs:
         model.docs = docs
         docs.upsert(["d0"], ["new text"])
         assert docs.documents(["d0"])[0].metadata == {"title": "meanwhile"}

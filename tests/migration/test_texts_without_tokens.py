@@ -26,8 +26,8 @@ def static(static_model):
 
 
 @pytest.fixture
-def collection(static, tmp_path):
-    with Collection.open(tmp_path / "c.db", static) as collection:
+def collection(static, places):
+    with Collection.open(places / "c.db", static) as collection:
         yield collection
 
 
@@ -63,8 +63,8 @@ def test_a_vector_of_zeros_finds_nothing(collection, static):
     assert collection.search_vector(np.zeros(16, np.float32), static.space, k=5) == []
 
 
-def test_a_migration_to_a_static_model_sets_them_aside_and_never_finds_them_after_it(static, tmp_path):
-    with Collection.open(tmp_path / "c.db", HashEncoder(8)) as collection:
+def test_a_migration_to_a_static_model_sets_them_aside_and_never_finds_them_after_it(static, places):
+    with Collection.open(places / "c.db", HashEncoder(8)) as collection:
         upsert(collection, {**TEXTS, **SILENT})
         migration = collection.migrate(static)
         migration.start()
@@ -77,8 +77,8 @@ def test_a_migration_to_a_static_model_sets_them_aside_and_never_finds_them_afte
         assert collection.search("xyzzy", k=5) == []
 
 
-def test_a_migration_from_a_static_model_searches_by_the_new_one_for_words_that_the_old_does_not_know(static, tmp_path):
-    with Collection.open(tmp_path / "c.db", static) as collection:
+def test_a_migration_from_a_static_model_searches_by_the_new_one_for_words_that_the_old_does_not_know(static, places):
+    with Collection.open(places / "c.db", static) as collection:
         upsert(collection, TEXTS)
         migration = collection.migrate(HashEncoder(64))
         migration.start()

@@ -52,8 +52,8 @@ def slices_of_four(monkeypatch):
 
 
 @pytest.mark.parametrize("isolates", [True, False])
-def test_what_the_model_refuses_is_named_and_the_others_are_stored(tmp_path, isolates):
-    with Collection.open(tmp_path / "docs.db", Picky(isolates=isolates)) as docs:
+def test_what_the_model_refuses_is_named_and_the_others_are_stored(places, isolates):
+    with Collection.open(places / "docs.db", Picky(isolates=isolates)) as docs:
         with pytest.raises(
             RefusedDocumentsError, match="2 of 10 documents were refused, the others are stored"
         ) as error:
@@ -63,33 +63,33 @@ def test_what_the_model_refuses_is_named_and_the_others_are_stored(tmp_path, iso
         assert docs.search("text 9", 1)[0].id == "d9"
 
 
-def test_the_same_write_again_pays_for_nothing_twice(tmp_path):
+def test_the_same_write_again_pays_for_nothing_twice(places):
     model = Picky()
-    with Collection.open(tmp_path / "docs.db", model) as docs:
+    with Collection.open(places / "docs.db", model) as docs:
         for _ in range(3):
             with pytest.raises(RefusedDocumentsError):
                 docs.upsert(*numbered(10, 3))
     assert sorted(model.paid) == [f"text {i}" for i in range(10) if i != 3]
 
 
-def test_a_document_whose_new_text_is_refused_stays_as_it_was(tmp_path):
-    with Collection.open(tmp_path / "docs.db", Picky()) as docs:
+def test_a_document_whose_new_text_is_refused_stays_as_it_was(places):
+    with Collection.open(places / "docs.db", Picky()) as docs:
         docs.upsert(["d"], ["a text"])
         with pytest.raises(RefusedDocumentsError):
             docs.upsert(["d"], ["a bad text"])
         assert docs.documents(["d"])[0].text == "a text"
 
 
-def test_refusals_of_several_slices_are_told_together(tmp_path, slices_of_four):
-    with Collection.open(tmp_path / "docs.db", Picky()) as docs:
+def test_refusals_of_several_slices_are_told_together(places, slices_of_four):
+    with Collection.open(places / "docs.db", Picky()) as docs:
         with pytest.raises(RefusedDocumentsError) as error:
             docs.upsert(*numbered(10, 1, 9))
         assert (list(error.value.refused), error.value.stored, len(docs)) == (["d1", "d9"], 8, 8)
 
 
-def test_what_was_paid_for_before_the_model_stopped_is_stored_and_counted(tmp_path, slices_of_four):
+def test_what_was_paid_for_before_the_model_stopped_is_stored_and_counted(places, slices_of_four):
     model = Picky(most=6)
-    with Collection.open(tmp_path / "docs.db", model) as docs:
+    with Collection.open(places / "docs.db", model) as docs:
         with pytest.raises(SpendCapError) as error:
             docs.upsert(*numbered(10))
         assert docs.ids() == [f"d{i}" for i in range(6)]
@@ -99,8 +99,8 @@ def test_what_was_paid_for_before_the_model_stopped_is_stored_and_counted(tmp_pa
     assert len(model.paid) == 10
 
 
-def test_the_others_model_does_not_fail_a_write_for_one_text(tmp_path, caplog):
-    with Collection.open(tmp_path / "docs.db", HashEncoder(8, seed=1, name="old")) as docs:
+def test_the_others_model_does_not_fail_a_write_for_one_text(places, caplog):
+    with Collection.open(places / "docs.db", HashEncoder(8, seed=1, name="old")) as docs:
         docs.migrate(Picky()).start()
         docs.upsert(*numbered(4, 2))
         assert len(docs) == 4
@@ -110,9 +110,9 @@ def test_the_others_model_does_not_fail_a_write_for_one_text(tmp_path, caplog):
 
 
 @pytest.mark.parametrize("error", [ServiceError("down"), SpendCapError("no money"), RuntimeError("out of memory")])
-def test_the_other_model_may_fail_altogether_and_its_jobs_do_the_work_later(tmp_path, caplog, error):
+def test_the_other_model_may_fail_altogether_and_its_jobs_do_the_work_later(places, caplog, error):
     model = Picky()
-    with Collection.open(tmp_path / "docs.db", HashEncoder(8, seed=1, name="old")) as docs:
+    with Collection.open(places / "docs.db", HashEncoder(8, seed=1, name="old")) as docs:
         migration = docs.migrate(model)
         migration.start()
         model.down = error
@@ -124,25 +124,25 @@ def test_the_other_model_may_fail_altogether_and_its_jobs_do_the_work_later(tmp_
     assert str(error) in caplog.text
 
 
-def test_what_the_serving_model_refuses_is_not_paid_for_at_the_other(tmp_path):
+def test_what_the_serving_model_refuses_is_not_paid_for_at_the_other(places):
     other = Picky(name="other", seed=2)
-    with Collection.open(tmp_path / "docs.db", Picky()) as docs:
+    with Collection.open(places / "docs.db", Picky()) as docs:
         docs.migrate(other).start()
         with pytest.raises(RefusedDocumentsError):
             docs.upsert(*numbered(4, 2))
     assert other.paid == ["text 0", "text 1", "text 3"]
 
 
-def test_identical_texts_are_refused_by_all_their_ids(tmp_path):
-    with Collection.open(tmp_path / "docs.db", Picky()) as docs:
+def test_identical_texts_are_refused_by_all_their_ids(places):
+    with Collection.open(places / "docs.db", Picky()) as docs:
         with pytest.raises(RefusedDocumentsError) as error:
             docs.upsert(["a", "b", "c"], ["bad", "fine", "bad"])
         assert (list(error.value.refused), docs.ids()) == (["a", "c"], ["b"])
 
 
-def test_a_search_rescores_what_the_new_model_takes(tmp_path):
+def test_a_search_rescores_what_the_new_model_takes(places):
     model = Picky()
-    with Collection.open(tmp_path / "docs.db", HashEncoder(8, seed=1, name="old")) as docs:
+    with Collection.open(places / "docs.db", HashEncoder(8, seed=1, name="old")) as docs:
         docs.upsert(*numbered(4, 2))
         docs.migrate(model).start()
         docs.search("text", 4, rescore=4)

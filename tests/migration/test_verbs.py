@@ -124,7 +124,7 @@ def test_verification_before_the_generation_is_full_is_refused(world):
 
 def test_another_process_goes_on_with_a_migration(world):
     world.started(strategy=Background(batch=7))
-    elsewhere = World.open(world.backend.database.path)
+    elsewhere = World.open(world.backend.place)
     migration = elsewhere.active()
     migration.run()
     assert migration.phase is Phase.PROVING
@@ -401,11 +401,11 @@ def test_a_paused_migration_does_not_run(world):
 
 
 @pytest.mark.parametrize("verb", ["pause", "rollback"])
-def test_a_running_worker_stops_when_somebody_else_says_so(tmp_path, monkeypatch, verb):
+def test_a_running_worker_stops_when_somebody_else_says_so(places, monkeypatch, verb):
     monkeypatch.setattr("revector.migration.filling.worker._ASK_EVERY_SECONDS", 0.0)
-    world = World.create(tmp_path / "long.db", 640)
+    world = World.create(places / "long.db", 640)
     migration = world.started(strategy=Background(batch=4))
-    elsewhere = World.open(world.backend.database.path)
+    elsewhere = World.open(world.backend.place)
     verbs = iter([getattr(elsewhere.active(), verb)])
     migration.run(on_progress=lambda progress: next(verbs, bool)())
     assert migration.status().target_jobs.pending > 0

@@ -89,11 +89,11 @@ def _follow(migration, verb, most=4):
 
 
 @pytest.fixture
-def new_world(tmp_path):
+def new_world(places):
     worlds = []
 
     def make():
-        worlds.append(World.create(tmp_path / f"{len(worlds)}.db", documents=5))
+        worlds.append(World.create(places / f"{len(worlds)}.db", documents=5))
         return worlds[-1]
 
     yield make

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from revector.backends.sqlite.documents import SqliteDocuments
 from revector.collection import Collection
 from revector.search.recall import Recall
 from revector.spaces import EmbeddingSpace
 from revector.testing import HashEncoder
+from worlds import PLACES
 
 N, QUERIES, DIMENSION = 3000, 40, 32
 MOVED = 0.5
@@ -38,10 +38,10 @@ class Looked:
 
 
 @pytest.fixture(scope="module", params=["alone", "half moved"])
-def looked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
+def looked(request: pytest.FixtureRequest, kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
     ids = [f"d{place}" for place in range(N)]
     ranks = np.random.default_rng(1).permutation(N).tolist()
-    with Collection.open(tmp_path_factory.mktemp("looked") / "docs.db", Looked(1)) as docs:
+    with Collection.open(PLACES[kind](tmp_path_factory.mktemp("looked")) / "docs.db", Looked(1)) as docs:
         docs.upsert(ids, ids, [{"rank": rank} for rank in ranks])
         if request.param == "half moved":
             move_half(docs)
@@ -84,14 +84,14 @@ def test_recall_under_a_filter_is_that_of_measuring_all_that_match(
 
 
 def test_where_many_match_not_all_documents_are_looked_at(looked: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SqliteDocuments, "matching_keys", None)
+    monkeypatch.setattr(type(looked._backend.documents), "matching_keys", None)
     assert len(looked.search("q0", where={"rank": {"<": N / 10}})) == 10
 
 
 @pytest.fixture
-def docs(tmp_path: Any) -> Iterator[Collection]:
+def docs(places: Any) -> Iterator[Collection]:
     """Return 300 documents of tenant a, which are all alike, and three of tenant b, which are like nothing else."""
-    with Collection.open(tmp_path / "docs.db", HashEncoder(16, 1)) as docs:
+    with Collection.open(places / "docs.db", HashEncoder(16, 1)) as docs:
         texts = [*(f"red apple {place}" for place in range(300)), "blue car", "green car", "old car"]
         ids = [f"d{place}" for place in range(303)]
         docs.upsert(ids, texts, [{"tenant": "a" if place < 300 else "b"} for place in range(303)])
@@ -151,15 +151,16 @@ def test_nothing_matches_and_nothing_is_found(docs: Collection) -> None:
 def test_a_document_that_changes_hands_during_a_search_is_found_as_it_was_or_not_at_all(
     docs: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = SqliteDocuments.matching
+    kind = type(docs._backend.documents)
+    plain = kind.matching
 
-    def meanwhile(self: SqliteDocuments, where: Any, keys: Any) -> Any:
+    def meanwhile(self: Any, where: Any, keys: Any) -> Any:
         found = plain(self, where, keys)
         writer = threading.Thread(target=docs.upsert, args=(["d300"], ["blue car"], [{"tenant": "c"}]))
         writer.start()
         writer.join()
         return found
 
-    monkeypatch.setattr(SqliteDocuments, "matching", meanwhile)
+    monkeypatch.setattr(kind, "matching", meanwhile)
     hits = docs.search("blue car", k=3, where={"tenant": "b"})
     assert {hit.metadata["tenant"] for hit in hits} == {"b"}

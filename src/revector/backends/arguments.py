@@ -83,7 +83,7 @@ def checked_vectors(
 
 def missing_generation(generation: int) -> StoreError:
     """Return the error of a generation that does not exist."""
-    return StoreError(f"generation {generation} does not exist; it may have been retired")
+    return StoreError(f"generation {shown(generation)} does not exist; it may have been retired")
 
 
 def _new_ids(ids: Iterable[str]) -> list[str]:

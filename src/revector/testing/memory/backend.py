@@ -106,6 +106,7 @@ class MemoryBackend:
 
     def backup(self, directory: Path) -> Backup:
         """Raise `StoreError`: there is no file to copy."""
+        self.database.require_open()
         raise StoreError(f"{self.place} is in memory and cannot be backed up; write its documents to a file instead")
 
     def close(self) -> None:
@@ -145,15 +146,16 @@ class _Stores:
             return self._stores[place]
 
     def forget(self, place: str) -> None:
+        below = f"{place.rstrip('/')}/"
         with self._lock:
-            self._stores.pop(place, None)
+            self._stores = {name: of for name, of in self._stores.items() if not f"{name}/".startswith(below)}
 
 
 _stores = _Stores()
 
 
 def forget(place: str) -> None:
-    """Let go of what is stored at a place; whoever has it open keeps it."""
+    """Let go of what is stored at a place, and at those below it; whoever has it open keeps it."""
     _stores.forget(_checked(place))
 
 

@@ -48,6 +48,8 @@ class MemoryIndex:
         rows = as_queries(queries)
         if rows.shape[1] != matrix.shape[1]:
             raise ShapeError(f"queries have {rows.shape[1]} columns and vectors {matrix.shape[1]}, expected the same")
+        if not len(keys):
+            return np.empty((len(rows), 0), np.float32), np.empty((len(rows), 0), np.int64)
         search = cosine_topk if generation.space.metric == "cosine" else _dot_topk
         scores, places = search(rows, matrix, min(k, len(keys)))
         return scores, keys[places]
