@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from revector._forks import renew_in_child
-from revector.backends.contracts import Backend
+from revector.backends.contracts import Backend, Generation
 from revector.encoders.once import Vector, Vectors
 from revector.errors import RevectorError
 from revector.migration.landing import Rows, land
@@ -33,7 +33,7 @@ class _Pending:
     """What waits to be written."""
 
     hits: Counter[int] = field(default_factory=Counter)
-    rows: dict[tuple[int, int], tuple[str, Vector]] = field(default_factory=dict)
+    rows: dict[tuple[Generation, int], tuple[str, Vector]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.hits or self.rows)
@@ -71,7 +71,7 @@ class WriteBehind:
                     self._pending.hits.update(keys)
                 self._wake()
 
-    def land(self, generation: int, rows: Rows) -> None:
+    def land(self, generation: Generation, rows: Rows) -> None:
         """Store vectors that a search has embedded, and settle their jobs."""
         if len(rows) and not self._backend.read_only:
             found = zip(rows.keys.tolist(), rows.hashes, rows.vectors, strict=True)
@@ -80,7 +80,7 @@ class WriteBehind:
                     self._pending.rows.update({(generation, key): (hash_, row) for key, hash_, row in found})
                 self._wake()
 
-    def waiting(self, generation: int, hashes: Sequence[str]) -> Vectors:
+    def waiting(self, generation: Generation, hashes: Sequence[str]) -> Vectors:
         """Return the vectors, by content hash, that are still to be written."""
         with self._changed:
             waits = {**self._taken.rows, **self._pending.rows}
@@ -120,11 +120,14 @@ class WriteBehind:
 
     def _write(self, taken: _Pending) -> None:
         with self._backend.transaction(PATIENCE_SECONDS):
+            existing = {(known.id, known.created_at) for known in self._backend.generations.all()}
             for generation in {generation for generation, _ in taken.rows}:
+                if (generation.id, generation.created_at) not in existing:
+                    continue  # dropped, or its number is that of another one since a backup was restored
                 of_it = {key: row for (of, key), row in taken.rows.items() if of == generation}
                 hashes = [hash_ for hash_, _ in of_it.values()]
                 vectors = dict(of_it.values())
-                land(self._backend, generation, Rows.of(list(of_it), hashes, vectors))
+                land(self._backend, generation.id, Rows.of(list(of_it), hashes, vectors))
             if taken.hits:
                 self._backend.documents.record_access(list(taken.hits.elements()))
 

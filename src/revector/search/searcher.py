@@ -230,14 +230,14 @@ class Searcher:
         documents = self._backend.documents.by_key(wanted)
         texts = {d.content_hash: target.space.text_of(d.text, d.metadata) for d in documents}
         worth = self._rescoring.worth_trying(list(texts))
-        known = self._backend.generations.with_hashes(target.id, worth) | self.behind.waiting(target.id, worth)
+        known = self._backend.generations.with_hashes(target.id, worth) | self.behind.waiting(target, worth)
         embedded = self._rescoring.embed(encoder, {hash_: texts[hash_] for hash_ in worth}, known, reading.budget)
         if embedded.failure is not None:
             _log.warning("a search went on without re-scoring all of its hits: %s", embedded.failure)
         rows = Rows.of([d.key for d in documents], [d.content_hash for d in documents], embedded.vectors)
         blend.add(rows)
         if reading.write_through:
-            self.behind.land(target.id, rows)
+            self.behind.land(target, rows)
         return len(rows)
 
     def _answer(
