@@ -5,13 +5,7 @@ from contextlib import closing
 import pytest
 
 from children import in_child
-from revector.backends.conformance import (
-    BackendConformance,
-    FilterConformance,
-    JobConformance,
-    LeaseConformance,
-    LedgerConformance,
-)
+from revector.backends.conformance import BackendConformance
 from revector.errors import ReadOnlyError, StoreError
 from revector.testing.memory import MemoryBackend, forget
 
@@ -24,7 +18,7 @@ def backend(tmp_path):
     forget(place)
 
 
-class TestMemory(BackendConformance, FilterConformance, LedgerConformance, JobConformance, LeaseConformance):
+class TestMemory(BackendConformance):
     pass
 
 

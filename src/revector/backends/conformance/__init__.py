@@ -1,8 +1,25 @@
-"""The suites that every backend passes. They need pytest."""
+"""The suites that every backend passes. They need pytest.
 
-from revector.backends.conformance.documents import BackendConformance
+`BackendConformance` runs them all; the others are for whoever builds a backend part by part.
+"""
+
+from revector.backends.conformance.backend import BackendConformance
+from revector.backends.conformance.documents import DocumentsConformance
 from revector.backends.conformance.filters import FilterConformance
+from revector.backends.conformance.generations import GenerationsConformance
+from revector.backends.conformance.index import IndexConformance
 from revector.backends.conformance.jobs import JobConformance
 from revector.backends.conformance.ledger import LeaseConformance, LedgerConformance
+from revector.backends.conformance.transactions import TransactionsConformance
 
-__all__ = ["BackendConformance", "FilterConformance", "JobConformance", "LeaseConformance", "LedgerConformance"]
+__all__ = [
+    "BackendConformance",
+    "DocumentsConformance",
+    "FilterConformance",
+    "GenerationsConformance",
+    "IndexConformance",
+    "JobConformance",
+    "LeaseConformance",
+    "LedgerConformance",
+    "TransactionsConformance",
+]

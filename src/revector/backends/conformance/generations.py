@@ -1,0 +1,253 @@
+"""The suite that the generations of every backend pass: vectors, aliases and maps. It needs pytest."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+
+import numpy as np
+import pytest
+
+from revector.backends.conformance.samples import DIMENSION, SPACE, new_generation, put, put_matrix, vector, write
+from revector.backends.contracts import Backend, Generation, content_hash
+from revector.errors import (
+    NumericalError,
+    ShapeError,
+    StaleAliasError,
+    StoreError,
+    UnknownDocumentError,
+)
+
+
+class GenerationsConformance:
+    """What `revector.backends.contracts.Generations` promises, one behaviour a test."""
+
+    def test_vectors_come_back_in_the_order_asked_for(self, backend: Backend) -> None:
+        """Keys without a vector are left out."""
+        documents, generation = write(backend, "a", "b", "c"), new_generation(backend)
+        assert put(backend, generation, documents[:2]) == 2
+        keys, vectors = backend.generations.vectors(
+            generation.id, [documents[1].key, 999, documents[2].key, documents[0].key]
+        )
+        assert keys.tolist() == [documents[1].key, documents[0].key]
+        assert vectors.dtype == np.float32
+        assert vectors[:, 0].tolist() == [2.0, 1.0]
+
+    def test_a_vector_of_an_old_text_never_lands(self, backend: Backend) -> None:
+        """Compare-and-set: a slow embedding of the old text loses against the newer one."""
+        (old,), generation = write(backend, "a"), new_generation(backend)
+        (new,) = backend.documents.upsert(["id-a"], ["newer"])
+        assert put(backend, generation, [new], value=2.0) == 1
+        assert put(backend, generation, [old], value=1.0) == 0
+        assert backend.generations.vectors(generation.id, [new.key])[1][0, 0] == 2.0
+
+    def test_a_vector_of_a_deleted_document_never_lands(self, backend: Backend) -> None:
+        """Not even when the id has come back."""
+        (old,), generation = write(backend, "a"), new_generation(backend)
+        backend.documents.delete(["id-a"])
+        write(backend, "a")
+        assert put(backend, generation, [old]) == 0
+        assert backend.generations.count(generation.id) == 0
+
+    def test_a_changed_text_makes_its_vectors_stale(self, backend: Backend) -> None:
+        """They stay until they are replaced."""
+        documents, generation = write(backend, "a", "b"), new_generation(backend)
+        put(backend, generation, documents)
+        backend.documents.upsert(["id-a"], ["newer"])
+        assert backend.generations.stale_between(generation.id, 0, documents[1].key).tolist() == [documents[0].key]
+        assert backend.generations.count_stale(generation.id) == 1
+        assert backend.generations.stale_keys(generation.id, [documents[1].key]).tolist() == []
+        assert backend.generations.count(generation.id) == 2
+
+    def test_a_deleted_document_leaves_every_generation(self, backend: Backend) -> None:
+        """Its vectors go with it."""
+        documents, generations = write(backend, "a", "b"), [new_generation(backend), new_generation(backend)]
+        for generation in generations:
+            put(backend, generation, documents)
+        backend.documents.delete(["id-a"])
+        assert [backend.generations.count(generation.id) for generation in generations] == [1, 1]
+
+    @pytest.mark.parametrize("share", [1.0, 0.5, 0.02])
+    def test_a_sample_is_drawn_evenly_from_what_exists(self, backend: Backend, share: float) -> None:
+        """Of the keys that were ever given out, few or many may be left, and most documents may lack a vector."""
+        keys = np.array([d.key for d in write(backend, *map(str, range(1000)))])
+        left = np.sort(np.random.default_rng(0).choice(keys, int(share * 1000), replace=False))
+        backend.documents.delete([document.id for document in backend.documents.by_key(np.setdiff1d(keys, left))])
+        generation = new_generation(backend)
+        put(backend, generation, backend.documents.by_key(left[::2]))
+        for draw, of in (
+            (backend.documents.sample, left),
+            (lambda n, seed: backend.generations.sample(generation.id, n, seed), left[::2]),
+        ):
+            drawn = [draw(4, seed) for seed in range(200)]
+            assert all(np.isin(few, of).all() and (np.diff(few) > 0).all() and len(few) == 4 for few in drawn)
+            below_half = np.mean([np.isin(few, of[: len(of) // 2]).mean() for few in drawn])
+            assert abs(below_half - 0.5) < 0.08
+            assert draw(2000, 0).tolist() == of.tolist()
+
+    def test_identical_texts_share_their_vector(self, backend: Backend) -> None:
+        """A stored vector is found by the hash of its text; a stale one is not."""
+        documents, generation = (
+            backend.documents.upsert(["a", "b", "c"], ["same", "same", "other"]),
+            new_generation(backend),
+        )
+        put(backend, generation, [documents[1], documents[2]])
+        backend.documents.upsert(["c"], ["changed"])
+        found = backend.generations.with_hashes(
+            generation.id, [content_hash(text) for text in ("same", "other", "ghost")]
+        )
+        assert list(found) == [content_hash("same")]
+        assert found[content_hash("same")].tolist() == vector(1.0).tolist()
+
+    @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+    def test_a_vector_that_is_not_finite_is_refused_with_its_batch(self, backend: Backend, bad: float) -> None:
+        """Nothing of the batch is written."""
+        documents, generation = write(backend, "a", "b"), new_generation(backend)
+        with pytest.raises(NumericalError):
+            put_matrix(backend, generation, documents, np.stack([vector(1.0), vector(bad)]))
+        assert backend.generations.count(generation.id) == 0
+
+    @pytest.mark.parametrize("shape", [(1, 3), (1, 5), (4,), (1, 1, 4), ()])
+    def test_a_vector_of_another_dimension_is_refused(self, backend: Backend, shape: tuple[int, ...]) -> None:
+        """With the dimension of the space in the message."""
+        (document,), generation = write(backend, "a"), new_generation(backend)
+        with pytest.raises(ShapeError, match="4 dimensions"):
+            put_matrix(backend, generation, [document], np.ones(shape, "f4"))
+
+    def test_keys_hashes_and_vectors_are_as_many(self, backend: Backend) -> None:
+        """A vector without its document would land nowhere, or at another one's."""
+        documents, generation = write(backend, "a", "b"), new_generation(backend)
+        with pytest.raises(ShapeError, match="2 keys, 2 hashes, 1 vectors"):
+            put_matrix(backend, generation, documents, np.ones((1, DIMENSION), "f4"))
+
+    def test_vector_info_says_which_model_made_a_vector_and_when(self, backend: Backend) -> None:
+        """Model, revision, dimension, time, hash, generation."""
+        documents, generation = write(backend, "a", "b"), new_generation(backend)
+        put(backend, generation, documents[:1])
+        (info,) = backend.generations.info(generation.id, ["id-b", "id-a"])
+        assert (info.id, info.model, info.revision, info.dimension) == ("id-a", "conformance", "1", DIMENSION)
+        assert (info.content_hash, info.generation) == (documents[0].content_hash, generation.id)
+        assert info.embedded_at >= generation.created_at
+        with pytest.raises(UnknownDocumentError):
+            backend.generations.info(generation.id, ["ghost"])
+
+    def test_changes_are_followed_from_any_point(self, backend: Backend) -> None:
+        """Writes, replacements and deletions after a point; nothing before it."""
+        documents, generation = write(backend, "a", "b", "c"), new_generation(backend)
+        put(backend, generation, documents)
+        start = backend.generations.changes_since(generation.id, 0)
+        assert start.keys.tolist() == [d.key for d in documents]
+        assert start.seq == backend.generations.last_seq()
+        put(backend, generation, documents[:1], value=9.0)
+        backend.documents.delete(["id-b"])
+        later = backend.generations.changes_since(generation.id, start.seq)
+        assert (later.keys.tolist(), later.deleted.tolist()) == ([documents[0].key], [documents[1].key])
+        assert later.vectors[:, 0].tolist() == [9.0]
+        assert backend.generations.count(generation.id, since=start.seq) == 1
+        assert not len(backend.generations.changes_since(generation.id, later.seq).keys)
+
+    def test_generations_remember_their_space(self, backend: Backend) -> None:
+        """And where their encoder can be loaded from."""
+        generation = new_generation(backend)
+        assert backend.generations.all() == [generation] == [backend.generations.get(generation.id)]
+        assert generation.space == SPACE
+        assert generation.encoder_source == "somewhere/model"
+
+    def test_where_an_encoder_is_can_change(self, backend: Backend) -> None:
+        """Its folder was moved."""
+        generation = new_generation(backend)
+        backend.generations.set_encoder_source(generation.id, "elsewhere/model")
+        assert backend.generations.get(generation.id).encoder_source == "elsewhere/model"
+        with pytest.raises(StoreError, match="does not exist"):
+            backend.generations.set_encoder_source(7, "elsewhere/model")
+
+    def test_a_missing_generation_is_an_error_everywhere(self, backend: Backend) -> None:
+        """Not an empty result."""
+        generations = backend.generations
+        calls = (generations.get, generations.count_stale, generations.count, generations.drop)
+        for call in calls:
+            with pytest.raises(StoreError, match="does not exist"):
+                call(7)
+        with pytest.raises(StoreError):
+            backend.generations.put(7, [], [], np.empty((0, DIMENSION), "f4"))
+
+    def test_a_generation_that_is_served_can_not_be_dropped(self, backend: Backend) -> None:
+        """Another one goes with its vectors."""
+        documents = write(backend, "a")
+        served, other = new_generation(backend), new_generation(backend)
+        put(backend, other, documents)
+        backend.generations.create_alias("live", served.id)
+        with pytest.raises(StoreError, match="live"):
+            backend.generations.drop(served.id)
+        backend.generations.drop(other.id)
+        assert backend.generations.all() == [served]
+        with pytest.raises(StoreError, match="does not exist"):
+            backend.generations.create_alias("other", other.id)
+        assert new_generation(backend).id > other.id
+
+    def test_an_alias_moves_by_compare_and_set(self, backend: Backend) -> None:
+        """Whoever has read an old version is refused, and learns the present one."""
+        old, new = new_generation(backend), new_generation(backend)
+        alias = backend.generations.create_alias("live", old.id)
+        moved = backend.generations.swap_alias("live", new.id, alias.version)
+        assert (moved.generation, moved.version) == (new.id, alias.version + 1)
+        assert backend.generations.alias("live") == moved
+        with pytest.raises(StaleAliasError) as caught:
+            backend.generations.swap_alias("live", old.id, alias.version)
+        assert (caught.value.expected, caught.value.found) == (alias.version, moved.version)
+        assert backend.generations.alias("live") == moved
+
+    def test_aliases_are_not_made_twice_nor_of_nothing(self, backend: Backend) -> None:
+        """Nor moved before they exist."""
+        generation = new_generation(backend)
+        backend.generations.create_alias("live", generation.id)
+        with pytest.raises(StoreError, match="exists"):
+            backend.generations.create_alias("live", generation.id)
+        with pytest.raises(StoreError):
+            backend.generations.create_alias("other", 99)
+        with pytest.raises(StoreError):
+            backend.generations.swap_alias("ghost", generation.id, 1)
+
+    def test_one_of_many_swaps_wins(self, backend: Backend) -> None:
+        """Eight threads that read the same version."""
+        generations = [new_generation(backend) for _ in range(9)]
+        version = backend.generations.create_alias("live", generations[0].id).version
+        won: list[int] = []
+
+        def swap(generation: Generation) -> None:
+            with contextlib.suppress(StaleAliasError):
+                won.append(backend.generations.swap_alias("live", generation.id, version).generation)
+
+        threads = [threading.Thread(target=swap, args=(generation,)) for generation in generations[1:]]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        alias = backend.generations.alias("live")
+        assert alias is not None
+        assert [alias.generation] == won
+
+    def test_maps_are_kept_by_direction(self, backend: Backend) -> None:
+        """The last one of a direction counts."""
+        backend.generations.save_map("a", "b", b"first")
+        backend.generations.save_map("a", "b", b"second")
+        assert backend.generations.load_map("a", "b") == b"second"
+        assert backend.generations.load_map("b", "a") is None
+
+    def test_a_generation_tells_of_deletions_of_its_own_vectors_only(self, backend: Backend) -> None:
+        """A document that never had a vector there is none of its affairs."""
+        documents, generation, other = write(backend, "a", "b"), new_generation(backend), new_generation(backend)
+        put(backend, generation, documents[:1])
+        put(backend, other, documents)
+        backend.documents.delete(["id-a", "id-b"])
+        deleted = [backend.generations.changes_since(of.id, 0).deleted.tolist() for of in (generation, other)]
+        assert [sorted(keys) for keys in deleted] == [[documents[0].key], [d.key for d in documents]]
+
+    def test_what_a_reader_does_to_vectors_is_its_own_affair(self, backend: Backend) -> None:
+        """What is stored stays as it is; so it does when a writer uses its array again."""
+        documents, generation = write(backend, "a"), new_generation(backend)
+        matrix = np.ones((1, DIMENSION), dtype=np.float32)
+        put_matrix(backend, generation, documents, matrix)
+        matrix[:] = 7
+        backend.generations.vectors(generation.id, [documents[0].key])[1][:] = 9
+        assert backend.generations.vectors(generation.id, [documents[0].key])[1][0, 0] == 1
