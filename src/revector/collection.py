@@ -93,7 +93,9 @@ class Collection:
         space = None if encoder is None else space_of(encoder, "encoder")
         if (encoder is None or read_only) and not kind_of(path).is_there(path):
             lacks = "there is nothing to read" if read_only else "a new collection needs an encoder"
-            raise NoCollectionError(f"{os.fspath(path)!r} does not exist, and {lacks}", path=os.fspath(path))
+            raise NoCollectionError(
+                f"{os.fspath(path)!r} does not exist or is empty, and {lacks}", path=os.fspath(path)
+            )
         backend = open_backend(path, read_only=read_only)
         try:
             models = EncoderSet(given, folder=backend.folder, place=backend.place)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from revector.collection import Collection
-from revector.errors import InvalidArgumentError, ReadOnlyError, StoreError
+from revector.errors import InvalidArgumentError, NoCollectionError, ReadOnlyError, StoreError
 from revector.migration.filling.worker import Worker
 from revector.migration.strategies.background import Background
 from revector.testing import HashEncoder
@@ -140,7 +140,7 @@ def test_read_only_is_yes_or_no(path, wrong):
 
 def test_a_file_without_a_collection_is_named(tmp_path):
     (tmp_path / "empty.db").touch()
-    with pytest.raises(StoreError, match=r"empty\.db"):
+    with pytest.raises(NoCollectionError, match=r"empty\.db.* is empty"):
         Collection.open(tmp_path / "empty.db", HashEncoder(8), read_only=True)
 
 
