@@ -32,7 +32,11 @@ class InMemory(str):
         return InMemory(f"{self}/{name}")
 
 
-PLACES = {"sqlite": lambda folder: folder, "memory": lambda folder: InMemory(f"memory://{folder}")}
+PLACES = {
+    "sqlite": lambda folder: folder,
+    "memory": lambda folder: InMemory(f"memory://{folder}"),
+    "memory-apart": lambda folder: InMemory(f"memory-apart://{folder}"),
+}
 """A folder for each kind of backend: ``PLACES[kind](tmp_path) / "docs.db"`` is a place that `open_backend` opens."""
 
 

@@ -7,7 +7,7 @@ import pytest
 from children import in_child
 from revector.backends.conformance import BackendConformance
 from revector.errors import ReadOnlyError, StoreError
-from revector.testing.memory import MemoryBackend, forget
+from revector.testing.memory import ApartMemoryBackend, MemoryBackend, forget
 
 
 @pytest.fixture
@@ -20,6 +20,15 @@ def backend(tmp_path):
 
 class TestMemory(BackendConformance):
     pass
+
+
+class TestMemoryApart(BackendConformance):
+    @pytest.fixture
+    def backend(self, tmp_path):
+        place = f"memory-apart://{tmp_path}"
+        with closing(ApartMemoryBackend.open(place)) as backend:
+            yield backend
+        forget(place)
 
 
 def test_what_was_written_is_there_after_reopening_until_it_is_forgotten(tmp_path):

@@ -22,9 +22,9 @@ class Crash(BaseException):
 class CrashingWrites:
     """Raises `Crash` in place of the n-th write of a database."""
 
-    def __init__(self, world, after):
+    def __init__(self, database, after):
         self.left = after
-        engine = world.backend.database._engine
+        engine = database._engine
         sa.event.listen(engine, "before_cursor_execute", self._statement)
         sa.event.listen(engine, "commit", self._commit)
 
@@ -120,7 +120,7 @@ def test_a_crash_at_any_write_leaves_a_sound_collection_and_the_step_can_be_repe
         shutil.copy(tmp_path / "before.db", path)
         world = World.open(path)
         before = _facts(world)
-        crashing = CrashingWrites(world, after)
+        crashing = CrashingWrites(world.backend.database, after)
         try:
             act(world)
         except Crash:

@@ -61,14 +61,6 @@ def test_what_an_earlier_release_left_as_done_does_not_count(world):
     assert world.backend.ledger.jobs.seconds_until_due(G) is None
 
 
-def test_what_an_earlier_release_left_as_done_is_removed_by_and_by(world):
-    _leave_done(world, *range(3000))
-    while world.backend.reclaim():
-        pass
-    with world.backend.snapshot() as connection:
-        assert connection.exec_driver_sql("SELECT count(*) FROM jobs").scalar_one() == 0
-
-
 @pytest.mark.parametrize(
     "statement",
     [name for name, value in vars(dialect).items() if isinstance(value, sa.TextClause) and name != "FORGET_SOME"],

@@ -2,9 +2,7 @@
 
 import pytest
 
-from worlds import PLACES
 
-
-@pytest.fixture(scope="module", params=PLACES)
+@pytest.fixture(scope="module", params=["sqlite", "memory"])
 def kind(request):
     return request.param

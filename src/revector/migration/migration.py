@@ -17,6 +17,7 @@ from revector.evaluation.verify import verify
 from revector.ledger.records import MigrationRecord
 from revector.ledger.state import Phase, before_work, require_transition
 from revector.migration.asking import ask_for_all
+from revector.migration.cut_off import write_down_cut_off
 from revector.migration.filling.bridge import Fit, fit_bridge
 from revector.migration.filling.filling import RUNS_IN, Filling, OnProgress, source_of, target_of
 from revector.migration.filling.worker import WorkerReport
@@ -123,6 +124,7 @@ class Migration:
         encoders = encoders or EncoderSet()
         encoders.add(new_encoder)
         given = _Given(space, encoders.written(new_encoder), strategies, retention_seconds)
+        write_down_cut_off(backend)
         with backend.transaction():
             record = _going_on(backend, given) or _planned(backend, given)
         return cls(backend, record.id, encoders, strategies=strategies, **options)
@@ -130,6 +132,7 @@ class Migration:
     @classmethod
     def active(cls, backend: Backend, encoders: EncoderSet, **options: Any) -> Migration | None:
         """Return the collection's migration that is not retired, or ``None``."""
+        write_down_cut_off(backend)
         record = backend.ledger.active(backend.alias)
         return None if record is None else cls(backend, record.id, encoders, **options)
 
@@ -396,8 +399,10 @@ class Migration:
             served_new = record.phase is Phase.SERVING
             doomed = record.source_generation if served_new else record.target_generation
             self._backend.ledger.advance(self._id, Phase.RETIRED, "retire", {"dropped": doomed, "forced": force})
-            if doomed is not None:
+            if doomed is not None and self._backend.capabilities.transactions:
                 self._backend.generations.drop(doomed)
+        if doomed is not None and not self._backend.capabilities.transactions:
+            self._backend.generations.drop(doomed)  # only once the ledger sends nobody there
         self._backend.index.prune()
         in_slices(self._backend.reclaim)
 

@@ -1,5 +1,6 @@
-"""A backend in the memory of one process, for tests: ``memory://NAME``. What is in it ends with the process."""
+"""Backends in the memory of one process, for tests: ``memory://NAME``. What is in them ends with the process."""
 
+from revector.testing.memory.apart import ApartMemoryBackend
 from revector.testing.memory.backend import MemoryBackend, forget
 
-__all__ = ["MemoryBackend", "forget"]
+__all__ = ["ApartMemoryBackend", "MemoryBackend", "forget"]

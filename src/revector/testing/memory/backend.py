@@ -20,8 +20,6 @@ from revector.testing.memory.documents import MemoryDocuments
 from revector.testing.memory.generations import MemoryGenerations
 from revector.testing.memory.index import MemoryIndex
 
-SCHEME = "memory://"
-
 
 class MemoryBackend:
     """A collection in the memory of this process; see `revector.backends.contracts.Backend`.
@@ -34,6 +32,7 @@ class MemoryBackend:
         The store; the backend closes it.
     """
 
+    scheme = "memory://"
     alias = ALIAS
     capabilities = Capabilities(transactions=True, atomic_alias=True, conditional_upsert=True)
     folder = None
@@ -48,12 +47,19 @@ class MemoryBackend:
     @classmethod
     def open(cls, place: str | os.PathLike[str], *, read_only: bool = False) -> MemoryBackend:
         """Open, or create, the collection of a name: ``memory://NAME``."""
-        return cls(MemoryDatabase(_stores.get(_checked(place), create=not read_only), read_only=read_only))
+        return cls(MemoryDatabase(_stores.get(cls._checked(place), create=not read_only), read_only=read_only))
 
-    @staticmethod
-    def is_there(place: str | os.PathLike[str]) -> bool:
+    @classmethod
+    def is_there(cls, place: str | os.PathLike[str]) -> bool:
         """Whether somebody has opened that place before."""
-        return _checked(place) in _stores
+        return cls._checked(place) in _stores
+
+    @classmethod
+    def _checked(cls, place: str | os.PathLike[str]) -> str:
+        text = os.fspath(place)
+        if not text.startswith(cls.scheme) or text == cls.scheme:
+            raise InvalidArgumentError(f"place is {shown(text)}, expected {cls.scheme}NAME")
+        return text
 
     @property
     def place(self) -> str:
@@ -156,11 +162,4 @@ _stores = _Stores()
 
 def forget(place: str) -> None:
     """Let go of what is stored at a place, and at those below it; whoever has it open keeps it."""
-    _stores.forget(_checked(place))
-
-
-def _checked(place: str | os.PathLike[str]) -> str:
-    text = os.fspath(place)
-    if not text.startswith(SCHEME) or text == SCHEME:
-        raise InvalidArgumentError(f"place is {shown(text)}, expected {SCHEME}NAME")
-    return text
+    _stores.forget(place)

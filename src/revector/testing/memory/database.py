@@ -133,6 +133,20 @@ class MemoryDatabase:
             published.enter_context(self._store.moment)  # until the ledger and the documents are
 
     @contextmanager
+    def alone(self, timeout_seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
+        """Let nobody else write documents or vectors meanwhile; what is written inside stays, each call by itself."""
+        self.require_writable()
+        if getattr(self._local, "alone", False):
+            yield
+            return
+        with self._turn(timeout_seconds):
+            self._local.alone = True
+            try:
+                yield
+            finally:
+                self._local.alone = False
+
+    @contextmanager
     def snapshot(self) -> Iterator[Connection]:
         """Open, or join, a view of documents, vectors and the ledger at one moment."""
         self.require_open()
@@ -158,16 +172,19 @@ class MemoryDatabase:
 
     @contextmanager
     def _writer(self, timeout_seconds: float) -> Iterator[View]:
-        store = self._store
-        if not store.writing.acquire(timeout=timeout_seconds):
+        with self.alone(timeout_seconds), self._seen(View(self._store.state, writable=True)) as view:
+            yield view
+            with self._store.moment:
+                self._store.state = view.state
+
+    @contextmanager
+    def _turn(self, timeout_seconds: float) -> Iterator[None]:
+        if not self._store.writing.acquire(timeout=timeout_seconds):
             raise StoreError(f"{self.place} is locked: somebody else wrote for {timeout_seconds:g} seconds; try again")
         try:
-            with self._seen(View(store.state, writable=True)) as view:
-                yield view
-                with store.moment:
-                    store.state = view.state
+            yield
         finally:
-            store.writing.release()
+            self._store.writing.release()
 
     @contextmanager
     def _seen(self, view: View) -> Iterator[View]:

@@ -1,0 +1,48 @@
+"""Steps that were cut off between the alias and the ledger, in backends where the two do not commit together.
+
+There the alias moves first, because readers follow it, and the ledger is told afterwards. A process that died in
+between has done what readers see; whoever comes next writes it down.
+"""
+
+from __future__ import annotations
+
+import time
+
+from revector.backends.contracts import Backend
+from revector.ledger.records import MigrationRecord
+from revector.ledger.state import Phase
+
+
+def write_down_cut_off(backend: Backend) -> None:
+    """Let the ledger say what a cut-over or rollback that was cut off has done to the alias.
+
+    A backend whose parts commit together, or that is only read, is left alone.
+    """
+    if backend.capabilities.transactions or backend.read_only:
+        return
+    record = backend.ledger.active(backend.alias)
+    if record is None or not _has_moved(backend, record):
+        return
+    with backend.exclusive():  # whoever was about to write it down has done so
+        record = backend.ledger.record(record.id)
+        if _has_moved(backend, record):
+            _write_down(backend, record)
+
+
+def _has_moved(backend: Backend, record: MigrationRecord) -> bool:
+    """Tell whether the alias made the very step that the ledger would note next."""
+    alias = backend.generations.alias(record.alias)
+    to = {Phase.PROVING: record.target_generation, Phase.SERVING: record.source_generation}.get(record.phase)
+    return alias is not None and (alias.generation, alias.version) == (to, record.alias_version + 1)
+
+
+def _write_down(backend: Backend, record: MigrationRecord) -> None:
+    version, details = record.alias_version + 1, {"cut_off": True}
+    if record.phase is Phase.PROVING:
+        fields = {"alias_version": version, "cutover_at": time.time()}
+        backend.ledger.advance(record.id, Phase.SERVING, "cutover", details, **fields)
+    else:
+        backend.ledger.set_asked_through(record.id, None)
+        backend.ledger.advance(
+            record.id, Phase.ROLLED_BACK, "rollback", details, alias_version=version, cutover_at=None
+        )
