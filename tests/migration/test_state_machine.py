@@ -188,7 +188,7 @@ class MigrationMachine(RuleBasedStateMachine):
     def teardown(self):
         if hasattr(self, "world"):
             self.world.close()
-        forget(PLACES["memory"](self.folder))
+        forget(PLACES[self.kind](self.folder))
         shutil.rmtree(self.folder)
 
 
@@ -198,8 +198,15 @@ class InMemoryMachine(MigrationMachine):
     kind = "memory"
 
 
-MigrationMachine.TestCase.settings = InMemoryMachine.TestCase.settings = settings(
+class ApartMachine(MigrationMachine):
+    """The same where the ledger does not commit with the other parts."""
+
+    kind = "memory-apart"
+
+
+MigrationMachine.TestCase.settings = InMemoryMachine.TestCase.settings = ApartMachine.TestCase.settings = settings(
     max_examples=20, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestMigrationMachine = MigrationMachine.TestCase
 TestInMemoryMachine = InMemoryMachine.TestCase
+TestApartMachine = ApartMachine.TestCase

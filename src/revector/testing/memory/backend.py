@@ -160,6 +160,6 @@ class _Stores:
 _stores = _Stores()
 
 
-def forget(place: str) -> None:
+def forget(place: str | os.PathLike[str]) -> None:
     """Let go of what is stored at a place, and at those below it; whoever has it open keeps it."""
-    _stores.forget(place)
+    _stores.forget(os.fspath(place))
