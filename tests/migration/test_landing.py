@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from revector.backends.contracts import content_hash
 from revector.errors import EncoderError
 from revector.migration.landing import Rows, land
-from worlds import NEW
+from revector.testing.memory import forget
+from worlds import NEW, PLACES, World
 
 
 @pytest.fixture
@@ -54,3 +56,17 @@ def test_whoever_dies_before_the_ledger_is_written_leaves_a_job_and_not_a_hole(c
 def test_rows_leave_out_what_has_no_vector():
     rows = Rows.of([3, 5, 7], ["a", "b", "a"], {"a": np.ones(2, np.float32)})
     assert (rows.keys.tolist(), rows.hashes, rows.vectors.shape) == ([3, 7], ["a", "a"], (2, 2))
+
+
+def test_a_vector_that_an_older_one_was_put_over_is_asked_for_again(tmp_path):
+    place = PLACES["memory-apart"](tmp_path) / "no compare-and-set"
+    world = World.create(place)
+    generation = world.queue("newer")
+    (document,) = world.backend.documents.by_id(["q0"])
+    newer, older = content_hash("newer"), content_hash("older")
+    for hash_ in (newer, older):
+        land(world.backend, generation, Rows.of([document.key], [hash_], {hash_: NEW.encode(["text"])[0]}))
+    (claim,) = world.backend.ledger.jobs.claim(generation, "me:1:1:1", 9, 60.0)
+    assert (claim.document_key, claim.content_hash) == (document.key, newer)
+    world.close()
+    forget(place)

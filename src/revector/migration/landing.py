@@ -82,9 +82,20 @@ def land(
         if len(rows):
             landed = backend.generations.put(generation, rows.keys, rows.hashes, rows.vectors)
             backend.ledger.jobs.complete(generation, dict(zip(rows.keys.tolist(), rows.hashes, strict=True)))
+            if not backend.capabilities.conditional_upsert:
+                _ask_for_overwritten(backend, generation, rows.keys)
         for claim, error in (failed or {}).items():
             backend.ledger.jobs.fail(claim, owner, str(error))
     return landed
+
+
+def _ask_for_overwritten(backend: Backend, generation: int, keys: Keys) -> None:
+    """Ask again where a vector of an older text may just have been put in the place of the present one's.
+
+    Whoever puts it there looks afterwards, so that the last one to write notices.
+    """
+    hashes = backend.documents.content_hashes(backend.generations.stale_keys(generation, keys))
+    backend.ledger.jobs.enqueue(generation, [JobRequest(key, hash_, PRIORITY_UPDATED) for key, hash_ in hashes.items()])
 
 
 def land_written(backend: Backend, generation: int, written: Sequence[Document], vectors: Mapping[str, Vector]) -> None:

@@ -9,18 +9,30 @@ from sqlalchemy.engine import Connection
 
 from revector.backends.contracts import Capabilities
 from revector.testing.memory.backend import MemoryBackend
-from revector.testing.memory.database import PATIENCE_SECONDS
+from revector.testing.memory.database import PATIENCE_SECONDS, MemoryDatabase
+from revector.testing.memory.generations import MemoryGenerations
+from revector.testing.memory.state import StoredDocument
+
+
+class _UnconditionalGenerations(MemoryGenerations):
+    def _takes(self, document: StoredDocument, content_hash: str) -> bool:
+        return True
 
 
 class ApartMemoryBackend(MemoryBackend):
-    """The same without transactions over its parts: ``memory-apart://NAME``.
+    """The same without transactions over its parts, and without compare-and-set: ``memory-apart://NAME``.
 
     Documents, vectors and aliases are written at once, each call by itself, and stay where the block around them
-    raises. What the ledger is told inside a transaction is written at its end, hence after them.
+    raises. What the ledger is told inside a transaction is written at its end, hence after them. A vector lands
+    whatever text its document has by now.
     """
 
     scheme = "memory-apart://"
-    capabilities = Capabilities(transactions=False, atomic_alias=True, conditional_upsert=True)
+    capabilities = Capabilities(transactions=False, atomic_alias=True, conditional_upsert=False)
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        super().__init__(database)
+        self.generations = _UnconditionalGenerations(database)
 
     def transaction(self, timeout_seconds: float = PATIENCE_SECONDS) -> AbstractContextManager[Connection]:
         """Open, or join, a transaction of the ledger."""

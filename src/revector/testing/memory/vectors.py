@@ -38,11 +38,15 @@ class MemoryVectors:
             matrix = checked_vectors(keys, hashes, vectors, state.generations[generation].space.dimension).copy()
             landed, now, seq = 0, time.time(), state.seq + 1
             for key, hash_, vector in zip(_listed(keys), hashes, matrix, strict=True):
-                if key in documents and documents[key].content_hash == hash_:
+                if key in documents and self._takes(documents[key], hash_):
                     rows[key] = StoredVector(seq, now, hash_, vector)
                     landed += 1
             view.state = replace(state, vectors={**state.vectors, generation: rows}, seq=seq)
             return landed
+
+    def _takes(self, document: StoredDocument, content_hash: str) -> bool:
+        """Whether a vector of a text may land at a document as it is now."""
+        return document.content_hash == content_hash
 
     def vectors(self, generation: int, keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the keys that have a vector, in the order of `keys`, and the vectors."""
