@@ -33,10 +33,11 @@ class _Pending:
     """What waits to be written."""
 
     hits: Counter[int] = field(default_factory=Counter)
-    rows: dict[tuple[Generation, int], tuple[str, Vector]] = field(default_factory=dict)
+    vectors: dict[tuple[Generation, str], Vector] = field(default_factory=dict)
+    keys: dict[tuple[Generation, int], str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.hits or self.rows)
+        return bool(self.hits or self.keys)
 
 
 class WriteBehind:
@@ -74,30 +75,31 @@ class WriteBehind:
     def land(self, generation: Generation, rows: Rows) -> None:
         """Store vectors that a search has embedded, and settle their jobs."""
         if len(rows) and not self._backend.read_only:
-            found = zip(rows.keys.tolist(), rows.hashes, rows.vectors, strict=True)
             with self._changed:
-                if len(self._pending.rows) < MOST_ROWS:
-                    self._pending.rows.update({(generation, key): (hash_, row) for key, hash_, row in found})
+                if len(self._pending.keys) < MOST_ROWS:
+                    for key, hash_, vector in zip(rows.keys.tolist(), rows.hashes, rows.vectors, strict=True):
+                        self._pending.keys[generation, key] = hash_
+                        self._pending.vectors[generation, hash_] = vector
                 self._wake()
 
     def waiting(self, generation: Generation, hashes: Sequence[str]) -> Vectors:
         """Return the vectors, by content hash, that are still to be written."""
         with self._changed:
-            waits = {**self._taken.rows, **self._pending.rows}
-        found = {hash_: row for (of, _), (hash_, row) in waits.items() if of == generation}
-        return {hash_: found[hash_] for hash_ in hashes if hash_ in found}
+            waits = (self._pending.vectors, self._taken.vectors)
+            return {hash_: of[generation, hash_] for hash_ in hashes for of in waits if (generation, hash_) in of}
 
     def flush(self) -> None:
         """Write what waits now, in the calling thread; what the backend refuses is kept for the next time."""
         with self._writing:
             with self._changed:
-                taken, self._pending = self._pending, _Pending()
+                taken = self._taken = self._pending
+                self._pending = _Pending()
             try:
                 if taken:
                     self._write(taken)
             except RevectorError as error:
                 _log.warning(
-                    "%d hits and %d vectors are not written yet: %s", taken.hits.total(), len(taken.rows), error
+                    "%d hits and %d vectors are not written yet: %s", taken.hits.total(), len(taken.keys), error
                 )
                 self._take_back(taken)
 
@@ -121,17 +123,17 @@ class WriteBehind:
     def _write(self, taken: _Pending) -> None:
         with self._backend.transaction(PATIENCE_SECONDS):
             existing = {(known.id, known.created_at) for known in self._backend.generations.all()}
-            for generation in {generation for generation, _ in taken.rows}:
+            for generation in {generation for generation, _ in taken.keys}:
                 if (generation.id, generation.created_at) not in existing:
                     continue  # dropped, or its number is that of another one since a backup was restored
-                of_it = {key: row for (of, key), row in taken.rows.items() if of == generation}
-                hashes = [hash_ for hash_, _ in of_it.values()]
-                vectors = dict(of_it.values())
-                land(self._backend, generation.id, Rows.of(list(of_it), hashes, vectors))
+                hashes = {key: hash_ for (of, key), hash_ in taken.keys.items() if of == generation}
+                vectors = {hash_: vector for (of, hash_), vector in taken.vectors.items() if of == generation}
+                land(self._backend, generation.id, Rows.of(list(hashes), list(hashes.values()), vectors))
             if taken.hits:
                 self._backend.documents.record_access(list(taken.hits.elements()))
 
     def _take_back(self, taken: _Pending) -> None:
         with self._changed:
             self._pending.hits.update(taken.hits)
-            self._pending.rows = {**taken.rows, **self._pending.rows}
+            self._pending.keys = {**taken.keys, **self._pending.keys}
+            self._pending.vectors = {**taken.vectors, **self._pending.vectors}

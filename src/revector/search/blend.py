@@ -70,9 +70,9 @@ class Blend:
         _, by_new = recall.search(self._new, self._new_queries, depth)
         found = [np.unique(keys[keys >= 0]) for keys in np.concatenate([by_old, by_new], axis=1)]
         keys = np.unique(np.concatenate(found)) if len(found) > 1 else found[0]
-        stale = generations.stale_keys(self._new.id, keys)
         in_old, old_vectors = self._backend.index.vectors(self._old, keys)
         in_new, new_vectors = self._backend.index.vectors(self._new, keys)
+        stale = generations.stale_keys(self._new.id, keys[in_new]) if in_new.any() else keys[:0]
         current = ~np.isin(keys[in_new], stale)
         in_new[in_new] = current
         self._moved = keys[in_new]

@@ -20,6 +20,7 @@ from revector.migration.strategies.base import Budget
 
 MEASURE_AGAIN_AFTER_SECONDS = 10.0
 """So often a model that was too slow for the budget is given one text, to notice that it has become faster."""
+QUICK_SECONDS = 0.0005
 _REFUSED = 10_000  # texts that are remembered because the model refused them
 
 
@@ -39,6 +40,10 @@ class Rescoring:
     def worth_trying(self, hashes: Sequence[str]) -> list[str]:
         """Leave out the texts that the model has refused."""
         return [hash_ for hash_ in hashes if hash_ not in self._refused]
+
+    def is_quick(self, encoder: TextEncoder) -> bool:
+        """Tell whether a model embeds a text in less time than it takes to look whether that was done before."""
+        return self._seconds_a_text.get(encoder.space.fingerprint, 1.0) < QUICK_SECONDS
 
     def embed(self, encoder: TextEncoder, texts: Mapping[str, str], known: Vectors, budget: Budget) -> Embedded:
         """Embed as many texts as the budget allows, the first ones first.

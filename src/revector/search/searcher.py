@@ -227,14 +227,16 @@ class Searcher:
         if not wanted:
             return 0
         encoder = self._encoders.require(target, purpose="re-scoring")
-        documents = self._backend.documents.by_key(wanted)
-        texts = {d.content_hash: target.space.text_of(d.text, d.metadata) for d in documents}
+        documents = self._backend.documents.texts(wanted, target.space.template)
+        texts = dict(documents[key] for key in wanted if key in documents)
         worth = self._rescoring.worth_trying(list(texts))
-        known = self._backend.generations.with_hashes(target.id, worth) | self.behind.waiting(target, worth)
+        known = self.behind.waiting(target, worth)
+        if not self._rescoring.is_quick(encoder):  # then it is worth a look whether another document has the same text
+            known |= self._backend.generations.with_hashes(target.id, worth)
         embedded = self._rescoring.embed(encoder, {hash_: texts[hash_] for hash_ in worth}, known, reading.budget)
         if embedded.failure is not None:
             _log.warning("a search went on without re-scoring all of its hits: %s", embedded.failure)
-        rows = Rows.of([d.key for d in documents], [d.content_hash for d in documents], embedded.vectors)
+        rows = Rows.of(list(documents), [hash_ for hash_, _ in documents.values()], embedded.vectors)
         blend.add(rows)
         if reading.write_through:
             self.behind.land(target, rows)

@@ -92,7 +92,7 @@ class SqliteVectors:
     def put(self, generation: int, keys: Keys, hashes: Sequence[str], vectors: NDArray[np.float32]) -> int:
         """Store vectors by compare-and-set; return how many landed."""
         with self._database.transaction() as connection:
-            matrix = checked_vectors(keys, hashes, vectors, _dimension(connection, generation))
+            matrix = checked_vectors(keys, hashes, vectors, self._dimension(generation))
             if not len(matrix):
                 return 0
             fixed = {"generation": generation, "seq": next_seq(connection), "now": time.time()}
@@ -107,7 +107,7 @@ class SqliteVectors:
     def vectors(self, generation: int, keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the keys that have a vector, in the order of `keys`, and the vectors."""
         with self._database.snapshot() as connection:
-            dimension = _dimension(connection, generation)
+            dimension = self._dimension(generation)
             found = connection.exec_driver_sql(_GET, {"keys": as_json(keys), "generation": generation})
             return _arrays(found, dimension)
 
@@ -117,7 +117,7 @@ class SqliteVectors:
         while True:
             parameters = {"after": after, "generation": generation, "batch": batch}
             with self._database.snapshot() as connection:
-                dimension = _dimension(connection, generation)
+                dimension = self._dimension(generation)
                 keys, matrix = _arrays(connection.exec_driver_sql(_SCAN, parameters), dimension)
             if not len(keys):
                 return
@@ -127,31 +127,31 @@ class SqliteVectors:
     def count(self, generation: int, *, since: int = 0) -> int:
         """Count the vectors written after point `since`."""
         with self._database.snapshot() as connection:
-            _dimension(connection, generation)
+            self._dimension(generation)
             return int(connection.exec_driver_sql(_COUNT, {"generation": generation, "since": since}).scalar_one())
 
     def sample(self, generation: int, n: int, seed: int) -> NDArray[np.int64]:
         """Return the keys of `n` vectors at random, or of all if they are fewer."""
         with self._database.snapshot() as connection:
-            _dimension(connection, generation)
+            self._dimension(generation)
             return drawn(connection, _POPULATION, n, seed, {"generation": generation})
 
     def stale_keys(self, generation: int, keys: Keys) -> NDArray[np.int64]:
         """Return those of the keys whose documents have no vector of their present text."""
         with self._database.snapshot() as connection:
-            _dimension(connection, generation)
+            self._dimension(generation)
             return _keys(connection, _STALE_AMONG, generation=generation, keys=as_json(keys))
 
     def stale_between(self, generation: int, after: int, until: int) -> NDArray[np.int64]:
         """Return the keys of a slice whose documents have no vector of their present text."""
         with self._database.snapshot() as connection:
-            _dimension(connection, generation)
+            self._dimension(generation)
             return _keys(connection, _STALE_BETWEEN, generation=generation, after=after, until=until)
 
     def count_stale(self, generation: int) -> int:
         """Count the documents that have no vector of their present text."""
         with self._database.snapshot() as connection:
-            _dimension(connection, generation)
+            self._dimension(generation)
             return int(connection.exec_driver_sql(_COUNT_STALE, {"generation": generation}).scalar_one())
 
     def with_hashes(self, generation: int, hashes: Sequence[str]) -> dict[str, NDArray[np.float32]]:
@@ -171,19 +171,25 @@ class SqliteVectors:
             found = connection.exec_driver_sql(_INFO, {"ids": wanted, "generation": generation})
             return [VectorInfo(*row) for row in found]
 
+    def _dimension(self, generation: int) -> int:
+        return self._database.once(("dimension", generation), lambda connection: _dimension(connection, generation))
+
     def last_seq(self) -> int:
         """Return the present point of the counter that orders all changes of vectors."""
-        with self._database.snapshot() as connection:
-            return int(connection.exec_driver_sql("SELECT value FROM sequence").scalar_one())
+        return self._database.once("last_seq", _last_seq)
 
     def changes_since(self, generation: int, seq: int) -> VectorChanges:
         """Return what happened to a generation after point `seq`."""
         with self._database.snapshot() as connection:
-            dimension = _dimension(connection, generation)
+            dimension = self._dimension(generation)
             parameters = {"generation": generation, "since": seq}
             keys, matrix = _arrays(connection.exec_driver_sql(_WRITTEN, parameters), dimension)
             deleted = _keys(connection, _DELETED, **parameters)
             return VectorChanges(self.last_seq(), keys, matrix, deleted)
+
+
+def _last_seq(connection: Connection) -> int:
+    return int(connection.exec_driver_sql("SELECT value FROM sequence").scalar_one())
 
 
 def _dimension(connection: Connection, generation: int) -> int:

@@ -24,10 +24,10 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
@@ -70,6 +70,8 @@ _MUST_READ = (
     "the file, its folder or the file system is read-only for this process; give it permission to write the file and "
     "its folder, or work with a copy where that can be written (revector backup makes one)"
 )
+
+T = TypeVar("T")
 
 _META = sa.MetaData()
 _meta = sa.Table(
@@ -210,6 +212,16 @@ class Database:
         """
         return int(self._local.history)
 
+    def once(self, question: Hashable, ask: Callable[[Connection], T]) -> T:
+        """Ask something once for each snapshot, in which no answer changes; in a transaction, every time."""
+        with self.snapshot() as connection:
+            if self._local.writable:
+                return ask(connection)
+            answers: dict[Hashable, T] = self._local.answers
+            if question not in answers:
+                answers[question] = ask(connection)
+            return answers[question]
+
     def note(self, key: str) -> str | None:
         """Return what was kept under a name, or ``None``."""
         with self.snapshot() as connection:
@@ -320,6 +332,7 @@ class Database:
                 self._local.history = _driver(connection).execute("PRAGMA schema_version").fetchone()[0]
                 self._require_same_files(connection)
                 self._local.connection, self._local.writable = connection, mode == "IMMEDIATE"
+                self._local.answers = {}
                 try:
                     yield connection
                 finally:
