@@ -582,12 +582,30 @@ def test_a_generation_is_covered_until_its_rest_outgrows_what_is_measured_quickl
 
 def test_what_would_take_long_to_read_is_not_covered_and_read_behind_searches(world, monkeypatch):
     monkeypatch.setattr(following, "READ_LIMIT", 50)
-    world.find(world.put(["a"])[0])
     world.put_many("b", 60)
     assert not world.index.covers(world.generation)
     world.wait()
     world.index.of(world.generation)._not_covered_until = 0.0
     assert world.index.covers(world.generation)
+
+
+def test_a_search_that_need_not_see_everything_leaves_much_to_a_thread_behind_it(world, monkeypatch):
+    monkeypatch.setattr(following, "LAG_LIMIT", 20)
+    first = world.put(["a"])
+    world.find(first[0])
+    late = world.put_many("b", 60)
+    query = world.live[late[0]][None]
+    assert world.index.search(world.generation, query, 1, fresh=False)[1][0].tolist() == first
+    deadline = time.monotonic() + SECONDS
+    while world.index.search(world.generation, query, 1, fresh=False)[1][0].tolist() != late[:1]:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_search_that_need_not_see_everything_sees_the_little_that_is_new(world):
+    world.find(world.put(["a"])[0])
+    (late,) = world.put(["b"])
+    assert world.index.search(world.generation, world.live[late][None], 1, fresh=False)[1][0].tolist() == [late]
 
 
 # A rest that does not fit into memory

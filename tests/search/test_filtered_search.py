@@ -76,7 +76,7 @@ def test_recall_under_a_filter_is_that_of_measuring_all_that_match(
 ) -> None:
     where = {"rank": {"<": share * N}}
     found = _found(looked, where)
-    monkeypatch.setattr(Recall, "_filtered", lambda self, matching, *rest: self._measured(matching.all, *rest))
+    monkeypatch.setattr(Recall, "_filtered", lambda self, matching, *rest: self._measured(matching.all, *rest[:-1]))
     expected = _found(looked, where)
     shared = sum(len(set(a) & set(b)) for a, b in zip(found, expected, strict=True))
     assert shared >= least * sum(map(len, expected))

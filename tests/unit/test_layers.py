@@ -16,6 +16,7 @@ LEVELS = [
         "errors",
         "_arguments",
         "_arrays",
+        "_behind",
         "_files",
         "_forks",
         "_optional",

@@ -22,6 +22,9 @@ PATIENCE_SECONDS = 0.5
 """So long a writer is waited for; what is still to be written is tried again later, and lost when it is closed."""
 MOST_KEYS = 1_000_000
 """Documents whose hits are counted while nobody can write; further ones are not counted."""
+ROWS_A_PIECE = 32
+"""Vectors that are written at a time: that takes about a millisecond."""
+_SECONDS_BETWEEN_PIECES = 0.005
 MOST_ROWS = 1_000
 """Vectors that are kept while nobody can write; further ones are embedded again some time."""
 
@@ -121,16 +124,25 @@ class WriteBehind:
                 self.flush()
 
     def _write(self, taken: _Pending) -> None:
+        """Write piece by piece: searches of this process wait for the interpreter while a piece is put together."""
+        for generation in {generation for generation, _ in taken.keys}:
+            hashes = {key: hash_ for (of, key), hash_ in taken.keys.items() if of == generation}
+            vectors = {hash_: vector for (of, hash_), vector in taken.vectors.items() if of == generation}
+            keys = list(hashes)
+            for start in range(0, len(keys), ROWS_A_PIECE):
+                piece = keys[start : start + ROWS_A_PIECE]
+                self._land(generation, Rows.of(piece, [hashes[key] for key in piece], vectors))
+                self._closed.wait(_SECONDS_BETWEEN_PIECES)
+        if taken.hits:
+            with self._backend.transaction(PATIENCE_SECONDS):
+                self._backend.documents.record_access(list(taken.hits.elements()))
+
+    def _land(self, generation: Generation, rows: Rows) -> None:
+        """Store vectors, unless their generation was dropped, or its number is another one's since a restore."""
         with self._backend.transaction(PATIENCE_SECONDS):
             existing = {(known.id, known.created_at) for known in self._backend.generations.all()}
-            for generation in {generation for generation, _ in taken.keys}:
-                if (generation.id, generation.created_at) not in existing:
-                    continue  # dropped, or its number is that of another one since a backup was restored
-                hashes = {key: hash_ for (of, key), hash_ in taken.keys.items() if of == generation}
-                vectors = {hash_: vector for (of, hash_), vector in taken.vectors.items() if of == generation}
-                land(self._backend, generation.id, Rows.of(list(hashes), list(hashes.values()), vectors))
-            if taken.hits:
-                self._backend.documents.record_access(list(taken.hits.elements()))
+            if (generation.id, generation.created_at) in existing:
+                land(self._backend, generation.id, rows)
 
     def _take_back(self, taken: _Pending) -> None:
         with self._changed:

@@ -65,19 +65,16 @@ class Blend:
 
         Call it inside a snapshot. A vector of the new generation that is not of the present text counts as missing.
         """
-        recall, generations = Recall(self._backend, where), self._backend.generations
+        recall = Recall(self._backend, where)
         _, by_old = recall.search(self._old, self._old_queries, depth)
-        _, by_new = recall.search(self._new, self._new_queries, depth)
+        _, by_new = recall.search(self._new, self._new_queries, depth, fresh=False)
         found = [np.unique(keys[keys >= 0]) for keys in np.concatenate([by_old, by_new], axis=1)]
         keys = np.unique(np.concatenate(found)) if len(found) > 1 else found[0]
         in_old, old_vectors = self._backend.index.vectors(self._old, keys)
-        in_new, new_vectors = self._backend.index.vectors(self._new, keys)
-        stale = generations.stale_keys(self._new.id, keys[in_new]) if in_new.any() else keys[:0]
-        current = ~np.isin(keys[in_new], stale)
-        in_new[in_new] = current
-        self._moved = keys[in_new]
+        self._moved, new_vectors = self._backend.generations.vectors(self._new.id, keys, current=True)
+        in_new = np.isin(keys, self._moved)
         old = _scores(self._old.space, self._old_queries, in_old, old_vectors)
-        new = _scores(self._new.space, self._new_queries, in_new, new_vectors[current])
+        new = _scores(self._new.space, self._new_queries, in_new, self._as_searched(new_vectors))
         places = [np.searchsorted(keys, own) for own in found]
         self._queries = [
             _Query(own, old[q, at], new[q, at]) for q, (own, at) in enumerate(zip(found, places, strict=True))
@@ -93,13 +90,15 @@ class Blend:
         """Take vectors of the new generation that were just made."""
         order = np.argsort(rows.keys)
         keys, vectors = rows.keys[order], rows.vectors[order]
-        if self._new.space.metric == "cosine":
-            vectors = normalize(vectors)
-        scores = _scores(self._new.space, self._new_queries, np.ones(len(keys), bool), vectors)
+        known = np.ones(len(keys), np.bool_)
+        scores = _scores(self._new.space, self._new_queries, known, self._as_searched(vectors))
         for place, query in enumerate(self._queries):
             _, own, fresh = np.intersect1d(query.keys, keys, assume_unique=True, return_indices=True)
             query.new[own] = scores[place, fresh]
         self._moved = np.union1d(self._moved, keys)
+
+    def _as_searched(self, vectors: Matrix) -> Matrix:
+        return normalize(vectors) if self._new.space.metric == "cosine" and len(vectors) else vectors
 
     def rank(self, query: int, limit: int) -> Ranking:
         """Rank the candidates of a query: by the new model, unless it knows too few of them and the old one some."""

@@ -79,7 +79,7 @@ class Recall:
         self._backend = backend
         self._matching = None if where is None else Matching(backend, where)
 
-    def search(self, generation: Generation, queries: Matrix, depth: int) -> Found:
+    def search(self, generation: Generation, queries: Matrix, depth: int, *, fresh: bool = True) -> Found:
         """Return the nearest `depth` documents of each query, as `Index.search` does.
 
         Parameters
@@ -89,16 +89,18 @@ class Recall:
         queries : ndarray of float32, shape (q, d)
         depth : int
             Hits a query.
+        fresh : bool
+            As for `Index.search`.
         """
         if self._matching is None:
-            return self._backend.index.search(generation, queries, depth)
-        return self._filtered(self._matching, generation, queries, depth)
+            return self._backend.index.search(generation, queries, depth, fresh=fresh)
+        return self._filtered(self._matching, generation, queries, depth, fresh)
 
-    def _filtered(self, matching: Matching, generation: Generation, queries: Matrix, depth: int) -> Found:
+    def _filtered(self, matching: Matching, generation: Generation, queries: Matrix, depth: int, fresh: bool) -> Found:
         """Search deeper until enough matches, or measure all that does."""
         wide = FIRST_DEPTH * depth
         while True:
-            scores, keys = self._backend.index.search(generation, queries, wide)
+            scores, keys = self._backend.index.search(generation, queries, wide, fresh=fresh)
             kept = matching.among(keys)
             least = int(kept.sum(axis=1).min())
             exhausted = keys.shape[1] < wide

@@ -113,8 +113,13 @@ class Generations(Protocol):
         """
         ...
 
-    def vectors(self, generation: int, keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return the keys that have a vector, in the order of `keys`, and the vectors, shape (found, dimension)."""
+    def vectors(
+        self, generation: int, keys: Keys, *, current: bool = False
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the keys that have a vector, in the order of `keys`, and the vectors, shape (found, dimension).
+
+        With `current`, only vectors of the documents' present texts.
+        """
         ...
 
     def scan(self, generation: int, batch: int = 4096) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:

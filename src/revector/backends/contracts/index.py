@@ -91,7 +91,7 @@ class Index(Protocol):
     """
 
     def search(
-        self, generation: Generation, queries: NDArray[np.float32], k: int
+        self, generation: Generation, queries: NDArray[np.float32], k: int, *, fresh: bool = True
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Search the vectors that a generation holds now.
 
@@ -101,6 +101,9 @@ class Index(Protocol):
         queries : ndarray of float32, shape (q, d)
         k : int
             Hits a query.
+        fresh : bool
+            Whether everything must be seen that was written before. ``False`` for a generation beside a complete one,
+            which finds what this one has not read yet.
 
         Returns
         -------

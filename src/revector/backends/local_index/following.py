@@ -15,6 +15,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from revector._behind import working_behind
 from revector._forks import renew_in_child
 from revector.backends.contracts import Generation, IndexHealth, Keys, Preparation
 from revector.backends.local_index import builder as building
@@ -29,7 +30,12 @@ from revector.similarity import normalize
 COVERED_RESTS = 2
 """A generation is covered while its rest is no larger than this many `REST_LIMIT`: measuring it takes some 4 ms."""
 READ_LIMIT = 4_096
-"""A generation is covered while no more vectors than this wait to be read: that takes some 10 ms."""
+"""A generation that nobody has read yet is covered while it has no more vectors: that takes about 10 ms."""
+LAG_LIMIT = 256
+"""A search that need not see everything reads no more vectors than this, which takes about 1 ms."""
+FOLLOW_EVERY_SECONDS = 0.2
+"""So often what such searches have not read is read behind them."""
+_IDLE_SECONDS = 5.0
 RETRY_SECONDS = 5.0
 """After this time it is tried again to build what could not be built, or what another process was building."""
 NOT_COVERED_SECONDS = 0.25
@@ -68,7 +74,8 @@ class GenerationIndex:
 
     def _renew_locks(self) -> None:
         self._counting, self._users = threading.Lock(), 0
-        self._starting, self._thread = threading.Lock(), None
+        self._starting, self._thread, self._follower = threading.Lock(), None, None
+        self._lags = threading.Event()
         self._not_before = 0.0
         self._called_off = False
 
@@ -79,6 +86,7 @@ class GenerationIndex:
         self._renew_locks()
 
     _thread: threading.Thread | None
+    _follower: threading.Thread | None
 
     @contextmanager
     def _in_use(self) -> Iterator[None]:
@@ -91,17 +99,19 @@ class GenerationIndex:
             with self._counting:
                 self._users -= 1
 
-    def search(self, queries: Matrix, k: int, *, ef: int | None = None) -> Results:
+    def search(self, queries: Matrix, k: int, *, ef: int | None = None, fresh: bool = True) -> Results:
         """Search the vectors that the generation holds now. See `revector.backends.contracts.Index.search`."""
-        found = self._answered(self._current.moment(), lambda view: view.search(queries, k, ef=ef))
+        moment = self._current.moment() if fresh else self._near(self._current.moment())
+        found = self._answered(moment, lambda view: view.search(queries, k, ef=ef))
         return self._scanned(queries, k) if found is None else found
 
     def vectors(self, keys: Keys) -> tuple[NDArray[np.bool_], Matrix]:
         """Return vectors of the present moment. See `revector.backends.contracts.Index.vectors`."""
         wanted, moment = np.asarray(keys, np.int64), self._current.moment()
-        found = self._answered(moment, lambda view: view.find(wanted) if view.is_of(moment) else None)
-        if found is not None:
-            return found
+        if self._near(moment) == moment:
+            found = self._answered(moment, lambda view: view.find(wanted) if view.is_of(moment) else None)
+            if found is not None:
+                return found
         known, vectors = self._backend.generations.vectors(self._generation.id, wanted)
         if self._generation.space.metric == "cosine":
             vectors = normalize(vectors)
@@ -117,8 +127,9 @@ class GenerationIndex:
             waiting, since = 0, names[-1].upto if names else 0
         else:
             waiting, since = held.rest.weight, held.moment.seq
-        unread = 0 if since >= moment.seq else self._backend.generations.count(self._generation.id, since=since)
-        covered = unread <= READ_LIMIT and waiting + unread <= COVERED_RESTS * building.REST_LIMIT
+        unread = self._unread(since, moment)
+        most = READ_LIMIT if held is None else COVERED_RESTS * building.REST_LIMIT
+        covered = unread <= most and waiting + unread <= COVERED_RESTS * building.REST_LIMIT
         if not covered:
             self._not_covered_until = time.monotonic() + NOT_COVERED_SECONDS
             self._start_background()
@@ -154,9 +165,42 @@ class GenerationIndex:
     def close(self) -> None:
         """Call off what is being built."""
         self._is_closed = True
+        self._lags.set()
         self._call_off()
 
     # Searches
+
+    def _unread(self, since: int, moment: Moment) -> int:
+        return 0 if since >= moment.seq else self._backend.generations.count(self._generation.id, since=since)
+
+    def _near(self, moment: Moment) -> Moment:
+        """Return the moment of the view at hand, if more was written since than a search should have to read."""
+        held = self._current.held
+        if held is None or held.moment.history != moment.history or held.moment.seq >= moment.seq:
+            return moment
+        if self._unread(held.moment.seq, moment) <= LAG_LIMIT:
+            return moment
+        self._follow_behind()
+        return held.moment
+
+    def _follow_behind(self) -> None:
+        """Let a thread read what was written, unless there is one."""
+        self._lags.set()
+        with self._starting:
+            if self._follower is None and not self._is_closed:
+                self._follower = threading.Thread(target=self._follow, name="revector-index-follower", daemon=True)
+                self._follower.start()
+
+    def _follow(self) -> None:
+        while not self._is_closed and self._lags.wait(_IDLE_SECONDS):
+            self._lags.clear()
+            try:
+                with working_behind():
+                    self._followed(self._current.moment())
+            except RevectorError as error:  # the next search that must see everything meets it itself
+                self._tell(error)
+            time.sleep(FOLLOW_EVERY_SECONDS)
+        self._follower = None
 
     def _answered(self, moment: Moment, ask: Callable[[View], Answer]) -> Answer | None:
         """Ask a view that reaches a moment; ``None`` if the rest does not fit into memory."""
@@ -201,7 +245,7 @@ class GenerationIndex:
     def _run(self) -> None:
         _lower_priority()
         try:
-            with self._in_use():
+            with working_behind(), self._in_use():
                 while not self._called_off and self._advance():
                     pass
         except CalledOffError:

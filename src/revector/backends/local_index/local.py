@@ -53,11 +53,11 @@ class LocalIndex:
         self._guard = threading.Lock()
 
     def search(
-        self, generation: Generation, queries: NDArray[np.float32], k: int
+        self, generation: Generation, queries: NDArray[np.float32], k: int, *, fresh: bool = True
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Search the vectors that a generation holds now."""
         self._let_go()
-        return self.of(generation).search(queries, k)
+        return self.of(generation).search(queries, k, fresh=fresh)
 
     def vectors(self, generation: Generation, keys: Keys) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
         """Return vectors of the present moment."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.engine import Connection
 
+from revector._behind import ROWS_AT_A_TIME, is_behind, step_aside
 from revector.backends.arguments import checked_ids, checked_vectors, missing_generation
 from revector.backends.contracts import Keys, VectorChanges, VectorInfo
 from revector.backends.sqlite.database import Database
+from revector.backends.sqlite.database.database import driver_of
 from revector.backends.sqlite.documents import next_seq
 from revector.backends.sqlite.reclaiming import IS_KEPT
 from revector.backends.sqlite.sampling import Population, as_json, drawn
@@ -38,10 +40,16 @@ _GET = """
 SELECT vectors.document_key, vector FROM json_each(:keys) AS wanted
 CROSS JOIN vectors ON document_key = wanted.value AND generation = :generation
 """
+_GET_CURRENT = """
+SELECT vectors.document_key, vector FROM json_each(:keys) AS wanted
+CROSS JOIN vectors ON document_key = wanted.value AND generation = :generation
+CROSS JOIN documents ON documents.key = wanted.value AND documents.content_hash = vectors.content_hash
+"""
 _SCAN = """
 SELECT document_key, vector FROM vectors
 WHERE document_key > :after AND +generation = :generation ORDER BY document_key LIMIT :batch
 """
+_ROWS_AT_ONCE = 512
 _COUNT = "SELECT count(*) FROM vectors WHERE generation = :generation AND seq > :since"
 _STALE = """
 FROM documents LEFT JOIN vectors ON document_key = key AND generation = :generation
@@ -104,11 +112,15 @@ class SqliteVectors:
                 landed += connection.exec_driver_sql(_PUT, parameters).rowcount
             return landed
 
-    def vectors(self, generation: int, keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def vectors(
+        self, generation: int, keys: Keys, *, current: bool = False
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the keys that have a vector, in the order of `keys`, and the vectors."""
         with self._database.snapshot() as connection:
             dimension = self._dimension(generation)
-            found = connection.exec_driver_sql(_GET, {"keys": as_json(keys), "generation": generation})
+            found = driver_of(connection).execute(
+                _GET_CURRENT if current else _GET, {"keys": as_json(keys), "generation": generation}
+            )
             return _arrays(found, dimension)
 
     def scan(self, generation: int, batch: int = 4096) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
@@ -118,7 +130,7 @@ class SqliteVectors:
             parameters = {"after": after, "generation": generation, "batch": batch}
             with self._database.snapshot() as connection:
                 dimension = self._dimension(generation)
-                keys, matrix = _arrays(connection.exec_driver_sql(_SCAN, parameters), dimension)
+                keys, matrix = _arrays(driver_of(connection).execute(_SCAN, parameters), dimension)
             if not len(keys):
                 return
             yield keys, matrix
@@ -183,7 +195,7 @@ class SqliteVectors:
         with self._database.snapshot() as connection:
             dimension = self._dimension(generation)
             parameters = {"generation": generation, "since": seq}
-            keys, matrix = _arrays(connection.exec_driver_sql(_WRITTEN, parameters), dimension)
+            keys, matrix = _arrays(driver_of(connection).execute(_WRITTEN, parameters), dimension)
             deleted = _keys(connection, _DELETED, **parameters)
             return VectorChanges(self.last_seq(), keys, matrix, deleted)
 
@@ -200,11 +212,17 @@ def _dimension(connection: Connection, generation: int) -> int:
     return int(dimension)
 
 
-def _arrays(rows: Iterable[Any], dimension: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    found = [tuple(row) for row in rows]
-    keys = np.fromiter((row[0] for row in found), dtype=np.int64, count=len(found))
-    stored = np.frombuffer(bytearray().join([row[1] for row in found]), dtype=_F32)
-    return keys, stored.reshape(len(found), dimension).astype(np.float32, copy=False)
+def _arrays(rows: Any, dimension: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Read keys and blobs off a cursor; pairs are not kept, for many of them call the garbage collector."""
+    keys: list[int] = []
+    blobs: list[bytes] = []
+    while part := rows.fetchmany(ROWS_AT_A_TIME if is_behind() else _ROWS_AT_ONCE):
+        keys += [row[0] for row in part]
+        blobs += [row[1] for row in part]
+        if is_behind():
+            step_aside()
+    stored = np.frombuffer(bytearray().join(blobs), dtype=_F32)
+    return np.array(keys, np.int64), stored.reshape(len(keys), dimension).astype(np.float32, copy=False)
 
 
 def _keys(connection: Connection, statement: str, **parameters: int | str) -> NDArray[np.int64]:

@@ -41,7 +41,7 @@ class MemoryIndex:
         self._lock = threading.Lock()
 
     def search(
-        self, generation: Generation, queries: NDArray[np.float32], k: int
+        self, generation: Generation, queries: NDArray[np.float32], k: int, *, fresh: bool = True
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Search the vectors that a generation holds now."""
         keys, matrix = self._rows(generation)

@@ -48,10 +48,14 @@ class MemoryVectors:
         """Whether a vector of a text may land at a document as it is now."""
         return document.content_hash == content_hash
 
-    def vectors(self, generation: int, keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def vectors(
+        self, generation: int, keys: Keys, *, current: bool = False
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the keys that have a vector, in the order of `keys`, and the vectors."""
         state = self._database.read()
         rows = _of(state, generation)
+        if current:
+            rows = {key: row for key, row in rows.items() if row.content_hash == state.documents[key].content_hash}
         return arrays(state, generation, {key: rows[key] for key in _listed(keys) if key in rows})
 
     def scan(self, generation: int, batch: int = 4096) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:

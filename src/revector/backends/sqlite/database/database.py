@@ -276,7 +276,7 @@ class Database:
             return False
         with self.transaction() as connection:
             for _ in range(min(most, free)):  # the driver takes one step of a statement without columns: one page
-                _driver(connection).execute("PRAGMA incremental_vacuum(1)")
+                driver_of(connection).execute("PRAGMA incremental_vacuum(1)")
         return True
 
     def check(self) -> list[str]:
@@ -329,7 +329,7 @@ class Database:
         with holding_off_forks(), self._named_errors(timeout_seconds), self._engine.connect() as connection:
             connection.execution_options(revector_begin=mode, revector_timeout=left_seconds)
             with connection.begin():
-                self._local.history = _driver(connection).execute("PRAGMA schema_version").fetchone()[0]
+                self._local.history = driver_of(connection).execute("PRAGMA schema_version").fetchone()[0]
                 self._require_same_files(connection)
                 self._local.connection, self._local.writable = connection, mode == "IMMEDIATE"
                 self._local.answers = {}
@@ -401,10 +401,10 @@ def _is_alive(connection: Connection) -> bool:
     """
     if connection.invalidated:
         return False
-    return bool(getattr(_driver(connection), "in_transaction", False))
+    return bool(getattr(driver_of(connection), "in_transaction", False))
 
 
-def _driver(connection: Connection) -> Any:
+def driver_of(connection: Connection) -> Any:
     """Return SQLite's own connection, which costs no time where nothing has to be translated."""
     return connection.connection.driver_connection
 
@@ -471,9 +471,9 @@ def _new_engine(path: Path, read_only: ReadOnlyFile | None) -> Engine:
     def begin(connection: Connection) -> None:
         options = connection.get_execution_options()
         if options["revector_begin"] == "IMMEDIATE":
-            _take_write_lock(_driver(connection), options["revector_timeout"])
+            _take_write_lock(driver_of(connection), options["revector_timeout"])
         else:
-            _driver(connection).execute("BEGIN")
+            driver_of(connection).execute("BEGIN")
 
     return engine
 
