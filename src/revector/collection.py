@@ -276,6 +276,15 @@ class Collection:
             raise InvalidArgumentError(f"space is {shown(space)}, expected the EmbeddingSpace that the vector is of")
         return self._searcher.search_vectors(_one_row(vector), space, k, where=where)[0]
 
+    def load_models(self) -> None:
+        """Load the models of all generations that are live, so that no search or write has to.
+
+        A search that can answer without the model that documents move to does not wait until it is loaded: it is loaded
+        behind the first such search.
+        """
+        for generation in self._serving.read().live:
+            self._encoders.find(generation)
+
     @property
     def rescored(self) -> Rescored:
         """How the searches of this object were answered while documents moved."""

@@ -119,6 +119,7 @@ def test_another_process_writes_while_a_service_thinks(tmp_path):
             docs.migrate(OpenAIEncoder("m", base_url=service.url)).start()
         for verb in ("search", "run", "verify", "cutover"):
             with Collection.open(path, encoders=[HashEncoder(8)]) as docs:
+                docs.load_models()
                 docs.search("text number 3") if verb == "search" else getattr(docs.migration, verb)()
         with Collection.open(path, OpenAIEncoder("m", base_url=service.url)) as docs:
             docs.upsert(["new"], ["a text that is new"])

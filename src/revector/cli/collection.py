@@ -103,6 +103,7 @@ def search(
     """Search, in whatever phase a migration is."""
     filters = [_filter(given) for given in where or ()]
     with opened(collection, encoder) as docs:
+        docs.load_models()  # a command that searches ends before one could be loaded behind its search
         hits = docs.search(query, k=k, where={"and": filters} if filters else None)
     shown = table({"score": "dim", "id": "", "text": ""}, [(f"{h.score:.3f}", h.id, _snippet(h.text)) for h in hits])
     emit({"query": query, "hits": hits}, shown if hits else "no documents", as_json=as_json)

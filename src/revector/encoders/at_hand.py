@@ -67,6 +67,7 @@ class EncoderSet:
 
     def _renew_lock(self) -> None:
         self._lock = threading.Lock()
+        self._loading: set[str] = set()  # by threads, which a forked child has not
 
     def add(self, encoder: TextEncoder) -> None:
         """Put an encoder at hand."""
@@ -78,6 +79,8 @@ class EncoderSet:
         The source is tried once; a model that appears later is found by a new set.
         """
         wanted = generation.space.fingerprint
+        if (loaded := self._by_space.get(wanted)) is not None:
+            return loaded
         with self._lock:
             if wanted not in self._by_space and wanted not in self._problems:
                 model = self._by_space.get(generation.space.plain.fingerprint)
@@ -86,6 +89,20 @@ class EncoderSet:
                 else:
                     self._by_space[wanted] = templated(model, generation.space.template)
             return self._by_space.get(wanted)
+
+    def find_behind(self, generation: Sourced) -> TextEncoder | None:
+        """Return the encoder of a generation's space if it is loaded; otherwise load it in a thread, for the next time.
+
+        For whoever has an answer without it, and must not wait for one that takes a while to load.
+        """
+        wanted = generation.space.fingerprint
+        if generation.space.plain.fingerprint in self._by_space:
+            return self.find(generation)
+        loaded = self._by_space.get(wanted)
+        if loaded is None and wanted not in self._problems and wanted not in self._loading:
+            self._loading.add(wanted)
+            threading.Thread(target=self.find, args=(generation,), name="revector-load", daemon=True).start()
+        return loaded
 
     def require(self, generation: Sourced, *, purpose: str) -> TextEncoder:
         """Return the encoder of a generation's space.

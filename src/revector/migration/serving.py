@@ -63,10 +63,12 @@ class Serving:
         assert self.phase is not None
         moved = self.phase is Phase.SERVING
         old, new = (self.other, self.serving) if moved else (self.serving, self.other)
-        at_hand = frozenset(live.id for live in self.live if encoders.find(live) is not None)
-        if not covered and self.serving.id in at_hand:
-            at_hand -= {self.other.id}
-        return Situation(self.phase, old, new, at_hand, Reading((self.serving,)))
+        at_hand = {self.serving.id} if encoders.find(self.serving) is not None else set()
+        answers = bool(at_hand)  # without the other one, for as long as that would have to be waited for
+        other = encoders.find_behind(self.other) if answers else encoders.find(self.other)
+        if other is not None and (covered or not answers):
+            at_hand.add(self.other.id)
+        return Situation(self.phase, old, new, frozenset(at_hand), Reading((self.serving,)))
 
     def findable(self, encoders: EncoderSet) -> Generation:
         """Return a generation whose vectors let searches find a document, and whose model is at hand if one is."""
