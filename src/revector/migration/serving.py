@@ -29,6 +29,8 @@ class Serving:
         The migration's other generation, from `start` until `retire`.
     strategies : tuple of Strategy
         Of the migration; empty without one.
+    moved : bool
+        Whether the generation that serves is the migration's new one.
     fields : tuple of str
         What templates read of the metadata: those of the live generations, and that of a planned one.
     """
@@ -38,6 +40,7 @@ class Serving:
     serving: Generation
     other: Generation | None
     strategies: tuple[Strategy, ...] = ()
+    moved: bool = False
     fields: tuple[str, ...] = ()
 
     @property
@@ -61,13 +64,12 @@ class Serving:
         """Return what strategies are asked about; there must be another generation."""
         assert self.other is not None
         assert self.phase is not None
-        moved = self.phase is Phase.SERVING
-        old, new = (self.other, self.serving) if moved else (self.serving, self.other)
+        old, new = (self.other, self.serving) if self.moved else (self.serving, self.other)
         at_hand = {self.serving.id} if encoders.find(self.serving) is not None else set()
-        answers = bool(at_hand)  # without the other one, for as long as that would have to be waited for
-        other = encoders.find_behind(self.other) if answers else encoders.find(self.other)
-        if other is not None and (covered or not answers):
-            at_hand.add(self.other.id)
+        if not at_hand:
+            at_hand |= {self.other.id} if encoders.find(self.other) is not None else set()
+        elif not self.moved and encoders.find_behind(self.other) is not None and covered:
+            at_hand.add(self.other.id)  # for as long as it would have to be waited for, the serving one answers
         return Situation(self.phase, old, new, frozenset(at_hand), Reading((self.serving,)))
 
     def findable(self, encoders: EncoderSet) -> Generation:
@@ -110,7 +112,8 @@ class ServingReader:
         if record is None:
             return Serving(alias, None, serving, other, fields=fields_read([serving.space]))
         spaces = [serving.space, record.target_space, *([] if other is None else [other.space])]
-        return Serving(alias, record.phase, serving, other, self._strategies(record.strategy), fields_read(spaces))
+        strategies, moved = self._strategies(record.strategy), serving.id == record.target_generation
+        return Serving(alias, record.phase, serving, other, strategies, moved, fields_read(spaces))
 
     def _strategies(self, written: object) -> tuple[Strategy, ...]:
         """Read the strategies of a migration, unless they are those of the last time."""

@@ -107,6 +107,7 @@ class Situation:
         Those of the migration; the new one from `start` on.
     at_hand : frozenset of int
         The generations that can be searched in the usual time: their models are at hand, their indexes up to date.
+        After the cut-over the old one is among them only if the new model is not at hand.
     reading : Reading
         What the strategies before this one chose; at first, the generation that serves alone.
     """
