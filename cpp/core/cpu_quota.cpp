@@ -82,7 +82,7 @@ std::optional<double> quota_of(double quota_us, double period_us) {
 
 std::optional<double> quota_of_group(const std::string& folder, bool is_v2) {
   double quota = 0, period = default_period_us;
-  if (is_v2) {  // "max 100000" is no number, and means none
+  if (is_v2) {  // "max 100000" is not a number, and means none
     std::ifstream in(folder + "/cpu.max");
     if (!(in >> quota)) return std::nullopt;
     if (double given = 0; in >> given) period = given;

@@ -284,7 +284,7 @@ TEST(malformed_lists_of_modules_are_refused) {
   CHECK(says(refusal(pipeline.folder), "is not valid JSON"));
 }
 
-/// max_length of a BERT of 40 positions beside these two files; "" is no file.
+/// max_length of a BERT of 40 positions beside these two files; "" is not a file.
 std::size_t max_length(const std::string& limits, const std::string& tokenizer,
                        const char* limits_name = "sentence_bert_config.json") {
   const TemporaryFolder folder;

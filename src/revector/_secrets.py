@@ -15,7 +15,7 @@ from revector.errors import InvalidArgumentError
 __all__ = ["Secret", "redacted"]
 
 HIDDEN = "[secret]"
-_LEAST_CHARACTERS = 4  # shorter values ("1", "v2") are no secrets, and would blot out half of a message
+_LEAST_CHARACTERS = 4  # shorter values ("1", "v2") are not secrets, and would blot out half of a message
 _LEAST_BASE64 = 8
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _BYTE_ORDER_MARK = "\ufeff"
@@ -27,7 +27,7 @@ class Secret:
     Parameters
     ----------
     value : str, or Secret
-        White space around it, as at the end of a file, is no part of it.
+        White space around it, as at the end of a file, is not part of it.
     name : str
         What errors call it.
 

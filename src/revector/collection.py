@@ -84,7 +84,7 @@ class Collection:
         SpaceMismatchError
             The encoder is not a model of this collection; the message names the one that is needed.
         StoreError
-            The file is no database of revector, is damaged, or cannot be opened.
+            The file is not a database of revector, is damaged, or cannot be opened.
         """
         require_path(path)
         read_only = flag(read_only, "read_only")
@@ -315,7 +315,7 @@ class Collection:
         Raises
         ------
         SpaceMismatchError
-            It is no model of this collection.
+            It is not a model of this collection.
         InvalidArgumentError
             It exists in memory only.
         """

@@ -16,7 +16,7 @@ namespace revector {
 class Checkpoint {
  public:
   /// @throws EncoderError if the folder has no weights, has them in another format, or if they are malformed: an index
-  ///         that is no JSON or names a path outside the folder, a shard that is missing or lacks what the index
+  ///         that is not JSON or names a path outside the folder, a shard that is missing or lacks what the index
   ///         promises of it, and whatever SafetensorsFile refuses
   explicit Checkpoint(const std::string& folder);
 

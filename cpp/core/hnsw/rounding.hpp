@@ -10,7 +10,7 @@
 
 namespace revector::hnsw {
 
-constexpr float most_int8 = 127;  ///< -128 is left out: its negative is no int8
+constexpr float most_int8 = 127;  ///< -128 is left out: its negative is not an int8
 
 /// The step that spreads a row over the integers from -most to most; 0 where there is nothing to tell apart, below the
 /// smallest normal float.

@@ -18,7 +18,7 @@ namespace revector {
 ///
 /// Candidates come from int8 products (float32 where those are not faster, or for less than 64 dimensions) with a bound
 /// on their error; what the bound leaves undecided is scored in float64. So the results are those of cosine_topk, at
-/// the rate of the integer units. Memory: some d bytes a document beside the rows themselves.
+/// the rate of the integer units. Memory: about d bytes a document beside the rows themselves.
 class REVECTOR_API ExactIndex {
  public:
   /// @param documents  [n x d]. For Precision::float32 they are read again by every search: they must outlive the index

@@ -72,7 +72,7 @@ class REVECTOR_API HnswIndex {
   /// @param labels   n of them, each once
   /// @param watch    lives longer than the call
   /// @throws as the constructor and add() do; InvalidArgument if a label occurs twice; Cancelled
-  ///         Cost: some 7,000 products of int8 rows a vector, growing with log n; beside the index, in memory, dim +
+  ///         Cost: about 7,000 products of int8 rows a vector, growing with log n; beside the index, in memory, dim +
   ///         12 m bytes a vector and some megabytes a thread.
   static HnswIndex build(MatrixView<const float> vectors, std::span<const std::int64_t> labels, Metric metric,
                          HnswOptions options = {}, BuildWatch* watch = nullptr);

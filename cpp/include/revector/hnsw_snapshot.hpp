@@ -41,7 +41,7 @@ class REVECTOR_API HnswSnapshot {
  public:
   /// Open a file of HnswIndex::save_snapshot(). Header and size are checked.
   /// @throws CorruptIndex naming offset and reason; UnsupportedIndex for other formats and newer versions; IoError.
-  ///         Cost: some pages, however large the file is
+  ///         Cost: about pages, however large the file is
   explicit HnswSnapshot(const std::string& path);
   ~HnswSnapshot();
   HnswSnapshot(HnswSnapshot&&) noexcept;

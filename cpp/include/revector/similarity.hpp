@@ -47,7 +47,7 @@ struct TopKOptions {
 /// @param indices    [q x k] owned by the caller: row numbers of documents
 /// @throws ShapeError, InvalidArgument (k), NumericalError (NaN or infinity in either; in documents that are searched),
 ///         DeviceUnavailable. Thread-safe. Cost: q*n*d multiplications, one read of the documents for every 4,096
-///         queries. Memory: some 100 bytes * k a query and thread.
+///         queries. Memory: about 100 bytes * k a query and thread.
 REVECTOR_API void cosine_topk(RowsView queries, RowsView documents, std::size_t k, MatrixView<float> scores,
                               MatrixView<std::int64_t> indices, const TopKOptions& options = {});
 

@@ -69,7 +69,7 @@ class REVECTOR_API WordTable {
   /// Look the words of texts up. Words longer than 64 bytes are never known; a text whose words are longer than 32
   /// bytes on the average (Chinese, base64) is a single word.
   /// @param texts  UTF-8, any bytes in truth
-  /// Cost: some 30 ns a word.
+  /// Cost: about 30 ns a word.
   RecalledTexts recall(std::span<const std::string_view> texts) const;
 
   /// Keep words of up to 64 bytes and 255 ids. While another thread is learning, nothing is kept.

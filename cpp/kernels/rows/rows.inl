@@ -1,7 +1,7 @@
 // The row kernels, written once over Vec; included by one file for each instruction set after its vec/<isa>.hpp.
 //
 // Four independent sums hide the latency of the FMA (4 cycles, two a cycle); the tail is one masked step, so lengths
-// that are no multiple of the width cost one iteration more.
+// that are not a multiple of the width cost one iteration more.
 #include "kernels/table.hpp"
 #include "kernels/vec/extremes.inl"
 

@@ -117,7 +117,7 @@ def parse_where(where: Any) -> Where | None:
     ------
     InvalidArgumentError
         It is not a filter as the module describes it; the message names field, operator and what was expected. Filters
-        are no deeper than 8, and have at most 100 conditions.
+        are at most 8 deep, and have at most 100 conditions.
     """
     parsed = None if where is None else _parsed(where, "where", DEEPEST)
     if parsed is not None and _count(parsed) > MOST_CONDITIONS:

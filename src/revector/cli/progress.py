@@ -31,7 +31,7 @@ def show_seconds(seconds: float) -> str:
 
 @contextmanager
 def show_progress() -> Iterator[Callable[[WorkerProgress], None]]:
-    """Show a worker's progress on stderr; nothing is drawn where that is no terminal."""
+    """Show a worker's progress on stderr; nothing is drawn where that is not a terminal."""
     with progress_bar() as bar:
         task = bar.add_task("re-embedding", total=None, details="")
 

@@ -28,7 +28,7 @@ def numbered(texts: Iterable[str], first: int = 0) -> Iterator[tuple[str, str]]:
 
 
 def invalid_text(named: Iterable[tuple[str, str]]) -> EncoderError:
-    """Return the error that names the first text which is no valid Unicode, of texts behind their names."""
+    """Return the error that names the first text which is not valid Unicode, of texts behind their names."""
     for name, text in named:
         if error := unicode_error(text):
             return EncoderError(f"{name} is not valid Unicode ({error}); clean it first")
@@ -36,7 +36,7 @@ def invalid_text(named: Iterable[tuple[str, str]]) -> EncoderError:
 
 
 def unicode_error(text: str) -> UnicodeEncodeError | None:
-    """Return why a text is no valid Unicode (it holds half of a surrogate pair); ``None`` if it is valid."""
+    """Return why a text is not valid Unicode (it holds half of a surrogate pair); ``None`` if it is valid."""
     try:
         text.encode()
     except UnicodeEncodeError as error:

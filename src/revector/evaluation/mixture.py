@@ -94,7 +94,7 @@ def detect_mixture(vectors: Any, *, seed: int = 0) -> Mixture:
     ----------
     vectors : array_like of float, shape (n, d)
         A random sample of the collection; lengths of rows do not count. A space is seen if it has `MIN_PART` rows in
-        it, so a share of 1 % needs some 5,000 rows.
+        it, so a share of 1 % needs about 5,000 rows.
     seed : int
         Of the grouping.
 

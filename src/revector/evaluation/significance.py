@@ -2,7 +2,7 @@
 
 Everything here is the *expanded* percentile bootstrap over queries (T. Hesterberg, "What Teachers Should Know About
 the Bootstrap", The American Statistician 69(4), 2015, section 5.2): the plain percentile interval is too short by
-the factor t/z and the divisor n instead of n - 1, which matters below some 50 queries; both are put back by asking
+the factor t/z and the divisor n instead of n - 1, which matters below about 50 queries; both are put back by asking
 for a wider quantile. Simulated on differences of nDCG of which six in ten are zero, an interval of 95 % covers the
 truth in 94 to 95 % of cases from 20 queries on, and in 92 % at 12 (the plain percentile: 92 % and 89 %).
 """

@@ -231,7 +231,7 @@ class HnswIndex:
         Raises
         ------
         InvalidArgumentError
-            An id was never added; nothing is marked then. Marking twice is no error.
+            An id was never added; nothing is marked then. Marking twice is not an error.
         """
         self._index.mark(as_labels(ids, "ids"), True)
 

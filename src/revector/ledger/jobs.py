@@ -47,7 +47,7 @@ LONE_DEATHS = 3
 _ALONE_AFTER = 2  # unfinished leases: of a batch, and of some suspects
 RETRY_SECONDS = 0.5  # before the second attempt, doubled before each further one
 _CHUNK = 500  # values in one IN list; SQLite's limit is far above
-_SLICE = 2_000  # jobs removed in one transaction: some 10 ms
+_SLICE = 2_000  # jobs removed in one transaction: about 10 ms
 
 _log = logging.getLogger(__name__)
 

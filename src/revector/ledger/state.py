@@ -13,7 +13,7 @@ class Phase(str, Enum):  # StrEnum needs Python 3.11
 
     PLANNED = "planned"  # accepted, nothing written
     FILLING = "filling"  # the new generation fills; writes go to both
-    PROVING = "proving"  # filled; gates, shadow reads, canary
+    PROVING = "proving"  # filled; both generations answer, until the gates let the cut-over pass
     SERVING = "serving"  # alias moved; the old generation is kept and still written
     ROLLED_BACK = "rolled_back"  # the old generation serves; the new one is kept, and can be filled on
     RETIRED = "retired"  # the generation that does not serve is dropped; final

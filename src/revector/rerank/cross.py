@@ -72,8 +72,8 @@ class CrossEncoder:
         Raises
         ------
         EncoderError
-            The folder is incomplete or malformed, or the model is no cross-encoder or not supported; the message names
-            file and field.
+            The folder is incomplete or malformed, or the model is not a cross-encoder or not supported; the message
+            names file and field.
         InvalidArgumentError
             Less than one thread, or an unknown precision.
         """

@@ -67,7 +67,7 @@ class PairTokenizer:
         Raises
         ------
         EncoderError
-            A text is no valid Unicode (it holds half of a surrogate pair).
+            A text is not valid Unicode (it holds half of a surrogate pair).
         """
         try:
             pairs = [(shown, text) for shown in self._shown([query]) for text in self._shown(texts)]

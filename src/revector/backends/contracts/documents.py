@@ -94,7 +94,7 @@ class Documents(Protocol):
         Raises
         ------
         InvalidArgumentError
-            Lengths differ, an id comes twice, an id or text is no valid string, metadata is no JSON object.
+            Lengths differ, an id comes twice, an id or text is not a valid string, metadata is not a JSON object.
         """
         ...
 

@@ -89,7 +89,7 @@ def import_model(
     Raises
     ------
     EncoderError
-        The source cannot be read, is no BERT, or the result gives other vectors; the target is not made then.
+        The source cannot be read, is not a BERT, or the result gives other vectors; the target is not made then.
     InvalidArgumentError
         The target exists, or the pooling is not known.
     ImportError

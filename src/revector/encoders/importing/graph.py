@@ -68,7 +68,7 @@ class Graph:
     Raises
     ------
     EncoderError
-        It is no ONNX file, or its graph cannot be read.
+        It is not an ONNX file, or its graph cannot be read.
     ImportError
         The extra ``onnx`` is not installed.
     """

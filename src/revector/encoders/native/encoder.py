@@ -313,7 +313,7 @@ class Encoder:
 def _as_ids(ids: Any) -> NDArray[np.int32]:
     if isinstance(ids, np.ndarray) and ids.dtype == np.int32 and ids.ndim == 1:
         return np.ascontiguousarray(ids)
-    # What does not fit is no token of any model; the core refuses it by name.
+    # What does not fit is not a token of any model; the core refuses it by name.
     return as_labels(ids, "ids").clip(-1, np.iinfo(np.int32).max).astype(np.int32)
 
 

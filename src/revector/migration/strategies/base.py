@@ -64,7 +64,7 @@ class Budget:
     texts_in_flight : int
         The most at one time, over all searches of a process.
     milliseconds : float or None
-        The longest that one search may take for it, as far as the speed measured so far can tell; ``None`` is no limit.
+        The longest that one search may take for it, as far as the speed measured so far can tell; no limit if ``None``.
     """
 
     texts: int

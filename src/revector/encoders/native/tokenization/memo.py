@@ -5,7 +5,7 @@ several times as fast as tokenising them, and exact whatever the tokeniser behin
 tokenizer.json reviewed here, for
 
 - BERT's: normalisation works character by character (canonical reordering stops at a space), words are split at
-  whitespace, and a space is no token;
+  whitespace, and a space is not a token;
 - byte-fallback BPE that writes a space as "▁", without pre-tokeniser (Llama's): where no token has a "▁" behind
   another character, no merge reaches over the border of two words. Of a run of spaces all but the first belong to the
   word behind it: "▁▁▁word" is what the tokeniser itself makes of "  word".

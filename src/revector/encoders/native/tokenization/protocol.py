@@ -30,6 +30,6 @@ class Tokenizer(Protocol):
         Raises
         ------
         EncoderError
-            A text is no valid Unicode (it holds half of a surrogate pair).
+            A text is not valid Unicode (it holds half of a surrogate pair).
         """
         ...

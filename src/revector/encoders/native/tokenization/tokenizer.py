@@ -89,7 +89,7 @@ class TextTokenizer:
         Raises
         ------
         EncoderError
-            A text is no valid Unicode (it holds half of a surrogate pair).
+            A text is not valid Unicode (it holds half of a surrogate pair).
         """
         return self._whole(self._long.squeezed(texts), first)
 
