@@ -101,7 +101,8 @@ class EncoderSet:
         loaded = self._by_space.get(wanted)
         if loaded is None and wanted not in self._problems and wanted not in self._loading:
             self._loading.add(wanted)
-            threading.Thread(target=self.find, args=(generation,), name="revector-load", daemon=True).start()
+            # Not a daemon: the end of the interpreter would tear it out of the core, which ends in a signal.
+            threading.Thread(target=self.find, args=(generation,), name="revector-load").start()
         return loaded
 
     def require(self, generation: Sourced, *, purpose: str) -> TextEncoder:

@@ -320,6 +320,7 @@ class Migration:
         self._filling.catch_up(target)
         vectors = self._backend.generations.count(target.id)
         reasons = completeness(self._backend, target.id, accept_failed=accept_failed)
+        self._encoders.find(target)  # strategies are told whether it is at hand
         reasons += objections(self._strategies, ServingReader(self._backend).read().situation(self._encoders))
         pass_gates("cut-over", reasons + verification_reasons(self._backend, record, vectors=vectors))
         prepared = self._backend.index.prepare(target)

@@ -188,12 +188,16 @@ class GenerationIndex:
         self._lags.set()
         with self._starting:
             if self._follower is None and not self._is_closed:
-                self._follower = threading.Thread(target=self._follow, name="revector-index-follower", daemon=True)
+                self._follower = threading.Thread(target=self._follow, name="revector-index-follower")
                 self._follower.start()
 
     def _follow(self) -> None:
-        while not self._is_closed and self._lags.wait(_IDLE_SECONDS):
+        last = time.monotonic()
+        while not self._is_closed and threading.main_thread().is_alive() and time.monotonic() - last < _IDLE_SECONDS:
+            if not self._lags.wait(FOLLOW_EVERY_SECONDS):
+                continue
             self._lags.clear()
+            last = time.monotonic()
             try:
                 with working_behind():
                     self._followed(self._current.moment())
