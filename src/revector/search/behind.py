@@ -1,6 +1,6 @@
 """What searches leave to be written: counts of what they returned, and vectors that they paid for.
 
-No search waits for the write lock: one thread of a process writes behind them, many searches in one transaction.
+No search waits for the write lock: one thread of a process writes behind them, what many searches left at a time.
 """
 
 from __future__ import annotations
@@ -105,6 +105,8 @@ class WriteBehind:
                     "%d hits and %d vectors are not written yet: %s", taken.hits.total(), len(taken.keys), error
                 )
                 self._take_back(taken)
+            finally:
+                self._taken = _Pending()
 
     def close(self) -> None:
         """Write what waits, if somebody else does not write for too long, and end the thread."""
@@ -128,10 +130,8 @@ class WriteBehind:
         for generation in {generation for generation, _ in taken.keys}:
             hashes = {key: hash_ for (of, key), hash_ in taken.keys.items() if of == generation}
             vectors = {hash_: vector for (of, hash_), vector in taken.vectors.items() if of == generation}
-            keys = list(hashes)
-            for start in range(0, len(keys), ROWS_A_PIECE):
-                piece = keys[start : start + ROWS_A_PIECE]
-                self._land(generation, Rows.of(piece, [hashes[key] for key in piece], vectors))
+            for piece in Rows.of(list(hashes), list(hashes.values()), vectors).parts(ROWS_A_PIECE):
+                self._land(generation, piece)
                 self._closed.wait(_SECONDS_BETWEEN_PIECES)
         if taken.hits:
             with self._backend.transaction(PATIENCE_SECONDS):
