@@ -65,12 +65,14 @@ class Serving:
         assert self.other is not None
         assert self.phase is not None
         old, new = (self.other, self.serving) if self.moved else (self.serving, self.other)
-        at_hand = {self.serving.id} if encoders.find(self.serving) is not None else set()
-        if not at_hand:
-            at_hand |= {self.other.id} if encoders.find(self.other) is not None else set()
-        elif not self.moved and encoders.find_behind(self.other) is not None and covered:
-            at_hand.add(self.other.id)  # for as long as it would have to be waited for, the serving one answers
-        return Situation(self.phase, old, new, frozenset(at_hand), Reading((self.serving,)))
+        if encoders.find(self.serving) is None:
+            found = [] if encoders.find(self.other) is None else [self.other]
+        elif self.moved or encoders.find_behind(self.other) is None or not covered:
+            found = [self.serving]  # which answers for as long as the other one would have to be waited for
+        else:
+            found = [self.serving, self.other]
+        at_hand = frozenset(generation.id for generation in found)
+        return Situation(self.phase, old, new, at_hand, Reading((self.serving,)))
 
     def findable(self, encoders: EncoderSet) -> Generation:
         """Return a generation whose vectors let searches find a document, and whose model is at hand if one is."""

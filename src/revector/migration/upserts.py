@@ -13,7 +13,7 @@ from revector.encoders.once import Embedded, Vectors, embed_once
 from revector.errors import EncoderError, RefusedDocumentsError
 from revector.migration.inputs import Inputs, hashed
 from revector.migration.landing import Rows, land
-from revector.migration.serving import ServingReader
+from revector.migration.serving import Serving, ServingReader
 from revector.migration.writes import write_documents
 
 DOCUMENTS_A_SLICE = 512
@@ -50,8 +50,9 @@ class Upsert:
         refused: dict[str, EncoderError] = {}
         for start in range(0, len(documents), DOCUMENTS_A_SLICE):
             part = documents[start : start + DOCUMENTS_A_SLICE]
-            part, inputs = hashed(self.backend, part, self.serving.read().fields)
-            embedded, vectors = self._embed(inputs)
+            serving = self.serving.read()
+            part, inputs = hashed(self.backend, part, serving.fields)
+            embedded, vectors = self._embed(serving, inputs)
             taken = [new for new in part if new.content_hash in embedded.vectors]
             stored = write_documents(self.backend, taken, vectors) if taken else []
             self._embed_again([document for document in stored if document.content_hash not in inputs])
@@ -70,19 +71,19 @@ class Upsert:
     def _embed_again(self, documents: Sequence[Document]) -> None:
         """Embed documents that hold something else than what was embedded: metadata that others wrote meanwhile."""
         if documents:
-            _, vectors = self._embed({d.content_hash: (d.text, d.metadata) for d in documents})
+            _, vectors = self._embed(self.serving.read(), {d.content_hash: (d.text, d.metadata) for d in documents})
             keys, hashes = [d.key for d in documents], [d.content_hash for d in documents]
             for generation, found in vectors.items():
                 land(self.backend, generation, Rows.of(keys, hashes, found))
 
-    def _embed(self, inputs: Inputs) -> tuple[Embedded, dict[int, Vectors]]:
+    def _embed(self, serving: Serving, inputs: Inputs) -> tuple[Embedded, dict[int, Vectors]]:
         """Embed documents for readers, and what that model took by all other models at hand."""
-        reading = self.serving.read().findable(self.encoders)
+        reading = serving.findable(self.encoders)
         model = self.encoders.require(reading, purpose="writing to this collection")
         embedded = self._embed_for(reading, model, inputs)
         taken = {hash_: given for hash_, given in inputs.items() if hash_ in embedded.vectors}
         vectors = {reading.id: embedded.vectors}
-        for live in self.serving.read().live:
+        for live in serving.live:
             other = None if live.id == reading.id else self.encoders.find(live)
             if other is not None:
                 vectors[live.id] = self._embed_aside(live, other, taken)
