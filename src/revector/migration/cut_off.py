@@ -1,12 +1,13 @@
-"""Steps that were cut off between the alias and the ledger, in backends where the two do not commit together.
+"""What the ledger says of an alias that moved, also where the step was cut off between the two.
 
-There the alias moves first, because readers follow it, and the ledger is told afterwards. A process that died in
+That happens in backends where alias and ledger do not commit together. There the alias moves first, because readers follow it, and the ledger is told afterwards. A process that died in
 between has done what readers see; whoever comes next writes it down.
 """
 
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from revector.backends.contracts import Backend
 from revector.ledger.records import MigrationRecord
@@ -29,6 +30,21 @@ def write_down_cut_off(backend: Backend) -> None:
             _write_down(backend, record)
 
 
+def write_down_cutover(backend: Backend, migration_id: int, alias_version: int, details: dict[str, Any]) -> None:
+    """Let the ledger say that readers see the new generation, by an alias of some version."""
+    fields = {"alias_version": alias_version, "cutover_at": time.time()}
+    backend.ledger.advance(migration_id, Phase.SERVING, "cutover", details, **fields)
+
+
+def write_down_rollback(
+    backend: Backend, migration_id: int, alias_version: int, details: dict[str, Any] | None = None
+) -> None:
+    """Let the ledger say that readers see the old generation, by an alias of some version."""
+    fields = {"alias_version": alias_version, "cutover_at": None}
+    backend.ledger.set_asked_through(migration_id, None)
+    backend.ledger.advance(migration_id, Phase.ROLLED_BACK, "rollback", details, **fields)
+
+
 def _has_moved(backend: Backend, record: MigrationRecord) -> bool:
     """Tell whether the alias made the very step that the ledger would note next."""
     alias = backend.generations.alias(record.alias)
@@ -37,12 +53,5 @@ def _has_moved(backend: Backend, record: MigrationRecord) -> bool:
 
 
 def _write_down(backend: Backend, record: MigrationRecord) -> None:
-    version, details = record.alias_version + 1, {"cut_off": True}
-    if record.phase is Phase.PROVING:
-        fields = {"alias_version": version, "cutover_at": time.time()}
-        backend.ledger.advance(record.id, Phase.SERVING, "cutover", details, **fields)
-    else:
-        backend.ledger.set_asked_through(record.id, None)
-        backend.ledger.advance(
-            record.id, Phase.ROLLED_BACK, "rollback", details, alias_version=version, cutover_at=None
-        )
+    write_down = write_down_cutover if record.phase is Phase.PROVING else write_down_rollback
+    write_down(backend, record.id, record.alias_version + 1, {"cut_off": True})

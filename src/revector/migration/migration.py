@@ -17,7 +17,7 @@ from revector.evaluation.verify import verify
 from revector.ledger.records import MigrationRecord
 from revector.ledger.state import Phase, before_work, require_transition
 from revector.migration.asking import ask_for_all
-from revector.migration.cut_off import write_down_cut_off
+from revector.migration.cut_off import write_down_cut_off, write_down_cutover, write_down_rollback
 from revector.migration.filling.bridge import Fit, fit_bridge
 from revector.migration.filling.filling import RUNS_IN, Filling, OnProgress, source_of, target_of
 from revector.migration.filling.worker import WorkerReport
@@ -331,9 +331,8 @@ class Migration:
             reasons = remaining(self._backend, target.id, accept_failed=accept_failed)
             pass_gates("cut-over", reasons + verification_reasons(self._backend, record, vectors=vectors))
             moved = self._backend.generations.swap_alias(record.alias, target.id, record.alias_version)
-            fields = {"alias_version": moved.version, "cutover_at": time.time()}
             details = {"generation": target.id, "index": asdict(prepared)}
-            self._backend.ledger.advance(self._id, Phase.SERVING, "cutover", details, **fields)
+            write_down_cutover(self._backend, self._id, moved.version, details)
 
     def rollback(self, *, accept_failed: bool = False) -> None:
         """Let readers see the old generation again; the new one is kept until `retire`, and can be filled on.
@@ -431,8 +430,7 @@ class Migration:
         version = record.alias_version
         if record.phase is Phase.SERVING:
             version = self._backend.generations.swap_alias(record.alias, record.source_generation, version).version
-        self._backend.ledger.set_asked_through(self._id, None)
-        self._backend.ledger.advance(self._id, Phase.ROLLED_BACK, "rollback", alias_version=version, cutover_at=None)
+        write_down_rollback(self._backend, self._id, version)
 
 
 @dataclass(frozen=True)
