@@ -1,7 +1,8 @@
 """What the ledger says of an alias that moved, also where the step was cut off between the two.
 
-That happens in backends where alias and ledger do not commit together. There the alias moves first, because readers follow it, and the ledger is told afterwards. A process that died in
-between has done what readers see; whoever comes next writes it down.
+That happens in backends where alias and ledger do not commit together. There the alias moves first, because readers
+follow it, and the ledger is told afterwards. A process that died in between has done what readers see; whoever comes
+next writes it down.
 """
 
 from __future__ import annotations

@@ -1,18 +1,18 @@
-"""A migration as its user holds it: the verbs, each a short transaction over store and ledger."""
+"""A migration as its user holds it: the verbs, in transactions that are short whatever the size of the collection."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from revector._arguments import flag, function, number, shown, whole_number
-from revector.backends.contracts import Alias, Backend
+from revector.backends.contracts import Backend
 from revector.encoders.at_hand import EncoderSet
 from revector.encoders.base import TextEncoder, space_of
-from revector.errors import InvalidArgumentError, MigrationError, StaleAliasError, StoreError
+from revector.errors import InvalidArgumentError, MigrationError
 from revector.evaluation.verify import verify
 from revector.ledger.records import MigrationRecord
 from revector.ledger.state import Phase, before_work, require_transition
@@ -23,24 +23,21 @@ from revector.migration.filling.filling import RUNS_IN, Filling, OnProgress, sou
 from revector.migration.filling.worker import WorkerReport
 from revector.migration.gates import completeness, pass_gates, remaining, retire_reasons, verification_reasons
 from revector.migration.inputs import rehash
+from revector.migration.planning import Given, going_on, planned, require_version
 from revector.migration.priorities import Turns
 from revector.migration.serving import ServingReader
 from revector.migration.slices import in_slices
 from revector.migration.status import FailedDocument, MigrationStatus, failed_documents, status_of
 from revector.migration.strategies import (
-    Background,
     Strategy,
     chosen_strategies,
     chosen_work,
     objections,
     strategies_from_json,
-    strategies_to_json,
 )
 from revector.migration.strategies.base import Facts, Work
 from revector.migration.verification import VerificationResult, Verifier
-from revector.spaces import EmbeddingSpace
 
-RETENTION_SECONDS = 7 * 86400.0
 _STARTED = (Phase.FILLING, Phase.PROVING)
 _VERIFIES_IN = (Phase.PROVING, Phase.SERVING)
 _DRAINS = 10  # attempts to catch up with writers before a rollback gives up
@@ -123,10 +120,10 @@ class Migration:
             retention_seconds = number(retention_seconds, "retention_seconds", least=0)
         encoders = encoders or EncoderSet()
         encoders.add(new_encoder)
-        given = _Given(space, encoders.written(new_encoder), strategies, retention_seconds)
+        given = Given(space, encoders.written(new_encoder), strategies, retention_seconds)
         write_down_cut_off(backend)
         with backend.transaction():
-            record = _going_on(backend, given) or _planned(backend, given)
+            record = going_on(backend, given) or planned(backend, given)
         return cls(backend, record.id, encoders, strategies=strategies, **options)
 
     @classmethod
@@ -196,7 +193,7 @@ class Migration:
             if record.phase in _STARTED:  # by another process, in the meantime
                 return
             require_transition(record.phase, Phase.FILLING)
-            _require_version(self._backend, record)
+            require_version(self._backend, record)
             target = (
                 record.target_generation
                 or self._backend.generations.create(record.target_space, record.target_encoder_source).id
@@ -431,58 +428,3 @@ class Migration:
         if record.phase is Phase.SERVING:
             version = self._backend.generations.swap_alias(record.alias, record.source_generation, version).version
         write_down_rollback(self._backend, self._id, version)
-
-
-@dataclass(frozen=True)
-class _Given:
-    """What a caller wants of a migration; ``None`` where that is left open."""
-
-    space: EmbeddingSpace
-    source: str | None
-    strategies: Sequence[Strategy] | None
-    retention_seconds: float | None
-
-
-def _planned(backend: Backend, given: _Given) -> MigrationRecord:
-    """Write a new migration down."""
-    present = _require_alias(backend, backend.alias)
-    source = backend.generations.get(present.generation)
-    if source.space.fingerprint == given.space.fingerprint:
-        raise MigrationError(f"{backend.alias!r} is in the space {source.space} already; there is nothing to migrate")
-    return backend.ledger.plan(
-        alias=backend.alias,
-        alias_version=present.version,
-        source_generation=source.id,
-        target_space=given.space,
-        target_encoder_source=given.source,
-        strategy=strategies_to_json(given.strategies or (Background(),)),
-        retention_seconds=RETENTION_SECONDS if given.retention_seconds is None else given.retention_seconds,
-    )
-
-
-def _going_on(backend: Backend, given: _Given) -> MigrationRecord | None:
-    """Return the migration to that space that does not serve yet, with what is given now; ``None`` without one."""
-    record = backend.ledger.active(backend.alias)
-    if record is None or record.phase is Phase.SERVING or record.target_space.fingerprint != given.space.fingerprint:
-        return None
-    wanted: dict[str, Any] = {
-        "strategy": given.strategies and strategies_to_json(given.strategies),
-        "retention_seconds": given.retention_seconds,
-        "target_encoder_source": given.source,
-    }
-    changed = {name: value for name, value in wanted.items() if value not in (None, getattr(record, name))}
-    return backend.ledger.note(record.id, "plan", **changed) if changed else record
-
-
-def _require_alias(backend: Backend, name: str) -> Alias:
-    alias = backend.generations.alias(name)
-    if alias is None:
-        raise StoreError(f"the alias {name!r} does not exist; create it with create_alias")
-    return alias
-
-
-def _require_version(backend: Backend, record: MigrationRecord) -> None:
-    """Raise `StaleAliasError` if somebody else moved the alias."""
-    found = _require_alias(backend, record.alias).version
-    if found != record.alias_version:
-        raise StaleAliasError(alias=record.alias, expected=record.alias_version, found=found)
