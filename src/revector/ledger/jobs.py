@@ -134,6 +134,8 @@ class JobCounts:
 class JobQueue:
     """The jobs of a ledger. Each method is one transaction, or part of the caller's.
 
+    See `revector.backends.contracts.Jobs` for what each method promises.
+
     Parameters
     ----------
     database : LedgerDatabase
@@ -154,22 +156,7 @@ class JobQueue:
     def claim(
         self, generation: int, owner: str, limit: int, lease_seconds: float, *, suspects: bool = True
     ) -> list[Claim]:
-        """Lease up to `limit` jobs, in the order of priority and turn; jobs whose lease ran out are free again.
-
-        Parameters
-        ----------
-        generation : int
-            Whose jobs.
-        owner : str
-            Who holds the lease.
-        limit : int
-            How many.
-        lease_seconds : float
-            How long.
-        suspects : bool
-            Whether, where no other job is due, some of those are leased whose worker died. Say so only if the owner
-            holds nothing else: whatever it holds when it dies is suspected.
-        """
+        """Lease up to `limit` jobs, in the order of priority and turn; jobs whose lease ran out are free again."""
         now = time.time()
         lease = {"generation": generation, "owner": owner, "until": now + lease_seconds}
         with self._database.transaction() as connection:
@@ -187,15 +174,7 @@ class JobQueue:
             connection.execute(held.values(lease_until=time.time() + lease_seconds))
 
     def complete(self, generation: int, hashes: Mapping[int, str]) -> int:
-        """End jobs whose vector is stored; return how many there were.
-
-        Parameters
-        ----------
-        generation : int
-            Where the vectors were stored.
-        hashes : mapping of int to str
-            Document key to the hash of the text that was embedded. A job that has moved on to a newer text stays.
-        """
+        """End jobs whose vector is stored; return how many there were."""
         if not hashes:
             return 0
         with self._database.transaction() as connection:
@@ -204,10 +183,7 @@ class JobQueue:
             ).rowcount
 
     def settle(self, generation: int, keys: Iterable[int]) -> None:
-        """End jobs whatever text they were for: the caller has stored the vector of the present one.
-
-        Call it in the transaction that stored the vectors; `complete` is for everybody else.
-        """
+        """End jobs whatever text they were for: the caller has stored the vector of the present one."""
         self.forget([generation], keys)
 
     def fail(self, claim: Claim, owner: str, error: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
@@ -23,6 +23,10 @@ _BY_ID = migrations.select().where(migrations.c.id == sa.bindparam("wanted"))
 _ACTIVE = migrations.select().where(
     migrations.c.alias == sa.bindparam("wanted"), migrations.c.phase != Phase.RETIRED.value
 )
+
+
+Fields: TypeAlias = "dict[str, Any]"
+"""What a strategy writes down of itself; several are a list, one is an object, as earlier releases read it."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class MigrationRecord:
     target_encoder_source: str | None
     phase: Phase
     paused: bool
-    strategy: dict[str, Any]
+    strategy: Fields | list[Fields]
     retention_seconds: float
     created_at: float
     cutover_at: float | None
@@ -75,9 +79,11 @@ class Event:
 class Ledger:
     """Migrations, events and jobs in a database, which may be the store's own: then they commit together.
 
+    See `revector.backends.contracts.Ledger` for what each method promises.
+
     Parameters
     ----------
-    database : Database
+    database : LedgerDatabase
         Where the tables live.
     """
 
@@ -96,16 +102,10 @@ class Ledger:
         source_generation: int,
         target_space: EmbeddingSpace,
         target_encoder_source: str | None,
-        strategy: dict[str, Any],
+        strategy: Fields | list[Fields],
         retention_seconds: float,
     ) -> MigrationRecord:
-        """Accept a migration, in phase PLANNED.
-
-        Raises
-        ------
-        LedgerConflictError
-            The alias has a migration that is not retired.
-        """
+        """Accept a migration, in phase PLANNED."""
         row = {
             "alias": alias,
             "alias_version": alias_version,
@@ -144,26 +144,7 @@ class Ledger:
     def advance(
         self, migration_id: int, to_phase: Phase, event: str, details: dict[str, Any] | None = None, **fields: Any
     ) -> MigrationRecord:
-        """Change the phase, and write the event, in one transaction.
-
-        Parameters
-        ----------
-        migration_id : int
-            Which migration.
-        to_phase : Phase
-            The new phase; `TRANSITIONS` must allow it.
-        event : str
-            The verb that caused it.
-        details : dict, optional
-            What else the event says, as JSON.
-        **fields
-            Columns that change with the phase.
-
-        Raises
-        ------
-        IllegalTransitionError
-            The present phase does not allow it; nothing changes.
-        """
+        """Change the phase, and write the event, in one transaction."""
         with self._database.transaction() as connection:
             before = self.record(migration_id)
             require_transition(before.phase, to_phase)

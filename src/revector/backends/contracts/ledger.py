@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from revector.ledger.jobs import Claim, FailedJob, JobCounts, JobRequest
-from revector.ledger.records import Event, MigrationRecord
+from revector.ledger.records import Event, Fields, MigrationRecord
 from revector.ledger.state import Phase
 from revector.spaces import EmbeddingSpace
 
@@ -161,7 +161,7 @@ class Ledger(Protocol):
         source_generation: int,
         target_space: EmbeddingSpace,
         target_encoder_source: str | None,
-        strategy: dict[str, Any],
+        strategy: Fields | list[Fields],
         retention_seconds: float,
     ) -> MigrationRecord:
         """Accept a migration, in phase PLANNED.

@@ -8,6 +8,7 @@ from typing import Any
 
 from revector._arguments import shown
 from revector.errors import InvalidArgumentError
+from revector.ledger.records import Fields
 from revector.migration.strategies.background import Background
 from revector.migration.strategies.base import Facts, Reading, Situation, Strategy, Work
 
@@ -41,7 +42,7 @@ def chosen_strategies(given: Any) -> tuple[Strategy, ...]:
     return listed
 
 
-def strategies_to_json(strategies: Sequence[Strategy]) -> Any:
+def strategies_to_json(strategies: Sequence[Strategy]) -> Fields | list[Fields]:
     """Return what the ledger keeps: one object, as earlier releases read it, or a list of several."""
     fields = [strategy.to_json() for strategy in strategies]
     return fields[0] if len(fields) == 1 else fields
