@@ -184,6 +184,25 @@ class UnknownDocumentError(StoreError, KeyError):
         return str(self.args[0])
 
 
+class PointTooOldError(StoreError):
+    """What happened to a generation after a point cannot be told any more: some of its deletions were given back.
+
+    Attributes
+    ----------
+    generation, seq : int
+        What was asked for.
+    oldest : int
+        The first point that can be followed from.
+    """
+
+    def __init__(self, *, generation: int, seq: int, oldest: int) -> None:
+        self.generation, self.seq, self.oldest = generation, seq, oldest
+        super().__init__(
+            f"deletions of generation {generation} up to point {oldest} were given back, so that it cannot be followed "
+            f"from point {seq}; read it anew, from point 0"
+        )
+
+
 class EncoderError(RevectorError):
     """A model cannot be loaded, or did not encode a text.
 

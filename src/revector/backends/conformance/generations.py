@@ -10,8 +10,10 @@ import pytest
 
 from revector.backends.conformance.samples import DIMENSION, SPACE, new_generation, put, put_matrix, vector, write
 from revector.backends.contracts import Backend, Generation, content_hash
+from revector.backends.contracts.generations import DELETIONS_KEPT
 from revector.errors import (
     NumericalError,
+    PointTooOldError,
     ShapeError,
     StaleAliasError,
     StoreError,
@@ -147,6 +149,26 @@ class GenerationsConformance:
         assert later.vectors[:, 0].tolist() == [9.0]
         assert backend.generations.count(generation.id, since=start.seq) == 1
         assert not len(backend.generations.changes_since(generation.id, later.seq).keys)
+
+    def test_a_reader_that_was_away_is_told_of_every_deletion_or_that_it_was_away_too_long(
+        self, backend: Backend
+    ) -> None:
+        """Whatever was given back; whoever lacks few can follow, and whoever begins anew finds what is there."""
+        few = DELETIONS_KEPT // 4
+        documents, generation = write(backend, *map(str, range(6 * few + 1))), new_generation(backend)
+        put(backend, generation, documents)
+        lacking, told = {}, {}
+        for start in range(0, 6 * few, few):
+            lacking[backend.generations.last_seq()] = [d.key for d in documents[start : 6 * few]]
+            backend.documents.delete([d.id for d in documents[start : start + few]])
+        while backend.reclaim():
+            pass
+        for seq in lacking:
+            with contextlib.suppress(PointTooOldError):
+                told[seq] = sorted(backend.generations.changes_since(generation.id, seq).deleted.tolist())
+        assert told == {seq: lacking[seq] for seq in told}
+        assert set(told) >= set(list(lacking)[2:])
+        assert backend.generations.changes_since(generation.id, 0).keys.tolist() == [documents[-1].key]
 
     def test_generations_remember_their_space(self, backend: Backend) -> None:
         """And where their encoder can be loaded from."""

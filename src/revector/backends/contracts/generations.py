@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from revector.backends.contracts.documents import Keys
 from revector.spaces import EmbeddingSpace
 
+DELETIONS_KEPT = 4_096
+"""Whoever lacks no more deletions of a generation than these can follow it, whatever was given back."""
+
 
 @dataclass(frozen=True)
 class Generation:
@@ -171,7 +174,15 @@ class Generations(Protocol):
         ...
 
     def changes_since(self, generation: int, seq: int) -> VectorChanges:
-        """Return what happened to a generation after point `seq`."""
+        """Return what happened to a generation after point `seq`.
+
+        From 0 a generation can always be followed: whoever has nothing of it needs to hear of no deletions.
+
+        Raises
+        ------
+        PointTooOldError
+            `Backend.reclaim` has given back deletions after that point, more than `DELETIONS_KEPT`.
+        """
         ...
 
     # Aliases

@@ -62,6 +62,10 @@ class IndexedBackend(Backend, Protocol):
         """Name the index files that belong to a generation."""
         ...
 
+    def forget_deletions(self, generation: int, upto: int) -> bool:
+        """Give back a slice of a generation's deletions up to a point, but for the newest; tell if there were any."""
+        ...
+
 
 class CalledOffError(Exception):
     """A build is no longer wanted."""
@@ -222,6 +226,8 @@ class Builder:
             files.remove(outdated)
         seconds = time.perf_counter() - began
         _log.info("index of generation %d built: %d vectors, %.2f s", self._generation.id, size, seconds)
+        while self._backend.forget_deletions(self._generation.id, plan.moment.seq):
+            lease.tick()
         return size
 
     def _name(self, plan: _Plan, new: SegmentName) -> bool:

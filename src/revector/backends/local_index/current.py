@@ -6,11 +6,12 @@ import logging
 import threading
 
 from revector._forks import keep_for_ever, renew_in_child
-from revector.backends.contracts import Generation
+from revector.backends.contracts import Generation, VectorChanges
 from revector.backends.local_index.builder import IndexedBackend
 from revector.backends.local_index.rest import Rest
 from revector.backends.local_index.segments import SegmentFolder, named
 from revector.backends.local_index.view import Moment, View
+from revector.errors import PointTooOldError
 
 MEMORY_LIMIT_BYTES = 1 << 30
 """Of a rest. A larger one, of a generation whose graphs were lost, is read from the backend by each search."""
@@ -128,12 +129,16 @@ class Current:
     def _renewed(self, held: View | None, *, alone: bool = False) -> View | None:
         """Return a view with what happened since another one."""
         if held is not None:
-            with self._backend.snapshot():
-                moment = self.moment()
-                if held.moment.history == moment.history:
-                    self.is_renamed = self._backend.index_note(self._generation.id) != held.note
-                    return self._followed(held, moment, alone)
-            _log.info("the index of generation %d is opened again: the database has another past", self._generation.id)
+            why: object = "the database has another past"
+            try:
+                with self._backend.snapshot():
+                    moment = self.moment()
+                    if held.moment.history == moment.history:
+                        self.is_renamed = self._backend.index_note(self._generation.id) != held.note
+                        return self._followed(held, moment, alone)
+            except PointTooOldError as error:
+                why = error
+            _log.info("the index of generation %d is opened again: %s", self._generation.id, why)
         return self._opened()
 
     def _followed(self, held: View, moment: Moment, alone: bool) -> View | None:
@@ -153,18 +158,27 @@ class Current:
 
     def _open(self) -> tuple[View | None, str | None, str]:
         """Return a view of the segments that the database names, what it names, and why some of them are not there."""
-        id_, vectors = self._generation.id, self._backend.generations
+        id_ = self._generation.id
         with self._backend.snapshot():
             history, note = self._backend.history(), self._backend.index_note(id_)
             segments, reason = self._files.open(named(note))
             upto = segments[-1].name.upto if segments else 0
             self.is_renamed = False
-            if not self._fits(0, upto):
-                return None, note, reason
-            changes = vectors.changes_since(id_, upto)
+            try:
+                changes = self._lacking(upto)
+            except PointTooOldError as error:  # which of their vectors were deleted since, nobody knows any more
+                segments, upto, reason = [], 0, reason or str(error)
+                changes = self._lacking(upto)
+        if changes is None:
+            return None, note, reason
+        since = upto or changes.seq  # from 0, nobody knows of what was deleted before
         rest = Rest(self._generation.space)
-        view = View(self._generation, Moment(history, upto), upto, note, tuple(segments), rest, reason)
+        view = View(self._generation, Moment(history, upto), since, note, tuple(segments), rest, reason)
         return view.after(changes), note, reason
+
+    def _lacking(self, upto: int) -> VectorChanges | None:
+        """Return what segments lack that end at a point; ``None`` if it does not fit into memory."""
+        return self._backend.generations.changes_since(self._generation.id, upto) if self._fits(0, upto) else None
 
     def _fits(self, rows: int, since: int) -> bool:
         rows += self._backend.generations.count(self._generation.id, since=since)

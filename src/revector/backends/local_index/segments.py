@@ -66,6 +66,13 @@ def as_note(names: Iterable[SegmentName]) -> str:
     return json.dumps([asdict(name) for name in names])
 
 
+def needless_until(note: str | None, now: int) -> int:
+    """Return the point up to which an index needs no deletions when it is opened, given what the database names."""
+    if names := named(note):
+        return names[-1].upto
+    return 0 if note else now  # the files of an earlier release end nobody knows where
+
+
 @dataclass(frozen=True)
 class Segment:
     """A segment in use.

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 
 from revector.backends.contracts import ALIAS, Backup, Capabilities, Order
 from revector.backends.local_index.local import LocalIndex
+from revector.backends.local_index.segments import needless_until
 from revector.backends.sqlite.asking import ASK
 from revector.backends.sqlite.backup import back_up
 from revector.backends.sqlite.database import Database
@@ -17,7 +18,7 @@ from revector.backends.sqlite.database.places import file_of
 from revector.backends.sqlite.database.sqlite_errors import BUSY_TIMEOUT_SECONDS
 from revector.backends.sqlite.documents import SqliteDocuments
 from revector.backends.sqlite.generations import SqliteGenerations
-from revector.backends.sqlite.reclaiming import reclaim
+from revector.backends.sqlite.reclaiming import forget_deletions, reclaim
 from revector.backends.sqlite.schema import METADATA, VERSION
 from revector.ledger.records import Ledger
 
@@ -107,8 +108,16 @@ class SqliteBackend:
             connection.execute(ASK, parameters)
 
     def reclaim(self) -> bool:
-        """Give back a slice of what dropped generations took; tell whether there was anything to give back."""
-        return reclaim(self._database)
+        """Give back a slice of what nothing needs any more; tell whether there was anything to give back."""
+        return any(self._forget_needless(known.id) for known in self.generations.all()) or reclaim(self._database)
+
+    def _forget_needless(self, generation: int) -> bool:
+        upto = needless_until(self.index_note(generation), self.generations.last_seq())
+        return self.forget_deletions(generation, upto)
+
+    def forget_deletions(self, generation: int, upto: int) -> bool:
+        """Give back a slice of a generation's deletions up to a point, but for the newest."""
+        return forget_deletions(self._database, generation, upto)
 
     def history(self) -> int:
         """Return a number that is another one once the database's past was replaced while it was open."""

@@ -1,6 +1,6 @@
 """Giving back what dropped generations took: rows and jobs, then pages of the file, a slice a transaction.
 
-So are the jobs that an earlier release kept when they were done.
+So are the jobs that an earlier release kept when they were done, and the deletions that no index has to be told of.
 """
 
 from __future__ import annotations
@@ -8,12 +8,15 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from revector.backends.contracts.generations import DELETIONS_KEPT
 from revector.backends.sqlite.database import Database
 from revector.ledger.dialect import FORGET_SOME, PRUNE
 
 DROPPED = "dropped:"
 """A generation is dropped by a note of this name and its id: releases before this one had no column for it."""
 IS_KEPT = f"NOT EXISTS (SELECT 1 FROM meta WHERE meta.key = '{DROPPED}' || generations.id)"
+FORGOTTEN = "deletions_forgotten:"
+"""Up to which point deletions of a generation were given back is kept under this name and its id."""
 
 ROWS_A_SLICE = 2_000
 PAGES_A_SLICE = 500
@@ -39,8 +42,19 @@ _TOMBSTONES = sa.text(
 )
 _REST = (
     "DELETE FROM generations WHERE id = :generation",
-    f"DELETE FROM meta WHERE key IN ('{DROPPED}' || :generation, 'index:' || :generation)",
+    f"DELETE FROM meta WHERE key IN ('{DROPPED}' || :generation, '{FORGOTTEN}' || :generation)",
+    "DELETE FROM meta WHERE key = 'index:' || :generation",
 )
+_SETTLED = sa.text(
+    """
+    SELECT max(seq) FROM (
+        SELECT seq FROM tombstones WHERE generation = :generation AND seq <= :upto AND seq <= (
+            SELECT seq FROM tombstones WHERE generation = :generation ORDER BY seq DESC LIMIT 1 OFFSET :kept
+        ) ORDER BY seq LIMIT :most
+    )
+    """
+)
+_FORGET = sa.text("DELETE FROM tombstones WHERE generation = :generation AND seq <= :point")
 
 
 def reclaim(database: Database) -> bool:
@@ -55,6 +69,23 @@ def reclaim(database: Database) -> bool:
             _remove_some(connection, dropped)
         else:
             connection.execute(PRUNE, {"generation": done, "most": ROWS_A_SLICE})
+    return True
+
+
+def forget_deletions(database: Database, generation: int, upto: int) -> bool:
+    """Give back a slice of a generation's deletions up to a point, but for the newest; tell whether there were any.
+
+    Up to where they are gone is written down with it: a reader that was away for longer must not miss one.
+    """
+    wanted = {"generation": generation, "upto": upto, "kept": DELETIONS_KEPT, "most": ROWS_A_SLICE}
+    with database.snapshot() as connection:
+        if connection.scalar(_SETTLED, wanted) is None:
+            return False
+    with database.transaction() as connection:
+        point = connection.scalar(_SETTLED, wanted)  # another process may have been here since
+        if point is not None:
+            connection.execute(_FORGET, {"generation": generation, "point": point})
+            database.keep_note(f"{FORGOTTEN}{generation}", str(point))
     return True
 
 

@@ -17,9 +17,9 @@ from revector.backends.contracts import Keys, VectorChanges, VectorInfo
 from revector.backends.sqlite.database import Database
 from revector.backends.sqlite.database.database import driver_of
 from revector.backends.sqlite.documents import next_seq
-from revector.backends.sqlite.reclaiming import IS_KEPT
+from revector.backends.sqlite.reclaiming import FORGOTTEN, IS_KEPT
 from revector.backends.sqlite.sampling import Population, as_json, drawn
-from revector.errors import UnknownDocumentError
+from revector.errors import PointTooOldError, UnknownDocumentError
 
 _F32 = np.dtype("<f4")
 _ROWS_A_STATEMENT = 4096  # SQLite holds a billion bytes in one parameter
@@ -82,6 +82,7 @@ FROM json_each(:ids) AS wanted CROSS JOIN vector_metadata AS info ON info.id = w
 _DIMENSION = f"SELECT json_extract(space, '$.dimension') FROM generations WHERE id = ? AND {IS_KEPT}"
 _UNKNOWN = "SELECT value FROM json_each(:ids) WHERE value NOT IN (SELECT id FROM documents)"
 _WRITTEN = "SELECT document_key, vector FROM vectors WHERE generation = :generation AND seq > :since ORDER BY seq"
+_FORGOTTEN = f"SELECT value FROM meta WHERE key = '{FORGOTTEN}' || ?"
 _DELETED = "SELECT document_key FROM tombstones WHERE generation = :generation AND seq > :since ORDER BY seq"
 
 
@@ -194,6 +195,7 @@ class SqliteVectors:
         """Return what happened to a generation after point `seq`."""
         with self._database.snapshot() as connection:
             dimension = self._dimension(generation)
+            _require_known_since(connection, generation, seq)
             parameters = {"generation": generation, "since": seq}
             keys, matrix = _arrays(driver_of(connection).execute(_WRITTEN, parameters), dimension)
             deleted = _keys(connection, _DELETED, **parameters)
@@ -202,6 +204,13 @@ class SqliteVectors:
 
 def _last_seq(connection: Connection) -> int:
     return int(connection.exec_driver_sql("SELECT value FROM sequence").scalar_one())
+
+
+def _require_known_since(connection: Connection, generation: int, seq: int) -> None:
+    """Raise `PointTooOldError` if deletions after a point were given back, unless nothing was there yet."""
+    found = driver_of(connection).execute(_FORGOTTEN, (generation,)).fetchone()
+    if found is not None and 0 < seq < int(found[0]):
+        raise PointTooOldError(generation=generation, seq=seq, oldest=int(found[0]))
 
 
 def _dimension(connection: Connection, generation: int) -> int:
