@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
+from typing import Any
 
 import pytest
 
+from revector.collection import Collection
 from revector.errors import EncoderError
 from revector.migration.strategies.base import Budget
 from revector.search import rescoring
@@ -81,3 +84,26 @@ def test_a_text_that_the_model_refuses_is_not_tried_again() -> None:
     kept = Rescoring()
     kept.embed(Fussy(8), TEXTS, {}, Budget(10))
     assert kept.worth_trying(list(TEXTS)) == [hash_ for hash_ in TEXTS if hash_ != "hash3"]
+
+
+class _Slowly(Counter[str]):
+    """Counts that others could change while one of them is being read."""
+
+    def __getitem__(self, key: str) -> int:
+        found = super().__getitem__(key)
+        time.sleep(0.05)
+        return found
+
+
+def test_every_answer_is_counted_whichever_thread_gave_it(places: Any) -> None:
+    texts = [f"text number {i}" for i in range(20)]
+    with Collection.open(places / "docs.db", HashEncoder(16, seed=1, name="old")) as docs:
+        docs.upsert(texts, texts)
+        docs.migrate(HashEncoder(16, seed=2, name="new")).start()
+        docs._searcher._answers = _Slowly()
+        threads = [threading.Thread(target=docs.search, args=(text, 1), kwargs={"rescore": 3}) for text in texts[:6]]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sum(vars(docs.rescored).values()) == 6

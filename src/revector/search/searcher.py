@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector._arguments import whole_number
+from revector._forks import renew_in_child
 from revector.backends.contracts import Backend, Document, Generation
 from revector.backends.filters import Where, parse_where
 from revector.encoders.at_hand import EncoderSet
@@ -97,12 +99,18 @@ class Searcher:
         self._queries = QueryEncoder(backend, encoders)
         self._rescoring = Rescoring()
         self._answers: Counter[str] = Counter()
+        self._renew_lock()
+        renew_in_child(self._renew_lock)
         self.behind = WriteBehind(backend)
+
+    def _renew_lock(self) -> None:
+        self._counting = threading.Lock()
 
     @property
     def rescored(self) -> Rescored:
         """How the answers of this process were ranked while documents moved."""
-        return Rescored(**self._answers)
+        with self._counting:
+            return Rescored(**self._answers)
 
     def search(
         self,
@@ -215,7 +223,8 @@ class Searcher:
             ranked = blend.rank(place, k)
             rankings.append(ranked if by_old.any() or by_new.any() else _NOTHING)
             known = blend.knows_best(place, min(k, reading.budget.texts) or k)
-            self._answers["fully" if known else "partly" if embedded else "not_at_all"] += 1
+            with self._counting:
+                self._answers["fully" if known else "partly" if embedded else "not_at_all"] += 1
         return self._answer(serving, rankings, blend.generation_of, where)
 
     def _rescore(self, blend: Blend, target: Generation, reading: Reading) -> int:
