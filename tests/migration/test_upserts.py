@@ -148,3 +148,14 @@ def test_a_search_rescores_what_the_new_model_takes(places):
         docs.search("text", 4, rescore=4)
         docs._searcher.behind.flush()
         assert docs.migration.status().moved == 3
+
+
+def test_a_write_asks_for_no_generation_that_one_before_has_read(places, monkeypatch):
+    with Collection.open(places / "docs.db", Picky()) as docs:
+        docs.migrate(HashEncoder(8, seed=1, name="new")).start()
+        docs.upsert(*numbered(4))
+        asked, generations = [], docs._backend.generations
+        get = generations.get
+        monkeypatch.setattr(generations, "get", lambda generation: asked.append(generation) or get(generation))
+        docs.upsert(*numbered(4))
+    assert asked == []

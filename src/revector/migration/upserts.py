@@ -54,7 +54,7 @@ class Upsert:
             part, inputs = hashed(self.backend, part, serving.fields)
             embedded, vectors = self._embed(serving, inputs)
             taken = [new for new in part if new.content_hash in embedded.vectors]
-            stored = write_documents(self.backend, taken, vectors) if taken else []
+            stored = write_documents(self.backend, taken, vectors, reader=self.serving) if taken else []
             self._embed_again([document for document in stored if document.content_hash not in inputs])
             written += stored
             errors = embedded.errors

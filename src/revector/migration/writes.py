@@ -17,6 +17,8 @@ def write_documents(
     backend: Backend,
     documents: Sequence[NewDocument],
     vectors: Mapping[int, Mapping[str, NDArray[np.float32]]] | None = None,
+    *,
+    reader: ServingReader | None = None,
 ) -> list[Document]:
     """Insert or change documents, with the vectors at hand and jobs for those that are not, in one transaction.
 
@@ -29,6 +31,8 @@ def write_documents(
     vectors : mapping of int to mapping of str to ndarray of float32, shape (dimension,), optional
         By generation and content hash, embedded before the call. A generation that has gone since is left out; a
         vector that is missing gets a job.
+    reader : ServingReader, optional
+        Says who serves. One that is kept knows the generations from the last time.
 
     Returns
     -------
@@ -36,7 +40,7 @@ def write_documents(
         In the order given.
     """
     with backend.transaction():
-        serving = ServingReader(backend).read()
+        serving = (reader or ServingReader(backend)).read()
         written = backend.documents.put(hashed(backend, documents, serving.fields)[0])
         for generation in serving.live:
             land_written(backend, generation.id, written, (vectors or {}).get(generation.id, {}))
