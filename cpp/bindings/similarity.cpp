@@ -5,6 +5,7 @@
 #include "bindings/arrays.hpp"
 #include "bindings/registers.hpp"
 #include "bindings/results.hpp"
+#include "revector/device.hpp"
 #include "revector/exact_index.hpp"
 
 namespace {
@@ -32,7 +33,9 @@ void normalize(const py::array& x, Array<float>& out) {
 }
 
 py::tuple cosine_topk(const Array<float>& queries, const py::array& documents, std::size_t k,
-                      const std::string& precision, const Allowed& allowed, const std::string& device) {
+                      const std::string& precision, const Allowed& allowed, const std::string& device,
+                      std::size_t threads) {
+  const revector::ThreadLimit limit(threads);
   const auto q = view(queries, "queries");
   const auto n = rows_view(documents, "documents");
   const revector::TopKOptions options{revector::precision_named(precision), flags(allowed),
@@ -41,8 +44,9 @@ py::tuple cosine_topk(const Array<float>& queries, const py::array& documents, s
               [&](auto scores, auto indices) { revector::cosine_topk(q, n, k, scores, indices, options); });
 }
 
-py::tuple cosine_range(const Array<float>& queries, const py::array& documents, float threshold,
-                       const Allowed& allowed) {
+py::tuple cosine_range(const Array<float>& queries, const py::array& documents, float threshold, const Allowed& allowed,
+                       std::size_t threads) {
+  const revector::ThreadLimit limit(threads);
   const auto q = view(queries, "queries");
   const auto n = rows_view(documents, "documents");
   const auto mask = flags(allowed);
@@ -65,13 +69,17 @@ struct PyExactIndex {
   ExactIndex index;
 };
 
-py::tuple search(const PyExactIndex& self, const Array<float>& queries, std::size_t k, const Allowed& allowed) {
+py::tuple search(const PyExactIndex& self, const Array<float>& queries, std::size_t k, const Allowed& allowed,
+                 std::size_t threads) {
+  const revector::ThreadLimit limit(threads);
   const auto q = view(queries, "queries");
   const auto mask = flags(allowed);
   return topk(q.rows(), k, [&](auto scores, auto indices) { self.index.search(q, k, scores, indices, mask); });
 }
 
-py::tuple range(const PyExactIndex& self, const Array<float>& queries, float threshold, const Allowed& allowed) {
+py::tuple range(const PyExactIndex& self, const Array<float>& queries, float threshold, const Allowed& allowed,
+                std::size_t threads) {
+  const revector::ThreadLimit limit(threads);
   const auto q = view(queries, "queries");
   const auto mask = flags(allowed);
   return range_of([&] { return self.index.range(q, threshold, mask); });
@@ -83,13 +91,14 @@ void register_similarity(py::module_& m) {
   m.def("normalize", &normalize_doubles, py::arg("x").noconvert(), py::arg("out").noconvert());
   m.def("normalize", &normalize, py::arg("x").noconvert(), py::arg("out").noconvert());
   m.def("cosine_topk", &cosine_topk, py::arg("queries").noconvert(), py::arg("documents").noconvert(), py::arg("k"),
-        py::arg("precision"), py::arg("allowed"), py::arg("device"));
+        py::arg("precision"), py::arg("allowed"), py::arg("device"), py::arg("threads"));
   m.def("cosine_range", &cosine_range, py::arg("queries").noconvert(), py::arg("documents").noconvert(),
-        py::arg("threshold"), py::arg("allowed"));
+        py::arg("threshold"), py::arg("allowed"), py::arg("threads"));
   py::class_<PyExactIndex>(m, "ExactIndex")
       .def(py::init<const py::array&, const std::string&>(), py::arg("documents").noconvert(), py::arg("precision"))
-      .def("search", &search, py::arg("queries").noconvert(), py::arg("k"), py::arg("allowed"))
-      .def("range", &range, py::arg("queries").noconvert(), py::arg("threshold"), py::arg("allowed"))
+      .def("search", &search, py::arg("queries").noconvert(), py::arg("k"), py::arg("allowed"), py::arg("threads"))
+      .def("range", &range, py::arg("queries").noconvert(), py::arg("threshold"), py::arg("allowed"),
+           py::arg("threads"))
       .def_property_readonly("size", [](const PyExactIndex& self) { return self.index.size(); })
       .def_property_readonly("dimension", [](const PyExactIndex& self) { return self.index.dimension(); });
 }

@@ -21,18 +21,23 @@ def cosine_topk(
     precision: str,
     allowed: NDArray[np.uint8] | None,
     device: str,
+    threads: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]: ...
 def cosine_range(
-    queries: NDArray[np.float32], documents: NDArray[Any], threshold: float, allowed: NDArray[np.uint8] | None
+    queries: NDArray[np.float32],
+    documents: NDArray[Any],
+    threshold: float,
+    allowed: NDArray[np.uint8] | None,
+    threads: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]: ...
 
 class ExactIndex:
     def __init__(self, documents: NDArray[Any], precision: str) -> None: ...
     def search(
-        self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.uint8] | None
+        self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.uint8] | None, threads: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]: ...
     def range(
-        self, queries: NDArray[np.float32], threshold: float, allowed: NDArray[np.uint8] | None
+        self, queries: NDArray[np.float32], threshold: float, allowed: NDArray[np.uint8] | None, threads: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]: ...
     @property
     def size(self) -> int: ...

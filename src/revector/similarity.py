@@ -11,6 +11,7 @@ from revector import _core
 from revector._arguments import choice, most_results, score
 from revector._arrays import as_flags, as_matrix, as_queries, as_rows, writable_rows
 from revector.errors import InvalidArgumentError, ShapeError
+from revector.threads import thread_limit
 
 __all__ = ["ExactIndex", "cosine_range", "cosine_topk", "normalize"]
 
@@ -58,6 +59,7 @@ def cosine_topk(
     precision: SearchPrecision = "float32",
     allowed: Any = None,
     device: Literal["cpu", "cuda"] = "cpu",
+    threads: int | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Find the `k` documents of highest cosine similarity for every query.
 
@@ -80,6 +82,9 @@ def cosine_topk(
         Which documents may be found.
     device : {"cpu", "cuda"}
         Where to compute. The GPU knows float32 and no `allowed`.
+    threads : int, optional
+        At most this many of the core's threads; all by default. One keeps a short scan from waiting for a thread that
+        the system does not run: on a busy machine it is the quicker one.
 
     Returns
     -------
@@ -93,8 +98,8 @@ def cosine_topk(
     ShapeError
         The dimensions differ, or an input is not a matrix, or `allowed` is of another length.
     InvalidArgumentError
-        `k` is not an integer of at least 1, the precision or the device is unknown, or an array does not hold what it
-        should.
+        `k` or `threads` is not an integer of at least 1, the precision or the device is unknown, or an array does not
+        hold what it should.
     NumericalError
         A row holds NaN or infinity.
     DeviceUnavailableError
@@ -105,17 +110,18 @@ def cosine_topk(
     n = as_rows(documents, "documents")
     q, flags = _queries(queries, n.shape[1]), as_flags(allowed, len(n), "allowed")
     k = most_results(k, _findable(len(n), flags))
-    return _core.cosine_topk(q, n, k, precision, flags, device) if k > 0 else _no_results(len(q))
+    limit = thread_limit(threads)
+    return _core.cosine_topk(q, n, k, precision, flags, device, limit) if k > 0 else _no_results(len(q))
 
 
 def cosine_range(
-    queries: Any, documents: Any, threshold: float, *, allowed: Any = None
+    queries: Any, documents: Any, threshold: float, *, allowed: Any = None, threads: int | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
     """Find all documents whose cosine similarity is at least `threshold`, exactly as `cosine_topk` computes it.
 
     Parameters
     ----------
-    queries, documents, allowed
+    queries, documents, allowed, threads
         As for `cosine_topk`.
     threshold : float
         From -1 (everything) to 1.
@@ -137,8 +143,8 @@ def cosine_range(
         The threshold is not a number, or as for `cosine_topk`.
     """
     n = as_rows(documents, "documents")
-    q = _queries(queries, n.shape[1])
-    return _core.cosine_range(q, n, score(threshold, "threshold"), as_flags(allowed, len(n), "allowed"))
+    q, flags = _queries(queries, n.shape[1]), as_flags(allowed, len(n), "allowed")
+    return _core.cosine_range(q, n, score(threshold, "threshold"), flags, thread_limit(threads))
 
 
 class ExactIndex:
@@ -185,18 +191,20 @@ class ExactIndex:
         """Columns of the documents."""
         return self._index.dimension
 
-    def search(self, queries: Any, k: int, *, allowed: Any = None) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def search(
+        self, queries: Any, k: int, *, allowed: Any = None, threads: int | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Find the `k` best documents of every query; see `cosine_topk`."""
         q, flags = self._checked(queries, allowed)
-        k = most_results(k, _findable(len(self), flags))
-        return self._index.search(q, k, flags) if k > 0 else _no_results(len(q))
+        k, limit = most_results(k, _findable(len(self), flags)), thread_limit(threads)
+        return self._index.search(q, k, flags, limit) if k > 0 else _no_results(len(q))
 
     def range(
-        self, queries: Any, threshold: float, *, allowed: Any = None
+        self, queries: Any, threshold: float, *, allowed: Any = None, threads: int | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
         """Find all documents from a similarity up; see `cosine_range`."""
         q, flags = self._checked(queries, allowed)
-        return self._index.range(q, score(threshold, "threshold"), flags)
+        return self._index.range(q, score(threshold, "threshold"), flags, thread_limit(threads))
 
     def _checked(self, queries: Any, allowed: Any) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None]:
         q = _queries(queries, self.dimension)

@@ -46,9 +46,25 @@ def test_results_do_not_depend_on_the_number_of_threads(documents):
             found.append(ExactIndex(documents).search(asked, 7))
     finally:
         _core.set_num_threads(threads)
+    for limit in (1, 2, 10**6):
+        found.append(ExactIndex(documents).search(asked, 7, threads=limit))
+        found.append(cosine_topk(asked, documents, 7, threads=limit))
     for scores, indices in found[1:]:
         np.testing.assert_array_equal(scores, found[0][0])
         np.testing.assert_array_equal(indices, found[0][1])
+
+
+def test_a_range_does_not_depend_on_the_number_of_threads(documents):
+    asked = rows(30, 96, 3)
+    expected = cosine_range(asked, documents, 0.2)
+    for found in (cosine_range(asked, documents, 0.2, threads=1), ExactIndex(documents).range(asked, 0.2, threads=1)):
+        for part, wanted in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(part, wanted)
+
+
+def test_no_threads_at_all_are_refused(documents):
+    with pytest.raises(InvalidArgumentError, match="threads is 0, expected an integer of at least 1"):
+        cosine_topk(documents, documents, 3, threads=0)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.int8])

@@ -120,7 +120,8 @@ class Rest:
         """Return scores and keys of the `k` nearest vectors of each query, best first, shape (q, min(k, live))."""
         keys, vectors = self._rows.keys[: self._n], self._rows.vectors[: self._n]
         if self._space.metric == "cosine":
-            scores, rows = cosine_topk(queries, vectors, k, allowed=self._alive)
+            # On one thread, like a graph: waiting for others is what takes long beside a migration.
+            scores, rows = cosine_topk(queries, vectors, k, allowed=self._alive, threads=1)
             return scores, keys[rows]
         if self._alive is not None:
             keys, vectors = keys[self._alive], vectors[self._alive]
