@@ -568,6 +568,7 @@ def test_preparing_a_large_rest_does_not_read_it_into_memory(world, monkeypatch)
 
 def test_a_generation_is_covered_until_its_rest_outgrows_what_is_measured_quickly(world, monkeypatch):
     builds = BuildsHeldUp(monkeypatch)
+    monkeypatch.setattr(following, "COVERED_SECONDS", 0.0)
     covered = []
     for i in range(4):
         world.find(world.put_many(f"{i}-", 60)[0])
@@ -576,7 +577,7 @@ def test_a_generation_is_covered_until_its_rest_outgrows_what_is_measured_quickl
     assert covered == [True, True, False, False]
     world.settle()
     monkeypatch.setattr(following, "NOT_COVERED_SECONDS", 0.0)
-    world.index.of(world.generation)._not_covered_until = 0.0
+    world.index.of(world.generation)._covered_until = 0.0
     assert world.index.covers(world.generation)
 
 
@@ -585,7 +586,7 @@ def test_what_would_take_long_to_read_is_not_covered_and_read_behind_searches(wo
     world.put_many("b", 60)
     assert not world.index.covers(world.generation)
     world.wait()
-    world.index.of(world.generation)._not_covered_until = 0.0
+    world.index.of(world.generation)._covered_until = 0.0
     assert world.index.covers(world.generation)
 
 

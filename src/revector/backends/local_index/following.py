@@ -38,8 +38,8 @@ FOLLOW_EVERY_SECONDS = 0.2
 _IDLE_SECONDS = 5.0
 RETRY_SECONDS = 5.0
 """After this time it is tried again to build what could not be built, or what another process was building."""
-NOT_COVERED_SECONDS = 0.25
-"""For so long an answer holds that a generation is not covered: counting what it lacks has its cost."""
+COVERED_SECONDS, NOT_COVERED_SECONDS = 0.05, 0.25
+"""For so long an answer holds that a generation is covered, or is not: counting what it lacks has its cost."""
 _NICENESS = 10
 _WAIT_SECONDS = 0.2
 _PATIENCE_SECONDS = 10.0
@@ -68,7 +68,7 @@ class GenerationIndex:
         self._current = Current(backend, generation, files)
         self._builder = Builder(backend, generation, files, folder)
         self._is_closed = False
-        self._not_covered_until = 0.0
+        self._covered, self._covered_until = False, 0.0
         self._renew_locks()
         renew_in_child(self._start_in_child)
 
@@ -119,8 +119,14 @@ class GenerationIndex:
 
     def covers(self) -> bool:
         """Tell whether a search takes about the usual time now. See `revector.backends.contracts.Index.covers`."""
-        if time.monotonic() < self._not_covered_until:
-            return False
+        if time.monotonic() >= self._covered_until:
+            self._covered = self._is_covered()
+            if not self._covered:
+                self._start_background()
+            self._covered_until = time.monotonic() + (COVERED_SECONDS if self._covered else NOT_COVERED_SECONDS)
+        return self._covered
+
+    def _is_covered(self) -> bool:
         held, moment = self._current.held, self._current.moment()
         if held is None or held.moment.history != moment.history:
             names = named(self._backend.index_note(self._generation.id))
@@ -129,11 +135,7 @@ class GenerationIndex:
             waiting, since = held.rest.weight, held.moment.seq
         unread = self._unread(since, moment)
         most = READ_LIMIT if held is None else COVERED_RESTS * building.REST_LIMIT
-        covered = unread <= most and waiting + unread <= COVERED_RESTS * building.REST_LIMIT
-        if not covered:
-            self._not_covered_until = time.monotonic() + NOT_COVERED_SECONDS
-            self._start_background()
-        return covered
+        return unread <= most and waiting + unread <= COVERED_RESTS * building.REST_LIMIT
 
     def prepare(self) -> Preparation:
         """Make one graph of everything, unless that would gain little. It takes all threads of the core."""
