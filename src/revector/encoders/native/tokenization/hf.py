@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,7 @@ class HfTokenizer:
 
     def affixes(self) -> Affixes:
         """Return how many special tokens stand before and behind every text."""
-        for probe in ("a", "0", ".", *itertools.islice(self._tokenizer.get_vocab(), 100)):
+        for probe in itertools.chain("a0.", self._some_tokens()):
             try:
                 special = self._tokenizer.encode(probe, add_special_tokens=self.add_special).special_tokens_mask
             except Exception:  # no token stands for this character
@@ -92,6 +92,10 @@ class HfTokenizer:
             if 0 in special:
                 return Affixes(special.index(0), special[::-1].index(0))
         return Affixes(0, 0)
+
+    def _some_tokens(self) -> Iterator[str]:
+        """Yield some tokens; the vocabulary is read only where one is wanted, for that takes a while."""
+        yield from itertools.islice(self._tokenizer.get_vocab(), 100)
 
     def added_tokens(self) -> list[str]:
         """Return the strings that are a token wherever they stand in a text, such as "[SEP]"."""
