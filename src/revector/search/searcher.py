@@ -217,7 +217,8 @@ class Searcher:
         blend = Blend(self._backend, old, new, old_vectors, new_vectors)
         with self._backend.snapshot():
             blend.recall(max(k, reading.budget.texts, reading.depth), where)
-        embedded = self._rescore(blend, new, reading)
+            unmoved = self._unmoved(blend, new, reading.budget.texts)
+        embedded = self._rescore(blend, new, reading, unmoved) if unmoved else 0
         rankings = []
         for place, (by_old, by_new) in enumerate(zip(old_vectors, new_vectors, strict=True)):
             ranked = blend.rank(place, k)
@@ -227,17 +228,21 @@ class Searcher:
                 self._answers["fully" if known else "partly" if embedded else "not_at_all"] += 1
         return self._answer(serving, rankings, blend.generation_of, where)
 
-    def _rescore(self, blend: Blend, target: Generation, reading: Reading) -> int:
-        """Embed the best candidates that have not moved, within the budget; return how many got a vector.
+    def _unmoved(self, blend: Blend, target: Generation, most: int) -> dict[int, tuple[str, str]]:
+        """Return hash and text of the best candidates that the new model has not seen, best first."""
+        wanted = blend.unmigrated(most)
+        found = self._backend.documents.texts(wanted, target.space.template) if wanted else {}
+        return {key: found[key] for key in wanted if key in found}
+
+    def _rescore(
+        self, blend: Blend, target: Generation, reading: Reading, documents: Mapping[int, tuple[str, str]]
+    ) -> int:
+        """Embed documents, hash and text by key, the first ones first, within the budget; return how many there were.
 
         The answer does not depend on it.
         """
-        wanted = blend.unmigrated(reading.budget.texts) if reading.budget.texts else []
-        if not wanted:
-            return 0
         encoder = self._encoders.require(target, purpose="re-scoring")
-        documents = self._backend.documents.texts(wanted, target.space.template)
-        texts = dict(documents[key] for key in wanted if key in documents)
+        texts = dict(documents.values())
         worth = self._rescoring.worth_trying(list(texts))
         known = self.behind.waiting(target, worth)
         if not self._rescoring.is_quick(encoder):  # then it is worth a look whether another document has the same text
