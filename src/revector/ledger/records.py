@@ -23,6 +23,7 @@ _BY_ID = migrations.select().where(migrations.c.id == sa.bindparam("wanted"))
 _ACTIVE = migrations.select().where(
     migrations.c.alias == sa.bindparam("wanted"), migrations.c.phase != Phase.RETIRED.value
 )
+_LAST_EVENT = "SELECT coalesce(max(id) || ' ' || max(at), '') FROM events WHERE id = (SELECT max(id) FROM events)"
 
 
 Fields: TypeAlias = "dict[str, Any]"
@@ -181,6 +182,11 @@ class Ledger:
         query = events.select().where(events.c.migration_id == migration_id).order_by(events.c.id)
         with self._database.snapshot() as connection:
             return [_event(row) for row in connection.execute(query)]
+
+    def last_event(self) -> str:
+        """Return what names the last event of all migrations."""
+        with self._database.snapshot() as connection:
+            return str(connection.exec_driver_sql(_LAST_EVENT).scalar_one())
 
     def release_all(self) -> None:
         """Free all jobs and leases, in a copy whose workers work on the original."""

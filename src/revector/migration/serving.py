@@ -92,7 +92,7 @@ class ServingReader:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._generations: dict[tuple[int, int], Generation] = {}
-        self._kept: tuple[object, tuple[Strategy, ...]] = (None, ())
+        self._kept: tuple[object, Serving | None] = (None, None)
 
     def read(self) -> Serving:
         """Return what serves now. No encoder is asked: callers may hold a transaction.
@@ -104,26 +104,32 @@ class ServingReader:
         """
         backend = self._backend
         with backend.snapshot():
-            alias, record = backend.generations.alias(backend.alias), backend.ledger.active(backend.alias)
+            alias = backend.generations.alias(backend.alias)
             if alias is None:
                 raise StoreError(f"the alias {backend.alias!r} does not exist in {backend.url}; create it first")
-            serving = self._generation(alias.generation)
-            pair = () if record is None else (record.source_generation, record.target_generation)
-            others = [generation for generation in pair if generation not in (None, serving.id)]
-            other = self._generation(others[0]) if others else None
-        if record is None:
-            return Serving(alias, None, serving, other, fields=fields_read([serving.space]))
-        spaces = [serving.space, record.target_space, *([] if other is None else [other.space])]
-        strategies, moved = self._strategies(record.strategy), serving.id == record.target_generation
-        return Serving(alias, record.phase, serving, other, strategies, moved, fields_read(spaces))
+            moment = (backend.history(), alias, backend.ledger.last_event())
+            kept, serving = self._kept
+            if serving is None or kept != moment:
+                serving = self._read(alias)
+                self._kept = (moment, serving)
+        return serving
 
-    def _strategies(self, written: object) -> tuple[Strategy, ...]:
-        """Read the strategies of a migration, unless they are those of the last time."""
-        kept, found = self._kept
-        if written != kept:
-            found = strategies_from_json(written)
-            self._kept = (written, found)
-        return found
+    def _read(self, alias: Alias) -> Serving:
+        record, serving = self._backend.ledger.active(alias.name), self._generation(alias.generation)
+        if record is None:
+            return Serving(alias, None, serving, None, fields=fields_read([serving.space]))
+        pair = (record.source_generation, record.target_generation)
+        others = [generation for generation in pair if generation not in (None, serving.id)]
+        other = self._generation(others[0]) if others else None
+        return Serving(
+            alias,
+            record.phase,
+            serving,
+            other,
+            strategies_from_json(record.strategy),
+            serving.id == record.target_generation,
+            fields_read([serving.space, record.target_space, *([] if other is None else [other.space])]),
+        )
 
     def _generation(self, generation: int) -> Generation:
         """Return a generation; within one history it never changes, and its number is never used again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 
@@ -45,6 +46,10 @@ def _at_once(times: int, ask: Callable[[int], object]) -> list[object]:
     for thread in threads:
         thread.join()
     return answers
+
+
+class _TakenBackError(Exception):
+    """What makes a transaction roll back."""
 
 
 class LedgerConformance:
@@ -91,6 +96,20 @@ class LedgerConformance:
         assert (last.name, last.from_phase, last.to_phase) == ("start", Phase.PLANNED, Phase.FILLING)
         assert last.details == {"why": "because"}
         assert backend.ledger.record(planned.id).target_generation == 7
+
+    def test_the_last_event_has_another_name_after_every_change(self, backend: Backend) -> None:
+        """Also where the change before it was taken back."""
+        names = [backend.ledger.last_event()]
+        planned = _plan(backend)
+        names.append(backend.ledger.last_event())
+        with contextlib.suppress(_TakenBackError), backend.transaction():
+            backend.ledger.note(planned.id, "pause", paused=True)
+            names.append(backend.ledger.last_event())
+            raise _TakenBackError
+        assert backend.ledger.last_event() == names[1]
+        backend.ledger.advance(planned.id, Phase.FILLING, "start", target_generation=7)
+        names.append(backend.ledger.last_event())
+        assert len(set(names)) == 4
 
     @pytest.mark.parametrize("phase", sorted(set(Phase) - TRANSITIONS[Phase.PLANNED]))
     def test_an_illegal_transition_changes_nothing(self, backend: Backend, phase: Phase) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from revector.ledger.jobs import Claim, FailedJob, JobCounts, JobRequest
@@ -222,4 +222,12 @@ class Ledger(Protocol):
 
     def events(self, migration_id: int) -> list[Event]:
         """Return the events of a migration, the oldest first."""
+        ...
+
+    def last_event(self) -> Hashable:
+        """Return what names the last event of all migrations: another value once `active` would answer otherwise.
+
+        It is asked by every search, so it must cost little. Two events never have the same name, also if the first one
+        was rolled back.
+        """
         ...

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from revector.backends.arguments import missing_generation
 from revector.backends.contracts import Alias, Generation
+from revector.backends.sqlite.database.database import driver_of
 from revector.backends.sqlite.reclaiming import DROPPED, IS_KEPT
 from revector.backends.sqlite.schema import aliases, generations, maps
 from revector.backends.sqlite.vectors import SqliteVectors
@@ -20,7 +21,7 @@ from revector.spaces import EmbeddingSpace
 
 _KEPT = generations.select().where(sa.text(IS_KEPT)).order_by(generations.c.id)
 _GENERATION = _KEPT.where(generations.c.id == sa.bindparam("wanted"))
-_ALIAS = aliases.select().where(aliases.c.name == sa.bindparam("wanted"))
+_ALIAS = "SELECT name, generation, version FROM aliases WHERE name = ?"
 
 
 class SqliteGenerations(SqliteVectors):
@@ -66,8 +67,8 @@ class SqliteGenerations(SqliteVectors):
     def alias(self, name: str) -> Alias | None:
         """Return an alias, or ``None``."""
         with self._database.snapshot() as connection:
-            row = connection.execute(_ALIAS, {"wanted": name}).one_or_none()
-        return None if row is None else Alias(row.name, row.generation, row.version)
+            row = driver_of(connection).execute(_ALIAS, (name,)).fetchone()
+        return None if row is None else Alias(*row)
 
     def create_alias(self, name: str, generation: int) -> Alias:
         """Create an alias with version 1."""
