@@ -91,14 +91,14 @@ void register_similarity(py::module_& m) {
   m.def("normalize", &normalize_doubles, py::arg("x").noconvert(), py::arg("out").noconvert());
   m.def("normalize", &normalize, py::arg("x").noconvert(), py::arg("out").noconvert());
   m.def("cosine_topk", &cosine_topk, py::arg("queries").noconvert(), py::arg("documents").noconvert(), py::arg("k"),
-        py::arg("precision"), py::arg("allowed"), py::arg("device"), py::arg("threads"));
+        py::arg("precision"), py::arg("allowed"), py::arg("device"), py::arg("threads") = 0);
   m.def("cosine_range", &cosine_range, py::arg("queries").noconvert(), py::arg("documents").noconvert(),
-        py::arg("threshold"), py::arg("allowed"), py::arg("threads"));
+        py::arg("threshold"), py::arg("allowed"), py::arg("threads") = 0);
   py::class_<PyExactIndex>(m, "ExactIndex")
       .def(py::init<const py::array&, const std::string&>(), py::arg("documents").noconvert(), py::arg("precision"))
-      .def("search", &search, py::arg("queries").noconvert(), py::arg("k"), py::arg("allowed"), py::arg("threads"))
+      .def("search", &search, py::arg("queries").noconvert(), py::arg("k"), py::arg("allowed"), py::arg("threads") = 0)
       .def("range", &range, py::arg("queries").noconvert(), py::arg("threshold"), py::arg("allowed"),
-           py::arg("threads"))
+           py::arg("threads") = 0)
       .def_property_readonly("size", [](const PyExactIndex& self) { return self.index.size(); })
       .def_property_readonly("dimension", [](const PyExactIndex& self) { return self.index.dimension(); });
 }
