@@ -114,8 +114,9 @@ class Collection:
     ) -> list[Document]:
         """Insert documents, or change those whose ids exist.
 
-        The texts are embedded, each once, by every model at hand whose vectors are live, and written with them. A model
-        of a migration that is not at hand, or fails, gets its vectors later, by the migration's `run`.
+        The texts are embedded, each once, by every model at hand whose vectors are live, and written with them. Those
+        of a model that searches can do without and that is not at hand, is being loaded, or fails, come later, by the
+        migration's `run`.
 
         Documents are stored in their order, 512 at a time, each slice in a transaction of its own: a call with more may
         be cut off between two slices. The same call again embeds only what is not stored yet.
@@ -279,8 +280,8 @@ class Collection:
     def load_models(self) -> None:
         """Load the models of all generations that are live, so that no search or write has to.
 
-        A search that can answer without the model that documents move to does not wait until it is loaded: it is loaded
-        behind the first such search.
+        A search that can answer without the model that documents move to does not wait until it is loaded, nor does a
+        write: it is loaded behind the first of them.
         """
         for generation in self._serving.read().live:
             self._encoders.find(generation)

@@ -1,4 +1,4 @@
-"""A search that has an answer does not wait for the model that documents move to."""
+"""Searches that have an answer, and writes, do not wait for the model of the other generation."""
 
 from __future__ import annotations
 
@@ -69,3 +69,61 @@ def test_a_model_that_is_there_is_found_while_another_one_is_loaded() -> None:
     present = type("Generation", (), {"space": OLD.space, "encoder_source": None})
     assert models.find(present()) is OLD
     may_load.set()
+
+
+def test_a_write_does_not_wait_for_the_new_model(slow: Any) -> None:
+    docs, _ = slow
+    began = time.perf_counter()
+    docs.upsert(["fresh", TEXTS[0]], ["a fresh text", "a newer text"])
+    assert time.perf_counter() - began < 5
+    assert [docs.search(text, 1)[0].id for text in ("a fresh text", "a newer text")] == ["fresh", TEXTS[0]]
+
+
+def test_what_was_written_without_the_new_model_moves_with_all_others(slow: Any) -> None:
+    docs, may_load = slow
+    docs.upsert(["fresh", TEXTS[0]], ["a fresh text", "a newer text"])
+    may_load.set()
+    docs.migration.run()
+    status = docs.migration.status()
+    assert (status.moved, status.target_jobs.outstanding) == (len(docs), 0)
+
+
+def test_once_the_new_model_is_loaded_writes_use_it(slow: Any) -> None:
+    docs, may_load = slow
+    docs.upsert(["fresh"], ["a fresh text"])
+    may_load.set()
+    deadline = time.monotonic() + 10
+    while not docs.migration.status().moved and time.monotonic() < deadline:
+        docs.upsert(["fresh"], [f"text at {time.monotonic()}"])
+    assert docs.migration.status().moved == 1
+
+
+def test_a_cutover_embeds_what_was_written_without_the_new_model(slow: Any, places: Any) -> None:
+    docs, _ = slow
+    with Collection.open(places / "docs.db", OLD, encoders=[NEW]) as elsewhere:
+        elsewhere.migration.run()
+        docs.upsert(["fresh"], ["a fresh text"])
+        assert docs.migration.status().target_jobs.outstanding == 1
+        elsewhere.migration.verify()
+        docs.upsert(["fresh"], ["a fresher text"])
+        elsewhere.migration.cutover()
+        assert elsewhere.search("a fresher text", 1)[0].id == "fresh"
+
+
+def test_after_a_cutover_a_write_does_not_wait_for_the_old_model_and_a_rollback_has_it_all(
+    places: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, may_load = Stored(16, seed=1, name="old"), threading.Event()
+    with Collection.open(places / "docs.db", old, encoders=[NEW]) as docs:
+        docs.upsert(TEXTS, TEXTS)
+        migration = docs.migrate(NEW)
+        for verb in (migration.start, migration.run, migration.verify, migration.cutover):
+            verb()
+    with Collection.open(places / "docs.db", encoders=[NEW]) as docs:
+        monkeypatch.setattr(docs._encoders, "_loader", lambda _: may_load.wait(10) and old)
+        began = time.perf_counter()
+        docs.upsert(["fresh"], ["a fresh text"])
+        assert time.perf_counter() - began < 5
+        may_load.set()
+        docs.migration.rollback()
+        assert docs.search("a fresh text", 1)[0].id == "fresh"

@@ -143,6 +143,7 @@ def _added(docs: Collection, rows: Iterable[DocumentRow]) -> Iterator[tuple[list
 
 def _add(docs: Collection, batch: list[DocumentRow]) -> dict[str, str]:
     """Add documents; return by id why some were refused."""
+    docs.load_models()  # a command that adds ends before one could be loaded behind its writes
     try:
         docs.upsert([row.id for row in batch], [row.text for row in batch], [row.metadata for row in batch])
     except RefusedDocumentsError as error:

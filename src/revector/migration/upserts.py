@@ -77,15 +77,21 @@ class Upsert:
                 land(self.backend, generation, Rows.of(keys, hashes, found))
 
     def _embed(self, serving: Serving, inputs: Inputs) -> tuple[Embedded, dict[int, Vectors]]:
-        """Embed documents for readers, and what that model took by all other models at hand."""
+        """Embed documents for readers, and what that model took by all other models at hand.
+
+        A model of the other generation that has yet to be loaded is not waited for: it is loaded behind the write, and
+        the jobs of what was written meanwhile do its work.
+        """
         reading = serving.findable(self.encoders)
         model = self.encoders.require(reading, purpose="writing to this collection")
         embedded = self._embed_for(reading, model, inputs)
         taken = {hash_: given for hash_, given in inputs.items() if hash_ in embedded.vectors}
         vectors = {reading.id: embedded.vectors}
         for live in serving.live:
-            other = None if live.id == reading.id else self.encoders.find(live)
-            if other is not None:
+            if live.id == reading.id:
+                continue
+            find = self.encoders.find if live == serving.serving else self.encoders.find_behind
+            if (other := find(live)) is not None:
                 vectors[live.id] = self._embed_aside(live, other, taken)
         return embedded, vectors
 
