@@ -286,9 +286,7 @@ class _Lease:
 
 
 def _vectors_of(rest: Rest, segments: Sequence[Segment]) -> Batches:
-    keys, vectors = rest.live()
-    for some in _slices(len(keys)):
-        yield keys[some], vectors[some]
+    yield from rest.batches()
     for segment in segments:
         keys = segment.graph.ids()
         for some in _slices(len(keys)):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from revector.backends.contracts import VectorChanges
-from revector.similarity import cosine_topk, normalize
+from revector.similarity import ExactIndex, cosine_topk, normalize
 from revector.spaces import EmbeddingSpace
 
 Keys = NDArray[np.int64]
@@ -14,24 +17,80 @@ Matrix = NDArray[np.float32]
 Results = tuple[Matrix, Keys]
 
 _FIRST_ROOM = 256
+_BLOCK_BYTES = 8 << 20
 _QUERIES_A_BLOCK = 64
 
 
-class _Rows:
-    """Rows that grow at their end, shared by the moments of one rest: what a moment sees does not change."""
+class _Block(NamedTuple):
+    """Consecutive rows: their places, and what they hold; packed if the block is full."""
 
-    def __init__(self, keys: Keys, vectors: Matrix, room: int) -> None:
-        self.used = len(keys)
-        self.keys = np.empty(room, np.int64)
-        self.vectors = np.empty((room, vectors.shape[1]), np.float32)
-        self.keys[: self.used], self.vectors[: self.used] = keys, vectors
-        self.last_of = dict(zip(keys.tolist(), range(self.used), strict=True))
+    places: slice
+    vectors: Matrix
+    packed: ExactIndex | None
+
+
+class _Rows:
+    """Rows that grow at their end, shared by the moments of one rest: what a moment sees does not change.
+
+    They are kept in blocks. A full one is packed where the metric is the cosine: measuring it reads a quarter of the
+    memory, which is what takes long while a graph is built beside.
+    """
+
+    def __init__(self, dimension: int, *, packs: bool) -> None:
+        self.used = 0
+        self.keys = np.empty(_FIRST_ROOM, np.int64)
+        self.last_of: dict[int, int] = {}
+        self._dimension, self._packs = dimension, packs
+        self._size = max(_FIRST_ROOM, _BLOCK_BYTES // (4 * dimension))
+        self._blocks: list[Matrix] = []
+        self._packed: dict[int, ExactIndex] = {}
 
     def append(self, keys: Keys, vectors: Matrix) -> None:
         end = self.used + len(keys)
-        self.keys[self.used : end], self.vectors[self.used : end] = keys, vectors
+        if end > len(self.keys):
+            self.keys = np.concatenate([self.keys[: self.used], np.empty(end + end // 2 - self.used, np.int64)])
+        self.keys[self.used : end] = keys
         self.last_of.update(zip(keys.tolist(), range(self.used, end), strict=True))
-        self.used = end
+        while len(vectors):
+            number, start = divmod(self.used, self._size)
+            if not start:
+                self._blocks.append(np.empty((self._size, self._dimension), np.float32))
+            taken, vectors = vectors[: self._size - start], vectors[self._size - start :]
+            self._blocks[-1][start : start + len(taken)] = taken
+            self.used += len(taken)
+            if self._packs and not self.used % self._size:
+                self._packed[number] = ExactIndex(self._blocks[-1])
+
+    def blocks(self, start: int, stop: int) -> Iterator[_Block]:
+        """Yield the rows from one place to another."""
+        for number in range(start // self._size, -(-stop // self._size)):
+            first = number * self._size
+            places = slice(max(start, first), min(stop, first + self._size))
+            whole = places.stop - places.start == self._size
+            vectors = self._blocks[number][places.start - first : places.stop - first]
+            yield _Block(places, vectors, self._packed.get(number) if whole else None)
+
+    def take(self, places: NDArray[np.int64]) -> Matrix:
+        """Return the vectors at some places."""
+        vectors = np.empty((len(places), self._dimension), np.float32)
+        numbers, within = np.divmod(places, self._size)
+        for number in np.unique(numbers).tolist():
+            here = numbers == number
+            vectors[here] = self._blocks[number][within[here]]
+        return vectors
+
+    def copy(self, n: int) -> _Rows:
+        """Return rows of their own that begin with the first `n` of these; full blocks are shared."""
+        copy = _Rows(self._dimension, packs=self._packs)
+        full = n // self._size
+        copy.used = full * self._size
+        copy._blocks = self._blocks[:full]
+        copy._packed = {number: packed for number, packed in [*self._packed.items()] if number < full}
+        copy.keys = self.keys[: copy.used].copy()
+        copy.last_of = dict(zip(copy.keys.tolist(), range(copy.used), strict=True))
+        for block in self.blocks(copy.used, n):
+            copy.append(self.keys[block.places], block.vectors)
+        return copy
 
 
 class Rest:
@@ -45,7 +104,7 @@ class Rest:
 
     def __init__(self, space: EmbeddingSpace) -> None:
         self._space = space
-        self._rows = _Rows(np.empty(0, np.int64), np.empty((0, space.dimension), np.float32), _FIRST_ROOM)
+        self._rows = _Rows(space.dimension, packs=space.metric == "cosine")
         self._origin = object()
         self._n = 0
         self._alive: NDArray[np.bool_] | None = None  # all of them
@@ -74,13 +133,13 @@ class Rest:
         changes : VectorChanges
             The keys that were written, each once, and those that were deleted.
         alone : bool
-            Share no memory with this one. Without it, one thread at a time may ask, and only for the newest rest.
+            Change no memory of this one. Without it, one thread at a time may ask, and only for the newest rest.
         """
         vectors = normalize(changes.vectors) if self._space.metric == "cosine" else changes.vectors
         gone = np.concatenate([changes.keys, changes.deleted])
         outdated = self._places(gone)
         later = self._copy()
-        later._rows = self._rows_for(len(changes.keys), alone)
+        later._rows = self._rows if self._rows.used == self._n and not alone else self._rows.copy(self._n)
         later._rows.append(changes.keys, vectors)
         later._n += len(changes.keys)
         if self._alive is not None or len(outdated):
@@ -98,52 +157,63 @@ class Rest:
         """Return what was written and deleted after an earlier rest; ``None`` if this one does not continue it."""
         if self._origin is not earlier._origin:
             return None
-        since = slice(earlier._n, self._n)
-        keys, vectors = self._rows.keys[since], self._rows.vectors[since]
-        again = np.isin(self.deleted, keys) | ~np.isin(self.deleted, earlier.deleted)
-        if self._alive is not None:
-            keys, vectors = keys[self._alive[since]], vectors[self._alive[since]]
-        rest = type(self).of(self._space, keys, vectors)
+        rest = type(self)(self._space)
+        for keys, vectors in self.batches(earlier._n):
+            rest._rows.append(keys, vectors)
+        rest._n = rest._live = rest._rows.used
+        again = np.isin(self.deleted, rest._keys) | ~np.isin(self.deleted, earlier.deleted)
         rest.deleted = self.deleted[again]
         return rest
 
-    def live(self) -> tuple[Keys, Matrix]:
-        """Return keys and vectors, shape (n,) and (n, d)."""
-        keys, vectors = self._rows.keys[: self._n], self._rows.vectors[: self._n]
-        return (keys, vectors) if self._alive is None else (keys[self._alive], vectors[self._alive])
+    @property
+    def _keys(self) -> Keys:
+        return self._rows.keys[: self._n]
+
+    def keys(self) -> Keys:
+        """Return the keys that have a vector here, shape (n,)."""
+        return self._keys if self._alive is None else self._keys[self._alive]
+
+    def batches(self, start: int = 0) -> Iterator[tuple[Keys, Matrix]]:
+        """Yield keys and vectors, shape (m,) and (m, d), from some row on."""
+        for places, vectors, _ in self._rows.blocks(start, self._n):
+            alive = self._alive_among(places)
+            keys = self._keys[places]
+            yield (keys, vectors) if alive is None else (keys[alive], vectors[alive])
 
     def touched(self) -> Keys:
         """Return the keys that were written or deleted since the last graph, which has no live vectors of them."""
-        return np.concatenate([self._rows.keys[: self._n], self.deleted])
+        return np.concatenate([self._keys, self.deleted])
 
     def search_exact(self, queries: Matrix, k: int) -> Results:
         """Return scores and keys of the `k` nearest vectors of each query, best first, shape (q, min(k, live))."""
-        keys, vectors = self._rows.keys[: self._n], self._rows.vectors[: self._n]
-        if self._space.metric == "cosine":
-            # On one thread, like a graph: waiting for others is what takes long beside a migration.
-            scores, rows = cosine_topk(queries, vectors, k, allowed=self._alive, threads=1)
-            return scores, keys[rows]
-        if self._alive is not None:
-            keys, vectors = keys[self._alive], vectors[self._alive]
-        return largest_products(queries, keys, vectors, k)
+        found: list[Results] = [(np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64))]
+        return best(found + [self._measured(queries, k, block) for block in self._rows.blocks(0, self._n)], k)
+
+    def _measured(self, queries: Matrix, k: int, block: _Block) -> Results:
+        keys, alive = self._keys[block.places], self._alive_among(block.places)
+        if self._space.metric != "cosine":
+            vectors = block.vectors
+            return largest_products(queries, *((keys, vectors) if alive is None else (keys[alive], vectors[alive])), k)
+        # On one thread, like a graph: waiting for others is what takes long beside a migration.
+        if block.packed is None:
+            scores, rows = cosine_topk(queries, block.vectors, k, allowed=alive, threads=1)
+        else:
+            scores, rows = block.packed.search(queries, k, allowed=alive, threads=1)
+        return scores, keys[rows]
+
+    def _alive_among(self, places: slice) -> NDArray[np.bool_] | None:
+        return None if self._alive is None else self._alive[places]
 
     def find(self, keys: Keys) -> tuple[NDArray[np.bool_], Matrix]:
         """Tell which keys are here, shape (n,), and return the vectors of those, shape (found, d)."""
         places = np.fromiter((self._place(key) for key in keys.tolist()), np.int64, len(keys))
         found = places >= 0
-        return found, self._rows.vectors[places[found]]
+        return found, self._rows.take(places[found])
 
     def _copy(self) -> Rest:
         copy = type(self).__new__(type(self))
         copy.__dict__.update(self.__dict__)
         return copy
-
-    def _rows_for(self, more: int, alone: bool) -> _Rows:
-        """Return rows that end where this moment ends, with room for some more."""
-        rows, needed = self._rows, self._n + more
-        if not alone and rows.used == self._n and needed <= len(rows.keys):
-            return rows
-        return _Rows(rows.keys[: self._n], rows.vectors[: self._n], max(_FIRST_ROOM, needed + needed // 2))
 
     def _places(self, keys: Keys) -> NDArray[np.int64]:
         places = np.fromiter((self._place(key) for key in keys.tolist()), np.int64, len(keys))
@@ -153,7 +223,7 @@ class Rest:
         """Return the row of the live vector of a key, or -1."""
         place = self._rows.last_of.get(key, -1)
         if place >= self._n:  # it was written again after this moment
-            earlier = np.flatnonzero(self._rows.keys[: self._n] == key)
+            earlier = np.flatnonzero(self._keys == key)
             place = int(earlier[-1]) if len(earlier) else -1
         return place if place < 0 or self._alive is None or self._alive[place] else -1
 

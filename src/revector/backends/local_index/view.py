@@ -129,7 +129,7 @@ class View:
 
     def ids(self) -> Keys:
         """Return the keys of all vectors."""
-        return np.concatenate([self.rest.live()[0], *(segment.graph.ids() for segment in self.segments)])
+        return np.concatenate([self.rest.keys(), *(segment.graph.ids() for segment in self.segments)])
 
     def get_vectors(self, ids: Any) -> Matrix:
         """Return the vectors of keys that have one."""
