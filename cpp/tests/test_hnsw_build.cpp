@@ -264,7 +264,10 @@ TEST(clusters_hold_every_point_once_and_none_is_too_large) {
   for (std::size_t c = 0; c < clusters.size(); ++c) {
     CHECK(clusters.members(c) >= 1 && clusters.members(c) <= 256);
     CHECK(clusters.around.of(c)[0] == c);
-    for (std::size_t at = clusters.begin[c]; at < clusters.begin[c + 1]; ++at) CHECK(clusters.near.of(at)[0] == c);
+    const auto near = clusters.near(c, {clusters.members(c), 8, [&](std::size_t i, float* out) {
+                                          std::copy_n(x.row(clusters.order[clusters.begin[c] + i]), 8, out);
+                                        }});
+    for (std::size_t i = 0; i < clusters.members(c); ++i) CHECK(near.of(i)[0] == c);
   }
 }
 

@@ -44,7 +44,9 @@ Graph::Graph(std::size_t dim, Metric metric, HnswOptions options, bool for_searc
       distance_(metric, dim),
       vectors_(dim, vector_alignment_bytes),
       base_(2 * options.m + 1, sizeof(NodeId)) {
-  if (for_search && CoarseRows::pay(dim)) coarse_.emplace(dim);
+  if (!for_search) return;
+  ids_.emplace();
+  if (CoarseRows::pay(dim)) coarse_.emplace(dim);
 }
 
 void Graph::set_deleted(NodeId id, bool deleted) {
@@ -92,14 +94,14 @@ void Graph::reserve(std::size_t n) {
   upper_.reserve(room);
   levels_.reserve(room);
   deleted_.reserve(room);
-  if (labels_.empty()) ids_.reserve(n);  // growth is left to the table, which takes it in small steps
-  labels_.reserve(room);                 // last: its capacity stands for all
+  if (ids_ && labels_.empty()) ids_->reserve(n);  // growth is left to the table, which takes it in small steps
+  labels_.reserve(room);                          // last: its capacity stands for all
 }
 
 NodeId Graph::append(std::int64_t label, std::size_t level) {
   const auto id = static_cast<NodeId>(labels_.size());
   reserve(labels_.size() + 1);
-  ids_.insert(label, id);
+  if (ids_) ids_->insert(label, id);
   upper_.emplace_back();
   levels_.push_back(0);
   deleted_.push_back(0);
@@ -117,7 +119,7 @@ void Graph::set_level(NodeId id, std::size_t level) {
 void Graph::truncate(std::size_t n) {
   while (labels_.size() > n) {
     set_deleted(static_cast<NodeId>(labels_.size() - 1), false);
-    ids_.erase(labels_.back());
+    if (ids_) ids_->erase(labels_.back());
     labels_.pop_back();
     upper_.pop_back();
     levels_.pop_back();

@@ -67,7 +67,7 @@ class Graph {
   static constexpr std::size_t max_dim = std::size_t{1} << 20U, max_m = 10000;  // max_m is hnswlib's
   static constexpr NodeId max_nodes = UINT32_MAX;  // UINT32_MAX itself is hnswlib's "no node"
 
-  /// @param for_search  whether walks will want coarse rows
+  /// @param for_search  whether walks will want coarse rows, and callers nodes by their labels
   Graph(std::size_t dim, Metric metric, HnswOptions options, bool for_search = true);
 
   std::size_t dim() const { return dim_; }
@@ -97,7 +97,8 @@ class Graph {
   const CoarseRows* coarse() const { return coarse_ ? &*coarse_ : nullptr; }
   void prepare(const float* vector, float* out) const { prepare_row(metric_, vector, out, dim_); }
   std::int64_t label(NodeId id) const { return labels_[id]; }
-  std::optional<NodeId> find(std::int64_t label) const { return ids_.find(label); }
+  /// Of a graph for searches.
+  std::optional<NodeId> find(std::int64_t label) const { return ids_->find(label); }
   bool is_deleted(NodeId id) const { return deleted_[id] != 0; }
   void set_deleted(NodeId id, bool deleted);
 
@@ -149,7 +150,7 @@ class Graph {
   std::vector<std::unique_ptr<NodeId[]>> upper_;  // lists of levels 1, 2, ...; null at level 0
   std::vector<std::uint8_t> levels_, deleted_;
   std::vector<std::int64_t> labels_;
-  LabelTable ids_;
+  std::optional<LabelTable> ids_;
   std::size_t n_deleted_ = 0;
 };
 

@@ -84,9 +84,14 @@ class CandidateSearch::Search {
       }
       return all[place[target]];
     };
-    for (std::size_t rank = 0; rank < all_.clusters_.near.width; ++rank)
+    const Graph& graph = all_.graph_;
+    const Clusters::Lists near =
+        all_.clusters_.near(cluster_, {n_, graph.dim(), [&](std::size_t i, float* out) {
+                                         std::copy_n(graph.vector(all_.nodes_[first_ + i]), graph.dim(), out);
+                                       }});
+    for (std::size_t rank = 0; rank < near.width; ++rank)
       for (std::uint32_t i = 0; i < n_; ++i)
-        if (const std::uint32_t target = all_.clusters_.near.of(first_ + i)[rank]; target != Clusters::none)
+        if (const std::uint32_t target = near.of(i)[rank]; target != Clusters::none)
           meeting_with(target).near.push_back(i);
     for (std::uint32_t target : all_.clusters_.around.of(cluster_))
       if (target != Clusters::none) add_others(meeting_with(target));

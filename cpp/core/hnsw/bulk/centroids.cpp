@@ -4,11 +4,8 @@
 #include <cmath>
 #include <numeric>
 #include <random>
-#include <span>
 
 #include "core/hnsw/bulk/members.hpp"
-#include "core/hnsw/bulk/products.hpp"
-#include "core/hnsw/bulk/shortlist.hpp"
 #include "core/kernels.hpp"
 #include "core/thread_pool.hpp"
 #include "core/unit_rows.hpp"
@@ -90,6 +87,13 @@ std::vector<std::uint32_t> choose(std::size_t n, std::size_t of, std::uint64_t s
   return all;
 }
 
+void write_sorted(Shortlist& found, std::span<std::uint32_t> near) {
+  const auto best = found.best();
+  std::vector<Ranked> sorted(best.begin(), best.end());
+  std::sort(sorted.begin(), sorted.end());
+  for (std::size_t i = 0; i < near.size(); ++i) near[i] = i < sorted.size() ? id_of(sorted[i]) : UINT32_MAX;
+}
+
 }  // namespace
 
 Centroids::Centroids(const Points& points, Metric metric, std::size_t k, std::uint64_t seed)
@@ -118,81 +122,64 @@ Centroids::Centroids(const Points& points, Metric metric, std::size_t k, std::ui
 
 Points Centroids::points() const { return points_of(rows_, dim_); }
 
-/// The centroids, packed to be compared with blocks of points.
-class Centroids::Comparison {
- public:
-  Comparison(const Centroids& all, bool by_distance, std::size_t width)
-      : all_(all), width_(width), centres_({all.groups_.data(), all.n_groups(), all.dim_}, by_distance) {
-    for (std::size_t group = 0; group < all.n_groups(); ++group)
-      centroids_.emplace_back(MatrixView<const float>{&all.rows_[all.first_[group] * all.dim_], n_of(group), all.dim_},
-                              by_distance);
-  }
-
-  /// Write the nearest centroids of points [begin, end).
-  void compare(const Points& points, std::size_t begin, std::size_t end, std::uint32_t* near) const {
-    const std::size_t n = end - begin, d = points.dim;
-    AlignedFloats rows(n * d), scores;
-    for (std::size_t i = 0; i < n; ++i) points.read(begin + i, &rows[i * d]);
-    Operand all(centres_.format(), n, d), some(centres_.format(), n, d);
-    all.assign(MatrixView<const float>(rows.data(), n, d));
-    std::vector<Shortlist> found(n, Shortlist(width_));
-    std::vector<std::vector<std::uint32_t>> visitors = visitors_of_groups(all, scores);
-    for (std::size_t group = 0; group < visitors.size(); ++group)
-      if (!visitors[group].empty() && n_of(group) > 0) {
-        some.gather(all, visitors[group]);
-        offer(group, some, visitors[group], scores, found);
-      }
-    for (std::size_t i = 0; i < n; ++i) write_sorted(found[i], near + i * width_);
-  }
-
- private:
-  std::size_t n_of(std::size_t group) const { return all_.first_[group + 1] - all_.first_[group]; }
-
-  /// Each row goes to the groups that are nearest to it.
-  std::vector<std::vector<std::uint32_t>> visitors_of_groups(const Operand& rows, AlignedFloats& scores) const {
-    const std::size_t n_groups = all_.n_groups();
-    std::vector<std::vector<std::uint32_t>> visitors(n_groups);
-    scores.resize(rows.rows() * n_groups);
-    centres_.score(rows, {scores.data(), rows.rows(), n_groups});
-    Shortlist nearest(groups_visited);
-    for (std::uint32_t i = 0; i < rows.rows(); ++i) {
-      nearest.clear();
-      for (std::uint32_t group = 0; group < n_groups; ++group) nearest.offer(scores[i * n_groups + group], group);
-      for (Ranked one : nearest.best()) visitors[id_of(one)].push_back(i);
-    }
-    return visitors;
-  }
-
-  void offer(std::size_t group, const Operand& some, std::span<const std::uint32_t> visitors, AlignedFloats& scores,
-             std::vector<Shortlist>& found) const {
-    const std::size_t k = n_of(group);
-    scores.resize(visitors.size() * k);
-    centroids_[group].score(some, {scores.data(), visitors.size(), k});
-    for (std::size_t i = 0; i < visitors.size(); ++i)
-      for (std::size_t c = 0; c < k; ++c)
-        found[visitors[i]].offer(scores[i * k + c], static_cast<NodeId>(all_.first_[group] + c));
-  }
-
-  void write_sorted(Shortlist& found, std::uint32_t* near) const {
-    const auto best = found.best();
-    std::vector<Ranked> sorted(best.begin(), best.end());
-    std::sort(sorted.begin(), sorted.end());
-    for (std::size_t i = 0; i < width_; ++i) near[i] = i < sorted.size() ? id_of(sorted[i]) : UINT32_MAX;
-  }
-
-  const Centroids& all_;
-  std::size_t width_;
-  Targets centres_;
-  std::vector<Targets> centroids_;  // of each group
-};
-
 std::vector<std::uint32_t> Centroids::nearest(const Points& points, bool by_distance, std::size_t width) const {
   std::vector<std::uint32_t> near(points.size * width);
-  const Comparison comparison(*this, by_distance, width);
+  const PackedCentroids packed(*this, by_distance);
   parallel_for(points.size, points_a_block, [&](std::size_t begin, std::size_t end) {
-    comparison.compare(points, begin, end, &near[begin * width]);
+    packed.nearest(points, begin, end, width, &near[begin * width]);
   });
   return near;
+}
+
+PackedCentroids::PackedCentroids(const Centroids& all, bool by_distance)
+    : first_(all.first_), centres_({all.groups_.data(), all.n_groups(), all.dim_}, by_distance) {
+  for (std::size_t group = 0; group < all.n_groups(); ++group)
+    groups_.emplace_back(
+        MatrixView<const float>{&all.rows_[first_[group] * all.dim_], first_[group + 1] - first_[group], all.dim_},
+        by_distance);
+}
+
+void PackedCentroids::nearest(const Points& points, std::size_t begin, std::size_t end, std::size_t width,
+                              std::uint32_t* near) const {
+  const std::size_t n = end - begin, d = points.dim;
+  AlignedFloats rows(n * d), scores;
+  for (std::size_t i = 0; i < n; ++i) points.read(begin + i, &rows[i * d]);
+  Operand all(centres_.format(), n, d), some(centres_.format(), n, d);
+  all.assign(MatrixView<const float>(rows.data(), n, d));
+  std::vector<Shortlist> found(n, Shortlist(width));
+  const std::vector<std::vector<std::uint32_t>> visitors = visitors_of_groups(all, scores);
+  for (std::size_t group = 0; group < visitors.size(); ++group)
+    if (!visitors[group].empty() && groups_[group].size() > 0) {
+      some.gather(all, visitors[group]);
+      offer(group, some, visitors[group], scores, found);
+    }
+  for (std::size_t i = 0; i < n; ++i) write_sorted(found[i], {near + i * width, width});
+}
+
+/// Each row goes to the groups that are nearest to it.
+std::vector<std::vector<std::uint32_t>> PackedCentroids::visitors_of_groups(const Operand& rows,
+                                                                            AlignedFloats& scores) const {
+  const std::size_t n_groups = groups_.size();
+  std::vector<std::vector<std::uint32_t>> visitors(n_groups);
+  scores.resize(rows.rows() * n_groups);
+  centres_.score(rows, {scores.data(), rows.rows(), n_groups});
+  Shortlist nearest(groups_visited);
+  for (std::uint32_t i = 0; i < rows.rows(); ++i) {
+    nearest.clear();
+    for (std::uint32_t group = 0; group < n_groups; ++group) nearest.offer(scores[i * n_groups + group], group);
+    for (Ranked one : nearest.best()) visitors[id_of(one)].push_back(i);
+  }
+  return visitors;
+}
+
+void PackedCentroids::offer(std::size_t group, const Operand& some, std::span<const std::uint32_t> visitors,
+                            AlignedFloats& scores, std::vector<Shortlist>& found) const {
+  const std::size_t k = groups_[group].size();
+  scores.resize(visitors.size() * k);
+  groups_[group].score(some, {scores.data(), visitors.size(), k});
+  for (std::size_t i = 0; i < visitors.size(); ++i)
+    for (std::size_t c = 0; c < k; ++c)
+      found[visitors[i]].offer(scores[i * k + c], static_cast<NodeId>(first_[group] + c));
 }
 
 }  // namespace revector::hnsw

@@ -4,10 +4,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "core/aligned.hpp"
 #include "core/hnsw/bulk/points.hpp"
+#include "core/hnsw/bulk/products.hpp"
+#include "core/hnsw/bulk/shortlist.hpp"
 #include "revector/hnsw.hpp"
 
 namespace revector::hnsw {
@@ -32,7 +35,7 @@ class Centroids {
   std::vector<std::uint32_t> nearest(const Points& points, bool by_distance, std::size_t width) const;
 
  private:
-  class Comparison;
+  friend class PackedCentroids;
 
   std::size_t n_groups() const { return first_.size() - 1; }
 
@@ -40,6 +43,24 @@ class Centroids {
   bool spherical_;
   AlignedFloats groups_, rows_;     // centres of the groups; the centroids, group by group
   std::vector<std::size_t> first_;  // centroid of each group, and their number
+};
+
+/// Centroids packed to be compared with blocks of points; they need not outlive this.
+class PackedCentroids {
+ public:
+  PackedCentroids(const Centroids& all, bool by_distance);
+
+  /// Write what Centroids::nearest() returns for points [begin, end). May be called from several threads.
+  void nearest(const Points& points, std::size_t begin, std::size_t end, std::size_t width, std::uint32_t* near) const;
+
+ private:
+  std::vector<std::vector<std::uint32_t>> visitors_of_groups(const Operand& rows, AlignedFloats& scores) const;
+  void offer(std::size_t group, const Operand& some, std::span<const std::uint32_t> visitors, AlignedFloats& scores,
+             std::vector<Shortlist>& found) const;
+
+  std::vector<std::size_t> first_;  // centroid of each group
+  Targets centres_;
+  std::vector<Targets> groups_;  // the centroids of each
 };
 
 }  // namespace revector::hnsw

@@ -4,7 +4,6 @@
 #include <random>
 #include <utility>
 
-#include "core/hnsw/bulk/centroids.hpp"
 #include "core/hnsw/bulk/members.hpp"
 
 namespace revector::hnsw {
@@ -32,14 +31,14 @@ struct Parts {
   std::vector<std::uint32_t> first;  // part of each cluster
 };
 
-/// List the parts of clusters, those up to the first none, `own` first.
-void expand(std::span<const std::uint32_t> clusters, const Parts& parts, std::uint32_t own,
+/// List the parts of centroids, those up to the first none, `own` first.
+void expand(std::span<const std::uint32_t> centroids, std::span<const std::uint32_t> first_part, std::uint32_t own,
             std::span<std::uint32_t> list) {
   std::size_t n = 0;
   list[n++] = own;
-  for (std::uint32_t cluster : clusters) {
-    if (cluster == Clusters::none) break;
-    for (std::uint32_t part = parts.first[cluster]; part < parts.first[cluster + 1] && n < list.size(); ++part)
+  for (std::uint32_t centroid : centroids) {
+    if (centroid == Clusters::none) break;
+    for (std::uint32_t part = first_part[centroid]; part < first_part[centroid + 1] && n < list.size(); ++part)
       if (part != own) list[n++] = part;
   }
   std::fill(list.begin() + static_cast<std::ptrdiff_t>(n), list.end(), Clusters::none);
@@ -47,29 +46,33 @@ void expand(std::span<const std::uint32_t> clusters, const Parts& parts, std::ui
 
 }  // namespace
 
+Clusters::Lists Clusters::near(std::size_t cluster, const Points& members) const {
+  std::vector<std::uint32_t> nearest(members.size * probes);
+  centroids.nearest(members, 0, members.size, probes, nearest.data());
+  Lists lists;
+  lists.resize(members.size, std::min(size(), probes));
+  for (std::size_t i = 0; i < members.size; ++i)
+    expand(std::span(nearest).subspan(i * probes, probes), first_part, static_cast<std::uint32_t>(cluster),
+           lists.of(i));
+  return lists;
+}
+
 Clusters cluster(const Points& points, Metric metric, const ClusterOptions& options) {
   const bool by_distance = metric == Metric::l2;
   const Centroids centroids(points, metric, std::max<std::size_t>(1, points.size / options.members), options.seed);
-  const std::size_t probes = std::min(centroids.size(), options.probes),
-                    around = std::min(centroids.size(), options.around);
-  const std::vector<std::uint32_t> near_points = centroids.nearest(points, by_distance, probes),
-                                   near_centroids = centroids.nearest(centroids.points(), by_distance, around);
-  std::vector<std::uint32_t> home(points.size);
-  for (std::size_t i = 0; i < points.size; ++i) home[i] = near_points[i * probes];
-  if (metric == Metric::inner_product)  // what is near by product need not be where a point lies
-    home = centroids.nearest(points, true, 1);
+  const std::size_t around = std::min(centroids.size(), options.around);
+  // What is near by inner product need not be where a point lies.
+  const std::vector<std::uint32_t> home = centroids.nearest(points, metric != Metric::cosine, 1),
+                                   near = centroids.nearest(centroids.points(), by_distance, around);
   Members members(home, centroids.size());
-  const Parts parts(members, 2 * options.members, options.seed);
+  Parts parts(members, 2 * options.members, options.seed);
 
-  Clusters clusters{std::move(members).take(), parts.begin, {}, {}};
-  clusters.near.resize(points.size, std::min(parts.size(), options.probes));
-  clusters.around.resize(parts.size(), std::min(parts.size(), options.around));
+  Clusters clusters{std::move(members).take(), std::move(parts.begin), {}, PackedCentroids(centroids, by_distance),
+                    std::move(parts.first),    options.probes};
+  clusters.around.resize(clusters.size(), std::min(clusters.size(), options.around));
   for (std::size_t centroid = 0; centroid < centroids.size(); ++centroid)
-    for (std::uint32_t part = parts.first[centroid]; part < parts.first[centroid + 1]; ++part) {
-      expand(std::span(near_centroids).subspan(centroid * around, around), parts, part, clusters.around.of(part));
-      for (std::size_t at = clusters.begin[part]; at < clusters.begin[part + 1]; ++at)
-        expand(std::span(near_points).subspan(clusters.order[at] * probes, probes), parts, part, clusters.near.of(at));
-    }
+    for (std::uint32_t part = clusters.first_part[centroid]; part < clusters.first_part[centroid + 1]; ++part)
+      expand(std::span(near).subspan(centroid * around, around), clusters.first_part, part, clusters.around.of(part));
   return clusters;
 }
 
