@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,30 +27,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from safetensors.numpy import load_file, save_file
-
 from common import Report
 from live_load import CommandFailedError, Load, Request, Timeline, failures, lost, percentile, pinned, read, write
 from live_texts import Texts, real_texts
-from migrating import ingested
+from migrating import halved, ingested
 from revector import Collection, Encoder
 from revector.formats.named_models import fetch_model
 
 WRITES_A_SECOND = 20.0
-SMALL_DIMENSION = 128
 IDLE = "idle"
 VERIFICATIONS = 3
 """Attempts before a migration is given up: writes go on while it is verified, and a refusal may pass."""
-
-
-def halved(folder: Path) -> Path:
-    """Write WordLlama's first 128 dimensions as a model of its own: it was trained to be cut there."""
-    small = folder / "wordllama-128"
-    shutil.copytree(fetch_model("wordllama"), small)
-    weights = small / "model.safetensors"
-    arrays = {name: array[:, :SMALL_DIMENSION].copy() for name, array in load_file(weights).items()}
-    save_file(arrays, weights)
-    return small
 
 
 @dataclass(frozen=True)

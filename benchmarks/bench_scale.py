@@ -2,12 +2,17 @@
 
 ``verbs``: for collections of several sizes, every verb of a migration in a process of its own: how long it takes, how
 long a writer in another process (20 small documents a second) waited for one at most, and by how much the verb's memory
-grew at its peak. ``claims``: ten million documents are planned, and 256 of them claimed at the beginning, in the middle
-and near the end. ``rate``: documents a second of ``run`` beside those of the bare encoder at its best batch size, and
-the difference as microseconds a document.
+grew at its peak. ``--model wordllama`` moves words of real texts from WordLlama's first 128 dimensions to all 256; else
+the encoder costs nothing (`free_encoder`). ``claims``: ten million documents are planned, and 256 of them claimed at
+the beginning, in the middle and near the end. ``rate``: documents a second of ``run`` beside those of the bare encoder
+at its best batch size, and the difference as microseconds a document.
 
-Documents are short and unique, and the encoder of the first two parts costs nothing (`free_encoder`). ``scale_page.py``
-makes a page of the figures.
+Memory is told twice. *Grown* are all pages (VmHWM): those of mapped files are among them, although they belong to the
+page cache, processes share them, and they are taken back when memory is short. *Anonymous* are the process's own pages
+(RssAnon, looked at every 20 ms). *Graph* is what the process had mapped of graphs in the end; no verb may grow by more
+than 150 MB beyond it, all pages counted.
+
+Documents are short and unique. ``scale_page.py`` makes a page of the figures.
 """
 
 from __future__ import annotations
@@ -17,16 +22,16 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from common import Report
 from free_encoder import FreeEncoder
-from live_load import SPAWN, Load, Request, Timeline, failures, lost, percentile, write
-from live_texts import real_texts
-from migrating import ingested, migrate, timed
+from live_load import Load, Request, Timeline, failures, lost, percentile, write
+from live_texts import real_texts, spliced_texts
+from memory_watch import in_process, mapped_mb, status_mb
+from migrating import halved, ingested, migrate, timed
 from raw_store import claims, insert_documents, settle
 from revector import Collection, Encoder, Migration
 from revector.encoders.base import TextEncoder
@@ -36,6 +41,7 @@ PARTS = ("verbs", "claims", "rate")
 WRITES_A_SECOND = 20.0
 CLAIMED, CLAIMS = 256, 20
 BATCHES = (64, 1024)
+BEYOND_GRAPH_MB = 150.0
 
 
 def verified(migration: Migration) -> None:
@@ -69,54 +75,89 @@ def models() -> tuple[FreeEncoder, FreeEncoder]:
     return FreeEncoder(1), FreeEncoder(2)
 
 
-def opened(path: Path) -> Collection:
+Encoders = Callable[[], tuple[TextEncoder, TextEncoder]]
+"""Loads the old and the new model, in the process that will use them: a function that can be pickled."""
+
+
+class Material(NamedTuple):
+    """What collections are made of."""
+
+    title: str
+    encoders: Encoders
+    texts: Callable[[int], Iterator[str]]
+
+
+def static_models(small: Path) -> tuple[TextEncoder, TextEncoder]:
+    """Load WordLlama cut to half of its dimensions, and all of it."""
+    return Encoder.from_pretrained(small), Encoder.from_pretrained(fetch_model("wordllama"))
+
+
+def material(model: str, folder: Path) -> Material:
+    """Return the material of a model; what it has to write goes into the folder."""
+    if model == "free":
+        return Material("free encoder", models, short_texts)
+    return Material("wordllama", partial(static_models, halved(folder)), spliced_texts)
+
+
+def opened(path: Path, encoders: Encoders = models) -> Collection:
     """Open the collection with both models."""
-    return Collection.open(path, encoders=models())
+    return Collection.open(path, encoders=encoders())
 
 
-def perform(path: Path, verb: str) -> tuple[float, float, float]:
-    """Run a verb in this process; return when it began and ended, and the MB by which memory grew at its peak."""
-    with opened(path) as documents:
-        migration = documents.migrate(models()[1]) if verb == "start" else documents.migration
+class Performed(NamedTuple):
+    """When a verb began and ended, the MB by which its process grew at the peak, and those of graphs that it mapped."""
+
+    begin: float
+    end: float
+    grown_mb: float
+    anonymous_mb: float
+    graph_mb: float
+
+
+def performed(path: Path, encoders: Encoders, verb: str) -> Performed:
+    """Run a verb in a process of its own."""
+    watched = in_process(_perform, path, encoders, verb)
+    done, before = watched.result
+    seen = watched.peak(done.begin, done.end) - before
+    return done._replace(anonymous_mb=max(done.anonymous_mb, seen))
+
+
+def _perform(path: Path, encoders: Encoders, verb: str) -> tuple[Performed, float]:
+    """Run a verb in this process; return what its end shows, and its anonymous memory before."""
+    with opened(path, encoders) as documents:
+        migration = documents.migrate(encoders()[1]) if verb == "start" else documents.migration
         assert migration is not None
         Path("/proc/self/clear_refs").write_text("5")  # the peak is that from now on
-        before, begin = _status_mb("VmRSS"), time.monotonic()
+        before, anonymous, begin = status_mb("VmRSS"), status_mb("RssAnon"), time.monotonic()
         VERBS[verb](migration)
-        return begin, time.monotonic(), _status_mb("VmHWM") - before
+        end, grown = time.monotonic(), status_mb("VmHWM") - before
+        return Performed(begin, end, grown, status_mb("RssAnon") - anonymous, mapped_mb(".graph")), anonymous
 
 
-def _status_mb(name: str) -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(f"{name}:")).split()[1]) / 1024
-
-
-def in_process(work: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function in a fresh process."""
-    with ProcessPoolExecutor(1, mp_context=SPAWN) as pool:
-        return pool.submit(work, *arguments).result()
-
-
-def under_writes(report: Report, path: Path, n: int, verbs: Sequence[str]) -> None:
-    """Run verbs one after the other beside a writer; assert that no write failed and none was lost."""
-    writer = Load(write, partial(opened, path), n, list(short_texts(100)), WRITES_A_SECOND)
-    timeline, grown = Timeline(), dict[str, float]()
+def under_writes(report: Report, path: Path, n: int, verbs: Sequence[str], made_of: Material) -> None:
+    """Run verbs one after the other beside a writer; assert that no write failed, none was lost, and memory did."""
+    open_it = partial(opened, path, made_of.encoders)
+    writer = Load(write, open_it, n, list(made_of.texts(100)), WRITES_A_SECOND)
+    timeline, done = Timeline(), dict[str, Performed]()
     try:
         for verb in verbs:
-            begin, end, grown[verb] = in_process(perform, path, verb)
-            timeline.note(verb, begin, end)
+            done[verb] = performed(path, made_of.encoders, verb)
+            timeline.note(verb, done[verb].begin, done[verb].end)
     finally:  # whatever ended it: what was measured until then is reported
         written = writer.finish()
-        if grown:
-            rows = [_row(timeline, n, verb, written.requests, grown[verb]) for verb in grown]
-            report.table(f"verbs at {n} documents", rows)
+        if done:
+            rows = [_row(timeline, n, verb, written.requests, done[verb]) for verb in done]
+            report.table(f"verbs at {n} documents, {made_of.title}", rows)
     failed = [f"{row['failed writes']} in {row['verb']} ({row['error']})" for row in rows if row["failed writes"]]
     assert report.options.faults == "counted" or not failed, f"writes failed: {', '.join(failed)}"
-    with opened(path) as documents:
+    with open_it() as documents:
         gone = lost(documents, written)
     assert not gone, f"{len(gone)} acknowledged writes are lost: {gone[:5]}"
+    large = [verb for verb, each in done.items() if each.grown_mb - each.graph_mb > BEYOND_GRAPH_MB]
+    assert not large, f"memory grew by more than {BEYOND_GRAPH_MB} MB beyond the graph: {', '.join(large)}"
 
 
-def _row(timeline: Timeline, n: int, verb: str, writes: Sequence[Request], grown_mb: float) -> dict[str, Any]:
+def _row(timeline: Timeline, n: int, verb: str, writes: Sequence[Request], done: Performed) -> dict[str, Any]:
     beside = timeline.beside(verb, writes)
     errors = failures(beside)
     return {
@@ -126,7 +167,9 @@ def _row(timeline: Timeline, n: int, verb: str, writes: Sequence[Request], grown
         "longest write ms": percentile(beside, 100, since="sent"),
         "writes": len(beside),
         "failed writes": len(errors),
-        "grown MB": grown_mb,
+        "grown MB": done.grown_mb,
+        "anonymous MB": done.anonymous_mb,
+        "graph MB": done.graph_mb,
         "error": errors[0] if errors else "",
     }
 
@@ -135,8 +178,9 @@ def bench_verbs(report: Report, sizes: Sequence[int]) -> None:
     """Run every verb on collections of several sizes."""
     for n in sizes:
         with tempfile.TemporaryDirectory() as folder:
-            path = ingested(Path(folder, "scale.db"), list(short_texts(n)), models()[0])
-            under_writes(report, path, n, SMOKE_VERBS if report.smoke else tuple(VERBS))
+            made_of = material(report.options.model, Path(folder))
+            path = ingested(Path(folder, "scale.db"), list(made_of.texts(n)), made_of.encoders()[0])
+            under_writes(report, path, n, SMOKE_VERBS if report.smoke else tuple(VERBS), made_of)
 
 
 def bench_claims(report: Report, n: int) -> None:
@@ -146,7 +190,7 @@ def bench_claims(report: Report, n: int) -> None:
         with Collection.open(path, models()[0]):
             pass
         insert_documents(path, short_texts(n))
-        under_writes(report, path, n, ["start"])
+        under_writes(report, path, n, ["start"], material("free", Path(folder)))
         with opened(path) as documents:
             assert documents.migration is not None
             jobs = documents.migration.status().target_jobs
@@ -207,6 +251,7 @@ def bench_rates(report: Report) -> None:
 def more(parser: argparse.ArgumentParser) -> None:
     """Add the options of this benchmark."""
     parser.add_argument("--sizes", type=int, nargs="+", default=[30_000, 300_000, 1_000_000], help="of `verbs`")
+    parser.add_argument("--model", choices=("free", "wordllama"), default="free", help="of `verbs`")
     parser.add_argument("--claims", type=int, default=10_000_000, help="documents of `claims`")
     parser.add_argument("--static", type=int, default=50_000, help="documents of `rate`, static model")
     parser.add_argument("--minilm", type=int, default=2_000, help="documents of `rate`, MiniLM")

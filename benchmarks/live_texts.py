@@ -17,6 +17,7 @@ from revector.demo.docstrings import python_corpus
 
 LEAST_CHARACTERS = 40
 QUERIES_OF_DOCSTRINGS = 500
+SPLICED, SPLICED_CHARACTERS, STRIDE = 20_000, 120, 7919
 
 
 class Texts(NamedTuple):
@@ -39,6 +40,22 @@ def real_texts(n: int, characters: int) -> Texts:
     assert len(passages) >= n, f"{source} have {len(passages)} passages of {characters} characters, {n} are wanted"
     documents, asked = list(passages)[:n], list(dict.fromkeys(queries))
     return Texts(source, order.sample(documents, n), order.sample(asked, len(asked)))
+
+
+def spliced_texts(n: int) -> Iterator[str]:
+    """Yield the beginning of one passage with the end of another, up to 400 million pairs: as many texts as are asked.
+
+    They mean little, but words keep their company, and vectors lie in clusters as those of real texts do.
+    """
+    halves = [_halves(passage) for passage in real_texts(min(n, SPLICED), SPLICED_CHARACTERS).documents]
+    for i in range(n):
+        turn, first = divmod(i, len(halves))
+        yield f"{halves[first][0]} {halves[(first + 1 + turn * STRIDE) % len(halves)][1]}"
+
+
+def _halves(passage: str) -> tuple[str, str]:
+    words = passage.split()
+    return " ".join(words[: len(words) // 2]), " ".join(words[len(words) // 2 :])
 
 
 @cache

@@ -1,15 +1,20 @@
-"""What the benchmarks of migrations share: collections made of texts, one migration by the clock."""
+"""What the benchmarks of migrations share: a small model, collections made of texts, one migration by the clock."""
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from safetensors.numpy import load_file, save_file
+
 from revector import Background, Collection
 from revector.encoders.base import TextEncoder
+from revector.formats.named_models import fetch_model
 
 INGESTED = 1024
+SMALL_DIMENSION = 128
 
 
 def timed(work: Callable[[], object]) -> tuple[float, float]:
@@ -39,3 +44,13 @@ def migrate(path: Path, old: TextEncoder, new: TextEncoder, strategy: Background
         verification = migration.verify(sample=50)
         assert verification.passed, verification.reasons
     return seconds
+
+
+def halved(folder: Path) -> Path:
+    """Write WordLlama's first 128 dimensions as a model of its own: it was trained to be cut there."""
+    small = folder / "wordllama-128"
+    shutil.copytree(fetch_model("wordllama"), small)
+    weights = small / "model.safetensors"
+    arrays = {name: array[:, :SMALL_DIMENSION].copy() for name, array in load_file(weights).items()}
+    save_file(arrays, weights)
+    return small

@@ -1,6 +1,7 @@
 """Make a page of what `bench_scale` measured: ``scale_page.py FIGURES.json PLOT.svg > PAGE.md``.
 
-The plot has a panel for each measure, both axes logarithmic, and a line for each verb.
+The plot has a panel for each measure, both axes logarithmic, and a line for each verb; what bounds a measure is dashed.
+It is made of the verbs of a real model where there are such.
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ from common import markdown
 Rows = Sequence[Mapping[str, Any]]
 
 MEASURES = {"seconds": "seconds", "longest write ms": "longest write, ms", "grown MB": "memory grown by, MB"}
-VERBS = ("start", "run", "verify", "cutover", "rollback", "start again", "retire")
-COLOURS = (
-    "#4477aa",
-    "#ee6677",
-    "#228833",
-    "#ccbb44",
-    "#66ccee",
-    "#aa3377",
-    "#555555",
-)
+BEYOND_MB, LONGEST_WRITE_MS = 150.0, 500.0
+COLOURS = {
+    "start": "#4477aa",
+    "run": "#ee6677",
+    "verify": "#228833",
+    "cutover": "#ccbb44",
+    "rollback": "#66ccee",
+    "retire": "#aa3377",
+}
 WIDTH, HEIGHT, LEFT, TOP, LEGEND = 300, 260, 55, 30, 40
+LEAST = 0.01
 
 
 class Axis(NamedTuple):
@@ -57,20 +58,35 @@ def plot(rows: Rows) -> str:
     """Return the drawing."""
     panels = "".join(_panel(rows, name, title, place) for place, (name, title) in enumerate(MEASURES.items()))
     legend = "".join(
-        f'<text x="{LEFT + place * 115}" y="{HEIGHT + LEGEND - 12}" fill="{colour}">■ {verb}</text>'
-        for place, (verb, colour) in enumerate(zip(VERBS, COLOURS, strict=True))
+        f'<text x="{LEFT + place * 90}" y="{HEIGHT + LEGEND - 12}" fill="{colour}">■ {verb}</text>'
+        for place, (verb, colour) in enumerate(COLOURS.items())
     )
+    dashed = f"dashed: {LONGEST_WRITE_MS:g} ms; {BEYOND_MB:g} MB, and with the graph"
+    legend += f'<text x="{LEFT + len(COLOURS) * 90}" y="{HEIGHT + LEGEND - 12}" fill="#888">{dashed}</text>'
     size = f'width="{WIDTH * len(MEASURES)}" height="{HEIGHT + LEGEND}"'
     style = 'font-family="sans-serif" font-size="11"'
     ground = '<rect width="100%" height="100%" fill="white"/>'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}>{ground}{panels}{legend}</svg>\n'
 
 
+def _bounds(rows: Rows, name: str) -> list[list[tuple[float, float]]]:
+    """Return lines of (documents, value) that a measure is not to cross."""
+    sizes = sorted({row["documents"] for row in rows})
+    if name == "longest write ms":
+        return [[(n, LONGEST_WRITE_MS) for n in sizes]]
+    if name == "grown MB":
+        graphs = [max(row["graph MB"] for row in rows if row["documents"] == n) for n in sizes]
+        return [[(n, BEYOND_MB) for n in sizes], [(n, BEYOND_MB + mb) for n, mb in zip(sizes, graphs, strict=True)]]
+    return []
+
+
 def _panel(rows: Rows, name: str, title: str, place: int) -> str:
     left = place * WIDTH + LEFT
+    bounds = _bounds(rows, name)
     rows = [row for row in rows if not math.isnan(row[name])]  # beside the shortest verbs there was no write
     x = Axis.around([row["documents"] for row in rows], left, (place + 1) * WIDTH - 30)
-    y = Axis.around([max(row[name], 0.01) for row in rows], HEIGHT - 30, TOP)
+    values = [max(row[name], LEAST) for row in rows] + [value for bound in bounds for _, value in bound]
+    y = Axis.around(values, HEIGHT - 30, TOP)
     parts = [f'<text x="{left}" y="{TOP - 12}" font-weight="bold">{title}</text>']
     for value in x.decades():
         parts.append(f'<text x="{x.at(value):.0f}" y="{HEIGHT - 14}" text-anchor="middle">{value:,.0f}</text>')
@@ -78,27 +94,47 @@ def _panel(rows: Rows, name: str, title: str, place: int) -> str:
         at = f"{y.at(value):.0f}"
         parts.append(f'<path d="M{x.begin} {at}H{x.end}" stroke="#ddd"/>')
         parts.append(f'<text x="{left - 6}" y="{at}" text-anchor="end" dominant-baseline="middle">{value:g}</text>')
-    for verb, colour in zip(VERBS, COLOURS, strict=True):
-        points = [(x.at(row["documents"]), y.at(max(row[name], 0.01))) for row in rows if row["verb"] == verb]
-        line = " ".join(f"{across:.1f},{up:.1f}" for across, up in points)
-        parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        parts += [f'<circle cx="{across:.1f}" cy="{up:.1f}" r="3" fill="{colour}"/>' for across, up in points]
+    parts += [_line(x, y, bound, "#888", ' stroke-dasharray="5 4"') for bound in bounds]
+    for verb, colour in COLOURS.items():
+        points = [(row["documents"], max(row[name], LEAST)) for row in rows if row["verb"] == verb]
+        parts.append(_line(x, y, points, colour))
+        parts += [f'<circle cx="{x.at(n):.1f}" cy="{y.at(v):.1f}" r="3" fill="{colour}"/>' for n, v in points]
     return "".join(parts)
+
+
+def _line(x: Axis, y: Axis, points: Sequence[tuple[float, float]], colour: str, style: str = "") -> str:
+    line = " ".join(f"{x.at(across):.1f},{y.at(up):.1f}" for across, up in points)
+    return f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"{style}/>'
+
+
+def table(rows: Rows) -> str:
+    """Return rows as Markdown, with three digits; the errors of writes are left to the figures."""
+    return markdown([{name: _short(value) for name, value in row.items() if name != "error"} for row in rows])
+
+
+def _short(value: Any) -> Any:
+    return float(f"{value:.3g}") if isinstance(value, float) else value
 
 
 def page(record: Mapping[str, Any]) -> str:
     """Return all tables."""
     machine = ", ".join(f"{name} {value}" for name, value in record["machine"].items())
-    tables = [f"## {each['title']}\n\n{markdown(each['rows'])}\n" for each in record["contests"] if "rows" in each]
+    tables = [f"## {each['title']}\n\n{table(each['rows'])}\n" for each in record["contests"] if "rows" in each]
     rates = [{"what": each["title"], **each["figures"]} for each in record["contests"] if "figures" in each]
     return "\n".join([*tables, *([f"## rate\n\n{markdown(rates)}\n"] if rates else []), f"{machine}\n"])
+
+
+def drawn(record: Mapping[str, Any]) -> Rows:
+    """Return the rows of verbs that are plotted."""
+    contests = [each for each in record["contests"] if each["title"].startswith("verbs") and len(each["rows"]) > 1]
+    real = [each for each in contests if "free encoder" not in each["title"]]
+    return [row for each in real or contests for row in each["rows"]]
 
 
 def main() -> None:
     """Print the page, write the plot."""
     record = json.loads(Path(sys.argv[1]).read_text())
-    tables = [each["rows"] for each in record["contests"] if each["title"].startswith("verbs")]
-    if verbs := [row for rows in tables for row in rows]:
+    if verbs := drawn(record):
         Path(sys.argv[2]).write_text(plot(verbs))
     print(page(record), end="")
 
