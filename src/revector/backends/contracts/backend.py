@@ -26,15 +26,12 @@ class Capabilities:
     transactions : bool
         Documents, vectors, aliases and the ledger commit together inside ``transaction()``. Without, each call commits
         by itself, but for those of the ledger, which commit together at the end of the outermost ``transaction()``.
-    atomic_alias : bool
-        Readers see an alias move from one moment to the next.
     conditional_upsert : bool
         A vector lands only where its document still has the text that was embedded. Without, it lands wherever its
         document exists, and keeps the hash of its text, so that it is seen to be stale.
     """
 
     transactions: bool
-    atomic_alias: bool
     conditional_upsert: bool
 
 

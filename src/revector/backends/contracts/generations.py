@@ -196,7 +196,10 @@ class Generations(Protocol):
         ...
 
     def swap_alias(self, name: str, generation: int, expected_version: int) -> Alias:
-        """Point an alias at another generation if it still has that version; raise `StaleAliasError` otherwise."""
+        """Point an alias at another generation if it still has that version; raise `StaleAliasError` otherwise.
+
+        Readers see it move from one moment to the next. A store that has no aliases keeps a record of its own.
+        """
         ...
 
     # Maps between spaces

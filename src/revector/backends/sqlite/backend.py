@@ -33,7 +33,7 @@ class SqliteBackend:
     """
 
     alias = ALIAS
-    capabilities = Capabilities(transactions=True, atomic_alias=True, conditional_upsert=True)
+    capabilities = Capabilities(transactions=True, conditional_upsert=True)
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -28,7 +28,7 @@ class ApartMemoryBackend(MemoryBackend):
     """
 
     scheme = "memory-apart://"
-    capabilities = Capabilities(transactions=False, atomic_alias=True, conditional_upsert=False)
+    capabilities = Capabilities(transactions=False, conditional_upsert=False)
 
     def __init__(self, database: MemoryDatabase) -> None:
         super().__init__(database)

@@ -34,7 +34,7 @@ class MemoryBackend:
 
     scheme = "memory://"
     alias = ALIAS
-    capabilities = Capabilities(transactions=True, atomic_alias=True, conditional_upsert=True)
+    capabilities = Capabilities(transactions=True, conditional_upsert=True)
     folder = None
 
     def __init__(self, database: MemoryDatabase) -> None:
