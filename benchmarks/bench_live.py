@@ -53,7 +53,7 @@ class Setting:
 
 
 SETTINGS = {
-    "static": Setting(100_000, 250, 50.0, lambda folder: (halved(folder), fetch_model("wordllama"))),
+    "static": Setting(100_000, 180, 50.0, lambda folder: (halved(folder), fetch_model("wordllama"))),
     "minilm": Setting(12_000, 500, 20.0, lambda folder: (fetch_model("wordllama"), fetch_model("minilm"))),
 }
 
