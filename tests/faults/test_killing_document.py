@@ -157,7 +157,7 @@ def test_a_file_of_the_first_release_gets_the_column_and_goes_on(tmp_path):
     world = World.create(tmp_path / "world.db", documents=3)
     world.started()
     with world.backend.database.transaction() as connection:
-        connection.exec_driver_sql("DROP INDEX jobs_in_turn")
+        connection.exec_driver_sql("DROP INDEX jobs_waiting")
         connection.exec_driver_sql("ALTER TABLE jobs DROP COLUMN unfinished")
     world.close()
     again = World.open(tmp_path / "world.db")

@@ -31,8 +31,9 @@ from revector.ledger.dialect import (
     COUNT,
     EXPIRE,
     FORGET_SOME,
-    LEASE_NEXT,
-    LEASE_THESE,
+    LEASE,
+    LEASED,
+    NEXT,
     NEXT_DUE,
     RETRY_DUE,
     enqueue_from,
@@ -47,10 +48,12 @@ LONE_DEATHS = 3
 _ALONE_AFTER = 2  # unfinished leases: of a batch, and of some suspects
 RETRY_SECONDS = 0.5  # before the second attempt, doubled before each further one
 _CHUNK = 500  # values in one IN list; SQLite's limit is far above
+_NONE = "[]"  # keys as JSON
 _SLICE = 2_000  # jobs removed in one transaction: about 10 ms
 
 _log = logging.getLogger(__name__)
 
+_pending, _failed, _leased = sa.text("state = 'pending'"), sa.text("state = 'failed'"), jobs.c.lease_until >= 0
 _unleased = {"lease_owner": None, "lease_until": None}
 _given_back = {**_unleased, "unfinished": sa.func.max(jobs.c.unfinished - 1, 0)}
 _one_job = (jobs.c.generation == sa.bindparam("of_generation")) & (jobs.c.document_key == sa.bindparam("key"))
@@ -59,10 +62,7 @@ _ENQUEUE = enqueue_from(
 )
 _FORGET = jobs.delete().where(_one_job)
 _suspected = (
-    (jobs.c.generation == sa.bindparam("of_generation"))
-    & (jobs.c.state == "pending")
-    & (jobs.c.not_before == 0)
-    & (jobs.c.unfinished > 0)
+    (jobs.c.generation == sa.bindparam("of_generation")) & _pending & (jobs.c.not_before == 0) & (jobs.c.unfinished > 0)
 )
 _SUSPECT = (
     sa.select(jobs.c.document_key, jobs.c.unfinished)
@@ -161,16 +161,19 @@ class JobQueue:
         lease = {"generation": generation, "owner": owner, "until": now + lease_seconds}
         with self._database.transaction() as connection:
             _make_due(connection, generation, now, now + max(lease_seconds, LONGEST_LEASE_SECONDS))
-            rows = connection.execute(LEASE_NEXT, {**lease, "most": limit}).all()
-            if not rows and suspects and (keys := _suspects(connection, generation)):
-                rows = connection.execute(LEASE_THESE, {**lease, "keys": keys[:limit]}).all()
-        claims = [Claim(generation, *row) for row in rows]
-        return sorted(claims, key=lambda claim: (claim.priority, claim.document_key))
+            keys = connection.scalar(NEXT, {"generation": generation, "most": limit})
+            if keys == _NONE and suspects:
+                keys = json.dumps(_suspects(connection, generation)[:limit])
+            if keys == _NONE:
+                return []
+            connection.execute(LEASE, {**lease, "keys": keys})
+            leased = connection.scalar(LEASED, {"generation": generation, "keys": keys})
+        return [Claim(generation, *row) for row in json.loads(leased)]
 
     def extend(self, owner: str, lease_seconds: float) -> None:
         """Lengthen all leases of an owner (its heartbeat)."""
         with self._database.transaction() as connection:
-            held = jobs.update().where(jobs.c.lease_owner == owner)
+            held = jobs.update().where(_leased, jobs.c.lease_owner == owner)
             connection.execute(held.values(lease_until=time.time() + lease_seconds))
 
     def complete(self, generation: int, hashes: Mapping[int, str]) -> int:
@@ -178,9 +181,8 @@ class JobQueue:
         if not hashes:
             return 0
         with self._database.transaction() as connection:
-            return connection.execute(
-                COMPLETE, {"generation": generation, "rows": json.dumps([*hashes.items()])}
-            ).rowcount
+            ended = connection.execute(COMPLETE, {"generation": generation, "hashes": json.dumps(dict(hashes))})
+            return ended.rowcount
 
     def settle(self, generation: int, keys: Iterable[int]) -> None:
         """End jobs whatever text they were for: the caller has stored the vector of the present one."""
@@ -217,13 +219,12 @@ class JobQueue:
     def release_all(self) -> int:
         """Free all jobs under lease, in a copy whose workers work on the original; return how many."""
         with self._database.transaction() as connection:
-            leased = jobs.update().where(jobs.c.lease_owner.is_not(None))
-            return connection.execute(leased.values(state="pending", **_given_back)).rowcount
+            return connection.execute(jobs.update().where(_leased).values(state="pending", **_given_back)).rowcount
 
     def release_dead_owners(self) -> int:
         """Free the jobs of processes of this machine that have ended; return how many."""
         with self._database.transaction() as connection:
-            owners = connection.scalars(sa.select(jobs.c.lease_owner).where(jobs.c.lease_owner.is_not(None)).distinct())
+            owners = connection.scalars(sa.select(jobs.c.lease_owner).where(_leased).distinct())
             return sum(_release(connection, owner, _unleased) for owner in owners.all() if is_dead(owner))
 
     def forget(self, generations: Iterable[int], keys: Iterable[int]) -> None:
@@ -242,7 +243,7 @@ class JobQueue:
 
     def retry_failed(self, generation: int) -> int:
         """Try all failed jobs of a generation again (alone, if they killed workers); return how many there are."""
-        failed = jobs.update().where(jobs.c.generation == generation, jobs.c.state == "failed")
+        failed = jobs.update().where(jobs.c.generation == generation, _failed)
         again = failed.values(
             state="pending",
             attempts=0,
@@ -261,7 +262,7 @@ class JobQueue:
     def failures(self, generation: int) -> list[FailedJob]:
         """List the jobs of a generation that have failed for good."""
         query = sa.select(jobs.c.document_key, jobs.c.attempts, jobs.c.error)
-        query = query.where(jobs.c.generation == generation, jobs.c.state == "failed").order_by(jobs.c.document_key)
+        query = query.where(jobs.c.generation == generation, _failed).order_by(jobs.c.document_key)
         with self._database.snapshot() as connection:
             return [FailedJob(*row) for row in connection.execute(query)]
 
@@ -297,5 +298,5 @@ def _suspects(connection: Connection, generation: int) -> list[int]:
 
 
 def _release(connection: Connection, owner: str, values: Mapping[str, object]) -> int:
-    held = jobs.update().where(jobs.c.lease_owner == owner)
+    held = jobs.update().where(_leased, jobs.c.lease_owner == owner)
     return connection.execute(held.values(state="pending", **values)).rowcount

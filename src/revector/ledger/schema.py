@@ -85,10 +85,14 @@ jobs = sa.Table(
     sa.CheckConstraint("state <> 'failed' OR error IS NOT NULL"),
     sqlite_with_rowid=False,
 )
+# Each state has an index of its own, for one that holds them all is written at each step of every job. SQLite takes one
+# where a statement says the state in its text (a bound parameter does not), or that the lease ends after some time.
 _ORDER = ("generation", "state", "not_before", "unfinished", "priority", "turn", "document_key")
-jobs_in_turn = sa.Index("jobs_in_turn", *(jobs.c[name] for name in _ORDER))
-sa.Index("jobs_by_owner", jobs.c.lease_owner, sqlite_where=jobs.c.lease_owner.is_not(None))
+jobs_waiting = sa.Index("jobs_waiting", *(jobs.c[name] for name in _ORDER), sqlite_where=sa.text("state = 'pending'"))
 sa.Index("jobs_by_lease", jobs.c.lease_until, sqlite_where=jobs.c.lease_until.is_not(None))
+jobs_ended = sa.Index(
+    "jobs_ended", jobs.c.generation, jobs.c.state, sqlite_where=sa.text("state = 'failed' OR state = 'done'")
+)
 
 leases = sa.Table(
     "leases",

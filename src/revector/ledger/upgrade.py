@@ -7,7 +7,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
 from revector.ledger.database import LedgerDatabase
-from revector.ledger.schema import asking, jobs_in_turn, leases
+from revector.ledger.schema import asking, jobs_ended, jobs_waiting, leases
 
 _FOUND = """
 SELECT name FROM sqlite_master WHERE type IN ('table', 'index')
@@ -19,10 +19,12 @@ def _sql(element: ExecutableDDLElement) -> str:
     return str(element.compile(dialect=sqlite.dialect()))
 
 
+_REPLACED = ("jobs_by_turn", "jobs_in_turn", "jobs_by_owner")
 _ADDED = {
     "jobs.unfinished": ["ALTER TABLE jobs ADD COLUMN unfinished INTEGER NOT NULL DEFAULT 0"],
     "jobs.turn": ["ALTER TABLE jobs ADD COLUMN turn INTEGER NOT NULL DEFAULT 0"],
-    "jobs_in_turn": ["DROP INDEX IF EXISTS jobs_by_turn", _sql(CreateIndex(jobs_in_turn))],
+    "jobs_waiting": [*(f"DROP INDEX IF EXISTS {name}" for name in _REPLACED), _sql(CreateIndex(jobs_waiting))],
+    "jobs_ended": [_sql(CreateIndex(jobs_ended))],
     "leases": [_sql(CreateTable(leases))],
     "asking": [_sql(CreateTable(asking))],
 }
