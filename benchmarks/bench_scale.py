@@ -5,7 +5,8 @@ long a writer in another process (20 small documents a second) waited for one at
 grew at its peak. ``--model wordllama`` moves words of real texts from WordLlama's first 128 dimensions to all 256; else
 the encoder costs nothing (`free_encoder`). ``claims``: ten million documents are planned, and 256 of them claimed at
 the beginning, in the middle and near the end. ``rate``: documents a second of ``run`` beside those of the bare encoder
-at its best batch size, and the difference as microseconds a document.
+at its best batch size, and the difference as microseconds a document; and what SQLite takes of them, by SQL that leases
+every job and lands a vector for it.
 
 Memory is told twice. *Grown* are all pages (VmHWM): those of mapped files are among them, although they belong to the
 page cache, processes share them, and they are taken back when memory is short. *Anonymous* are the process's own pages
@@ -18,6 +19,7 @@ Documents are short and unique. ``scale_page.py`` makes a page of the figures.
 from __future__ import annotations
 
 import argparse
+import shutil
 import statistics
 import tempfile
 import time
@@ -32,15 +34,17 @@ from live_load import Load, Request, Timeline, failures, lost, percentile, write
 from live_texts import real_texts, spliced_texts
 from memory_watch import in_process, mapped_mb, status_mb
 from migrating import halved, ingested, migrate, timed
-from raw_store import claims, insert_documents, settle
+from raw_store import claims, insert_documents, plain_seconds, settle
 from revector import Collection, Encoder, Migration
 from revector.encoders.base import TextEncoder
 from revector.formats.named_models import fetch_model
+from revector.migration.filling.lander import MOST_ROWS
 
 PARTS = ("verbs", "claims", "rate")
 WRITES_A_SECOND = 20.0
 CLAIMED, CLAIMS = 256, 20
-BATCHES = (64, 1024)
+BATCHES = (64, 1024, 4096)
+PASSAGE, WHOLE = 250, 100_000  # characters at most
 BEYOND_GRAPH_MB = 150.0
 
 
@@ -206,45 +210,62 @@ def bench_claims(report: Report, n: int) -> None:
         report.table(f"claims of {CLAIMED} at {n} documents", rows)
 
 
-def bare_seconds(load: Callable[[], TextEncoder], texts: Sequence[str]) -> float:
-    """Return the wall seconds of the encoder alone, with the batch size that suits it best."""
+def bare_seconds(load: Callable[[], TextEncoder], texts: Sequence[str]) -> tuple[float, float]:
+    """Return wall and CPU seconds of the encoder alone, with the batch size that suits it best."""
 
     def encode(encoder: TextEncoder, batch: int) -> None:
         for begin in range(0, len(texts), batch):
             encoder.encode(texts[begin : begin + batch])
 
-    return min(timed(partial(encode, load(), batch))[0] for batch in BATCHES)
+    return min(timed(partial(encode, load(), batch)) for batch in BATCHES)
+
+
+def landed_plainly(path: Path, new: TextEncoder) -> float:
+    """Start a migration, and return the seconds in which SQL alone leases its jobs and lands vectors."""
+    with Collection.open(path, models()[0], encoders=[new]) as documents:
+        migration = documents.migrate(new)
+        migration.start()
+        generation = migration.record.target_generation
+    assert generation is not None
+    return plain_seconds(path, generation, 4 * new.space.dimension, MOST_ROWS)
 
 
 def bench_rate(report: Report, title: str, texts: Sequence[str], load: Callable[[], TextEncoder]) -> None:
-    """Take turns: the bare encoder, the migration on a collection of its own.
+    """Take turns: the bare encoder, the migration on a collection of its own, what SQLite takes of it at least.
 
     Each has an encoder that was just loaded, as a process has that is started for it: the native one remembers words.
     """
-    bare, run = [], []
+    bare, run, plain = [], [], []
     with tempfile.TemporaryDirectory() as folder:
         for turn in range(report.rounds):
             path = ingested(Path(folder, f"{turn}.db"), texts, models()[0])
+            copy = shutil.copy(path, Path(folder, f"{turn}-plain.db"))
             bare.append(bare_seconds(load, texts))
-            run.append(migrate(path, models()[0], load())[0])
-    alone, whole = statistics.median(bare), statistics.median(run)
+            run.append(migrate(path, models()[0], load()))
+            plain.append(landed_plainly(copy, load()))
+    alone, whole = (statistics.median(wall for wall, _ in times) for times in (bare, run))
+    alone_cpu, whole_cpu = (statistics.median(cpu for _, cpu in times) for times in (bare, run))
+    a_document = 1e6 / len(texts)  # microseconds
     report.note(
         f"rate: {len(texts)} {title}",
         bare_per_second=len(texts) / alone,
         run_per_second=len(texts) / whole,
         run_of_bare=alone / whole,
-        microseconds_outside=(whole - alone) / len(texts) * 1e6,
+        microseconds_outside=(whole - alone) * a_document,
+        microseconds_of_cpu_outside=(whole_cpu - alone_cpu) * a_document,
+        microseconds_of_plain_sqlite=statistics.median(plain) * a_document,
     )
 
 
 def bench_rates(report: Report) -> None:
-    """Compare the free encoder, the static one and MiniLM."""
+    """Compare the free encoder, the static one on passages and on whole descriptions, and MiniLM."""
     n_static, n_minilm = (500, 10) if report.smoke else (report.options.static, report.options.minilm)
     static, minilm = (partial(Encoder.from_pretrained, fetch_model(name)) for name in ("wordllama", "minilm"))
     bench_rate(report, "short texts, free encoder", list(short_texts(n_static)), lambda: models()[1])
-    texts = real_texts(n_static, 250)
-    bench_rate(report, f"{texts.source}, static", texts.documents, static)
-    texts = real_texts(n_minilm, 500)
+    for what, characters in (("passages", PASSAGE), ("whole texts", WHOLE)):
+        texts = real_texts(n_static, characters)
+        bench_rate(report, f"{what} of {texts.source}, static", texts.documents, static)
+    texts = real_texts(n_minilm, 2 * PASSAGE)
     bench_rate(report, f"{texts.source}, MiniLM in {minilm().precision}", texts.documents, minilm)
 
 

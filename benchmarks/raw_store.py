@@ -1,7 +1,8 @@
 """Where a benchmark has to reach below the public surface: the only lines of it that follow the schema.
 
 Ten million documents are written straight into the file, and jobs of a migration are taken away by the million, since
-what is measured is how the rest copes with that many, not how they came to be there.
+what is measured is how the rest copes with that many, not how they came to be there. And vectors are landed by SQL
+alone, which no worker can outrun.
 """
 
 from __future__ import annotations
@@ -28,6 +29,19 @@ DELETE FROM jobs WHERE generation = :generation AND document_key IN (
     ORDER BY priority, document_key LIMIT :n
 )
 """
+_LEASE = """
+UPDATE jobs SET state = 'leased', lease_owner = :owner, lease_until = :until, unfinished = 1
+WHERE generation = :generation AND document_key IN (
+    SELECT document_key FROM jobs WHERE generation = :generation AND state = 'pending' AND not_before = 0
+    AND unfinished = 0 ORDER BY priority, turn, document_key LIMIT :n
+)
+"""
+_LAND = """
+INSERT INTO vectors (document_key, generation, seq, embedded_at, content_hash, vector)
+SELECT document_key, generation, 1, 0, content_hash, randomblob(:width) FROM jobs
+WHERE generation = :generation AND lease_until > 0
+"""
+_END = "DELETE FROM jobs WHERE generation = :generation AND lease_until > 0"
 
 
 @contextmanager
@@ -59,6 +73,23 @@ def settle(path: Path, generation: int, n: int) -> None:
     with _unguarded(path) as connection:
         done = connection.execute(_SETTLE, {"generation": generation, "n": n}).rowcount
     assert done == n, f"{done} jobs taken away, not {n}"
+
+
+def plain_seconds(path: Path, generation: int, width: int, unit: int) -> float:
+    """Lease all jobs and land vectors of `width` bytes with nothing but SQL, a transaction each a unit."""
+    fixed = {"generation": generation, "width": width, "n": unit, "owner": new_owner(), "until": LEASE_SECONDS}
+    begin = time.perf_counter()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        left = unit
+        while left:
+            with connection:
+                left = connection.execute(_LEASE, fixed).rowcount
+            with connection:
+                connection.execute(_LAND, fixed)
+                connection.execute(_END, fixed)
+    return time.perf_counter() - begin
 
 
 def claims(path: Path, generation: int, size: int, times: int) -> list[float]:
