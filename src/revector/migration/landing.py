@@ -50,7 +50,8 @@ class Rows:
         """Return the rows of those documents for whose content hash there is a vector."""
         places = [place for place, hash_ in enumerate(hashes) if hash_ in vectors]
         taken = [hashes[place] for place in places]
-        matrix = np.stack([vectors[hash_] for hash_ in taken]) if taken else np.empty((0, 0), dtype=np.float32)
+        rows = [vectors[hash_] for hash_ in taken]
+        matrix = np.concatenate(rows).reshape(len(rows), -1) if rows else np.empty((0, 0), dtype=np.float32)
         return cls(np.asarray(keys, dtype=np.int64)[places], taken, matrix)
 
 

@@ -15,6 +15,7 @@ from revector.backends.arguments import checked_documents, checked_ids
 from revector.backends.contracts import Document, DocumentFacts, Keys, NewDocument
 from revector.backends.filters import Where
 from revector.backends.sqlite.database import Database
+from revector.backends.sqlite.database.database import driver_of
 from revector.backends.sqlite.filters import translate
 from revector.backends.sqlite.sampling import Population, as_json, drawn
 from revector.backends.sqlite.schema import access, documents
@@ -150,8 +151,8 @@ class SqliteDocuments:
         if template is not None:
             return {d.key: (d.content_hash, template.render(d.text, d.metadata)) for d in self.by_key(keys)}
         with self._database.snapshot() as connection:
-            found = connection.exec_driver_sql(_TEXTS, {"keys": as_json(keys)})
-            return {key: (hash_, text) for key, hash_, text in found}
+            found = driver_of(connection).execute(_TEXTS, {"keys": as_json(keys)}).fetchall()
+        return {key: (hash_, text) for key, hash_, text in found}
 
     def scan(self, batch: int = 1024) -> Iterator[list[Document]]:
         """Yield all documents in the order of their keys."""
