@@ -139,7 +139,7 @@ def _perform(path: Path, encoders: Encoders, verb: str) -> tuple[Performed, floa
 
 
 def under_writes(report: Report, path: Path, n: int, verbs: Sequence[str], made_of: Material) -> None:
-    """Run verbs one after the other beside a writer; assert that no write failed, none was lost, and memory did."""
+    """Run verbs one after the other beside a writer; assert that none failed or was lost, and what memory took."""
     open_it = partial(opened, path, made_of.encoders)
     writer = Load(write, open_it, n, list(made_of.texts(100)), WRITES_A_SECOND)
     timeline, done = Timeline(), dict[str, Performed]()
@@ -153,12 +153,13 @@ def under_writes(report: Report, path: Path, n: int, verbs: Sequence[str], made_
             rows = [_row(timeline, n, verb, written.requests, done[verb]) for verb in done]
             report.table(f"verbs at {n} documents, {made_of.title}", rows)
     failed = [f"{row['failed writes']} in {row['verb']} ({row['error']})" for row in rows if row["failed writes"]]
-    assert report.options.faults == "counted" or not failed, f"writes failed: {', '.join(failed)}"
+    counted = report.options.faults == "counted"
+    assert counted or not failed, f"writes failed: {', '.join(failed)}"
     with open_it() as documents:
         gone = lost(documents, written)
     assert not gone, f"{len(gone)} acknowledged writes are lost: {gone[:5]}"
     large = [verb for verb, each in done.items() if each.grown_mb - each.graph_mb > BEYOND_GRAPH_MB]
-    assert not large, f"memory grew by more than {BEYOND_GRAPH_MB} MB beyond the graph: {', '.join(large)}"
+    assert counted or not large, f"memory grew by more than {BEYOND_GRAPH_MB} MB beyond the graph: {', '.join(large)}"
 
 
 def _row(timeline: Timeline, n: int, verb: str, writes: Sequence[Request], done: Performed) -> dict[str, Any]:
@@ -277,7 +278,7 @@ def more(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--static", type=int, default=50_000, help="documents of `rate`, static model")
     parser.add_argument("--minilm", type=int, default=2_000, help="documents of `rate`, MiniLM")
     parser.add_argument(
-        "--faults", choices=("refused", "counted"), default="refused", help="what to do of failed writes"
+        "--faults", choices=("refused", "counted"), default="refused", help="what to do of failed writes and memory"
     )
 
 

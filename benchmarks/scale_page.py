@@ -28,7 +28,8 @@ COLOURS = {
     "retire": "#aa3377",
 }
 WIDTH, HEIGHT, LEFT, TOP, LEGEND = 300, 260, 55, 30, 40
-LEAST = 0.01
+LEAST = 0.1
+UNTOLD = ("writes", "failed writes", "error")
 
 
 class Axis(NamedTuple):
@@ -108,34 +109,41 @@ def _line(x: Axis, y: Axis, points: Sequence[tuple[float, float]], colour: str, 
 
 
 def table(rows: Rows) -> str:
-    """Return rows as Markdown, with three digits; the errors of writes are left to the figures."""
-    return markdown([{name: _short(value) for name, value in row.items() if name != "error"} for row in rows])
+    """Return rows as Markdown, with three digits; how many writes there were, and failed, is left to the figures."""
+    return markdown([{name: _short(value) for name, value in row.items() if name not in UNTOLD} for row in rows])
 
 
 def _short(value: Any) -> Any:
     return float(f"{value:.3g}") if isinstance(value, float) else value
 
 
+def verbs_of(record: Mapping[str, Any]) -> dict[str, Rows]:
+    """Return the rows of all sizes by what the collections are made of; verbs that come again are left out."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for each in record["contests"]:
+        if each["title"].startswith("verbs at "):
+            made_of = each["title"].rpartition(", ")[2]
+            found.setdefault(made_of, []).extend(row for row in each["rows"] if row["verb"] in COLOURS)
+    return {made_of: sorted(rows, key=lambda row: row["documents"]) for made_of, rows in found.items()}
+
+
 def page(record: Mapping[str, Any]) -> str:
     """Return all tables."""
-    machine = ", ".join(f"{name} {value}" for name, value in record["machine"].items())
-    tables = [f"## {each['title']}\n\n{table(each['rows'])}\n" for each in record["contests"] if "rows" in each]
+    tables = [f"## verbs, {made_of}\n\n{table(rows)}\n" for made_of, rows in verbs_of(record).items()]
+    others = [each for each in record["contests"] if "rows" in each and not each["title"].startswith("verbs at ")]
+    tables += [f"## {each['title']}\n\n{table(each['rows'])}\n" for each in others]
     rates = [{"what": each["title"], **each["figures"]} for each in record["contests"] if "figures" in each]
+    machine = ", ".join(f"{name} {value}" for name, value in record["machine"].items())
     return "\n".join([*tables, *([f"## rate\n\n{markdown(rates)}\n"] if rates else []), f"{machine}\n"])
-
-
-def drawn(record: Mapping[str, Any]) -> Rows:
-    """Return the rows of verbs that are plotted."""
-    contests = [each for each in record["contests"] if each["title"].startswith("verbs") and len(each["rows"]) > 1]
-    real = [each for each in contests if "free encoder" not in each["title"]]
-    return [row for each in real or contests for row in each["rows"]]
 
 
 def main() -> None:
     """Print the page, write the plot."""
     record = json.loads(Path(sys.argv[1]).read_text())
-    if verbs := drawn(record):
-        Path(sys.argv[2]).write_text(plot(verbs))
+    found = verbs_of(record)
+    real = {made_of: rows for made_of, rows in found.items() if not made_of.startswith("free encoder")}
+    if found:
+        Path(sys.argv[2]).write_text(plot(next(iter((real or found).values()))))
     print(page(record), end="")
 
 
