@@ -11,6 +11,7 @@ void register_device(py::module_& m) {
     return names;
   });
   m.def("cuda_available", &revector::cuda_available, py::call_guard<py::gil_scoped_release>());
+  m.def("return_freed_memory", &revector::return_freed_memory, py::call_guard<py::gil_scoped_release>());
   m.def("num_threads", &revector::num_threads);
   m.def("num_threads_reason", &revector::num_threads_reason);
   m.def("set_num_threads", &revector::set_num_threads, py::arg("n"), py::call_guard<py::gil_scoped_release>());

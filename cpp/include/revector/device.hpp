@@ -58,6 +58,11 @@ class REVECTOR_API ThreadLimit {
   std::size_t before_;
 };
 
+/// Hand blocks that were freed back to the operating system. glibc keeps those below some megabytes, for each thread
+/// that freed some: after a stage of many such blocks they may be most of what a process holds. It takes milliseconds.
+/// May be called from any thread; does nothing with another C library.
+REVECTOR_API void return_freed_memory();
+
 /// Version of the library, "major.minor.patch".
 REVECTOR_API std::string version();
 

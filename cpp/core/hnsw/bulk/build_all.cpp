@@ -4,12 +4,12 @@
 #include <cmath>
 #include <vector>
 
-#include "core/freed_memory.hpp"
 #include "core/hnsw/bulk/clusters.hpp"
 #include "core/hnsw/bulk/layer.hpp"
 #include "core/hnsw/bulk/reach.hpp"
 #include "core/hnsw/bulk/twins.hpp"
 #include "core/thread_pool.hpp"
+#include "revector/device.hpp"
 
 namespace revector::hnsw {
 namespace {

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <numeric>
 
-#include "core/freed_memory.hpp"
 #include "core/hnsw/search.hpp"
 #include "core/thread_pool.hpp"
+#include "revector/device.hpp"
 
 namespace revector::hnsw {
 namespace {

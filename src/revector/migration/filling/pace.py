@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 UNIT_SECONDS = 0.35
-LEAST, MOST = 32, 4096
+LEAST, MOST = 32, 2048
 _GROWTH = 4  # at a time: the first units are small, and say little
 
 
