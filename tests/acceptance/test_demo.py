@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from revector.cli import app
 from revector.formats.judgements import Corpus, write_corpus
 
-STATES = ["started", *["re-embedding"] * 6, "filled", "cut over", "rolled back", "cut over again", "retired"]
+STATES = ["started", *["re-embedding"] * 6, "filled (proving)", "cut over", "rolled back", "cut over again", "retired"]
 
 
 def _demo(corpus: Corpus, folder: Path, *arguments: str) -> Result:

@@ -108,7 +108,7 @@ def what_happened(report: DemoReport, *, kept: bool) -> RenderableType:
 
 
 def _sample_line(sample: Sample) -> str:
-    return f"  {sample.state:15}{sample.migrated:4.0%} migrated   nDCG@10 {sample.ndcg:.4f}   {_difference(sample)}"
+    return f"  {sample.state:17}{sample.migrated:4.0%} migrated   nDCG@10 {sample.ndcg:.4f}   {_difference(sample)}"
 
 
 def _difference(sample: Sample) -> str:

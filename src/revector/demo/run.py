@@ -26,7 +26,7 @@ from revector.migration.strategies.background import Background
 from revector.migration.verification import VerificationResult
 
 SHARES = (0.10, 0.25, 0.50, 0.75, 0.90, 1.0)
-STARTED, MOVING, PROVING = "started", "re-embedding", "filled"
+STARTED, MOVING, PROVING = "started", "re-embedding", "filled (proving)"
 TOLERANCE = 0.002
 ROWS_A_BATCH = 256
 BATCHES = 40
