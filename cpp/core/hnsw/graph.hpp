@@ -97,8 +97,8 @@ class Graph {
   const CoarseRows* coarse() const { return coarse_ ? &*coarse_ : nullptr; }
   void prepare(const float* vector, float* out) const { prepare_row(metric_, vector, out, dim_); }
   std::int64_t label(NodeId id) const { return labels_[id]; }
-  /// Of a graph for searches.
-  std::optional<NodeId> find(std::int64_t label) const { return ids_->find(label); }
+  /// Nothing is found in a graph that is not for searches.
+  std::optional<NodeId> find(std::int64_t label) const { return ids_ ? ids_->find(label) : std::nullopt; }
   bool is_deleted(NodeId id) const { return deleted_[id] != 0; }
   void set_deleted(NodeId id, bool deleted);
 
