@@ -30,7 +30,7 @@ REST_LIMIT = 32_768
 """Rows of the rest from which on a graph of them is built.
 
 In each process they take this times 4 bytes times the dimension (32 MiB with 256), and a search that measures them all
-takes about 2 ms on one core. It goes on growing while a graph is built; see `COVERED_LIMIT`."""
+takes less than 1 ms on one core. It goes on growing while a graph is built; see `COVERED_RESTS` in `following`."""
 SCAN_LIMIT = 4_096
 """So many vectors are measured as fast as a graph is searched: they need none."""
 WHOLE_SHARE = 0.8

@@ -28,7 +28,7 @@ from revector.errors import CorruptIndexError, RevectorError, StoreError
 from revector.similarity import normalize
 
 COVERED_RESTS = 2
-"""A generation is covered while its rest is no larger than this many `REST_LIMIT`: measuring it takes about 4 ms."""
+"""A generation is covered while its rest is no larger than this many `REST_LIMIT`: measuring it takes about 1 ms."""
 READ_LIMIT = 4_096
 """A generation that nobody has read yet is covered while it has no more vectors: that takes about 10 ms."""
 LAG_LIMIT = 256
