@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from revector.backends.contracts import VectorChanges
 from revector.backends.local_index import rest as module
+from revector.backends.local_index.feed import VectorChanges
 from revector.backends.local_index.rest import Rest
 from revector.spaces import EmbeddingSpace
 

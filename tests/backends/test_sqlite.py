@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from revector.backends.conformance import BackendConformance
+from revector.backends.conformance import BackendConformance, FollowingConformance
 from revector.backends.filters import parse_where
 from revector.backends.sqlite import SqliteBackend
 from revector.backends.sqlite.filters import translate
@@ -17,7 +17,7 @@ def backend(tmp_path):
         yield backend
 
 
-class TestSqlite(BackendConformance):
+class TestSqlite(BackendConformance, FollowingConformance):
     pass
 
 

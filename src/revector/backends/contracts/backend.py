@@ -156,9 +156,9 @@ class Backend(Protocol):
     def reclaim(self) -> bool:
         """Give back a slice of what nothing needs any more; tell whether there was anything to give back.
 
-        That is what dropped generations took, and those deletions of the others that no index has to be told of. Call
-        it outside of transactions, until it says no, with a moment for other writers in between. Whoever was
-        stopped half-way leaves the rest to the next one.
+        That is what dropped generations took, and what was kept for an index that has no use for it any more. Call it
+        outside of transactions, until it says no, with a moment for other writers in between. Whoever was stopped
+        half-way leaves the rest to the next one.
         """
         ...
 

@@ -12,9 +12,6 @@ from numpy.typing import NDArray
 from revector.backends.contracts.documents import Keys
 from revector.spaces import EmbeddingSpace
 
-DELETIONS_KEPT = 4_096
-"""Whoever lacks no more deletions of a generation than these can follow it, whatever was given back."""
-
 
 @dataclass(frozen=True)
 class Generation:
@@ -46,19 +43,6 @@ class VectorInfo:
     embedded_at: float
     content_hash: str
     generation: int
-
-
-@dataclass(frozen=True)
-class VectorChanges:
-    """What happened to a generation after a point: vectors written (their present value) and keys deleted.
-
-    `seq` is the point to ask from next time.
-    """
-
-    seq: int
-    keys: NDArray[np.int64]
-    vectors: NDArray[np.float32]
-    deleted: NDArray[np.int64]
 
 
 @runtime_checkable
@@ -126,14 +110,15 @@ class Generations(Protocol):
         ...
 
     def scan(self, generation: int, batch: int = 4096) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """Yield keys and vectors in the order of the keys; each batch is one moment, the whole is not.
-
-        To follow a changing generation, read `last_seq` first, scan, then apply `changes_since` that point.
-        """
+        """Yield keys and vectors in the order of the keys; each batch is one moment, the whole is not."""
         ...
 
     def count(self, generation: int, *, since: int = 0) -> int:
-        """Count the vectors written after point `since` (stale ones included)."""
+        """Count the vectors written since a point that `last_seq` returned, stale ones included; 0 counts all.
+
+        What was written by transactions that had not committed at that point is counted. While such a transaction was
+        open, vectors that others had committed shortly before the point may be counted as well.
+        """
         ...
 
     def sample(self, generation: int, n: int, seed: int) -> NDArray[np.int64]:
@@ -170,19 +155,7 @@ class Generations(Protocol):
         ...
 
     def last_seq(self) -> int:
-        """Return the present point of the counter that orders all changes of vectors."""
-        ...
-
-    def changes_since(self, generation: int, seq: int) -> VectorChanges:
-        """Return what happened to a generation after point `seq`.
-
-        From 0 a generation can always be followed: whoever has nothing of it needs to hear of no deletions.
-
-        Raises
-        ------
-        PointTooOldError
-            `Backend.reclaim` has given back deletions after that point, more than `DELETIONS_KEPT`.
-        """
+        """Return the present point, for `count` to count from."""
         ...
 
     # Aliases

@@ -19,6 +19,7 @@ from typing import Protocol
 import numpy as np
 
 from revector.backends.contracts import Backend, Generation
+from revector.backends.local_index.feed import VectorFeed
 from revector.backends.local_index.rest import Keys, Matrix, Rest
 from revector.backends.local_index.segments import METRICS, Segment, SegmentFolder, SegmentName, as_note, named
 from revector.backends.local_index.view import Moment, View
@@ -48,6 +49,11 @@ Batches = Iterable[tuple[Keys, Matrix]]
 
 class IndexedBackend(Backend, Protocol):
     """A backend whose indexes are files."""
+
+    @property
+    def generations(self) -> VectorFeed:
+        """The vectors, and what happens to them."""
+        ...
 
     @property
     def writing(self) -> bool:

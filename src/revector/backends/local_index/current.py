@@ -6,8 +6,9 @@ import logging
 import threading
 
 from revector._forks import keep_for_ever, renew_in_child
-from revector.backends.contracts import Generation, VectorChanges
+from revector.backends.contracts import Generation
 from revector.backends.local_index.builder import IndexedBackend
+from revector.backends.local_index.feed import VectorChanges
 from revector.backends.local_index.rest import Rest
 from revector.backends.local_index.segments import SegmentFolder, named
 from revector.backends.local_index.view import Moment, View

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from revector.backends.contracts import VectorChanges
+from revector.backends.local_index.feed import VectorChanges
 from revector.similarity import ExactIndex, cosine_topk, normalize
 from revector.spaces import EmbeddingSpace
 

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from revector.backends.contracts import Generation, VectorChanges
+from revector.backends.contracts import Generation
 from revector.backends.contracts.index import IndexHealth
+from revector.backends.local_index.feed import VectorChanges
 from revector.backends.local_index.rest import Keys, Matrix, Rest, Results, best
 from revector.backends.local_index.segments import Segment, SegmentName
 from revector.index.health import SAMPLE, examine

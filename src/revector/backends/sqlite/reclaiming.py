@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from revector.backends.contracts.generations import DELETIONS_KEPT
+from revector.backends.local_index.feed import DELETIONS_KEPT
 from revector.backends.sqlite.database import Database
 from revector.ledger.dialect import FORGET_SOME, PRUNE
 

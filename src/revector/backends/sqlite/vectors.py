@@ -13,7 +13,8 @@ from sqlalchemy.engine import Connection
 
 from revector._behind import ROWS_AT_A_TIME, is_behind, step_aside
 from revector.backends.arguments import checked_ids, checked_vectors, missing_generation
-from revector.backends.contracts import Keys, VectorChanges, VectorInfo
+from revector.backends.contracts import Keys, VectorInfo
+from revector.backends.local_index.feed import VectorChanges
 from revector.backends.sqlite.database import Database
 from revector.backends.sqlite.database.database import driver_of
 from revector.backends.sqlite.documents import next_seq

@@ -94,9 +94,7 @@ class MemoryBackend:
         _ask(self, generation, after, until, order)
 
     def reclaim(self) -> bool:
-        """Drop the jobs that generations left which exist no more, and old deletions; tell whether there were any."""
-        if self.generations.forget_deletions():
-            return True
+        """Drop the jobs that generations left which exist no more; tell whether there were any."""
         state = self.database.read()
         gone = [id_ for id_ in range(1, state.last_generation + 1) if id_ not in state.generations]
         left = [id_ for id_ in gone if self.ledger.jobs.counts(id_).total]

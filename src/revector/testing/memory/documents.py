@@ -183,11 +183,7 @@ def _written(old: StoredDocument | None, key: int, new: NewDocument, now: float)
 
 
 def _without(state: State, gone: Mapping[int, object]) -> State:
-    """Return a state without some documents; each generation remembers which of its vectors went with them."""
-    seq = state.seq + 1
-    buried = {
-        generation: tuple((seq, key) for key in gone if key in rows) for generation, rows in state.vectors.items()
-    }
+    """Return a state without some documents and their vectors."""
     return replace(
         state,
         documents={key: row for key, row in state.documents.items() if key not in gone},
@@ -196,8 +192,6 @@ def _without(state: State, gone: Mapping[int, object]) -> State:
             generation: {key: row for key, row in rows.items() if key not in gone}
             for generation, rows in state.vectors.items()
         },
-        deleted={generation: state.deleted[generation] + graves for generation, graves in buried.items()},
-        seq=seq,
     )
 
 

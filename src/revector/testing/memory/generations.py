@@ -25,7 +25,6 @@ class MemoryGenerations(MemoryVectors):
                 state,
                 generations={**state.generations, number: made},
                 vectors={**state.vectors, number: {}},
-                deleted={**state.deleted, number: ()},
                 last_generation=number,
             )
         return made
@@ -55,7 +54,6 @@ class MemoryGenerations(MemoryVectors):
                 state,
                 generations={key: value for key, value in state.generations.items() if key != generation},
                 vectors={key: value for key, value in state.vectors.items() if key != generation},
-                deleted={key: value for key, value in state.deleted.items() if key != generation},
             )
 
     def alias(self, name: str) -> Alias | None:

@@ -48,10 +48,6 @@ class State:
         The oldest first.
     vectors : mapping of int to mapping of int to StoredVector
         By generation and key.
-    deleted : mapping of int to tuple of (int, int)
-        By generation: the points at which vectors were deleted, and their keys.
-    forgotten : mapping of int to int
-        By generation: the point up to which such deletions were given back.
     aliases : mapping of str to Alias
     maps : mapping of (str, str) to bytes
     last_key, last_generation, seq : int
@@ -62,8 +58,6 @@ class State:
     keys: Mapping[str, int] = field(default_factory=dict)
     generations: Mapping[int, Generation] = field(default_factory=dict)
     vectors: Mapping[int, Mapping[int, StoredVector]] = field(default_factory=dict)
-    deleted: Mapping[int, tuple[tuple[int, int], ...]] = field(default_factory=dict)
-    forgotten: Mapping[int, int] = field(default_factory=dict)
     aliases: Mapping[str, Alias] = field(default_factory=dict)
     maps: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
     last_key: int = 0

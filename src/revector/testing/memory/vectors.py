@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector.backends.arguments import checked_ids, checked_vectors, missing_generation
-from revector.backends.contracts import Keys, VectorChanges, VectorInfo
-from revector.backends.contracts.generations import DELETIONS_KEPT
-from revector.errors import PointTooOldError, UnknownDocumentError
+from revector.backends.contracts import Keys, VectorInfo
+from revector.errors import UnknownDocumentError
 from revector.testing.memory.database import MemoryDatabase
 from revector.testing.memory.state import State, StoredDocument, StoredVector, drawn
 
@@ -115,33 +114,8 @@ class MemoryVectors:
         ]
 
     def last_seq(self) -> int:
-        """Return the present point of the counter that orders all changes of vectors."""
+        """Return how often vectors were put."""
         return self._database.read().seq
-
-    def changes_since(self, generation: int, seq: int) -> VectorChanges:
-        """Return what happened to a generation after point `seq`."""
-        state = self._database.read()
-        if 0 < seq < state.forgotten.get(generation, 0):
-            raise PointTooOldError(generation=generation, seq=seq, oldest=state.forgotten[generation])
-        written = _since(_of(state, generation), seq)
-        keys, matrix = arrays(state, generation, dict(sorted(written.items(), key=lambda item: item[1].seq)))
-        deleted = [key for at, key in state.deleted[generation] if at > seq]
-        return VectorChanges(state.seq, keys, matrix, np.array(deleted, dtype=np.int64))
-
-    def forget_deletions(self) -> bool:
-        """Give back all deletions but the newest of each generation; tell whether there were any."""
-        with self._database.change() as view:
-            buried = view.state.deleted
-            forgotten = {
-                id_: rows[-1 - DELETIONS_KEPT][0] for id_, rows in buried.items() if len(rows) > DELETIONS_KEPT
-            }
-            deleted = {id_: tuple(row for row in buried[id_] if row[0] > point) for id_, point in forgotten.items()}
-            view.state = replace(
-                view.state,
-                deleted={**buried, **deleted},
-                forgotten={**view.state.forgotten, **forgotten},
-            )
-        return bool(forgotten)
 
 
 def arrays(state: State, generation: int, rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
