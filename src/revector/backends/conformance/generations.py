@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from revector.backends.conformance.samples import DIMENSION, SPACE, new_generation, put, put_matrix, vector, write
-from revector.backends.contracts import Backend, Generation, content_hash
+from revector.backends.contracts import Backend, Generation, Point, content_hash
 from revector.errors import (
     NumericalError,
     ShapeError,
@@ -152,7 +152,7 @@ class GenerationsConformance:
             pytest.skip("the backend has no transactions")
         documents, generation = write(backend, "a", "b"), new_generation(backend)
         put(backend, generation, documents[:1])
-        points: list[int] = []
+        points: list[Point] = []
         with backend.transaction():
             put(backend, generation, documents[1:])
             reader = threading.Thread(target=lambda: points.append(backend.generations.last_seq()))

@@ -2,7 +2,7 @@
 
 from revector.backends.contracts.backend import ALIAS, Backend, Backup, Capabilities
 from revector.backends.contracts.documents import Document, DocumentFacts, Documents, Keys, NewDocument, content_hash
-from revector.backends.contracts.generations import Alias, Generation, Generations, VectorInfo
+from revector.backends.contracts.generations import Alias, Generation, Generations, Point, VectorInfo
 from revector.backends.contracts.index import Index, IndexHealth, Preparation
 from revector.backends.contracts.ledger import Jobs, Leases, Ledger
 from revector.backends.contracts.order import Order
@@ -26,6 +26,7 @@ __all__ = [
     "Ledger",
     "NewDocument",
     "Order",
+    "Point",
     "Preparation",
     "VectorInfo",
     "content_hash",

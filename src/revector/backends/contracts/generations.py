@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from revector.backends.contracts.documents import Keys
 from revector.spaces import EmbeddingSpace
+
+Point: TypeAlias = int | str
+"""A moment of all generations, which JSON can hold; only the generations that gave it know what it means."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ class Generations(Protocol):
         """Yield keys and vectors in the order of the keys; each batch is one moment, the whole is not."""
         ...
 
-    def count(self, generation: int, *, since: int = 0) -> int:
+    def count(self, generation: int, *, since: Point = 0) -> int:
         """Count the vectors written since a point that `last_seq` returned, stale ones included; 0 counts all.
 
         What was written by transactions that had not committed at that point is counted. While such a transaction was
@@ -154,7 +157,7 @@ class Generations(Protocol):
         """
         ...
 
-    def last_seq(self) -> int:
+    def last_seq(self) -> Point:
         """Return the present point, for `count` to count from."""
         ...
 

@@ -30,8 +30,12 @@ class VectorChanges:
 class VectorFeed(Generations, Protocol):
     """Generations that tell what happened to them.
 
-    Their points are exact: whoever sees one sees all that was written and deleted up to it, and nothing after it.
+    Their points are exact, and grow: whoever sees one sees all that was written and deleted up to it, and nothing else.
     """
+
+    def last_seq(self) -> int:
+        """Return the present point of the counter that orders all changes of vectors; 0 while there was none."""
+        ...
 
     def changes_since(self, generation: int, seq: int) -> VectorChanges:
         """Return what happened to a generation after point `seq`, a deletion of one of its vectors included.

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from revector._behind import ROWS_AT_A_TIME, is_behind, step_aside
 from revector.backends.arguments import checked_ids, checked_vectors, missing_generation
-from revector.backends.contracts import Keys, VectorInfo
+from revector.backends.contracts import Keys, Point, VectorInfo
 from revector.backends.local_index.feed import VectorChanges
 from revector.backends.sqlite.database import Database
 from revector.backends.sqlite.database.database import driver_of
@@ -138,7 +138,7 @@ class SqliteVectors:
             yield keys, matrix
             after = int(keys[-1])
 
-    def count(self, generation: int, *, since: int = 0) -> int:
+    def count(self, generation: int, *, since: Point = 0) -> int:
         """Count the vectors written after point `since`."""
         with self._database.snapshot() as connection:
             self._dimension(generation)

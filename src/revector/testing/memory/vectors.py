@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector.backends.arguments import checked_ids, checked_vectors, missing_generation
-from revector.backends.contracts import Keys, VectorInfo
+from revector.backends.contracts import Keys, Point, VectorInfo
 from revector.errors import UnknownDocumentError
 from revector.testing.memory.database import MemoryDatabase
 from revector.testing.memory.state import State, StoredDocument, StoredVector, drawn
@@ -70,9 +70,9 @@ class MemoryVectors:
             yield arrays(state, generation, {key: rows[key] for key in keys})
             after = keys[-1]
 
-    def count(self, generation: int, *, since: int = 0) -> int:
+    def count(self, generation: int, *, since: Point = 0) -> int:
         """Count the vectors written after point `since`."""
-        return len(_since(_of(self._database.read(), generation), since))
+        return sum(row.seq > int(since) for row in _of(self._database.read(), generation).values())
 
     def sample(self, generation: int, n: int, seed: int) -> NDArray[np.int64]:
         """Return the keys of `n` vectors at random, or of all if they are fewer."""
@@ -130,10 +130,6 @@ def _of(state: State, generation: int) -> Rows:
     if generation not in state.generations:
         raise missing_generation(generation)
     return state.vectors[generation]
-
-
-def _since(rows: Rows, seq: int) -> Rows:
-    return {key: row for key, row in rows.items() if row.seq > seq}
 
 
 def _is_present(document: StoredDocument, row: StoredVector | None) -> bool:
