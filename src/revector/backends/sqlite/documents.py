@@ -14,10 +14,11 @@ from sqlalchemy.engine import Connection, Row
 from revector.backends.arguments import checked_documents, checked_ids
 from revector.backends.contracts import Document, DocumentFacts, Keys, NewDocument
 from revector.backends.filters import Where
+from revector.backends.sampling import Population
 from revector.backends.sqlite.database import Database
 from revector.backends.sqlite.database.database import driver_of
 from revector.backends.sqlite.filters import translate
-from revector.backends.sqlite.sampling import Population, as_json, drawn
+from revector.backends.sqlite.sampling import as_json, drawn
 from revector.backends.sqlite.schema import access, documents
 from revector.errors import UnknownDocumentError
 from revector.spaces import Template

@@ -15,11 +15,12 @@ from revector._behind import ROWS_AT_A_TIME, is_behind, step_aside
 from revector.backends.arguments import checked_ids, checked_vectors, missing_generation
 from revector.backends.contracts import Keys, Point, VectorInfo
 from revector.backends.local_index.feed import VectorChanges
+from revector.backends.sampling import Population
 from revector.backends.sqlite.database import Database
 from revector.backends.sqlite.database.database import driver_of
 from revector.backends.sqlite.documents import next_seq
 from revector.backends.sqlite.reclaiming import FORGOTTEN, IS_KEPT
-from revector.backends.sqlite.sampling import Population, as_json, drawn
+from revector.backends.sqlite.sampling import as_json, drawn
 from revector.errors import PointTooOldError, UnknownDocumentError
 
 _F32 = np.dtype("<f4")
