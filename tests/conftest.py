@@ -17,8 +17,7 @@ from revector.demo.docstrings import python_corpus
 from revector.errors import ModelDownloadError
 from revector.formats.judgements import Corpus
 from revector.formats.named_models import fetch_model
-from revector.testing.memory import forget
-from worlds import PLACES, World
+from worlds import World, places_of
 
 StaticModelMaker = Callable[..., Path]
 
@@ -92,8 +91,8 @@ def kind():
 @pytest.fixture
 def places(kind, tmp_path):
     """Return where the collections of a test are: ``places / "docs.db"``."""
-    yield PLACES[kind](tmp_path)
-    forget(PLACES["memory"](tmp_path))
+    with places_of(kind, tmp_path) as places:
+        yield places
 
 
 @pytest.fixture

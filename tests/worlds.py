@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import weakref
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
 
+from postgres_server import places_on_server
 from revector.backends.arguments import checked_documents
 from revector.backends.contracts import Backend
 from revector.backends.opening import open_backend
@@ -19,6 +22,7 @@ from revector.migration.migration import Migration
 from revector.migration.serving import ServingReader
 from revector.migration.writes import delete_documents, write_documents
 from revector.testing import HashEncoder
+from revector.testing.memory import forget
 
 ALIAS = "live"
 
@@ -31,13 +35,31 @@ class InMemory(str):
     def __truediv__(self, name):
         return InMemory(f"{self}/{name}")
 
+    def clear(self):
+        """Let go of what the tests have made there."""
+        forget(self)
+
 
 PLACES = {
     "sqlite": lambda folder: folder,
     "memory": lambda folder: InMemory(f"memory://{folder}"),
     "memory-apart": lambda folder: InMemory(f"memory-apart://{folder}"),
+    "postgres": places_on_server,
 }
 """A folder for each kind of backend: ``PLACES[kind](tmp_path) / "docs.db"`` is a place that `open_backend` opens."""
+KINDS = ("sqlite", "memory")
+"""The kinds that behaviour is tested on."""
+SHARED_KINDS = tuple(kind for kind in KINDS if kind != "memory")
+"""Those that several processes have in common."""
+
+
+@contextmanager
+def places_of(kind, folder):
+    """Yield where the collections of a test are, and leave nothing of them; the folder is the test's own."""
+    places = PLACES[kind](folder)
+    yield places
+    if not isinstance(places, Path):
+        places.clear()
 
 
 class AskedInsideError(BaseException):

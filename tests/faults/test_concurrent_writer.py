@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import random
 import threading
 import time
 
 import numpy as np
 
+from children import fork_server
 from revector.errors import UnknownDocumentError
 from revector.ledger.state import Phase
 from revector.migration.strategies.background import Background
@@ -53,14 +53,12 @@ def _assert_complete(world, migration):
     world.assert_exact(migration.record.target_generation, NEW)
 
 
-def test_a_writer_in_another_process_loses_nothing(tmp_path):
-    path = tmp_path / "world.db"
+def test_a_writer_in_another_process_loses_nothing(places):
+    path = places / "world.db"
     world = World.create(path, 200)
     migration = world.started(strategy=Background(batch=8))
     world.encoders.add(Slow())
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["revector.migration.migration", "revector.backends.sqlite", "worlds"])
-    writer = context.Process(target=_write_from_another_process, args=(path, 1, 120))
+    writer = fork_server().Process(target=_write_from_another_process, args=(path, 1, 120))
     writer.start()
     migration.run()
     writer.join()
@@ -71,8 +69,8 @@ def test_a_writer_in_another_process_loses_nothing(tmp_path):
     world.close()
 
 
-def test_writers_in_threads_lose_nothing_from_start_to_rollback(tmp_path):
-    world = World.create(tmp_path / "world.db", 200)
+def test_writers_in_threads_lose_nothing_from_start_to_rollback(places):
+    world = World.create(places / "world.db", 200)
     migration = world.plan(strategy=Background(batch=8))
     writers = [threading.Thread(target=_write_at_random, args=(world, seed, 80)) for seed in (2, 3)]
     for writer in writers:
@@ -91,9 +89,9 @@ def test_writers_in_threads_lose_nothing_from_start_to_rollback(tmp_path):
     world.close()
 
 
-def test_readers_see_one_generation_or_the_other(tmp_path):
+def test_readers_see_one_generation_or_the_other(places):
     """Flip the alias under readers: what they find through it is complete in a single space."""
-    world = World.create(tmp_path / "world.db", 30)
+    world = World.create(places / "world.db", 30)
     migration = world.serving()
     spaces = {8: OLD, 12: NEW}
     stop, errors, reads = threading.Event(), [], []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import suppress
 
 import pytest
@@ -109,15 +108,14 @@ def _assert_sound(world):
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_crash_at_any_write_leaves_a_sound_collection_and_the_step_can_be_repeated(tmp_path, step, monkeypatch):
+def test_a_crash_at_any_write_leaves_a_sound_collection_and_the_step_can_be_repeated(places, step, monkeypatch):
     monkeypatch.setattr("revector.backends.sqlite.reclaiming.ROWS_A_SLICE", 2)
     monkeypatch.setattr("revector.migration.asking.DOCUMENTS_A_SLICE", 2)
     monkeypatch.setattr("revector.migration.asking.REQUESTS_A_SLICE", 2)
     phase, act = STEPS[step]
-    _prepared(tmp_path / "before.db", phase)
     for after in range(1, 200):
-        path = tmp_path / f"{after}.db"
-        shutil.copy(tmp_path / "before.db", path)
+        path = places / f"{after}.db"
+        _prepared(path, phase)
         world = World.open(path)
         before = _facts(world)
         crashing = CrashingWrites(world.backend.database, after)

@@ -8,8 +8,7 @@ import pytest
 from test_crash_points import STEPS, Crash, CrashingWrites, _prepared
 
 from revector.errors import IllegalTransitionError, MigrationError, UnknownDocumentError
-from revector.testing.memory import forget
-from worlds import PLACES, World
+from worlds import World
 
 
 class CrashingParts(CrashingWrites):
@@ -45,10 +44,9 @@ def _assert_sound(world):
         assert world.backend.ledger.jobs.counts(generation).total == 0
 
 
-@pytest.fixture
-def places(tmp_path):
-    yield PLACES["memory-apart"](tmp_path)
-    forget(PLACES["memory-apart"](tmp_path))
+@pytest.fixture(scope="module")
+def kind():
+    return "memory-apart"
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -14,7 +14,6 @@ import pytest
 
 import revector
 from children import elsewhere, in_child
-from index_worlds import BuildsHeldUp, small_graphs
 from revector import _forks
 from revector.collection import Collection
 from revector.errors import StoreError
@@ -28,8 +27,8 @@ N = 300
 
 
 @pytest.fixture
-def path(tmp_path):
-    return tmp_path / "docs.db"
+def path(places):
+    return places / "docs.db"
 
 
 @pytest.fixture
@@ -225,41 +224,7 @@ def test_a_child_made_after_all_patience_is_told(docs, monkeypatch):
     assert writes(docs, "parent")
 
 
-@pytest.fixture
-def index(docs, monkeypatch):
-    """The index of the collection, with a graph."""
-    small_graphs(monkeypatch)
-    docs._backend.index.prepare(docs._serving.read().serving)
-    return docs._backend.index.of(docs._serving.read().serving)
-
-
-def test_a_graph_that_nobody_is_inside_is_shared_with_the_child(docs, index):
-    graph = index._current.held.segments[0].whole
-    assert in_child(lambda: finds(docs) and index._current.held.segments[0].whole is graph)
-
-
-def test_a_graph_that_another_thread_was_inside_is_opened_again(docs, index):
-    graph = index._current.held.segments[0].whole
-    with index._in_use():
-        assert in_child(lambda: finds(docs) and index._current.held.segments[0].whole is not graph)
-    assert index._current.held.segments[0].whole is graph
-
-
-def test_a_child_of_a_process_that_builds_does_not_wait_for_that_thread(docs, index, monkeypatch):
-    builds = BuildsHeldUp(monkeypatch)
-    docs.upsert([f"more{i}" for i in range(100)], [f"more text {i}" for i in range(100)])
-    finds(docs)
-    assert builds.begun.wait(20)
-    of_parent = index._thread
-    assert in_child(lambda: finds(docs) and index._thread is not of_parent)
-    builds.let_go()
-
-
 LOCKS = {
-    "index": lambda docs: docs._backend.index.of(docs._serving.read().serving)._current._refreshing,
-    "builds of the index": lambda docs: docs._backend.index.of(docs._serving.read().serving)._starting,
-    "uses of the index": lambda docs: docs._backend.index.of(docs._serving.read().serving)._counting,
-    "indexes": lambda docs: docs._backend.index._guard,
     "accesses": lambda docs: docs._searcher.behind._changed,
     "encoders": lambda docs: docs._encoders._lock,
 }

@@ -16,11 +16,11 @@ MODEL, NEW = HashEncoder(16, seed=1), HashEncoder(24, seed=2)
 HELD_SECONDS = 5.0
 
 HOLD = f"""
-import sqlite3, sys, time
-connection = sqlite3.connect(sys.argv[1], isolation_level=None)
-connection.execute("BEGIN IMMEDIATE")
-print("held", flush=True)
-time.sleep({HELD_SECONDS})
+import sys, time
+from revector.backends.opening import open_backend
+with open_backend(sys.argv[1]).exclusive():
+    print("held", flush=True)
+    time.sleep({HELD_SECONDS})
 """
 
 
@@ -37,8 +37,8 @@ def lock_held(path):
 
 
 @pytest.fixture(params=["idle", "filling"])
-def path(request, tmp_path):
-    path = tmp_path / "held.db"
+def path(request, places):
+    path = places / "held.db"
     with Collection.open(path, MODEL) as docs:
         docs.upsert([f"d{i}" for i in range(200)], [f"text number {i}" for i in range(200)])
         if request.param == "filling":

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import random
 import signal
 import time
 from collections import Counter
 
 import numpy as np
-import pytest
 
+from children import fork_server
 from revector.backends.contracts import content_hash
 from revector.migration.filling.lander import MOST_WAITING
 from revector.migration.strategies.background import Background
@@ -36,14 +35,6 @@ def _work(path, record):
     world.active().run()
 
 
-@pytest.fixture
-def processes():
-    """Processes of a fork server: born in milliseconds, without this process's threads and connections."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["revector.migration.migration", "revector.backends.sqlite", "worlds"])
-    return context
-
-
 def _served_as_before(path, expected):
     world = World.open(path)
     found = world.vectors(world.backend.generations.alias(ALIAS).generation)
@@ -52,8 +43,8 @@ def _served_as_before(path, expected):
     np.testing.assert_array_equal(np.array([found[id_] for id_ in expected]), np.array(list(expected.values())))
 
 
-def _kill_at_a_random_moment(processes, path, record, rng):
-    worker = processes.Process(target=_work, args=(path, record))
+def _kill_at_a_random_moment(path, record, rng):
+    worker = fork_server().Process(target=_work, args=(path, record))
     done = len(record.read_bytes())
     worker.start()
     while worker.is_alive() and len(record.read_bytes()) == done:  # until it has embedded something
@@ -65,8 +56,8 @@ def _kill_at_a_random_moment(processes, path, record, rng):
     return worker.exitcode != 0
 
 
-def test_resume_after_twenty_kills_embeds_nothing_twice_but_what_had_not_landed(tmp_path, processes):
-    path, record, rng = tmp_path / "world.db", tmp_path / "record", random.Random(7)
+def test_resume_after_twenty_kills_embeds_nothing_twice_but_what_had_not_landed(tmp_path, places):
+    path, record, rng = places / "world.db", tmp_path / "record", random.Random(7)
     record.touch()
     world = World.create(path, DOCUMENTS)
     world.started(strategy=Background(batch=BATCH))
@@ -75,7 +66,7 @@ def test_resume_after_twenty_kills_embeds_nothing_twice_but_what_had_not_landed(
 
     kills = 0
     for _ in range(KILLS):
-        kills += _kill_at_a_random_moment(processes, path, record, rng)
+        kills += _kill_at_a_random_moment(path, record, rng)
         _served_as_before(path, expected)
     _work(path, record)
 
@@ -85,5 +76,5 @@ def test_resume_after_twenty_kills_embeds_nothing_twice_but_what_had_not_landed(
     assert counts.keys() == {content_hash(f"text number {place}") for place in range(DOCUMENTS)}
     assert sum(counts.values()) - DOCUMENTS <= kills * BATCH * (1 + MOST_WAITING)
     assert kills == KILLS, "the worker was done too early for the test to mean anything"
-    assert world.backend.database.check() == []
+    assert world.backend.check() == []
     world.close()

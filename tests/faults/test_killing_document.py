@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 
 import pytest
 
+from children import fork_server
 from revector.ledger.jobs import LONE_DEATHS, SUSPECTS, JobRequest
 from revector.migration.filling.worker import Worker
 from revector.migration.strategies.background import Background
@@ -26,14 +26,6 @@ class Fragile:
         return NEW.encode(texts, kind=kind)
 
 
-@pytest.fixture
-def context():
-    """Processes that are born in milliseconds, without this process's threads and connections."""
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["revector.migration.migration", "revector.backends.sqlite", "worlds"])
-    return server
-
-
 def _work(path):
     world = World.open(path)
     world.encoders.add(Fragile())
@@ -41,9 +33,9 @@ def _work(path):
     os._exit(0)
 
 
-def _run_until_it_lives(path, context, most):
+def _run_until_it_lives(path, most):
     for deaths in range(most + 1):
-        worker = context.Process(target=_work, args=(path,))
+        worker = fork_server().Process(target=_work, args=(path,))
         worker.start()
         worker.join()
         if worker.exitcode == 0:
@@ -53,12 +45,12 @@ def _run_until_it_lives(path, context, most):
 
 @pytest.mark.parametrize(("poison", "most"), [({3}, 5), ({3, 70, 71}, 15)])
 @pytest.mark.parametrize("batch", [1, 64, 1024])
-def test_documents_that_kill_the_worker_are_set_aside_and_all_others_done(tmp_path, context, batch, poison, most):
-    path = tmp_path / "world.db"
+def test_documents_that_kill_the_worker_are_set_aside_and_all_others_done(places, batch, poison, most):
+    path = places / "world.db"
     world = World.create(path)
     world.write({f"d{i}": f"text {i}" + " poison" * (i in poison) for i in range(500)})
     world.started(strategy=Background(batch=batch))
-    _run_until_it_lives(path, context, most)
+    _run_until_it_lives(path, most)
     migration = world.active()
     status = migration.status()
     counts = status.target_jobs

@@ -21,7 +21,7 @@ import os, threading
 from revector import Collection
 from revector.testing import HashEncoder
 
-docs = Collection.open("docs.db", HashEncoder(32))
+docs = Collection.open(PLACE, HashEncoder(32))
 docs.upsert([f"d{i}" for i in range(300)], [f"text number {i}" for i in range(300)])
 
 def work_on():
@@ -100,23 +100,28 @@ def asked(path, name):
             connection.close()
 
 
-def test_workers_of_gunicorn_search_and_write_what_was_opened_before_they_were_forked(tmp_path):
-    (tmp_path / "documents.py").write_text(DOCUMENTS)
-    (tmp_path / "web.py").write_text(WEB)
-    with running(tmp_path, "gunicorn", "--preload", "--workers", "2", "--bind", "unix:socket", "web:app"):
-        answers = [asked(tmp_path / "socket", f"w{i}") for i in range(20)]
+@pytest.fixture
+def folder(tmp_path, places):
+    """Where the servers run, which share a collection."""
+    (tmp_path / "documents.py").write_text(f"PLACE = {str(places / 'docs.db')!r}\n{DOCUMENTS}")
+    return tmp_path
+
+
+def test_workers_of_gunicorn_search_and_write_what_was_opened_before_they_were_forked(folder):
+    (folder / "web.py").write_text(WEB)
+    with running(folder, "gunicorn", "--preload", "--workers", "2", "--bind", "unix:socket", "web:app"):
+        answers = [asked(folder / "socket", f"w{i}") for i in range(20)]
     assert [answer["found"] for answer in answers] == [["d7", f"w{i}"] for i in range(20)]
 
 
-def test_workers_of_celery_search_and_write_what_was_opened_before_they_were_forked(tmp_path):
-    (tmp_path / "documents.py").write_text(DOCUMENTS)
-    (tmp_path / "tasks.py").write_text(TASKS)
+def test_workers_of_celery_search_and_write_what_was_opened_before_they_were_forked(folder):
+    (folder / "tasks.py").write_text(TASKS)
     names = [f"c{i}" for i in range(12)]
-    with running(tmp_path, "celery", "--app", "tasks", "worker", "--pool", "prefork", "--concurrency", "2"):
-        (tmp_path / "queue").mkdir(exist_ok=True)
-        (tmp_path / "results").mkdir(exist_ok=True)
+    with running(folder, "celery", "--app", "tasks", "worker", "--pool", "prefork", "--concurrency", "2"):
+        (folder / "queue").mkdir(exist_ok=True)
+        (folder / "results").mkdir(exist_ok=True)
         done = subprocess.run(
-            [sys.executable, "-c", ASKING, *names], cwd=tmp_path, capture_output=True, text=True, timeout=120
+            [sys.executable, "-c", ASKING, *names], cwd=folder, capture_output=True, text=True, timeout=120
         )
-    assert done.returncode == 0, f"{done.stderr}\n{(tmp_path / 'server.log').read_text()}"
+    assert done.returncode == 0, f"{done.stderr}\n{(folder / 'server.log').read_text()}"
     assert [answer["found"] for answer in json.loads(done.stdout)] == [["d7", name] for name in names]

@@ -47,8 +47,8 @@ def _readable(world):
 
 @pytest.mark.parametrize("writes", [0, 1000])
 @pytest.mark.parametrize("encoders", [(OLD, NEW), (NEW,)], ids=["both models", "new model only"])
-def test_rollback_equals_never_having_migrated(tmp_path, writes, encoders):
-    stayed, moved = (World.create(tmp_path / f"{name}.db", 300) for name in ("stayed", "moved"))
+def test_rollback_equals_never_having_migrated(places, writes, encoders):
+    stayed, moved = (World.create(places / f"{name}.db", 300) for name in ("stayed", "moved"))
     migration = moved.serving()
     _apply(stayed, _changes(writes), [OLD])
     _apply(moved, _changes(writes), encoders)

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from revector.errors import GateRefusedError, IllegalTransitionError, LedgerConflictError, MigrationError
 from revector.ledger.state import TRANSITIONS, Phase
 from revector.migration.strategies.background import Background
-from revector.testing.memory import forget
-from worlds import NEW, OLD, PLACES, World
+from worlds import KINDS, NEW, OLD, World, places_of
 
 IDS = st.sampled_from([f"d{place}" for place in range(8)])
 TEXTS = st.sampled_from(["", "one", "two words", "three of them"])
@@ -26,16 +32,16 @@ ENCODERS = st.sampled_from([(OLD, NEW), (OLD,), (NEW,), ()])
 class MigrationMachine(RuleBasedStateMachine):
     """A collection, a model of its texts, and whichever migration it has."""
 
-    kind = "sqlite"
-
-    def __init__(self):
+    def __init__(self, kind):
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp())
+        self.ended = ExitStack()
+        folder = self.ended.enter_context(tempfile.TemporaryDirectory())
+        self.places = self.ended.enter_context(places_of(kind, Path(folder)))
         self.texts = {}
 
     @initialize()
     def create(self):
-        self.world = World.create(PLACES[self.kind](self.folder) / "world.db")
+        self.world = World.create(self.places / "world.db")
         self.migration = None
 
     @property
@@ -147,7 +153,7 @@ class MigrationMachine(RuleBasedStateMachine):
     def reopen(self):
         """Close the process, open the collection in another."""
         self.world.close()
-        self.world = World.open(PLACES[self.kind](self.folder) / "world.db")
+        self.world = World.open(self.places / "world.db")
         self.migration = self.world.active() if self.phase_is_open else None
 
     @property
@@ -188,25 +194,10 @@ class MigrationMachine(RuleBasedStateMachine):
     def teardown(self):
         if hasattr(self, "world"):
             self.world.close()
-        forget(PLACES[self.kind](self.folder))
-        shutil.rmtree(self.folder)
+        self.ended.close()
 
 
-class InMemoryMachine(MigrationMachine):
-    """The same in memory."""
-
-    kind = "memory"
-
-
-class ApartMachine(MigrationMachine):
-    """The same where the ledger does not commit with the other parts."""
-
-    kind = "memory-apart"
-
-
-MigrationMachine.TestCase.settings = InMemoryMachine.TestCase.settings = ApartMachine.TestCase.settings = settings(
-    max_examples=20, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-)
-TestMigrationMachine = MigrationMachine.TestCase
-TestInMemoryMachine = InMemoryMachine.TestCase
-TestApartMachine = ApartMachine.TestCase
+@pytest.mark.parametrize("kind", [*KINDS, "memory-apart"])
+def test_the_invariants_hold_after_each_step(kind):
+    short = settings(max_examples=20, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
+    run_state_machine_as_test(lambda: MigrationMachine(kind), settings=short)

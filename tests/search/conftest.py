@@ -2,7 +2,9 @@
 
 import pytest
 
+from worlds import KINDS
 
-@pytest.fixture(scope="module", params=["sqlite", "memory"])
+
+@pytest.fixture(scope="module", params=KINDS)
 def kind(request):
     return request.param

@@ -13,7 +13,7 @@ from revector.collection import Collection
 from revector.search.recall import Recall
 from revector.spaces import EmbeddingSpace
 from revector.testing import HashEncoder
-from worlds import PLACES
+from worlds import places_of
 
 N, QUERIES, DIMENSION = 3000, 40, 32
 MOVED = 0.5
@@ -41,7 +41,8 @@ class Looked:
 def looked(request: pytest.FixtureRequest, kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
     ids = [f"d{place}" for place in range(N)]
     ranks = np.random.default_rng(1).permutation(N).tolist()
-    with Collection.open(PLACES[kind](tmp_path_factory.mktemp("looked")) / "docs.db", Looked(1)) as docs:
+    folder = tmp_path_factory.mktemp("looked")
+    with places_of(kind, folder) as places, Collection.open(places / "docs.db", Looked(1)) as docs:
         docs.upsert(ids, ids, [{"rank": rank} for rank in ranks])
         if request.param == "half moved":
             move_half(docs)
