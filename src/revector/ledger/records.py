@@ -16,7 +16,6 @@ from revector.ledger.jobs import JobQueue
 from revector.ledger.leases import LeaseTable
 from revector.ledger.schema import METADATA, VERSION, asking, events, migrations
 from revector.ledger.state import Phase, require_transition, steps_to_end
-from revector.ledger.upgrade import bring_up_to_date
 from revector.spaces import EmbeddingSpace
 
 _BY_ID = migrations.select().where(migrations.c.id == sa.bindparam("wanted"))
@@ -93,7 +92,6 @@ class Ledger:
         self.jobs = JobQueue(database)
         self.leases = LeaseTable(database)
         database.ensure_schema("ledger", VERSION, METADATA)
-        bring_up_to_date(database)
 
     def plan(
         self,

@@ -20,7 +20,7 @@ from revector.backends.sqlite.documents import SqliteDocuments
 from revector.backends.sqlite.generations import SqliteGenerations
 from revector.backends.sqlite.reclaiming import forget_deletions, reclaim
 from revector.backends.sqlite.schema import METADATA, VERSION
-from revector.ledger.records import Ledger
+from revector.backends.sqlite.upgrade import open_ledger
 
 
 class SqliteBackend:
@@ -40,7 +40,7 @@ class SqliteBackend:
         database.ensure_schema("store", VERSION, METADATA)
         self.documents = SqliteDocuments(database)
         self.generations = SqliteGenerations(database)
-        self.ledger = Ledger(database)
+        self.ledger = open_ledger(database)
         self.index = LocalIndex(self, Path(f"{database.path}.index"))
 
     @classmethod
@@ -143,7 +143,7 @@ class SqliteBackend:
 
     def backup(self, directory: Path) -> Backup:
         """Copy the collection as it is now into a folder, under its own name; leases stay with the original."""
-        return back_up(self._database, directory, lambda copy: Ledger(copy).release_all())
+        return back_up(self._database, directory, lambda copy: open_ledger(copy).release_all())
 
     def close(self) -> None:
         """Call off what is being built of the indexes, and close the file."""

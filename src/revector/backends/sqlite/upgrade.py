@@ -1,4 +1,4 @@
-"""What a file of an earlier release lacks: added once, when it is opened, and never by a rewrite."""
+"""What the ledger in a file of an earlier release lacks: added once, when it is opened, and never by a rewrite."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Connection
 from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
-from revector.ledger.database import LedgerDatabase
+from revector.backends.sqlite.database import Database
+from revector.ledger.records import Ledger
 from revector.ledger.schema import asking, jobs_ended, jobs_waiting, leases
 
 _FOUND = """
@@ -30,8 +31,14 @@ _ADDED = {
 }
 
 
-def bring_up_to_date(database: LedgerDatabase) -> None:
-    """Give a file of an earlier release what it lacks; a read-only one does without."""
+def open_ledger(database: Database) -> Ledger:
+    """Open the ledger in a file, and give it what it lacks; a file that is only read does without."""
+    ledger = Ledger(database)
+    _bring_up_to_date(database)
+    return ledger
+
+
+def _bring_up_to_date(database: Database) -> None:
     with database.snapshot() as connection:
         if database.read_only or not _lacking(connection):
             return
