@@ -4,10 +4,11 @@ import pytest
 import sqlalchemy as sa
 
 from revector.backends.conformance.owners import dead_owner
-from revector.ledger import dialect
+from revector.backends.sqlite.queue import DIALECT
 from revector.ledger.dialect import RUN
 from revector.ledger.jobs import JobRequest
 from revector.ledger.owners import LONGEST_LEASE_SECONDS, is_dead, new_owner
+from revector.ledger.statements import COUNT, NEXT_DUE, SUSPECT, Statements
 
 G = 1
 
@@ -61,19 +62,31 @@ def test_what_an_earlier_release_left_as_done_does_not_count(world):
     assert world.backend.ledger.jobs.seconds_until_due(G) is None
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [name for name, value in vars(dialect).items() if isinstance(value, sa.TextClause) and name != "FORGET_SOME"],
-)
+def _plan(connection, run):
+    """Return the steps by which SQLite takes what is executed."""
+    said = []
+    sa.event.listen(connection, "before_cursor_execute", lambda *call: said.append(call[2:4]))
+    run()
+    explain = connection.connection.driver_connection.execute
+    return [row[3] for statement, values in said for row in explain(f"EXPLAIN QUERY PLAN {statement}", values)]
+
+
+NUMBERS = ("of_generation", "now", "longest", "most", "until")
+STATEMENTS = {
+    "next": DIALECT.next,
+    "leased": DIALECT.leased,
+    **{name: value for name, value in vars(Statements(DIALECT)).items() if name != "forget_some"},
+    "suspect": SUSPECT,
+    "count": COUNT,
+    "next_due": NEXT_DUE,
+}
+VALUES = {"keys": "[]", "hashes": "{}", "owner": "me:1:1:1", **dict.fromkeys(NUMBERS, 1)}
+
+
+@pytest.mark.parametrize("statement", STATEMENTS.values(), ids=STATEMENTS)
 def test_no_statement_reads_the_whole_queue(world, statement):
-    values = {
-        **dict.fromkeys(["generation", "now", "longest", "most", "owner", "until"], 1),
-        "hashes": "{}",
-        "keys": "[]",
-    }
-    with world.backend.snapshot() as connection:
-        text = str(getattr(dialect, statement))
-        plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values)]
+    with world.backend.transaction() as connection:
+        plan = _plan(connection, lambda: connection.execute(statement, VALUES))
     searched = [step for step in plan if " jobs " in f"{step} "]
     indexed = ("jobs_waiting (generation=? AND", "jobs_ended (generation=? AND", "jobs_by_lease (lease_until")
     narrow = (*indexed, "(generation=? AND document_key=?)")
@@ -82,9 +95,9 @@ def test_no_statement_reads_the_whole_queue(world, statement):
 
 
 def test_no_verb_reads_the_whole_queue(world):
-    jobs, said = world.backend.ledger.jobs, []
-    with world.backend.transaction() as connection:
-        sa.event.listen(connection, "before_cursor_execute", lambda *call: said.append(call[2:4]))
+    jobs = world.backend.ledger.jobs
+
+    def use_them_all():
         jobs.claim(G, "me:1:1:1", 1, 1.0)
         jobs.extend("me:1:1:1", 1.0)
         jobs.release("me:1:1:1")
@@ -92,7 +105,8 @@ def test_no_verb_reads_the_whole_queue(world):
             of_generation(G)
         jobs.release_all()
         jobs.release_dead_owners()
-        ask = connection.connection.driver_connection.execute
-        steps = [row[3] for statement, values in said for row in ask(f"EXPLAIN QUERY PLAN {statement}", values)]
+
+    with world.backend.transaction() as connection:
+        steps = _plan(connection, use_them_all)
     assert any("jobs_by_lease" in step for step in steps)
     assert not [step for step in steps if step.startswith("SCAN jobs")]

@@ -8,6 +8,8 @@ from typing import Protocol
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from revector.ledger.dialect import Dialect
+
 
 class LedgerDatabase(Protocol):
     """A database and its ambient transactions, which may be those of the backend: then they commit together."""
@@ -20,6 +22,11 @@ class LedgerDatabase(Protocol):
     @property
     def read_only(self) -> bool:
         """Whether nothing can be written."""
+        ...
+
+    @property
+    def dialect(self) -> Dialect:
+        """What is said to it in its own way."""
         ...
 
     def require_writable(self) -> None:

@@ -1,12 +1,60 @@
-"""What the databases of a ledger say in different ways, as SQLite says it."""
+"""What the databases of a ledger say in different ways; everything else is the same SQL in all of them."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import sqlalchemy as sa
 
 RUN = 64
 """Neighbouring documents that have their turn together."""
 _PRIME = (1 << 31) - 1  # products of two numbers below it fit into 64 bits
+
+NEXT = """
+SELECT document_key FROM jobs
+WHERE generation = :of_generation AND state = 'pending' AND not_before = 0 AND unfinished = 0
+ORDER BY priority, turn, document_key LIMIT :most
+"""
+"""The rows of `Dialect.next`."""
+
+Condition: TypeAlias = "sa.ColumnElement[bool]"
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What the databases of a ledger say in different ways.
+
+    Keys and hashes go there, and claims come back, as JSON in one row: a row of its own for each would cost the driver
+    more than the statement takes (that of SQLite gives the interpreter up at each one).
+
+    Attributes
+    ----------
+    next : TextClause
+        Return the keys of the next jobs of ``:of_generation`` that are due and that no worker died with, at most
+        ``:most``. Nobody else returns them before the transaction has ended.
+    leased : TextClause
+        Return the jobs of ``:of_generation`` for the documents in ``:keys`` by their priority, each as a list of
+        document_key, content_hash, priority, attempts, and how often it was unfinished before.
+    keys : TextClause
+        A condition on jobs: they are for the documents in ``:keys``, a list of keys.
+    hashes : TextClause
+        A condition on jobs: they are for the documents and texts in ``:hashes``, an object of content hashes by key.
+    in_order : callable
+        Turn a condition on jobs into one that locks them in the order of their keys before any of them is changed.
+        Two that change the same jobs then wait for one another, and never both.
+    unlocked : callable
+        Turn a condition on jobs into one that leaves out those which somebody else has locked: they are in good hands,
+        and whoever claims waits for nobody.
+    """
+
+    next: sa.TextClause
+    leased: sa.TextClause
+    keys: sa.TextClause
+    hashes: sa.TextClause
+    in_order: Callable[[Condition], Condition]
+    unlocked: Callable[[Condition], Condition]
 
 
 def turn_of(key: str, generation: str) -> str:
@@ -20,8 +68,8 @@ def turn_of(key: str, generation: str) -> str:
     Parameters
     ----------
     key, generation : str
-        SQL of the document's key (not negative) and of the generation: names of columns, or bound parameters. Every
-        step stays below 2^63.
+        SQL of the document's key (not negative) and of the generation, both of 64 bits: names of columns, or parameters
+        that are cast. Every step stays below 2^63.
     """
     place = f"(({key} / {RUN} % {_PRIME} * 48271 + {generation} * 69621) % {_PRIME})"
     return f"{place} * {place} % {_PRIME}"
@@ -34,7 +82,8 @@ def enqueue_from(rows: str) -> sa.TextClause:
     ----------
     rows : str
         SQL of generation, document_key, content_hash, priority and `turn_of` the document: ``VALUES (…)``, or a
-        ``SELECT … WHERE …`` (SQLite wants the ``WHERE``, be it ``WHERE true``).
+        ``SELECT … WHERE … ORDER BY document_key`` (SQLite wants the ``WHERE``, be it ``WHERE true``; where several ask
+        at once, the order keeps them from waiting for one another both).
     """
     return sa.text(
         f"""
@@ -46,95 +95,3 @@ def enqueue_from(rows: str) -> sa.TextClause:
         WHERE jobs.content_hash <> excluded.content_hash OR jobs.state = 'done'
         """
     )
-
-
-NEXT = sa.text(
-    """
-    SELECT json_group_array(document_key) FROM (
-        SELECT document_key FROM jobs
-        WHERE generation = :generation AND state = 'pending' AND not_before = 0 AND unfinished = 0
-        ORDER BY priority, turn, document_key LIMIT :most
-    )
-    """
-)
-"""The keys of the next jobs that are due and that no worker died with, as JSON.
-
-What is claimed is asked for in one row, here and in `LEASED`: the driver gives the interpreter up at each one.
-"""
-
-LEASE = sa.text(
-    """
-    UPDATE jobs SET state = 'leased', lease_owner = :owner, lease_until = :until, unfinished = unfinished + 1
-    WHERE generation = :generation AND document_key IN (SELECT value FROM json_each(:keys))
-    """
-)
-"""Lease these jobs; `unfinished` until somebody ends the lease."""
-
-LEASED = sa.text(
-    """
-    SELECT json_group_array(json_array(document_key, content_hash, priority, attempts, unfinished - 1)) FROM (
-        SELECT * FROM jobs WHERE generation = :generation AND document_key IN (SELECT value FROM json_each(:keys))
-        ORDER BY priority, document_key
-    )
-    """
-)
-
-COMPLETE = sa.text(
-    """
-    DELETE FROM jobs WHERE generation = :generation AND state <> 'done' AND (document_key, content_hash) IN (
-        SELECT CAST(key AS INTEGER), value FROM json_each(:hashes)
-    )
-    """
-)
-"""End jobs for these texts, in one statement for the same reason; `hashes` is a JSON object, by key."""
-
-CAP = sa.text("UPDATE jobs SET lease_until = :longest WHERE lease_until > :longest")
-
-EXPIRE = sa.text("UPDATE jobs SET state = 'pending', lease_owner = NULL, lease_until = NULL WHERE lease_until <= :now")
-
-RETRY_DUE = sa.text(
-    """
-    UPDATE jobs SET not_before = 0
-    WHERE generation = :generation AND state = 'pending' AND not_before > 0 AND not_before <= :now
-    """
-)
-"""Give those that waited for another attempt their turn."""
-
-PRUNE = sa.text(
-    """
-    DELETE FROM jobs WHERE generation = :generation AND document_key IN (
-        SELECT document_key FROM jobs WHERE generation = :generation AND state = 'done' LIMIT :most
-    )
-    """
-)
-"""Remove some of the jobs that an earlier release left as done."""
-
-FORGET_SOME = sa.text(
-    """
-    DELETE FROM jobs WHERE generation = :generation AND document_key IN (
-        SELECT document_key FROM jobs WHERE generation = :generation ORDER BY document_key LIMIT :most
-    )
-    """
-)
-"""Remove some of the jobs of a generation."""
-
-_LEASED = "FROM jobs WHERE +generation = :generation AND lease_until >= 0"
-"""The unary + keeps SQLite from looking for them among all jobs of the generation."""
-_COUNT_IN = "SELECT count(*) FROM jobs WHERE generation = :generation AND state = '{}'"
-COUNT = sa.text(
-    f"""
-    SELECT ({_COUNT_IN.format("pending")}) AS pending, (SELECT count(*) {_LEASED}) AS leased,
-    ({_COUNT_IN.format("failed")}) AS failed
-    """
-)
-"""Count the jobs of each state, in an index of its own: 40 ns each."""
-
-NEXT_DUE = sa.text(
-    f"""
-    SELECT min(at) FROM (
-        SELECT min(not_before) AS at FROM jobs WHERE generation = :generation AND state = 'pending'
-        UNION ALL SELECT min(lease_until) {_LEASED}
-    ) AS waiting
-    """
-)
-"""When the next job can be claimed: now if 0, ``NULL`` where none is outstanding."""

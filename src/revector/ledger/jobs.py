@@ -18,69 +18,36 @@ import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from revector.ledger.database import LedgerDatabase
-from revector.ledger.dialect import (
-    CAP,
-    COMPLETE,
-    COUNT,
-    EXPIRE,
-    FORGET_SOME,
-    LEASE,
-    LEASED,
-    NEXT,
-    NEXT_DUE,
-    RETRY_DUE,
-    enqueue_from,
-    turn_of,
-)
+from revector.ledger.dialect import Condition
 from revector.ledger.owners import LONGEST_LEASE_SECONDS, is_dead
 from revector.ledger.schema import jobs
+from revector.ledger.statements import (
+    ALONE_AFTER,
+    COUNT,
+    ENQUEUE,
+    FAILED,
+    GIVEN_BACK,
+    LEASED,
+    LONE_DEATHS,
+    NEXT_DUE,
+    SUSPECT,
+    UNLEASED,
+    Statements,
+)
 
 MAX_ATTEMPTS = 3
-SUSPECTS = 8
-LONE_DEATHS = 3
-_ALONE_AFTER = 2  # unfinished leases: of a batch, and of some suspects
 RETRY_SECONDS = 0.5  # before the second attempt, doubled before each further one
 _CHUNK = 500  # values in one IN list; SQLite's limit is far above
 _NONE = "[]"  # keys as JSON
 _SLICE = 2_000  # jobs removed in one transaction: about 10 ms
 
 _log = logging.getLogger(__name__)
-
-_pending, _failed, _leased = sa.text("state = 'pending'"), sa.text("state = 'failed'"), jobs.c.lease_until >= 0
-_unleased = {"lease_owner": None, "lease_until": None}
-_given_back = {**_unleased, "unfinished": sa.func.max(jobs.c.unfinished - 1, 0)}
-_one_job = (jobs.c.generation == sa.bindparam("of_generation")) & (jobs.c.document_key == sa.bindparam("key"))
-_ENQUEUE = enqueue_from(
-    f"VALUES (:generation, :document_key, :content_hash, :priority, {turn_of(':document_key', ':generation')})"
-)
-_FORGET = jobs.delete().where(_one_job)
-_suspected = (
-    (jobs.c.generation == sa.bindparam("of_generation")) & _pending & (jobs.c.not_before == 0) & (jobs.c.unfinished > 0)
-)
-_SUSPECT = (
-    sa.select(jobs.c.document_key, jobs.c.unfinished)
-    .where(_suspected)
-    .order_by(jobs.c.unfinished, jobs.c.priority, jobs.c.turn, jobs.c.document_key)
-    .limit(SUSPECTS)
-)
-_SET_ASIDE = (
-    jobs.update()
-    .where(_suspected, jobs.c.unfinished >= _ALONE_AFTER + LONE_DEATHS)
-    .values(
-        state="failed",
-        attempts=jobs.c.unfinished,
-        error=f"{LONE_DEATHS} workers died while they held this document alone (out of memory, or a crash in the "
-        "encoder); shorten it or repair the encoder, then retry_failed() and run()",
-    )
-    .returning(jobs.c.document_key)
-)
 
 
 @dataclass(frozen=True)
@@ -143,46 +110,47 @@ class JobQueue:
     """
 
     def __init__(self, database: LedgerDatabase) -> None:
-        self._database = database
+        self._database, self._says = database, database.dialect
+        self._statements = Statements(database.dialect)
 
     def enqueue(self, generation: int, requests: Iterable[JobRequest]) -> None:
         """Ask for vectors. A job for the same text that waits, runs or has failed for good stays as it is."""
-        rows = [{"generation": generation, **vars(request)} for request in requests]
-        if not rows:
+        in_order = sorted(requests, key=lambda request: request.document_key)
+        if not in_order:
             return
         with self._database.transaction() as connection:
-            connection.execute(_ENQUEUE, rows)
+            connection.execute(ENQUEUE, [{"generation": generation, **vars(request)} for request in in_order])
 
     def claim(
         self, generation: int, owner: str, limit: int, lease_seconds: float, *, suspects: bool = True
     ) -> list[Claim]:
         """Lease up to `limit` jobs, in the order of priority and turn; jobs whose lease ran out are free again."""
-        now = time.time()
-        lease = {"generation": generation, "owner": owner, "until": now + lease_seconds}
+        now, due = time.time(), {"of_generation": generation}
         with self._database.transaction() as connection:
-            _make_due(connection, generation, now, now + max(lease_seconds, LONGEST_LEASE_SECONDS))
-            keys = connection.scalar(NEXT, {"generation": generation, "most": limit})
+            self._make_due(connection, generation, now, now + max(lease_seconds, LONGEST_LEASE_SECONDS))
+            keys = connection.scalar(self._says.next, {**due, "most": limit})
             if keys == _NONE and suspects:
-                keys = json.dumps(_suspects(connection, generation)[:limit])
+                keys = json.dumps(self._suspects(connection, generation)[:limit])
             if keys == _NONE:
                 return []
-            connection.execute(LEASE, {**lease, "keys": keys})
-            leased = connection.scalar(LEASED, {"generation": generation, "keys": keys})
+            claimed = {**due, "keys": keys}
+            connection.execute(self._statements.lease, {**claimed, "owner": owner, "until": now + lease_seconds})
+            leased = connection.scalar(self._says.leased, claimed)
         return [Claim(generation, *row) for row in json.loads(leased)]
 
     def extend(self, owner: str, lease_seconds: float) -> None:
         """Lengthen all leases of an owner (its heartbeat)."""
         with self._database.transaction() as connection:
-            held = jobs.update().where(_leased, jobs.c.lease_owner == owner)
+            held = jobs.update().where(self._says.in_order(LEASED & (jobs.c.lease_owner == owner)))
             connection.execute(held.values(lease_until=time.time() + lease_seconds))
 
     def complete(self, generation: int, hashes: Mapping[int, str]) -> int:
         """End jobs whose vector is stored; return how many there were."""
         if not hashes:
             return 0
+        stored = {"of_generation": generation, "hashes": json.dumps(dict(hashes))}
         with self._database.transaction() as connection:
-            ended = connection.execute(COMPLETE, {"generation": generation, "hashes": json.dumps(dict(hashes))})
-            return ended.rowcount
+            return connection.execute(self._statements.complete, stored).rowcount
 
     def settle(self, generation: int, keys: Iterable[int]) -> None:
         """End jobs whatever text they were for: the caller has stored the vector of the present one."""
@@ -194,12 +162,12 @@ class JobQueue:
         final = attempts >= MAX_ATTEMPTS
         with self._database.transaction() as connection:
             connection.execute(
-                _held(claim.generation, [claim.document_key], owner).values(
+                self._held(claim.generation, [claim.document_key], owner).values(
                     state="failed" if final else "pending",
                     attempts=attempts,
                     not_before=time.time() + RETRY_SECONDS * 2 ** (attempts - 1),
                     error=error,
-                    **_given_back,
+                    **GIVEN_BACK,
                 )
             )
 
@@ -208,95 +176,89 @@ class JobQueue:
         with self._database.transaction() as connection:
             for start in range(0, len(claims), _CHUNK):
                 keys = [claim.document_key for claim in claims[start : start + _CHUNK]]
-                held = _held(claims[start].generation, keys, owner)
-                connection.execute(held.values(state="pending", not_before=time.time() + seconds, **_given_back))
+                held = self._held(claims[start].generation, keys, owner)
+                connection.execute(held.values(state="pending", not_before=time.time() + seconds, **GIVEN_BACK))
 
     def release(self, owner: str) -> int:
         """Free all jobs that an owner still holds; return how many."""
         with self._database.transaction() as connection:
-            return _release(connection, owner, _given_back)
+            return _release(connection, self._says.in_order(LEASED & (jobs.c.lease_owner == owner)), GIVEN_BACK)
 
     def release_all(self) -> int:
         """Free all jobs under lease, in a copy whose workers work on the original; return how many."""
         with self._database.transaction() as connection:
-            return connection.execute(jobs.update().where(_leased).values(state="pending", **_given_back)).rowcount
+            return _release(connection, self._says.in_order(LEASED), GIVEN_BACK)
 
     def release_dead_owners(self) -> int:
         """Free the jobs of processes of this machine that have ended; return how many."""
         with self._database.transaction() as connection:
-            owners = connection.scalars(sa.select(jobs.c.lease_owner).where(_leased).distinct())
-            return sum(_release(connection, owner, _unleased) for owner in owners.all() if is_dead(owner))
+            owners = connection.scalars(sa.select(jobs.c.lease_owner).where(LEASED).distinct())
+            dead = [owner for owner in owners if is_dead(owner)]
+            theirs = self._says.unlocked(LEASED & jobs.c.lease_owner.in_(dead))
+            return _release(connection, theirs, UNLEASED) if dead else 0
 
     def forget(self, generations: Iterable[int], keys: Iterable[int]) -> None:
         """Drop the jobs of deleted documents."""
-        rows = [{"of_generation": generation, "key": key} for generation, key in product(generations, keys)]
-        if rows:
+        gone = list(keys)
+        rows = [{"of_generation": generation, "keys": json.dumps(gone)} for generation in sorted(generations)]
+        if gone and rows:
             with self._database.transaction() as connection:
-                connection.execute(_FORGET, rows)
+                connection.execute(self._statements.forget, rows)
 
     def forget_generation(self, generation: int) -> None:
         """Drop all jobs of a generation, a slice a transaction, so that nobody waits for long meanwhile."""
         removed = _SLICE
         while removed == _SLICE:
             with self._database.transaction() as connection:
-                removed = connection.execute(FORGET_SOME, {"generation": generation, "most": _SLICE}).rowcount
+                slice_ = {"of_generation": generation, "most": _SLICE}
+                removed = connection.execute(self._statements.forget_some, slice_).rowcount
 
     def retry_failed(self, generation: int) -> int:
         """Try all failed jobs of a generation again (alone, if they killed workers); return how many there are."""
-        failed = jobs.update().where(jobs.c.generation == generation, _failed)
-        again = failed.values(
-            state="pending",
-            attempts=0,
-            unfinished=sa.func.min(jobs.c.unfinished, _ALONE_AFTER),
-            not_before=0.0,
-            error=None,
-        )
+        failed = jobs.update().where(self._says.in_order((jobs.c.generation == generation) & FAILED))
+        unfinished = sa.case((jobs.c.unfinished < ALONE_AFTER, jobs.c.unfinished), else_=ALONE_AFTER)
+        again = failed.values(state="pending", attempts=0, unfinished=unfinished, not_before=0.0, error=None)
         with self._database.transaction() as connection:
             return connection.execute(again).rowcount
 
     def counts(self, generation: int) -> JobCounts:
         """Count the jobs of a generation by state."""
         with self._database.snapshot() as connection:
-            return JobCounts(**connection.execute(COUNT, {"generation": generation}).mappings().one())
+            return JobCounts(**connection.execute(COUNT, {"of_generation": generation}).mappings().one())
 
     def failures(self, generation: int) -> list[FailedJob]:
         """List the jobs of a generation that have failed for good."""
         query = sa.select(jobs.c.document_key, jobs.c.attempts, jobs.c.error)
-        query = query.where(jobs.c.generation == generation, _failed).order_by(jobs.c.document_key)
+        query = query.where(jobs.c.generation == generation, FAILED).order_by(jobs.c.document_key)
         with self._database.snapshot() as connection:
             return [FailedJob(*row) for row in connection.execute(query)]
 
     def seconds_until_due(self, generation: int) -> float | None:
         """Return the time until a job can be claimed (0: now), or ``None`` if none is outstanding."""
         with self._database.snapshot() as connection:
-            at = connection.scalar(NEXT_DUE, {"generation": generation})
+            at = connection.scalar(NEXT_DUE, {"of_generation": generation})
         return None if at is None else max(0.0, at - time.time())
 
+    def _held(self, generation: int, keys: Sequence[int], owner: str) -> sa.Update:
+        of_these = (jobs.c.generation == generation) & jobs.c.document_key.in_(keys)
+        return jobs.update().where(self._says.in_order(of_these & (jobs.c.lease_owner == owner)))
 
-def _held(generation: int, keys: Sequence[int], owner: str) -> sa.Update:
-    return jobs.update().where(
-        jobs.c.generation == generation, jobs.c.document_key.in_(keys), jobs.c.lease_owner == owner
-    )
+    def _make_due(self, connection: Connection, generation: int, now: float, longest: float) -> None:
+        """Free the jobs whose lease ran out or whose retry is due."""
+        if capped := connection.execute(self._statements.cap, {"longest": longest}).rowcount:
+            _log.warning("%d jobs were leased for longer than anybody leases one, by a clock that is ahead", capped)
+        connection.execute(self._statements.expire, {"now": now})
+        connection.execute(self._statements.retry_due, {"of_generation": generation, "now": now})
 
-
-def _make_due(connection: Connection, generation: int, now: float, longest: float) -> None:
-    """Free the jobs whose lease ran out or whose retry is due."""
-    if capped := connection.execute(CAP, {"longest": longest}).rowcount:
-        _log.warning("%d jobs were leased for longer than anybody leases one, by a clock that is ahead", capped)
-    connection.execute(EXPIRE, {"now": now})
-    connection.execute(RETRY_DUE, {"generation": generation, "now": now})
-
-
-def _suspects(connection: Connection, generation: int) -> list[int]:
-    """Return the documents to try next of those whose worker died: the least suspected, few or one."""
-    due = {"of_generation": generation}
-    for key in connection.scalars(_SET_ASIDE, due):
-        _log.warning("document %d is set aside: it was alone with %d workers that died", key, LONE_DEATHS)
-    found = connection.execute(_SUSPECT, due).all()
-    alike = [row.document_key for row in found if row.unfinished == found[0].unfinished]
-    return alike if not found or found[0].unfinished < _ALONE_AFTER else alike[:1]
+    def _suspects(self, connection: Connection, generation: int) -> list[int]:
+        """Return the documents to try next of those whose worker died: the least suspected, few or one."""
+        due = {"of_generation": generation}
+        for key in connection.scalars(self._statements.set_aside, due):
+            _log.warning("document %d is set aside: it was alone with %d workers that died", key, LONE_DEATHS)
+        found = connection.execute(SUSPECT, due).all()
+        alike = [row.document_key for row in found if row.unfinished == found[0].unfinished]
+        return alike if not found or found[0].unfinished < ALONE_AFTER else alike[:1]
 
 
-def _release(connection: Connection, owner: str, values: Mapping[str, object]) -> int:
-    held = jobs.update().where(_leased, jobs.c.lease_owner == owner)
-    return connection.execute(held.values(state="pending", **values)).rowcount
+def _release(connection: Connection, which: Condition, values: Mapping[str, object]) -> int:
+    return connection.execute(jobs.update().where(which).values(state="pending", **values)).rowcount

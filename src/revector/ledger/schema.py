@@ -6,12 +6,15 @@ that writes has a target.
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from revector.ledger.state import Phase
 
-VERSION = 1  # what came later is in `upgrade`; earlier releases read and write the file, too
+VERSION = 1  # earlier releases read and write the files of this one: `revector.backends.sqlite.upgrade`
 METADATA = sa.MetaData()
+_KEY = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # 64 bits: SQLite's integers all have them
 
 JOB_STATES = ("pending", "leased", "done", "failed")
 
@@ -20,14 +23,18 @@ def _one_of(column: str, values: tuple[str, ...]) -> sa.CheckConstraint:
     return sa.CheckConstraint(f"{column} IN ({', '.join(repr(value) for value in values)})")
 
 
+def _partial_index(name: str, where: str, *columns: sa.Column[Any], unique: bool = False) -> sa.Index:
+    return sa.Index(name, *columns, unique=unique, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
+
+
 migrations = sa.Table(
     "migrations",
     METADATA,
-    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("id", _KEY, primary_key=True),
     sa.Column("alias", sa.Text, nullable=False),
     sa.Column("alias_version", sa.Integer, nullable=False),
-    sa.Column("source_generation", sa.Integer, nullable=False),
-    sa.Column("target_generation", sa.Integer),
+    sa.Column("source_generation", _KEY, nullable=False),
+    sa.Column("target_generation", _KEY),
     sa.Column("target_space", sa.JSON, nullable=False),
     sa.Column("target_encoder_source", sa.Text),
     sa.Column("phase", sa.Text, nullable=False),
@@ -44,18 +51,12 @@ migrations = sa.Table(
     sa.CheckConstraint("retention_seconds >= 0"),
     sqlite_autoincrement=True,
 )
-sa.Index(
-    "one_active_migration",
-    migrations.c.alias,
-    unique=True,
-    sqlite_where=migrations.c.phase != "retired",
-    postgresql_where=migrations.c.phase != "retired",
-)
+_partial_index("one_active_migration", "phase != 'retired'", migrations.c.alias, unique=True)
 
 events = sa.Table(
     "events",
     METADATA,
-    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("id", _KEY, primary_key=True),
     sa.Column("migration_id", sa.ForeignKey("migrations.id"), nullable=False, index=True),
     sa.Column("at", sa.Float, nullable=False),
     sa.Column("name", sa.Text, nullable=False),
@@ -67,8 +68,8 @@ events = sa.Table(
 jobs = sa.Table(
     "jobs",
     METADATA,
-    sa.Column("generation", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("document_key", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("generation", _KEY, primary_key=True, autoincrement=False),
+    sa.Column("document_key", _KEY, primary_key=True, autoincrement=False),
     sa.Column("content_hash", sa.Text, nullable=False),
     sa.Column("priority", sa.Integer, nullable=False),
     sa.Column("state", sa.Text, nullable=False, server_default="pending"),
@@ -85,14 +86,13 @@ jobs = sa.Table(
     sa.CheckConstraint("state <> 'failed' OR error IS NOT NULL"),
     sqlite_with_rowid=False,
 )
-# Each state has an index of its own, for one that holds them all is written at each step of every job. SQLite takes one
-# where a statement says the state in its text (a bound parameter does not), or that the lease ends after some time.
+# Each state has an index of its own, for one that holds them all is written at each step of every job. A statement that
+# is to use one says the state in its text (SQLite does not look at parameters), or that the lease ends after some time.
 _ORDER = ("generation", "state", "not_before", "unfinished", "priority", "turn", "document_key")
-jobs_waiting = sa.Index("jobs_waiting", *(jobs.c[name] for name in _ORDER), sqlite_where=sa.text("state = 'pending'"))
-sa.Index("jobs_by_lease", jobs.c.lease_until, sqlite_where=jobs.c.lease_until.is_not(None))
-jobs_ended = sa.Index(
-    "jobs_ended", jobs.c.generation, jobs.c.state, sqlite_where=sa.text("state = 'failed' OR state = 'done'")
-)
+_ENDED = "state = 'failed' OR state = 'done'"
+jobs_waiting = _partial_index("jobs_waiting", "state = 'pending'", *(jobs.c[name] for name in _ORDER))
+_partial_index("jobs_by_lease", "lease_until IS NOT NULL", jobs.c.lease_until)
+jobs_ended = _partial_index("jobs_ended", _ENDED, jobs.c.generation, jobs.c.state)
 
 leases = sa.Table(
     "leases",
@@ -106,5 +106,5 @@ asking = sa.Table(
     "asking",
     METADATA,
     sa.Column("migration_id", sa.ForeignKey("migrations.id"), primary_key=True),
-    sa.Column("through", sa.Integer, nullable=False),
+    sa.Column("through", _KEY, nullable=False),
 )

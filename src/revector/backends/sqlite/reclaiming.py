@@ -10,7 +10,6 @@ from sqlalchemy.engine import Connection
 
 from revector.backends.local_index.feed import DELETIONS_KEPT
 from revector.backends.sqlite.database import Database
-from revector.ledger.dialect import FORGET_SOME, PRUNE
 
 DROPPED = "dropped:"
 """A generation is dropped by a note of this name and its id: releases before this one had no column for it."""
@@ -30,6 +29,20 @@ _VECTORS = sa.text(
     """
     DELETE FROM vectors WHERE rowid IN (
         SELECT rowid FROM vectors WHERE generation = :generation ORDER BY seq LIMIT :most
+    )
+    """
+)
+_JOBS = sa.text(
+    """
+    DELETE FROM jobs WHERE generation = :generation AND document_key IN (
+        SELECT document_key FROM jobs WHERE generation = :generation ORDER BY document_key LIMIT :most
+    )
+    """
+)
+_DONE = sa.text(
+    """
+    DELETE FROM jobs WHERE generation = :generation AND document_key IN (
+        SELECT document_key FROM jobs WHERE generation = :generation AND state = 'done' LIMIT :most
     )
     """
 )
@@ -68,7 +81,7 @@ def reclaim(database: Database) -> bool:
         if dropped is not None:
             _remove_some(connection, dropped)
         else:
-            connection.execute(PRUNE, {"generation": done, "most": ROWS_A_SLICE})
+            connection.execute(_DONE, {"generation": done, "most": ROWS_A_SLICE})
     return True
 
 
@@ -90,7 +103,7 @@ def forget_deletions(database: Database, generation: int, upto: int) -> bool:
 
 
 def _remove_some(connection: Connection, generation: int) -> None:
-    for statement in (_VECTORS, FORGET_SOME, _TOMBSTONES):
+    for statement in (_VECTORS, _JOBS, _TOMBSTONES):
         if connection.execute(statement, {"generation": generation, "most": ROWS_A_SLICE}).rowcount:
             return
     for last in _REST:

@@ -39,6 +39,7 @@ from revector._forks import holding_off_forks, is_torn, keep_for_ever, renew_in_
 from revector.backends.sqlite.database.places import file_of
 from revector.backends.sqlite.database.read_only import ReadOnlyFile, can_write
 from revector.backends.sqlite.database.sqlite_errors import BUSY_TIMEOUT_SECONDS, is_busy, named
+from revector.backends.sqlite.queue import DIALECT
 from revector.errors import ClosedError, DamagedStoreError, InvalidArgumentError, ReadOnlyError, StoreError
 
 _OLDEST_SQLITE = (3, 35, 0)  # RETURNING
@@ -96,6 +97,8 @@ class Database:
     StoreError
         The file is not a database of revector, is damaged or truncated, or cannot be opened.
     """
+
+    dialect = DIALECT
 
     def __init__(self, path: str | os.PathLike[str], *, read_only: bool = False) -> None:
         if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
