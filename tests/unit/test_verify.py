@@ -85,7 +85,7 @@ class Sound:
         """Nothing to save."""
 
     def check(self, generation) -> IndexHealth:
-        return IndexHealth(len(TEXTS), 0, 1, 0, (), 0, 1.0, 0.0, 10, 200)
+        return IndexHealth(len(TEXTS), 0, 1, 0, (), 0, 1.0, 0.0, 10, 200, "")
 
 
 def test_vectors_that_cannot_be_reached_are_found(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,6 @@ from revector.backends.contracts.documents import Keys
 from revector.backends.contracts.generations import Generation
 
 _LITTLE_RECALL = 0.95
-_REMEDY = "delete the index folder, and it is built anew"
 
 
 @dataclass(frozen=True)
@@ -59,6 +58,8 @@ class IndexHealth:
         Standard error of `recall`.
     k, queries : int
         How it was measured.
+    remedy : str
+        What to do about vectors that searches do not find.
     """
 
     live: int
@@ -71,15 +72,18 @@ class IndexHealth:
     recall_error: float
     k: int
     queries: int
+    remedy: str
 
     @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong, each with what happens about it; empty for a sound index."""
         found = [f"{damage}: it is no longer used, and built anew behind searches" for damage in self.damage]
         if self.unreachable:
-            found.append(f"{self.unreachable:,} of {self.live:,} vectors cannot be reached by any search: {_REMEDY}")
+            found.append(
+                f"{self.unreachable:,} of {self.live:,} vectors cannot be reached by any search: {self.remedy}"
+            )
         if self.recall < _LITTLE_RECALL:
-            found.append(f"recall@{self.k} is {self.recall:.3f}: {_REMEDY}")
+            found.append(f"recall@{self.k} is {self.recall:.3f}: {self.remedy}")
         return tuple(found)
 
 

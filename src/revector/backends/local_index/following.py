@@ -23,7 +23,7 @@ from revector.backends.local_index.builder import Builder, CalledOffError, Index
 from revector.backends.local_index.current import Current
 from revector.backends.local_index.rest import Matrix, Rest, Results, best
 from revector.backends.local_index.segments import SegmentFolder, named
-from revector.backends.local_index.view import Moment, View
+from revector.backends.local_index.view import REMEDY, Moment, View
 from revector.errors import CorruptIndexError, RevectorError, StoreError
 from revector.similarity import normalize
 
@@ -153,7 +153,7 @@ class GenerationIndex:
         health = self._answered(self._current.moment(), View.health)
         if health is None:
             count = self._backend.generations.count(self._generation.id)
-            return IndexHealth(count, 0, 0, count, (), 0, 1.0, 0.0, 0, 0)
+            return IndexHealth(count, 0, 0, count, (), 0, 1.0, 0.0, 0, 0, REMEDY)
         if health.damage and (held := self._current.held) is not None:
             self._current.distrust(held)
             self._start_background()

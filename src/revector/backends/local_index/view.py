@@ -22,6 +22,7 @@ On 40,000 WordNet definitions and queries unlike them, nDCG@10 with 512 is that 
 for half a millisecond a query: a tenth of what encoding the query takes."""
 LEAST_BREADTH = 128
 """Candidates a search keeps in a graph of a small share of the vectors: at least the share of `SEARCH_BREADTH`."""
+REMEDY = "delete the index folder, and it is built anew"
 _HEALTH_K = 10
 
 
@@ -153,6 +154,7 @@ class View:
             recall_error=measured.recall_error,
             k=_HEALTH_K,
             queries=measured.queries,
+            remedy=REMEDY,
         )
 
     def _breadth(self, segment: Segment, ef: int) -> int:

@@ -74,7 +74,7 @@ class MemoryIndex:
         """Say what exact search is: no graph, and every vector is found."""
         size = len(self._rows(generation)[0])
         recall, error = 1.0 if size else float("nan"), 0.0 if size > 1 else float("nan")
-        return IndexHealth(size, 0, 0, size, (), 0, recall, error, k=min(10, size), queries=size)
+        return IndexHealth(size, 0, 0, size, (), 0, recall, error, k=min(10, size), queries=size, remedy="")
 
     def notice(self, generation: Generation) -> str:
         """Say nothing: whatever is searched is what is stored."""
