@@ -1,1 +1,1 @@
-"""The backend in PostgreSQL, whose vectors are those of pgvector."""
+"""A collection in PostgreSQL with pgvector."""

@@ -1,0 +1,120 @@
+"""Building pgvector's graphs while their tables are read and written (CREATE INDEX CONCURRENTLY)."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any, Literal
+
+import psycopg
+from psycopg import errors, sql
+
+from revector.backends.contracts import Generation
+from revector.backends.postgres.database import PostgresDatabase, driver_of
+from revector.backends.postgres.schema import vectors_table
+
+GRAPH_FROM = 10_000
+"""Fewer vectors are measured in less than 10 ms: they need no graph."""
+LARGEST_DIMENSION = 2_000
+"""Of a graph over ``vector``. Longer vectors are measured."""
+MOST_MEMORY_BYTES = 1 << 30
+"""A build is given what its graph takes, up to this much (``maintenance_work_mem``); a larger one is slower."""
+_NODE_BYTES = 600  # links of a node with m = 16, and what pgvector keeps beside, about
+_LOOK_EVERY_SECONDS = 0.5
+
+_CLASSES = {"cosine": sql.SQL("vector_cosine_ops"), "dot": sql.SQL("vector_ip_ops")}
+_CREATE = "CREATE INDEX CONCURRENTLY {graph} ON {vectors} USING hnsw (vector {operators})"
+_DROP = "DROP INDEX CONCURRENTLY IF EXISTS {graph}"
+_STATE = """
+SELECT indisvalid, EXISTS (SELECT 1 FROM pg_stat_progress_create_index AS built WHERE built.index_relid = indexrelid)
+FROM pg_index WHERE indexrelid = to_regclass(%s)
+"""
+_MEMORY = "SELECT pg_size_bytes(current_setting('maintenance_work_mem'))"
+
+State = Literal["none", "invalid", "building", "valid"]
+
+_log = logging.getLogger(__name__)
+
+
+class Graphs:
+    """The graphs of a collection. Safe to share between threads, processes and machines.
+
+    Parameters
+    ----------
+    database : PostgresDatabase
+        The collection.
+    """
+
+    def __init__(self, database: PostgresDatabase) -> None:
+        self._database = database
+
+    def is_valid(self, generation: Generation) -> bool:
+        """Tell whether searches use a graph."""
+        return self.state(generation) == "valid"
+
+    def state(self, generation: Generation) -> State:
+        """Return how far the graph of a generation is."""
+        with self._database.snapshot() as connection:
+            return _state(driver_of(connection), generation)
+
+    def build(self, generation: Generation, count: int) -> int:
+        """Build the graph of a generation unless there is one, or none is needed; return of how many vectors.
+
+        Another process that builds it is waited for; what one that was cut off has left is removed.
+        """
+        if count < GRAPH_FROM or generation.space.dimension > LARGEST_DIMENSION:
+            return 0
+        with self._database.outside() as driver:
+            while (state := _state(driver, generation)) != "valid":
+                if state == "building":
+                    time.sleep(_LOOK_EVERY_SECONDS)
+                elif state == "invalid":
+                    driver.execute(_said(_DROP, generation))
+                elif _built(driver, generation, count):
+                    return count
+        return 0
+
+
+def _state(driver: psycopg.Connection[Any], generation: Generation) -> State:
+    found = driver.execute(_STATE, (graph_name(generation),)).fetchone()
+    if found is None:
+        return "none"
+    is_valid, is_built = found
+    return "valid" if is_valid else "building" if is_built else "invalid"
+
+
+def _built(driver: psycopg.Connection[Any], generation: Generation, count: int) -> bool:
+    """Build a graph; tell whether nobody else had begun one."""
+    began, statement = time.perf_counter(), _said(_CREATE, generation)
+    _give_memory(driver, count * (4 * generation.space.dimension + _NODE_BYTES))
+    try:
+        driver.execute(statement)
+    except errors.DuplicateTable:
+        return False
+    except errors.DiskFull:  # of the shared memory that workers of one build use together, most of the time
+        _log.warning("the graph of generation %d is built without parallel workers", generation.id)
+        driver.execute("SET max_parallel_maintenance_workers = 0")
+        driver.execute(_said(_DROP, generation))
+        driver.execute(statement)
+    _log.info("graph of generation %d built: %d vectors, %.1f s", generation.id, count, time.perf_counter() - began)
+    return True
+
+
+def _give_memory(driver: psycopg.Connection[Any], needed_bytes: int) -> None:
+    found = driver.execute(_MEMORY).fetchone()
+    assert found is not None
+    wanted = max(found[0], min(needed_bytes, MOST_MEMORY_BYTES))
+    driver.execute(sql.SQL("SET maintenance_work_mem = {}").format(sql.Literal(f"{wanted >> 10}kB")))
+
+
+def graph_name(generation: Generation) -> str:
+    """Return the name of a generation's graph, which needs no quotes."""
+    return f"vectors_{generation.id}_graph"
+
+
+def _said(statement: str, generation: Generation) -> sql.Composed:
+    return sql.SQL(statement).format(
+        graph=sql.Identifier(graph_name(generation)),
+        vectors=vectors_table(generation.id),
+        operators=_CLASSES[generation.space.metric],
+    )

@@ -1,0 +1,480 @@
+"""One collection in a PostgreSQL database, shared by threads, processes and machines: connections and transactions.
+
+A transaction is *ambient*: code that opens one while its thread already holds one joins it as a savepoint, hence the
+pieces commit together or not at all, and need not know of one another.
+
+Writers run beside each other. Each holds the collection's advisory lock together with all others; `exclusive` holds it
+alone, so that whatever changes who serves, or which generations are live, overlaps no writer of revector. It asks for
+the lock a few times for a short while rather than once for long, because those who come after it wait behind it.
+
+Each transaction says itself where its tables are and how long it waits for locks, in the round trip that begins it: a
+pooler may give it any session. Reads are of one moment (REPEATABLE READ) and never wait.
+
+A connection that was lost is made anew when the next transaction begins, for up to `RECONNECT_SECONDS`: nothing of it
+has happened yet. One that is lost inside a transaction ends it with a `StoreError`, and nothing of it was committed,
+unless it was lost in the very moment of its commit.
+
+Connections are not carried over a fork: one waits for transactions, connections are closed before it, and both sides
+open new ones.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeVar
+
+import psycopg
+import sqlalchemy as sa
+from psycopg import sql
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from revector._forks import holding_off_forks, is_torn, keep_for_ever, renew_in_child, settle_before_fork
+from revector.backends.postgres.database.places import SCHEMA, Place
+from revector.backends.postgres.database.postgres_errors import is_disconnect, is_lock_timeout, named
+from revector.errors import ClosedError, ReadOnlyError, StoreError
+
+TIMEOUT_SECONDS = 30.0
+RECONNECT_SECONDS = 20.0
+"""For so long a connection is tried to be made again after one was lost."""
+_CONNECT_SECONDS = 10
+_OLDEST_SERVER, _OLDEST_VECTOR = 140_000, (0, 7)
+_LOCK_CLASS = 0x72766374
+"""The first half of every advisory lock of revector; the second one is the collection's."""
+_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.1, 0.8
+_MADE_BY_ONE = f"SELECT pg_advisory_xact_lock({_LOCK_CLASS}, 0)"
+
+_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+_EXTENSION = """
+SELECT nspname, extversion FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace
+WHERE extname = 'vector'
+"""
+_IS_THERE = "SELECT 1 FROM pg_namespace WHERE nspname = %s"
+_LOCK = "SELECT (oid::bigint & 2147483647)::integer FROM pg_namespace WHERE nspname = %s"
+_ONLY_READS = "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only') = 'on'"
+_MAY_WRITE = "SELECT has_schema_privilege(%s, 'USAGE'), has_table_privilege(%s, 'INSERT, UPDATE, DELETE')"
+_TABLES = """
+CREATE TABLE meta (key text PRIMARY KEY, value text NOT NULL);
+CREATE TABLE moment (
+    only_row integer PRIMARY KEY CHECK (only_row = 1),
+    history bigint NOT NULL,
+    shift bigint NOT NULL
+);
+COMMENT ON TABLE moment IS 'history: another number once the past was replaced, by a restored dump; '
+    'shift: what is added to the number of a transaction, so that the sum grows when a dump is restored elsewhere';
+"""
+_NOTE = "SELECT value FROM meta WHERE key = %s"
+_KEEP_NOTE = "INSERT INTO meta (key, value) VALUES (%s, %s) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+
+T = TypeVar("T")
+
+
+class _Moment(NamedTuple):
+    """What every transaction reads of its collection when it begins."""
+
+    history: int
+    shift: int
+
+
+class PostgresDatabase:
+    """The schema of one collection, and its transactions. Safe to share between threads and over forks.
+
+    Parameters
+    ----------
+    place : Place
+        Where it is. The schema is created when it does not exist.
+    read_only : bool
+        Never write to it. So it is as well on a replica, and for a role that may not write.
+
+    Raises
+    ------
+    StoreError
+        The server cannot be reached, is too old, or lacks pgvector, or the schema is not one of revector.
+    """
+
+    def __init__(self, place: Place, *, read_only: bool = False) -> None:
+        self.place = place
+        self._why_read_only = "it was opened with read_only=True; open it without" if read_only else ""
+        self.vector_version: tuple[int, ...] = ()
+        self._closed = False
+        self._local = threading.local()
+        self._engine = _new_engine(place.connection)
+        try:
+            self._path, lock = self._prepared(read_only)
+        except BaseException:
+            self._engine.dispose()
+            raise
+        self._shared = f"SELECT pg_advisory_xact_lock_shared({_LOCK_CLASS}, {lock})"
+        self._alone = f"SELECT pg_advisory_xact_lock({_LOCK_CLASS}, {lock})"
+        settle_before_fork(self._engine.dispose)
+        renew_in_child(self._leave_to_parent)
+
+    @property
+    def url(self) -> str:
+        """Where it is, without secrets."""
+        return self.place.url
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be written."""
+        return bool(self._why_read_only)
+
+    def require_writable(self) -> None:
+        """Raise what a transaction would raise at once; call it before work that only makes sense if that works."""
+        if self._closed:
+            raise ClosedError(self.url)
+        if self._why_read_only:
+            raise ReadOnlyError(self.url, self._why_read_only)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether the calling thread is inside a transaction or snapshot."""
+        return self._ambient is not None
+
+    @property
+    def writing(self) -> bool:
+        """Whether the calling thread is inside a transaction: what it reads may yet be taken back."""
+        return self._ambient is not None and bool(self._local.writable)
+
+    @contextmanager
+    def transaction(self, timeout_seconds: float = TIMEOUT_SECONDS) -> Iterator[Connection]:
+        """Open a write transaction beside those of others; joins the calling thread's open one as a savepoint.
+
+        Raises
+        ------
+        ReadOnlyError
+            The database is only read.
+        StoreError
+            A lock was not to be had in time, the database failed, or the thread is inside a `snapshot`.
+        """
+        self.require_writable()
+        if self._ambient is None:
+            with self._begun(timeout_seconds, self._shared) as connection:
+                yield connection
+        else:
+            with self._joined() as connection:
+                yield connection
+
+    @contextmanager
+    def exclusive(self, timeout_seconds: float = TIMEOUT_SECONDS) -> Iterator[Connection]:
+        """Write transaction beside which nobody else writes to the collection; as `transaction` otherwise.
+
+        Not to be opened inside a `transaction`, which others may hold as well: two that turn would wait for each other.
+        """
+        self.require_writable()
+        if self._ambient is None:
+            with self._begun(timeout_seconds, self._alone) as connection:
+                yield connection
+        else:
+            if self._local.writable == self._shared:
+                raise StoreError("an exclusive transaction inside one that is not; open the exclusive one first")
+            with self._joined() as connection:
+                yield connection
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """Read transaction: every read inside sees the same moment. Joins an open transaction or snapshot."""
+        if self._ambient is None:
+            with self._begun(TIMEOUT_SECONDS, "") as connection:
+                yield connection
+        else:
+            with self._named_errors():
+                yield self._ambient
+
+    @contextmanager
+    def outside(self) -> Iterator[psycopg.Connection[Any]]:
+        """Yield a connection outside of transactions, for what runs in none: each statement commits by itself."""
+        with self._named_errors(), self._engine.connect() as connection:
+            driver = driver_of(connection)
+            driver.execute(self._path.replace("SET LOCAL", "SET", 1))
+            try:
+                yield driver
+            finally:
+                driver.close()  # what was set stays with the session, which nobody else must get
+
+    @property
+    def history(self) -> int:
+        """Another number once the past of the collection was replaced; inside a transaction or snapshot."""
+        return int(self._local.moment.history)
+
+    @property
+    def shift(self) -> int:
+        """What is added to numbers of transactions; inside a transaction or snapshot."""
+        return int(self._local.moment.shift)
+
+    def once(self, question: Hashable, ask: Callable[[Connection], T]) -> T:
+        """Ask something once for each snapshot, in which no answer changes; in a transaction, every time."""
+        with self.snapshot() as connection:
+            if self._local.writable:
+                return ask(connection)
+            answers: dict[Hashable, T] = self._local.answers
+            if question not in answers:
+                answers[question] = ask(connection)
+            return answers[question]
+
+    def note(self, key: str) -> str | None:
+        """Return what was kept under a name, or ``None``."""
+        with self.snapshot() as connection:
+            found = driver_of(connection).execute(_NOTE, (key,)).fetchone()
+        return None if found is None else str(found[0])
+
+    def keep_note(self, key: str, value: str) -> None:
+        """Keep a short text under a name, in place of what was kept there."""
+        with self.transaction() as connection:
+            driver_of(connection).execute(_KEEP_NOTE, (key, value))
+
+    def ensure_schema(self, component: str, version: int, tables: sa.MetaData) -> None:
+        """Create the tables of one component the first time; refuse those of a newer revector."""
+        key = f"schema_version:{component}"
+        found = self.note(key)
+        if found is None:
+            with self.exclusive() as connection:
+                found = self.note(key)  # another process may have created them since
+                if found is None:
+                    tables.create_all(connection, checkfirst=False)
+                    self.keep_note(key, str(version))
+                    return
+        if int(found) != version:
+            raise StoreError(
+                f"{self.url} holds version {found} of the {component}'s tables, this revector knows version {version}; "
+                "open it with the revector that wrote it, or a newer one"
+            )
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        self._closed = True
+        self._engine.dispose()
+
+    # Transactions
+
+    @property
+    def _ambient(self) -> Connection | None:
+        return getattr(self._local, "connection", None)
+
+    @contextmanager
+    def _joined(self) -> Iterator[Connection]:
+        ambient = self._ambient
+        assert ambient is not None
+        if not self._local.writable:
+            raise StoreError("a write inside a snapshot; end the snapshot first, its view can be out of date by now")
+        with self._named_errors(), _savepoint(ambient):
+            yield ambient
+
+    @contextmanager
+    def _begun(self, timeout_seconds: float, lock: str) -> Iterator[Connection]:
+        if self._closed:
+            raise ClosedError(self.url)
+        if is_torn():
+            raise StoreError(
+                f"{self.url} cannot be used here: this process was forked inside a transaction; fork outside of "
+                "transactions, or start the process by spawn"
+            )
+        process = os.getpid()
+        with holding_off_forks(), self._named_errors(timeout_seconds):
+            connection = self._begin(timeout_seconds, lock)
+            try:
+                self._local.connection, self._local.writable, self._local.answers = connection, lock, {}
+                try:
+                    yield connection
+                finally:
+                    self._local.connection = None
+                if os.getpid() == process:
+                    driver_of(connection).execute("COMMIT")
+            finally:
+                if os.getpid() == process:
+                    _give_back(connection)
+
+    def _begin(self, timeout_seconds: float, lock: str) -> Connection:
+        """Begin a transaction: again where the connection was lost, and where others hold the lock for too long."""
+        deadline, lost_until = time.monotonic() + timeout_seconds, time.monotonic() + RECONNECT_SECONDS
+        wait = _FIRST_WAIT_SECONDS if lock == self._alone else timeout_seconds
+        while True:
+            wait = max(0.001, min(wait, deadline - time.monotonic()))
+            try:
+                return self._tried(wait, lock)
+            except (DBAPIError, psycopg.Error) as error:
+                reason = error.orig if isinstance(error, DBAPIError) else error
+                if is_lock_timeout(reason) and time.monotonic() < deadline:
+                    wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
+                elif (
+                    not is_disconnect(reason)
+                    or time.monotonic() >= lost_until
+                    or isinstance(reason, psycopg.errors.ConnectionTimeout)
+                ):
+                    raise
+            time.sleep(random.uniform(0.02, 0.1))
+
+    def _tried(self, wait_seconds: float, lock: str) -> Connection:
+        connection = self._engine.connect()
+        try:
+            kind = _WRITE if lock else _READ
+            settings = f"SET LOCAL lock_timeout = {max(1, round(1000 * wait_seconds))}"
+            statements = [kind, self._path, settings, *([lock] if lock else []), "SELECT history, shift FROM moment"]
+            cursor = driver_of(connection).execute(sql.SQL("; ".join(statements)))
+            while cursor.nextset():
+                pass
+            self._local.moment = _Moment(*cursor.fetchone())
+            if lock == self._alone:
+                driver_of(connection).execute(f"SET LOCAL lock_timeout = {round(1000 * TIMEOUT_SECONDS)}")
+        except BaseException:
+            _give_back(connection)
+            raise
+        return connection
+
+    @contextmanager
+    def _named_errors(self, waited_seconds: float = TIMEOUT_SECONDS) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            raise named(self.url, error.orig or error, waited_seconds=waited_seconds) from error
+        except (psycopg.Error, UnicodeEncodeError) as error:
+            raise named(self.url, error, waited_seconds=waited_seconds) from error
+
+    # Opening
+
+    def _prepared(self, asked_to_read: bool) -> tuple[str, int]:
+        """Make the schema of a new collection; return how tables are found there, and the lock's second half."""
+        with self._named_errors(), self._engine.connect() as connection:
+            driver = driver_of(connection)
+            if driver.info.server_version < _OLDEST_SERVER:
+                raise StoreError(
+                    f"{self.url}: PostgreSQL {driver.info.server_version // 10_000} is too old; 14 or newer"
+                )
+            replica, reads = _row(driver.execute(_ONLY_READS))
+            if (replica or reads) and not self._why_read_only:
+                self._why_read_only = "the server is a replica" if replica else "this role only reads"
+            if driver.execute(_IS_THERE, (self.place.schema,)).fetchone() is None:
+                if self._why_read_only:
+                    raise StoreError(f"{self.url} does not exist, and is only to be read; give another name")
+                self._make(driver)
+            self._require_ours(driver)
+            extension, self.vector_version = _extension(self.url, driver)
+            path = self._path_with(extension)
+            (lock,) = _row(driver.execute(_LOCK, (self.place.schema,)))
+            return path, int(lock)
+
+    def _make(self, driver: psycopg.Connection[Any]) -> None:
+        """Create the schema with what every transaction reads, and the extension where it is missing."""
+        schema = sql.Identifier(self.place.schema)
+        with driver.transaction():
+            driver.execute(_MADE_BY_ONE)
+            driver.execute("CREATE EXTENSION IF NOT EXISTS vector")
+            if driver.execute(_IS_THERE, (self.place.schema,)).fetchone() is not None:
+                return  # another process was faster
+            driver.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
+            driver.execute(sql.SQL("SET LOCAL search_path = {}").format(schema))
+            driver.execute(_TABLES)
+            driver.execute("INSERT INTO moment VALUES (1, %s, 0)", (random.getrandbits(62),))
+
+    def _require_ours(self, driver: psycopg.Connection[Any]) -> None:
+        meta = f"{_quoted(self.place.schema)}.meta"
+        if _row(driver.execute("SELECT to_regclass(%s)", (meta,))) == (None,):
+            raise StoreError(f"{self.url}: the schema {self.place.schema!r} is not one of revector; give another name")
+        uses, writes = _row(driver.execute(_MAY_WRITE, (self.place.schema, meta)))
+        if not uses:
+            raise StoreError(f"{self.url}: this role may not use the schema; docs/postgres.md says what it needs")
+        if not writes and not self._why_read_only:
+            self._why_read_only = "this role may only read; docs/postgres.md says what a writer needs"
+
+    def _path_with(self, extension: str) -> str:
+        names = [sql.Identifier(name) for name in dict.fromkeys([self.place.schema, extension, "pg_catalog"])]
+        return sql.SQL("SET LOCAL search_path = {}").format(sql.SQL(", ").join(names)).as_string()
+
+    def _leave_to_parent(self) -> None:
+        """Start anew in a forked child: what a transaction of the parent still had open is never touched there."""
+        keep_for_ever(self._engine.pool)
+        keep_for_ever(self._ambient)
+        self._engine.dispose(close=False)
+        self._local = threading.local()
+
+
+def schema_exists(place: Place) -> bool:
+    """Tell whether a database has the schema of a collection; raise `StoreError` if it cannot be reached."""
+    try:
+        with psycopg.connect(**{"connect_timeout": _CONNECT_SECONDS, **place.connection}) as driver:
+            return driver.execute(_IS_THERE, (place.schema,)).fetchone() is not None
+    except psycopg.Error as error:
+        raise named(place.url, error) from error
+
+
+def driver_of(connection: Connection) -> Any:
+    """Return psycopg's own connection, which costs no time where nothing has to be translated."""
+    return connection.connection.driver_connection
+
+
+@contextmanager
+def _savepoint(connection: Connection) -> Iterator[None]:
+    driver = driver_of(connection)
+    driver.execute("SAVEPOINT joined")
+    try:
+        yield
+    except BaseException:
+        if not driver.closed and driver.info.transaction_status != psycopg.pq.TransactionStatus.ACTIVE:
+            driver.execute("ROLLBACK TO joined; RELEASE joined")
+        raise
+    driver.execute("RELEASE joined")
+
+
+def _give_back(connection: Connection) -> None:
+    """Return a connection to the pool without a transaction; close one that is in the middle of something."""
+    driver = driver_of(connection)
+    status = driver.info.transaction_status
+    if status in (psycopg.pq.TransactionStatus.INTRANS, psycopg.pq.TransactionStatus.INERROR):
+        try:
+            driver.execute("ROLLBACK")
+        except psycopg.Error:  # then the server has done so
+            driver.close()
+    elif status != psycopg.pq.TransactionStatus.IDLE:
+        driver.close()
+    if driver.closed:
+        connection.invalidate()
+    connection.close()
+
+
+def _new_engine(parameters: dict[str, Any]) -> Engine:
+    def connect() -> psycopg.Connection[Any]:
+        options = {"connect_timeout": _CONNECT_SECONDS, "application_name": SCHEMA, **parameters}
+        return psycopg.connect(**options, autocommit=True)
+
+    return sa.create_engine(
+        "postgresql+psycopg://",
+        creator=connect,
+        isolation_level="AUTOCOMMIT",  # transactions are begun and ended here, by what is said to the driver
+        use_native_hstore=False,
+        pool_size=4,
+        max_overflow=-1,
+        pool_reset_on_return=None,
+        hide_parameters=True,  # texts and the sources of encoders do not belong into messages
+    )
+
+
+def _extension(url: str, driver: psycopg.Connection[Any]) -> tuple[str, tuple[int, ...]]:
+    """Return the schema that pgvector is in, and its version."""
+    found = driver.execute(_EXTENSION).fetchone()
+    if found is None:
+        raise StoreError(
+            f"{url}: pgvector is not installed in this database; let an administrator CREATE EXTENSION vector"
+        )
+    schema, version = found
+    numbers = tuple(map(int, version.split(".")[:2]))
+    if numbers < _OLDEST_VECTOR:
+        raise StoreError(
+            f"{url}: pgvector {version} is too old; install 0.7 or newer, then ALTER EXTENSION vector UPDATE"
+        )
+    return str(schema), numbers
+
+
+def _row(cursor: psycopg.Cursor[Any]) -> tuple[Any, ...]:
+    found = cursor.fetchone()
+    assert found is not None
+    return tuple(found)
+
+
+def _quoted(name: str) -> str:
+    return sql.Identifier(name).as_string()

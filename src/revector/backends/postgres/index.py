@@ -1,0 +1,197 @@
+"""The index of a collection in PostgreSQL: pgvector's, one HNSW graph a generation, built when it is prepared.
+
+A generation without a graph is measured row by row, which is exact. The vectors of a generation that fills go into a
+table without one: a graph that is kept up to date takes some hundred vectors a second, one that is built afterwards
+thousands.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from revector.backends.contracts import Generation, IndexHealth, Keys, Preparation
+from revector.backends.postgres.binary import Matrix
+from revector.backends.postgres.building import Graphs, graph_name
+from revector.backends.postgres.database import PostgresDatabase, driver_of
+from revector.backends.postgres.vectors import PostgresVectors, matrix_parameter, of_generation
+from revector.index.health import SAMPLE, examine
+from revector.similarity import normalize
+
+BREADTH = 200
+"""Candidates a search of a graph keeps (``hnsw.ef_search``), or as many as hits are asked for."""
+_BROADEST = 1_000  # that pgvector allows
+EXACT_LIMIT = 20_000
+"""So many vectors are measured in about 20 ms (384 dimensions): a search of no more takes about the usual time."""
+COVERED_SECONDS, NOT_COVERED_SECONDS = 5.0, 0.5
+"""For so long an answer holds that a generation is covered, or is not: counting its vectors has its cost."""
+_HEALTH_K = 10
+
+_DISTANCES = {"cosine": "vector <=> asked.query", "dot": "vector <#> asked.query"}
+_SEARCH = """
+SELECT place::bigint, document_key, distance
+FROM unnest(%(queries)s::vector[]) WITH ORDINALITY AS asked (query, place)
+CROSS JOIN LATERAL (SELECT document_key, {distance} AS distance FROM {vectors} ORDER BY distance LIMIT %(k)s) AS found
+"""
+# No graph has this order, so that none is used; a vector of zeros has no cosine, and counts as one at a right angle.
+_EXACT = "coalesce(nullif({distance}, 'NaN'), 1)"
+_BREADTH = "SELECT set_config('hnsw.ef_search', %s, true)"
+_ITERATIVE = "SELECT set_config('hnsw.iterative_scan', 'strict_order', true)"
+_AT_MOST = "SELECT count(*) FROM (SELECT 1 FROM {vectors} LIMIT %(most)s) AS counted"
+
+_FOUND = [("place", np.int64), ("key", np.int64), ("distance", np.float64)]
+
+Results = tuple[Matrix, NDArray[np.int64]]
+
+
+class PgvectorIndex:
+    """The graphs of one collection. Safe to share between threads.
+
+    See `revector.backends.contracts.Index` for what each method promises.
+
+    Parameters
+    ----------
+    database : PostgresDatabase
+        The collection.
+    vectors : PostgresVectors
+        Its vectors.
+    """
+
+    def __init__(self, database: PostgresDatabase, vectors: PostgresVectors) -> None:
+        self._database, self._vectors = database, vectors
+        self._graphs = Graphs(database)
+        self._covered: dict[int, tuple[bool, float]] = {}
+
+    def search(self, generation: Generation, queries: NDArray[np.float32], k: int, *, fresh: bool = True) -> Results:
+        """Search the vectors that a generation holds now, all of them whatever `fresh` says."""
+        return self.searched(generation, queries, k, BREADTH)
+
+    def searched(self, generation: Generation, queries: NDArray[np.float32], k: int, ef: int) -> Results:
+        """Search a graph that keeps `ef` candidates; measure everything where that finds fewer than there are."""
+        with self._database.snapshot():
+            self._vectors.dimension(generation.id)
+            breadth = max(ef, k)
+            if breadth <= _BROADEST and len(queries):
+                self._database.once(("breadth", breadth), lambda connection: self._set(driver_of(connection), breadth))
+                found = self._found(generation, queries, k, exact=False)
+                if found is not None and found[0].shape[1] == k:
+                    return found
+            return self.search_exact(generation, queries, k)
+
+    def search_exact(self, generation: Generation, queries: NDArray[np.float32], k: int) -> Results:
+        """Measure all vectors. As `search` otherwise."""
+        found = self._found(generation, queries, k, exact=True)
+        return _nothing(len(queries)) if found is None else found
+
+    def vectors(self, generation: Generation, keys: Keys) -> tuple[NDArray[np.bool_], Matrix]:
+        """Return vectors of the present moment."""
+        known, vectors = self._vectors.vectors(generation.id, keys)
+        if generation.space.metric == "cosine" and len(vectors):
+            vectors = normalize(vectors)
+        return np.isin(np.asarray(keys, np.int64), known), vectors
+
+    def covers(self, generation: Generation) -> bool:
+        """Tell whether a search takes about the usual time now: there is a graph, or little to measure."""
+        covered, until = self._covered.get(generation.id, (False, 0.0))
+        now = time.monotonic()
+        if now >= until:
+            covered = self._has_few(generation) or self._graphs.is_valid(generation)
+            self._covered[generation.id] = covered, now + (COVERED_SECONDS if covered else NOT_COVERED_SECONDS)
+        return covered
+
+    def prepare(self, generation: Generation) -> Preparation:
+        """Build the graph of a generation that has none, while it is read and written."""
+        began, count = time.perf_counter(), self._vectors.count(generation.id)
+        built = 0 if self._database.read_only else self._graphs.build(generation, count)
+        self._covered.pop(generation.id, None)
+        return Preparation(count, built, time.perf_counter() - began)
+
+    def check(self, generation: Generation) -> IndexHealth:
+        """Look whether the graph is valid, and measure recall beside exact search."""
+        count, state = self._vectors.count(generation.id), self._graphs.state(generation)
+        damage = ("a graph is not valid, for its build was cut off",) if state == "invalid" else ()
+        shape = {"live": count, "deleted": 0, "levels": 0, "unreachable": 0, "degrees": ()}
+        measured = examine(_Examined(self, generation, count), shape, None, _HEALTH_K, BREADTH, SAMPLE)
+        return IndexHealth(
+            live=count,
+            deleted=0,
+            graphs=int(state == "valid"),
+            scanned=0 if state == "valid" else count,
+            damage=damage,
+            unreachable=0,
+            recall=measured.recall,
+            recall_error=measured.recall_error,
+            k=_HEALTH_K,
+            queries=measured.queries,
+            remedy=f"REINDEX INDEX CONCURRENTLY {graph_name(generation)}, in the collection's schema",
+        )
+
+    def notice(self, generation: Generation) -> str:
+        """Return nothing: a graph is never built in the place of another one."""
+        return ""
+
+    def prune(self) -> None:
+        """Do nothing: graphs go with the tables of their generations."""
+
+    def close(self) -> None:
+        """Do nothing: a graph that is being built is built by whoever waits for it."""
+
+    def _set(self, driver: Any, breadth: int) -> None:
+        """Let the searches of this transaction keep so many candidates, and go on where many are dead."""
+        driver.execute(_BREADTH, (str(breadth),))
+        if self._database.vector_version >= (0, 8):
+            driver.execute(_ITERATIVE)
+
+    def _found(self, generation: Generation, queries: NDArray[np.float32], k: int, *, exact: bool) -> Results | None:
+        """Return scores and keys; ``None`` where queries found different numbers, or nothing was found."""
+        distance, metric = _DISTANCES[generation.space.metric], generation.space.metric
+        said = _SEARCH.replace("{distance}", _EXACT.format(distance=distance) if exact else distance)
+        with self._database.snapshot() as connection:
+            parameters = {"queries": matrix_parameter(connection, np.asarray(queries, np.float32)), "k": k}
+            cursor = driver_of(connection).cursor(binary=True)
+            rows = np.array(cursor.execute(of_generation(said, generation.id), parameters).fetchall(), _FOUND)
+        hits = np.bincount(rows["place"], minlength=len(queries) + 1)[1:]
+        if not len(rows) or hits.min() != hits.max():
+            return None
+        rows = np.sort(rows, order=("place", "distance", "key")).reshape(len(queries), -1)
+        scores = np.nan_to_num(1 - rows["distance"]) if metric == "cosine" else -rows["distance"]
+        return scores.astype(np.float32), np.ascontiguousarray(rows["key"])
+
+    def _has_few(self, generation: Generation) -> bool:
+        with self._database.snapshot() as connection:
+            statement, most = of_generation(_AT_MOST, generation.id), {"most": EXACT_LIMIT + 1}
+            (some,) = driver_of(connection).execute(statement, most).fetchone()
+        return bool(some <= EXACT_LIMIT)
+
+
+def _nothing(queries: int) -> Results:
+    return np.empty((queries, 0), np.float32), np.empty((queries, 0), np.int64)
+
+
+class _Examined:
+    """What measuring recall asks of an index."""
+
+    def __init__(self, index: PgvectorIndex, generation: Generation, count: int) -> None:
+        self._index, self._generation, self._count = index, generation, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def search(self, queries: Any, k: int, *, ef: int | None) -> Results:
+        """Search as readers do."""
+        return self._index.searched(self._generation, queries, k, ef or BREADTH)
+
+    def search_exact(self, queries: Any, k: int) -> Results:
+        """Measure all vectors."""
+        return self._index.search_exact(self._generation, queries, k)
+
+    def ids(self) -> NDArray[np.int64]:
+        """Return enough keys to draw from."""
+        return self._index._vectors.sample(self._generation.id, 4 * SAMPLE, 0)
+
+    def get_vectors(self, ids: Any) -> Matrix:
+        """Return the vectors of keys that have one."""
+        return self._index.vectors(self._generation, ids)[1]

@@ -1,0 +1,89 @@
+"""Tables of a collection in PostgreSQL, in a schema of its own. What can be a constraint is one.
+
+Each generation has a table of its own, `vectors_table`: pgvector's indexes want one dimension, and what a dropped
+generation took is given back at once. No foreign key leads from there to the documents, which would cost more than
+storing the vector: whoever stores one locks its document (``FOR KEY SHARE``), and whoever deletes documents deletes
+their vectors first.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from psycopg import sql
+from sqlalchemy.dialects.postgresql import JSONB
+
+VERSION = 1
+METADATA = sa.MetaData()
+
+documents = sa.Table(
+    "documents",
+    METADATA,
+    sa.Column("key", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("id", sa.Text, nullable=False, unique=True),
+    sa.Column("content_hash", sa.Text, nullable=False, index=True),
+    sa.Column("updated_at", sa.Double, nullable=False),
+    sa.Column("metadata", JSONB, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.CheckConstraint("length(content_hash) = 64"),
+)
+
+access = sa.Table(
+    "access",
+    METADATA,
+    sa.Column("document_key", sa.ForeignKey("documents.key", ondelete="CASCADE"), primary_key=True),
+    sa.Column("hits", sa.BigInteger, nullable=False),
+    sa.Column("failures", sa.BigInteger, nullable=False),
+    sa.CheckConstraint("failures BETWEEN 0 AND hits"),
+)
+
+generations = sa.Table(
+    "generations",
+    METADATA,
+    sa.Column("id", sa.Integer, sa.Identity(always=True), primary_key=True),
+    sa.Column("space", JSONB, nullable=False),
+    sa.Column("encoder_source", sa.Text),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("dropped", sa.Boolean, nullable=False, server_default=sa.false()),
+)
+
+aliases = sa.Table(
+    "aliases",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("generation", sa.ForeignKey("generations.id", ondelete="RESTRICT"), nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.CheckConstraint("version >= 1"),
+)
+
+maps = sa.Table(
+    "maps",
+    METADATA,
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("target", sa.Text, primary_key=True),
+    sa.Column("fitted_at", sa.Double, nullable=False),
+    sa.Column("map", sa.LargeBinary, nullable=False),
+)
+
+_VECTORS = """
+CREATE TABLE {table} (
+    document_key bigint PRIMARY KEY,
+    seq bigint NOT NULL,
+    embedded_at double precision NOT NULL,
+    content_hash text NOT NULL,
+    vector vector({dimension}) NOT NULL
+);
+CREATE INDEX ON {table} (seq);
+"""
+
+
+def vectors_table(generation: int) -> sql.Identifier:
+    """Return the name of the table of a generation's vectors."""
+    return sql.Identifier(f"vectors_{generation}")
+
+
+def create_vectors(generation: int, dimension: int) -> sql.Composed:
+    """Return the statements that make the table of a generation's vectors.
+
+    `seq` is the number of the transaction that wrote the row, and `PostgresDatabase.shift`.
+    """
+    return sql.SQL(_VECTORS).format(table=vectors_table(generation), dimension=sql.Literal(dimension))
