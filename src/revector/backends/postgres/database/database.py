@@ -37,6 +37,7 @@ from sqlalchemy.exc import DBAPIError
 from revector._forks import holding_off_forks, is_torn, keep_for_ever, renew_in_child, settle_before_fork
 from revector.backends.postgres.database.places import SCHEMA, Place
 from revector.backends.postgres.database.postgres_errors import is_disconnect, is_lock_timeout, named
+from revector.backends.postgres.queue import DIALECT
 from revector.errors import ClosedError, ReadOnlyError, StoreError
 
 TIMEOUT_SECONDS = 30.0
@@ -97,6 +98,8 @@ class PostgresDatabase:
     StoreError
         The server cannot be reached, is too old, or lacks pgvector, or the schema is not one of revector.
     """
+
+    dialect = DIALECT
 
     def __init__(self, place: Place, *, read_only: bool = False) -> None:
         self.place = place
