@@ -131,11 +131,12 @@ class Collection:
             `ServiceError`, `RateLimitedError` and `SpendCapError` say: what it had embedded is stored, and `stored`
             counts it.
         InvalidArgumentError
-            Lengths differ, an id comes twice, an id or a text is not a string of valid Unicode, or metadata is not a
-            JSON object; nothing is embedded.
+            Lengths differ, an id comes twice, an id or a text is not a string of valid Unicode, metadata is not a JSON
+            object, or the store cannot hold one of the documents; nothing is embedded.
         """
         documents = checked_documents(ids, texts, metadata)
         self._backend.require_writable()
+        self._backend.documents.require_storable(documents)
         return Upsert(self._backend, self._encoders, self._serving).write(documents)
 
     def delete(self, ids: Iterable[str]) -> None:

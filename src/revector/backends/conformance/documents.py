@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from revector.backends.arguments import checked_documents
 from revector.backends.conformance.samples import new_generation, put, write
 from revector.backends.contracts import Backend, content_hash
 from revector.errors import (
@@ -23,7 +24,7 @@ class DocumentsConformance:
 
     def test_documents_come_back_as_written_in_the_order_asked_for(self, backend: Backend) -> None:
         """Texts of any kind, the empty one included, with their hash and metadata."""
-        texts = ["", "plain", "emoji 🎈 and ünïcode", "line\nbreak", "nul \0 inside"]
+        texts = ["", "plain", "emoji 🎈 and ünïcode", "line\nbreak"]
         ids = [f"d{place}" for place in range(len(texts))]
         backend.documents.upsert(
             ids, texts, [{"place": place, "deep": {"x": [1, None]}} for place in range(len(texts))]
@@ -31,7 +32,7 @@ class DocumentsConformance:
         found = backend.documents.by_id(ids[::-1])
         assert [d.text for d in found] == texts[::-1]
         assert [d.content_hash for d in found] == [content_hash(text) for text in texts[::-1]]
-        assert found[0].metadata == {"place": 4, "deep": {"x": [1, None]}}
+        assert found[0].metadata == {"place": 3, "deep": {"x": [1, None]}}
 
     def test_upsert_changes_hash_and_time_only_with_the_text(self, backend: Backend) -> None:
         """Metadata that is not given is kept; a document keeps its key."""
@@ -73,6 +74,55 @@ class DocumentsConformance:
         with pytest.raises(InvalidArgumentError):
             backend.documents.upsert(ids, texts, metadata)
         assert backend.documents.count() == 0
+
+    @pytest.mark.parametrize(
+        ("id_", "text", "metadata"),
+        [
+            ("a", "nul \0 inside", {}),
+            ("a", "text", {"x": ["\0"]}),
+            ("a", "text", {"\0": 1}),
+            ("long" * 1000, "text", {}),
+            ("größer" * 1000, "text", {}),
+        ],
+        ids=["text", "metadata", "name of a field", "id", "id of more bytes"],
+    )
+    def test_what_not_every_store_holds_comes_back_as_written_or_is_refused_by_the_id(
+        self, backend: Backend, id_: str, text: str, metadata: dict[str, Any]
+    ) -> None:
+        """Before it is paid for, and before anything of the call is written."""
+        checked = checked_documents(["first", id_], ["other", text], [None, metadata])
+        try:
+            backend.documents.require_storable(checked)
+        except InvalidArgumentError as error:
+            assert id_[:40] in str(error)
+            with pytest.raises(InvalidArgumentError):
+                backend.documents.put(checked)
+            assert backend.documents.count() == 0
+        else:
+            backend.documents.put(checked)
+            (found,) = backend.documents.by_id([id_])
+            assert (found.text, found.metadata) == (text, metadata)
+
+    def test_an_id_that_no_document_can_have_is_unknown(self, backend: Backend) -> None:
+        """As every other one that no document has."""
+        write(backend, "a")
+        assert backend.documents.keys(["id-a", "\0", "long" * 1000]).keys() == {"id-a"}
+        assert backend.documents.metadata(["id-a", "\0"]) == {"id-a": {}}
+        for ask in (backend.documents.by_id, backend.documents.delete):
+            with pytest.raises(UnknownDocumentError):
+                ask(["id-a", "\0"])
+
+    @pytest.mark.parametrize(
+        "number",
+        [1, 1.0, -0.0, 0.1, 1e5, 1e16, -1e23, 1e300, 1.7976931348623157e308, 5e-324, 2.0**53, 2**53 + 1, 10**23, -(2**70)],
+        ids=repr,
+    )
+    def test_numbers_come_back_as_the_same_number(self, backend: Backend, number: float) -> None:
+        """Whatever their size and precision, and text that looks like one as it is."""
+        metadata = {"x": number, "deep": [{"x": number}], f"{number}": f'"{number}\\"'}
+        (document,) = backend.documents.upsert(["a"], ["text"], [metadata])
+        assert document.metadata == backend.documents.by_id(["a"])[0].metadata == metadata
+        assert type(document.metadata["x"]) is type(number)
 
     def test_texts_are_rendered_by_a_template(self, backend: Backend) -> None:
         """With what the document has of it; `metadata` leaves out what does not exist."""

@@ -94,12 +94,21 @@ class Documents(Protocol):
         Raises
         ------
         InvalidArgumentError
-            Lengths differ, an id comes twice, an id or text is not a valid string, metadata is not a JSON object.
+            Lengths differ, an id comes twice, an id or text is not a valid string, metadata is not a JSON object, or
+            the store cannot hold a document (see `require_storable`); then nothing is written.
         """
         ...
 
     def put(self, documents: Sequence[NewDocument]) -> list[Document]:
         """Do what `upsert` does, for documents that were checked, with distinct ids."""
+        ...
+
+    def require_storable(self, documents: Sequence[NewDocument]) -> None:
+        """Raise `InvalidArgumentError` where this store cannot hold one of some documents, though each was checked.
+
+        `put` raises it as well. Whoever calls this first has not paid for vectors by then. The message says which
+        document it is, and why.
+        """
         ...
 
     def delete(self, ids: Iterable[str]) -> list[int]:

@@ -123,6 +123,9 @@ class SqliteDocuments:
             connection.exec_driver_sql(_UPSERT, rows)
             return _in_order(connection, [new.id for new in documents])
 
+    def require_storable(self, documents: Sequence[NewDocument]) -> None:
+        """Do nothing: whatever was checked can be stored."""
+
     def delete(self, ids: Iterable[str]) -> list[int]:
         """Delete documents and their vectors of every generation; return their keys."""
         wanted = checked_ids(ids, ordered=False)

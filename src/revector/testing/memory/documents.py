@@ -53,6 +53,9 @@ class MemoryDocuments:
             view.state = replace(view.state, documents=rows, keys=keys, last_key=last)
             return [_document(rows[keys[new.id]]) for new in documents]
 
+    def require_storable(self, documents: Sequence[NewDocument]) -> None:
+        """Do nothing: whatever was checked can be stored."""
+
     def delete(self, ids: Iterable[str]) -> list[int]:
         """Delete documents and their vectors of every generation; return their keys."""
         wanted = checked_ids(ids, ordered=False)
