@@ -10,14 +10,10 @@ from typing import Any
 import pytest
 
 import index_worlds
-from revector.backends.contracts import Generation
-from revector.backends.contracts.index import Preparation
 from revector.collection import Collection
-from revector.errors import GateRefusedError
 from revector.index import HnswSnapshot
 from revector.migration.migration import Migration
 from revector.testing import HashEncoder
-from worlds import World
 
 OLD, NEW = HashEncoder(24, seed=1, name="old"), HashEncoder(32, seed=2, name="new")
 TEXTS = {f"doc{i}": f"apple{i} banana{i} cherry{i % 7}" for i in range(200)}
@@ -109,42 +105,3 @@ def test_searches_of_the_old_generation_are_answered_while_the_new_index_is_buil
     monkeypatch.setattr(HnswSnapshot, "build", build_slowly)
     migration.verify()
     assert found == [True]
-
-
-class RecordingIndexes:
-    """Notes which generations it prepares, and which one readers are sent to meanwhile."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.calls: list[tuple[int, int]] = []
-
-    def close(self) -> None:
-        """Nothing to save."""
-
-    def prepare(self, generation: Generation) -> Preparation:
-        self.calls.append((generation.id, self.world.served))
-        return Preparation(vectors=40, built=40, seconds=0.5)
-
-
-def test_an_index_is_prepared_before_readers_are_sent_to_its_generation(world: World) -> None:
-    indexes = world.backend.index = RecordingIndexes(world)
-    migration = world.serving()
-    migration.rollback()
-    old, new = migration.record.source_generation, migration.record.target_generation
-    assert indexes.calls == [(new, old), (new, old), (old, new)]  # verify, cutover, rollback
-
-
-def test_a_cutover_that_is_refused_prepares_nothing(world: World) -> None:
-    indexes = world.backend.index = RecordingIndexes(world)
-    migration = world.proving()
-    with pytest.raises(GateRefusedError):
-        migration.cutover()
-    assert indexes.calls == []
-
-
-def test_the_ledger_keeps_what_it_took(world: World) -> None:
-    world.backend.index = RecordingIndexes(world)
-    migration = world.serving()
-    details = {event.name: event.details for event in world.backend.ledger.events(migration.record.id)}
-    assert details["verify"]["details"]["index_seconds"] == 0.5
-    assert details["cutover"]["index"] == {"vectors": 40, "built": 40, "seconds": 0.5}

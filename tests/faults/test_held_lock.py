@@ -56,3 +56,15 @@ def test_opening_searching_and_closing_do_not_wait_for_a_writer(path):
         closed = time.monotonic() - began - opened - searched
     assert found == [f"d{i}" for i in range(100)]
     assert max(opened, searched, closed) < HELD_SECONDS / 2
+
+
+@pytest.mark.parametrize("encoder", [None, MODEL], ids=["without an encoder", "with an encoder"])
+def test_asking_what_is_there_does_not_wait_for_a_writer(path, encoder):
+    with lock_held(path):
+        began = time.monotonic()
+        with Collection.open(path, encoder, encoders=[MODEL]) as docs:
+            found = docs.documents(["d1"]), docs.check()
+            if docs.migration:
+                docs.migration.status()
+        assert time.monotonic() - began < HELD_SECONDS / 2
+    assert all(found)
