@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from revector.backends.arguments import checked_documents
 from revector.backends.conformance.samples import new_generation, put, write
-from revector.backends.contracts import Backend, content_hash
+from revector.backends.contracts import Backend, NewDocument, content_hash
 from revector.errors import (
     InvalidArgumentError,
     UnknownDocumentError,
@@ -91,17 +92,14 @@ class DocumentsConformance:
     ) -> None:
         """Before it is paid for, and before anything of the call is written."""
         checked = checked_documents(["first", id_], ["other", text], [None, metadata])
-        try:
-            backend.documents.require_storable(checked)
-        except InvalidArgumentError as error:
-            assert id_[:40] in str(error)
-            with pytest.raises(InvalidArgumentError):
-                backend.documents.put(checked)
-            assert backend.documents.count() == 0
-        else:
+        if (refused := _refused(backend, checked)) is None:
             backend.documents.put(checked)
             (found,) = backend.documents.by_id([id_])
             assert (found.text, found.metadata) == (text, metadata)
+        else:
+            with pytest.raises(InvalidArgumentError, match=id_[:40]):
+                backend.documents.put(checked)
+            assert (backend.documents.count(), id_[:40] in str(refused)) == (0, True)
 
     def test_an_id_that_no_document_can_have_is_unknown(self, backend: Backend) -> None:
         """As every other one that no document has."""
@@ -114,7 +112,7 @@ class DocumentsConformance:
 
     @pytest.mark.parametrize(
         "number",
-        [1, 1.0, -0.0, 0.1, 1e5, 1e16, -1e23, 1e300, 1.7976931348623157e308, 5e-324, 2.0**53, 2**53 + 1, 10**23, -(2**70)],
+        [1, 1.0, -0.0, 0.1, 1e5, 1e16, -1e23, 1.7976931348623157e308, 5e-324, 2.0**53, 2**53 + 1, 10**23, -(2**70)],
         ids=repr,
     )
     def test_numbers_come_back_as_the_same_number(self, backend: Backend, number: float) -> None:
@@ -254,3 +252,12 @@ class DocumentsConformance:
             seen += [document.id for document in batch]
             backend.documents.delete(list(backend.documents.keys(["id-b", "id-c"])))
         assert seen == ["id-a", "id-b", "id-d", "id-e", "id-f"]
+
+
+def _refused(backend: Backend, documents: Sequence[NewDocument]) -> InvalidArgumentError | None:
+    """Return why a store cannot hold one of some documents."""
+    try:
+        backend.documents.require_storable(documents)
+    except InvalidArgumentError as error:
+        return error
+    return None
