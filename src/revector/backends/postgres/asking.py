@@ -1,0 +1,52 @@
+"""Asking for the vectors of a slice of documents in one statement."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import sqlalchemy as sa
+
+from revector.backends.contracts.order import (
+    PLACES,
+    PRIORITY_QUERIED,
+    PRIORITY_REST,
+    PRIORITY_SAMPLE,
+    PRIORITY_UPDATED,
+    PRIORITY_VALUED,
+)
+from revector.backends.postgres.schema import vectors_table
+from revector.ledger.dialect import enqueue_from, turn_of
+
+_PLACE = f"((documents.key % {PLACES} * :factor + :shift) % {PLACES})"
+_HAS_HIGH_VALUE = """
+metadata -> 'high_value' = 'true' OR metadata -> 'value' = '"high"' OR metadata -> 'priority' = '"high"'
+"""
+_PRIORITY = f"""
+CASE
+    WHEN {_PLACE} * {_PLACE} % {PLACES} < :sampled_below THEN {PRIORITY_SAMPLE}
+    WHEN hits >= :queried_from THEN {PRIORITY_QUERIED}
+    WHEN updated_at >= :changed_from THEN {PRIORITY_UPDATED}
+    WHEN failures > 0 OR {_HAS_HIGH_VALUE} THEN {PRIORITY_VALUED}
+    ELSE {PRIORITY_REST}
+END
+"""  # what `Order.priority` says
+_TURN = turn_of("documents.key", "CAST(:generation AS bigint)")
+
+
+@lru_cache(maxsize=64)
+def ask_in(generation: int) -> sa.TextClause:
+    """Return the statement that asks for the vectors of one generation.
+
+    The parameters are the generation, a slice of keys (``after``, ``until``), and the fields of an `Order`.
+    """
+    return enqueue_from(
+        f"""
+        SELECT :generation, documents.key, documents.content_hash, {_PRIORITY}, {_TURN}
+        FROM documents
+        LEFT JOIN {vectors_table(generation).as_string()} AS stored ON stored.document_key = documents.key
+        LEFT JOIN access ON access.document_key = documents.key
+        WHERE documents.key > :after AND documents.key <= :until
+        AND stored.content_hash IS DISTINCT FROM documents.content_hash
+        ORDER BY documents.key
+        """
+    )
