@@ -10,22 +10,20 @@ import logging
 import time
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
 from revector.ledger.database import LedgerDatabase
 from revector.ledger.owners import LONGEST_LEASE_SECONDS, is_dead
 from revector.ledger.schema import leases
 
-_HOLDER = sa.select(leases.c.owner, leases.c.until).where(
-    leases.c.name == sa.bindparam("wanted"), leases.c.until > sa.bindparam("now")
-)
+_HOLDER = sa.select(leases.c.owner, leases.c.until).where(leases.c.name == sa.bindparam("wanted"))
 _TAKE = sa.text(
     """
     INSERT INTO leases (name, owner, until) VALUES (:name, :owner, :until)
     ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, until = excluded.until
+    WHERE leases.owner = excluded.owner OR (leases.owner = :seen_owner AND leases.until = :seen_until)
     """
 )
-_CAP = sa.text("UPDATE leases SET until = :longest WHERE until > :longest")
+_NOBODY = ("", 0.0)
 
 _log = logging.getLogger(__name__)
 
@@ -48,16 +46,22 @@ class LeaseTable:
         now = time.time()
         longest = now + LONGEST_LEASE_SECONDS
         with self._database.snapshot() as connection:  # whoever only waits for a lease keeps no writer waiting
-            until = _held_until(connection, name, owner, now)
-            if until is not None and until <= longest:
-                return False
+            holder, held_until = connection.execute(_HOLDER, {"wanted": name}).one_or_none() or _NOBODY
+        is_free = held_until <= now or holder == owner or is_dead(holder)
+        if not is_free and held_until <= longest:
+            return False
+        wanted = (owner, min(now + seconds, longest)) if is_free else (holder, longest)
+        took = self._take(name, wanted, seen=(holder, held_until))
+        if took and not is_free:
+            _log.warning("the lease %r was held for longer than anybody holds one, by a clock that is ahead", name)
+        return took and is_free
+
+    def _take(self, name: str, lease: tuple[str, float], *, seen: tuple[str, float]) -> bool:
+        """Write a lease down, unless somebody else has done so since one was seen; return whether it is."""
+        (owner, until), (seen_owner, seen_until) = lease, seen
+        row = {"name": name, "owner": owner, "until": until, "seen_owner": seen_owner, "seen_until": seen_until}
         with self._database.transaction() as connection:
-            if connection.execute(_CAP, {"longest": longest}).rowcount:
-                _log.warning("a lease was held for longer than anybody holds one, by a clock that is ahead")
-            if _held_until(connection, name, owner, now) is not None:
-                return False
-            connection.execute(_TAKE, {"name": name, "owner": owner, "until": min(now + seconds, longest)})
-        return True
+            return connection.execute(_TAKE, row).rowcount == 1
 
     def release(self, name: str, owner: str) -> None:
         """Give a lease back; one that somebody else holds stays with them."""
@@ -68,9 +72,3 @@ class LeaseTable:
         """Free all leases, in a copy whose owners work on the original."""
         with self._database.transaction() as connection:
             connection.execute(leases.update().values(until=0.0))
-
-
-def _held_until(connection: Connection, name: str, owner: str, now: float) -> float | None:
-    """Return until when somebody else holds a lease; nobody does whose process has ended."""
-    holder = connection.execute(_HOLDER, {"wanted": name, "now": now}).one_or_none()
-    return None if holder is None or holder.owner == owner or is_dead(holder.owner) else holder.until

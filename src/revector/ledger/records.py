@@ -8,7 +8,6 @@ from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
-from sqlalchemy.exc import IntegrityError
 
 from revector.errors import LedgerConflictError, MigrationError
 from revector.ledger.database import LedgerDatabase
@@ -21,6 +20,13 @@ from revector.spaces import EmbeddingSpace
 _BY_ID = migrations.select().where(migrations.c.id == sa.bindparam("wanted"))
 _ACTIVE = migrations.select().where(
     migrations.c.alias == sa.bindparam("wanted"), migrations.c.phase != Phase.RETIRED.value
+)
+_LOCKED = _BY_ID.with_for_update()
+_ASKED_THROUGH = sa.text(
+    """
+    INSERT INTO asking (migration_id, through) VALUES (:migration_id, :through)
+    ON CONFLICT (migration_id) DO UPDATE SET through = excluded.through
+    """
 )
 _LAST_EVENT = "SELECT coalesce(max(id) || ' ' || max(at), '') FROM events WHERE id = (SELECT max(id) FROM events)"
 
@@ -118,21 +124,17 @@ class Ledger:
             "created_at": time.time(),
         }
         with self._database.transaction() as connection:
-            try:
-                inserted = connection.execute(migrations.insert().values(row).returning(migrations))
-                record = _record(inserted.one())
-            except IntegrityError as error:
-                raise self._conflict(alias) from error
+            planned = connection.scalar(_insert(row))
+            if planned is None:
+                raise self._conflict(alias)
+            record = self._found(connection, _BY_ID, planned)
             _log(connection, record, "plan", None, {})
         return record
 
     def record(self, migration_id: int) -> MigrationRecord:
         """Return a migration; raise `MigrationError` if it does not exist."""
         with self._database.snapshot() as connection:
-            row = connection.execute(_BY_ID, {"wanted": migration_id}).one_or_none()
-        if row is None:
-            raise MigrationError(f"migration {migration_id} does not exist in {self._database.url}")
-        return _record(row)
+            return self._found(connection, _BY_ID, migration_id)
 
     def active(self, alias: str) -> MigrationRecord | None:
         """Return the alias's migration that is not retired, or ``None``."""
@@ -145,7 +147,7 @@ class Ledger:
     ) -> MigrationRecord:
         """Change the phase, and write the event, in one transaction."""
         with self._database.transaction() as connection:
-            before = self.record(migration_id)
+            before = self._found(connection, _LOCKED, migration_id)
             require_transition(before.phase, to_phase)
             after = _change(connection, migration_id, phase=to_phase.value, **fields)
             _log(connection, after, event, before.phase, details or {})
@@ -158,7 +160,8 @@ class Ledger:
         if "phase" in fields:
             raise TypeError("a phase changes by advance() alone")
         with self._database.transaction() as connection:
-            after = _change(connection, migration_id, **fields) if fields else self.record(migration_id)
+            before = self._found(connection, _LOCKED, migration_id)
+            after = _change(connection, migration_id, **fields) if fields else before
             _log(connection, after, event, after.phase, details or {})
         return after
 
@@ -171,9 +174,10 @@ class Ledger:
     def set_asked_through(self, migration_id: int, key: int | None) -> None:
         """Note up to which document key vectors were asked for; ``None`` once that is done."""
         with self._database.transaction() as connection:
-            connection.execute(asking.delete().where(asking.c.migration_id == migration_id))
-            if key is not None:
-                connection.execute(asking.insert().values(migration_id=migration_id, through=key))
+            if key is None:
+                connection.execute(asking.delete().where(asking.c.migration_id == migration_id))
+            else:
+                connection.execute(_ASKED_THROUGH, {"migration_id": migration_id, "through": key})
 
     def events(self, migration_id: int) -> list[Event]:
         """Return the events of a migration, the oldest first."""
@@ -191,6 +195,12 @@ class Ledger:
         self.jobs.release_all()
         self.leases.release_all()
 
+    def _found(self, connection: Connection, query: sa.Select[Any], migration_id: int) -> MigrationRecord:
+        row = connection.execute(query, {"wanted": migration_id}).one_or_none()
+        if row is None:
+            raise MigrationError(f"migration {migration_id} does not exist in {self._database.url}")
+        return _record(row)
+
     def _conflict(self, alias: str) -> LedgerConflictError:
         active = self.active(alias)
         if active is None:
@@ -205,6 +215,17 @@ class Ledger:
             phase=active.phase.value,
             steps=steps,
         )
+
+
+def _insert(row: dict[str, Any]) -> sa.TextClause:
+    """Insert a migration and return its id, or nothing where the index `one_active_migration` refuses it.
+
+    It is not an error, for in PostgreSQL that would be the end of the transaction around it.
+    """
+    names, parameters = ", ".join(row), ", ".join(f":{name}" for name in row)
+    values = [sa.bindparam(name, value, type_=migrations.c[name].type) for name, value in row.items()]
+    statement = f"INSERT INTO migrations ({names}) VALUES ({parameters}) ON CONFLICT DO NOTHING RETURNING id"
+    return sa.text(statement).bindparams(*values)
 
 
 def _change(connection: Connection, migration_id: int, **fields: Any) -> MigrationRecord:

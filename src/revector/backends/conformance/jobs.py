@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from revector.backends.conformance.owners import ME, YOU, dead_owner
+from revector.backends.conformance.threads import at_once
 from revector.backends.contracts import Backend, Jobs
 from revector.ledger.jobs import MAX_ATTEMPTS, Claim, JobCounts, JobRequest
 from revector.ledger.owners import new_owner
@@ -62,6 +63,17 @@ class JobConformance:
         jobs = _ask(backend, *range(1000))
         claimed = [key for _ in range(15) for key in _claimed(jobs, limit=70)]
         assert sorted(claimed) == list(range(1000))
+
+    def test_whoever_claims_at_the_same_time_gets_other_jobs(self, backend: Backend) -> None:
+        """Each of them is claimed once, by one or the other."""
+        jobs = _ask(backend, *range(400))
+
+        def claim_all(number: int) -> list[int]:
+            portions = iter(lambda: _claimed(jobs, f"elsewhere:{number}:1:1", limit=7), [])
+            return [key for portion in portions for key in portion]
+
+        claimed = at_once(4, claim_all)
+        assert sorted(key for keys in claimed if isinstance(keys, list) for key in keys) == list(range(400))
 
     # Leases
 

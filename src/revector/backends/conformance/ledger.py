@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import threading
-from collections.abc import Callable
 
 import pytest
 
 from revector.backends.conformance.owners import ME, YOU, dead_owner
+from revector.backends.conformance.threads import at_once, meanwhile
 from revector.backends.contracts import Backend
 from revector.errors import IllegalTransitionError, LedgerConflictError, MigrationError
 from revector.ledger.records import MigrationRecord
@@ -28,24 +27,6 @@ def _plan(backend: Backend, alias: str = "live") -> MigrationRecord:
         strategy={"name": "background"},
         retention_seconds=60.0,
     )
-
-
-def _at_once(times: int, ask: Callable[[int], object]) -> list[object]:
-    """Ask from several threads at the same time; return the answers, or the conflicts."""
-    answers: list[object] = []
-
-    def run(number: int) -> None:
-        try:
-            answers.append(ask(number))
-        except LedgerConflictError as error:
-            answers.append(error)
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(times)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return answers
 
 
 class _TakenBackError(Exception):
@@ -77,7 +58,7 @@ class LedgerConformance:
 
     def test_one_of_many_plans_at_once_wins(self, backend: Backend) -> None:
         """The others are told of the conflict."""
-        outcomes = _at_once(6, lambda _number: _plan(backend))
+        outcomes = at_once(6, lambda _number: _plan(backend))
         assert [type(outcome) for outcome in outcomes].count(LedgerConflictError) == 5
 
     def test_a_retired_migration_makes_room_for_the_next(self, backend: Backend) -> None:
@@ -120,6 +101,27 @@ class LedgerConformance:
         assert backend.ledger.record(planned.id) == planned
         assert [event.name for event in backend.ledger.events(planned.id)] == ["plan"]
 
+    def test_a_step_is_taken_once(self, backend: Backend) -> None:
+        """Whoever wants to take it at the same time is told that it cannot be taken any more."""
+        planned = _plan(backend)
+
+        def roll_back() -> object:
+            return backend.ledger.advance(planned.id, Phase.ROLLED_BACK, "rollback")
+
+        assert isinstance(meanwhile(backend, roll_back, roll_back), IllegalTransitionError)
+        assert [event.name for event in backend.ledger.events(planned.id)] == ["plan", "rollback"]
+
+    def test_an_event_begins_where_the_one_before_it_ended(self, backend: Backend) -> None:
+        """Also where the two are written at the same time."""
+        planned = _plan(backend)
+        meanwhile(
+            backend,
+            lambda: backend.ledger.advance(planned.id, Phase.ROLLED_BACK, "rollback"),
+            lambda: backend.ledger.note(planned.id, "look"),
+        )
+        events = backend.ledger.events(planned.id)
+        assert [event.from_phase for event in events] == [None, *(event.to_phase for event in events[:-1])]
+
     def test_a_note_changes_fields_and_no_phase(self, backend: Backend) -> None:
         """It writes an event as well."""
         planned = _plan(backend)
@@ -160,6 +162,15 @@ class LeaseConformance:
         assert backend.ledger.leases.acquire("build", YOU, 60.0)
         assert not backend.ledger.leases.acquire("build", ME, 60.0)
 
+    def test_one_of_two_that_take_a_lease_over_at_once_gets_it(self, backend: Backend) -> None:
+        """The other one has seen that it ran out, and comes too late."""
+        leases = backend.ledger.leases
+        leases.acquire("build", "elsewhere:3:1:1", 0.0)
+        took_over = meanwhile(
+            backend, lambda: leases.acquire("build", ME, 60.0), lambda: leases.acquire("build", YOU, 60.0)
+        )
+        assert took_over is False
+
     def test_a_lease_that_is_given_back_is_free(self, backend: Backend) -> None:
         """Somebody else gets it at once."""
         backend.ledger.leases.acquire("build", ME, 60.0)
@@ -172,12 +183,12 @@ class LeaseConformance:
         backend.ledger.leases.release("build", YOU)
         assert not backend.ledger.leases.acquire("build", YOU, 60.0)
 
-    def test_the_lease_of_a_process_that_ended_is_taken_over_at_once(self, backend: Backend) -> None:
+    def test_the_lease_of_a_process_that_ended_is_taken_overat_once(self, backend: Backend) -> None:
         """Nobody waits for a process of this machine that was killed."""
         backend.ledger.leases.acquire("build", dead_owner(), 60.0)
         assert backend.ledger.leases.acquire("build", ME, 60.0)
 
     def test_one_of_many_that_ask_at_once_gets_it(self, backend: Backend) -> None:
         """The others are told so."""
-        got = _at_once(8, lambda number: backend.ledger.leases.acquire("build", f"elsewhere:{number}:1:1", 60.0))
+        got = at_once(8, lambda number: backend.ledger.leases.acquire("build", f"elsewhere:{number}:1:1", 60.0))
         assert sorted(map(bool, got)) == [False] * 7 + [True]
