@@ -188,7 +188,7 @@ class Migration:
 
     def _begin(self) -> None:
         """Let there be a generation that writes go to; its older vectors are asked for afterwards, slice by slice."""
-        with self._backend.transaction():
+        with self._backend.exclusive():
             record = self.record
             if record.phase in _STARTED:  # by another process, in the meantime
                 return
@@ -389,7 +389,7 @@ class Migration:
         self._backend.require_writable()
         if self.phase is Phase.RETIRED and in_slices(self._backend.reclaim):  # which a call that was cut off left
             return
-        with self._backend.transaction():
+        with self._backend.exclusive():
             record = self.record
             require_transition(record.phase, Phase.RETIRED)
             pass_gates("retire", retire_reasons(record, confirm=confirm, force=force))
@@ -413,7 +413,7 @@ class Migration:
 
     def _set_paused(self, paused: bool, event: str) -> None:
         """Write it down, unless it is so already or the migration is over."""
-        with self._backend.transaction():
+        with self._backend.exclusive():
             record = self.record
             if record.paused is not paused and record.phase is not Phase.RETIRED:
                 self._backend.ledger.note(self._id, event, paused=paused)
