@@ -21,7 +21,11 @@ from revector.errors import InvalidArgumentError
 __all__ = ["ENTRY_POINTS", "BackendKind", "kind_of", "open_backend"]
 
 ENTRY_POINTS = "revector.backends"
-_OURS = {"sqlite": "revector.backends.sqlite:SqliteBackend"}
+_OURS = {
+    "sqlite": "revector.backends.sqlite:SqliteBackend",
+    "postgresql": "revector.backends.postgres:PostgresBackend",
+    "postgres": "revector.backends.postgres:PostgresBackend",
+}
 
 
 class BackendKind(Protocol):
@@ -75,8 +79,9 @@ def kind_of(place: str | os.PathLike[str]) -> BackendKind:
     if scheme not in theirs:
         known = ", ".join(sorted({*_OURS, *theirs}))
         raise InvalidArgumentError(
-            f"{scheme}: is not supported; a collection is a SQLite file: give its path, or sqlite:///PATH. Backends of "
-            f"other packages are found by their scheme; there are: {known}"
+            f"{scheme}: is not supported; a collection is a SQLite file, given by its path, or in PostgreSQL, given by "
+            "postgresql://USER@HOST/DATABASE#NAME. Backends of other packages are found by their scheme; there are: "
+            f"{known}"
         )
     loaded: Any = theirs[scheme].load()
     return loaded  # type: ignore[no-any-return]

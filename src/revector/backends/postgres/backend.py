@@ -1,0 +1,146 @@
+"""The backend of a collection in PostgreSQL: documents, vectors and ledger in one schema, which commit together."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from psycopg import sql
+from sqlalchemy.engine import Connection
+
+from revector.backends.contracts import ALIAS, Backup, Capabilities, Order
+from revector.backends.postgres.asking import ask_in
+from revector.backends.postgres.database import PostgresDatabase, driver_of
+from revector.backends.postgres.database.database import TIMEOUT_SECONDS, schema_exists
+from revector.backends.postgres.database.places import place_of
+from revector.backends.postgres.documents import PostgresDocuments
+from revector.backends.postgres.generations import PostgresGenerations
+from revector.backends.postgres.index import PgvectorIndex
+from revector.backends.postgres.schema import METADATA, VERSION, vectors_table
+from revector.errors import StoreError
+from revector.ledger.records import Ledger
+
+_JOBS_A_SLICE = 2_000
+_NEXT_DROPPED = "SELECT min(id) FROM generations WHERE dropped"
+_FORGET_JOBS = """
+DELETE FROM jobs WHERE generation = %(generation)s AND document_key IN (
+    SELECT document_key FROM jobs WHERE generation = %(generation)s ORDER BY document_key LIMIT %(most)s FOR UPDATE
+)
+"""
+_FORGET = "DELETE FROM generations WHERE id = %s AND dropped"
+_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '200ms'"
+_BROKEN = """
+SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class ON pg_class.oid = indrelid
+WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %s) AND NOT indisvalid
+"""
+
+
+class PostgresBackend:
+    """A collection in PostgreSQL; see `revector.backends.contracts.Backend` for what each method promises.
+
+    Parameters
+    ----------
+    database : PostgresDatabase
+        The collection's schema; the backend closes it.
+    """
+
+    alias = ALIAS
+    capabilities = Capabilities(transactions=True, conditional_upsert=True)
+    folder = None
+
+    def __init__(self, database: PostgresDatabase) -> None:
+        self.database = database
+        database.ensure_schema("store", VERSION, METADATA)
+        self.documents = PostgresDocuments(database)
+        self.generations = PostgresGenerations(database)
+        self.ledger = Ledger(database)
+        self.index = PgvectorIndex(database, self.generations)
+
+    @classmethod
+    def open(cls, place: str | os.PathLike[str], *, read_only: bool = False) -> PostgresBackend:
+        """Open, or create, the collection at a URL."""
+        database = PostgresDatabase(place_of(place), read_only=read_only)
+        try:
+            return cls(database)
+        except BaseException:
+            database.close()
+            raise
+
+    @staticmethod
+    def is_there(place: str | os.PathLike[str]) -> bool:
+        """Whether the database has a collection of that name."""
+        return schema_exists(place_of(place))
+
+    @property
+    def url(self) -> str:
+        """Where the collection is, without secrets."""
+        return self.database.url
+
+    @property
+    def place(self) -> str:
+        """As `url`."""
+        return self.database.url
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be written."""
+        return self.database.read_only
+
+    def require_writable(self) -> None:
+        """Raise `ReadOnlyError` if nothing can be written, `ClosedError` after `close`."""
+        self.database.require_writable()
+
+    def transaction(self, timeout_seconds: float = TIMEOUT_SECONDS) -> AbstractContextManager[Connection]:
+        """Open, or join, a write transaction of the calling thread."""
+        return self.database.transaction(timeout_seconds)
+
+    def exclusive(self, timeout_seconds: float = TIMEOUT_SECONDS) -> AbstractContextManager[Connection]:
+        """Open a write transaction beside which nobody else writes to the collection."""
+        return self.database.exclusive(timeout_seconds)
+
+    def snapshot(self) -> AbstractContextManager[Connection]:
+        """Open, or join, a consistent view for reads."""
+        return self.database.snapshot()
+
+    def ask(self, generation: int, after: int, until: int, order: Order) -> None:
+        """Ask for the vectors that the documents of a slice of keys lack in a generation."""
+        parameters = {"generation": generation, "after": after, "until": until, **vars(order)}
+        with self.database.transaction() as connection:
+            self.generations.get(generation)
+            connection.execute(ask_in(generation), parameters)
+
+    def reclaim(self) -> bool:
+        """Drop the table of a dropped generation, then its jobs slice by slice; tell whether there was anything."""
+        with self.database.snapshot() as connection:
+            (dropped,) = driver_of(connection).execute(_NEXT_DROPPED).fetchone()
+        if dropped is None:
+            return False
+        with self.database.transaction() as connection:
+            driver = driver_of(connection)
+            driver.execute(_LOCK_TIMEOUT)  # a reader of long ago would keep everybody waiting who reads it after us
+            driver.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(vectors_table(dropped)))
+            if not driver.execute(_FORGET_JOBS, {"generation": dropped, "most": _JOBS_A_SLICE}).rowcount:
+                driver.execute(_FORGET, (dropped,))
+        return True
+
+    def history(self) -> int:
+        """Return a number that is another one once the collection's past was replaced, by a restored dump, say."""
+        with self.database.snapshot():
+            return self.database.history
+
+    def check(self) -> list[str]:
+        """Look for indexes that are not valid; the server looks after its files itself (``amcheck``, checksums)."""
+        with self.database.snapshot() as connection:
+            found = driver_of(connection).execute(_BROKEN, (self.database.place.schema,)).fetchall()
+        return [f"the index {name} is not valid: REINDEX or drop it" for (name,) in found]
+
+    def backup(self, directory: Path) -> Backup:
+        """Raise `StoreError`: the database is backed up as a whole, by its own tools."""
+        raise StoreError(
+            f"{self.url} is backed up with its database, or alone by pg_dump --schema {self.database.place.schema!r}"
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.database.close()
