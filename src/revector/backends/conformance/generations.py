@@ -43,6 +43,20 @@ class GenerationsConformance:
         assert put(backend, generation, [old], value=1.0) == 0
         assert backend.generations.vectors(generation.id, [new.key])[1][0, 0] == 2.0
 
+    def test_a_vector_of_an_old_text_never_lands_after_the_newer_one(self, backend: Backend) -> None:
+        """Nor does one that was about to land while the newer text was being written with its vector."""
+        if not (backend.capabilities.conditional_upsert and backend.capabilities.transactions):
+            pytest.skip("the backend has no compare-and-set, or no transactions")
+        (old,), generation = write(backend, "a"), new_generation(backend)
+        put(backend, generation, [old])
+        late = threading.Thread(target=put, args=(backend, generation, [old]))
+        with backend.transaction():
+            put(backend, generation, backend.documents.upsert(["id-a"], ["newer"]), value=2.0)
+            late.start()
+            late.join(0.2)
+        late.join()
+        assert backend.generations.vectors(generation.id, [old.key])[1][0, 0] == 2.0
+
     def test_a_vector_of_a_deleted_document_never_lands(self, backend: Backend) -> None:
         """Not even when the id has come back."""
         (old,), generation = write(backend, "a"), new_generation(backend)

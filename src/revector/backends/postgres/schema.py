@@ -2,7 +2,7 @@
 
 Each generation has a table of its own, `vectors_table`: pgvector's indexes want one dimension, and what a dropped
 generation took is given back at once. No foreign key leads from there to the documents, which would cost more than
-storing the vector: whoever stores one locks its document (``FOR KEY SHARE``), and whoever deletes documents deletes
+storing the vector: whoever stores one locks its document (``FOR SHARE``), and whoever deletes documents deletes
 their vectors first.
 """
 
