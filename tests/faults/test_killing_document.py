@@ -7,7 +7,8 @@ import os
 import pytest
 
 from children import fork_server
-from revector.ledger.jobs import LONE_DEATHS, SUSPECTS, JobRequest
+from revector.ledger.jobs import JobRequest
+from revector.ledger.statements import LONE_DEATHS, SUSPECTS
 from revector.migration.filling.worker import Worker
 from revector.migration.strategies.background import Background
 from worlds import NEW, World
