@@ -37,18 +37,21 @@ def test_the_map_leads_from_the_old_space_to_the_new_one(moving):
 
 def test_the_map_is_there_before_the_migration_is(moving):
     world, migration = moving
-    seen = []
+    enough, seen = 4 * NEW.space.dimension, []
 
-    def wait_for_the_map(progress):
+    def landed():
+        return world.backend.generations.count(migration.record.target_generation)
+
+    def wait_for_the_map(_):
         deadline = time.monotonic() + 5
-        while progress.done >= 4 * NEW.space.dimension and _stored_map(world) is None and time.monotonic() < deadline:
+        while landed() >= enough and _stored_map(world) is None and time.monotonic() < deadline:
             time.sleep(0.01)
-        seen.append((progress.done, _stored_map(world) is not None))
+        seen.append((_stored_map(world) is not None, landed()))
 
     assert _stored_map(world) is None
     migration.run(on_progress=wait_for_the_map)
-    assert not [done for done, has_map in seen if has_map and done < 48]  # how much lands at first differs
-    assert [has_map for done, has_map in seen if 48 <= done < 300][:1] == [True]
+    assert not [vectors for has_map, vectors in seen if has_map and vectors < enough]  # how much lands at first differs
+    assert [has_map for has_map, vectors in seen if enough <= vectors < 300][:1] == [True]
 
 
 def test_the_map_is_fitted_again_when_the_pairs_have_doubled(moving):

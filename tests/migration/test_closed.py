@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 
 import numpy as np
@@ -71,7 +72,7 @@ def test_a_store_is_closed_twice(places):
     backend = open_backend(places / "docs.db")
     backend.close()
     backend.close()
-    with pytest.raises(ClosedError, match=r"docs\.db was closed; open it again"):
+    with pytest.raises(ClosedError, match=re.escape(f"{backend.place} was closed; open it again")):
         backend.documents.count()
 
 
