@@ -122,7 +122,7 @@ class Migration:
         encoders.add(new_encoder)
         given = Given(space, encoders.written(new_encoder), strategies, retention_seconds)
         write_down_cut_off(backend)
-        with backend.transaction():
+        with backend.exclusive():  # two that plan the same at once plan it together
             record = going_on(backend, given) or planned(backend, given)
         return cls(backend, record.id, encoders, strategies=strategies, **options)
 

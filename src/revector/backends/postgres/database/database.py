@@ -25,7 +25,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, TypeVar
 
 import psycopg
@@ -72,6 +72,8 @@ COMMENT ON TABLE moment IS 'history: another number once the past was replaced, 
 """
 _NOTE = "SELECT value FROM meta WHERE key = %s"
 _KEEP_NOTE = "INSERT INTO meta (key, value) VALUES (%s, %s) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+
+_OPEN = (psycopg.pq.TransactionStatus.INTRANS, psycopg.pq.TransactionStatus.INERROR)
 
 T = TypeVar("T")
 
@@ -280,7 +282,7 @@ class PostgresDatabase:
             )
         process = os.getpid()
         with holding_off_forks(), self._named_errors(timeout_seconds):
-            connection = self._begin(timeout_seconds, lock)
+            pool, connection = self._engine.pool, self._begin(timeout_seconds, lock)
             try:
                 self._local.connection, self._local.writable, self._local.answers = connection, lock, {}
                 try:
@@ -291,7 +293,8 @@ class PostgresDatabase:
                     driver_of(connection).execute("COMMIT")
             finally:
                 if os.getpid() == process:
-                    _give_back(connection)
+                    # a pool that was left behind, by `close` or for a fork, closes nothing any more
+                    _give_back(connection, keep=pool is self._engine.pool)
 
     def _begin(self, timeout_seconds: float, lock: str) -> Connection:
         """Begin a transaction: again where the connection was lost, and where others hold the lock for too long."""
@@ -326,7 +329,7 @@ class PostgresDatabase:
             if lock == self._alone:
                 driver_of(connection).execute(f"SET LOCAL lock_timeout = {round(1000 * TIMEOUT_SECONDS)}")
         except BaseException:
-            _give_back(connection)
+            _give_back(connection, keep=False)
             raise
         return connection
 
@@ -418,25 +421,29 @@ def _savepoint(connection: Connection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        if not driver.closed and driver.info.transaction_status != psycopg.pq.TransactionStatus.ACTIVE:
+        if _is_alive(connection, driver):
             driver.execute("ROLLBACK TO joined; RELEASE joined")
         raise
     driver.execute("RELEASE joined")
 
 
-def _give_back(connection: Connection) -> None:
-    """Return a connection to the pool without a transaction; close one that is in the middle of something."""
-    driver = driver_of(connection)
+def _is_alive(connection: Connection, driver: psycopg.Connection[Any]) -> bool:
+    """Tell whether the transaction goes on; SQLAlchemy gives a connection up when a statement was interrupted."""
     status = driver.info.transaction_status
-    if status in (psycopg.pq.TransactionStatus.INTRANS, psycopg.pq.TransactionStatus.INERROR):
-        try:
-            driver.execute("ROLLBACK")
-        except psycopg.Error:  # then the server has done so
+    return not connection.invalidated and not driver.closed and status != psycopg.pq.TransactionStatus.ACTIVE
+
+
+def _give_back(connection: Connection, *, keep: bool) -> None:
+    """Return a connection to the pool without a transaction; close one that is not kept, or still at work."""
+    if not connection.invalidated:
+        driver = driver_of(connection)
+        if keep and driver.info.transaction_status in _OPEN:
+            with suppress(psycopg.Error):
+                driver.execute("ROLLBACK")
+        if not keep or driver.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
             driver.close()
-    elif status != psycopg.pq.TransactionStatus.IDLE:
-        driver.close()
-    if driver.closed:
-        connection.invalidate()
+        if driver.closed:
+            connection.invalidate()
     connection.close()
 
 
