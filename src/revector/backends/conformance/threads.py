@@ -15,7 +15,7 @@ T = TypeVar("T")
 def at_once(times: int, ask: Callable[[int], T]) -> list[T | RevectorError]:
     """Ask from so many threads at once, each with its number; return the answers, or the errors."""
     answers: list[T | RevectorError] = []
-    together = threading.Barrier(times)
+    together = threading.Event()
 
     def run(number: int) -> None:
         together.wait()
@@ -24,6 +24,7 @@ def at_once(times: int, ask: Callable[[int], T]) -> list[T | RevectorError]:
     threads = [threading.Thread(target=run, args=(number,)) for number in range(times)]
     for thread in threads:
         thread.start()
+    together.set()
     for thread in threads:
         thread.join()
     return answers
