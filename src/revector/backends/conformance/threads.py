@@ -18,7 +18,7 @@ def at_once(times: int, ask: Callable[[int], T]) -> list[T | RevectorError]:
     together = threading.Event()
 
     def run(number: int) -> None:
-        begun.wait()
+        together.wait()
         answers.append(_answer(lambda: ask(number)))
 
     threads = [threading.Thread(target=run, args=(number,)) for number in range(times)]
