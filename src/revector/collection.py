@@ -91,11 +91,11 @@ class Collection:
         given = listed_encoders(encoder, encoders)
         # A service is asked for its space: before there is a file, or a lock to hold.
         space = None if encoder is None else space_of(encoder, "encoder")
-        if (encoder is None or read_only) and not kind_of(path).is_there(path):
+        kind = kind_of(path)
+        if (encoder is None or read_only) and not kind.is_there(path):
             lacks = "there is nothing to read" if read_only else "a new collection needs an encoder"
-            raise NoCollectionError(
-                f"{os.fspath(path)!r} does not exist or is empty, and {lacks}", path=os.fspath(path)
-            )
+            place = kind.shown(path)
+            raise NoCollectionError(f"{place!r} does not exist or is empty, and {lacks}", path=place)
         backend = open_backend(path, read_only=read_only)
         try:
             models = EncoderSet(given, folder=backend.folder, place=backend.place)

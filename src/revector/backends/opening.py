@@ -47,6 +47,10 @@ class BackendKind(Protocol):
         """Whether there is something at a place that `open` would not have to make."""
         ...
 
+    def shown(self, place: str | os.PathLike[str]) -> str:
+        """Return a place as it may be printed, and given again: without its secrets, which are left out."""
+        ...
+
 
 def open_backend(place: str | os.PathLike[str], *, read_only: bool = False) -> Backend:
     """Open the backend at a place, or make an empty one there.

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from revector.cli.common import AsJson, CollectionUrl, opened
+from revector.cli.common import AsJson, CollectionUrl, opened, shown_place
 from revector.cli.printing import emit, spinner
 
 BYTES_A_MEGABYTE = 1_000_000
@@ -26,6 +26,11 @@ def backup(
     """Copy a collection as it is now, beside whoever writes, and check the copy. Restores one, too."""
     with opened(collection) as docs, spinner("copying and checking"):
         made = docs.backup(directory)
-    result = {"collection": collection, "backup": str(made.path), "documents": made.documents, "bytes": made.bytes}
+    result = {
+        "collection": shown_place(collection),
+        "backup": str(made.path),
+        "documents": made.documents,
+        "bytes": made.bytes,
+    }
     size = made.bytes / BYTES_A_MEGABYTE
     emit(result, f"{made.path} holds {made.documents:,} documents ({size:,.1f} MB, checked)", as_json=as_json)

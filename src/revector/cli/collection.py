@@ -18,6 +18,7 @@ from revector.cli.common import (
     holds_collection,
     open_encoder,
     opened,
+    shown_place,
 )
 from revector.cli.endings import EXIT_ERROR, CommandError, shell
 from revector.cli.printing import complain, emit, spinner, table
@@ -41,14 +42,14 @@ def init(collection: CollectionUrl, model: ModelName, template: TemplateFields =
     """Make an empty collection that is served with a model."""
     if holds_collection(collection):
         raise CommandError(
-            f"{collection} is there already; add documents to it, or choose another name",
-            f"revector add {shell(collection)} FILE",
+            f"{shown_place(collection)} is there already; add documents to it, or choose another name",
+            f"revector add {shell(shown_place(collection))} FILE",
         )
     encoder = open_encoder(model, template)
     with Collection.open(collection, encoder):
         pass
-    made = {"collection": collection, "space": encoder.space, "source": encoder.source}
-    emit(made, f"made {collection}, served with {encoder.space}", as_json=as_json)
+    made = {"collection": shown_place(collection), "space": encoder.space, "source": encoder.source}
+    emit(made, f"made {shown_place(collection)}, served with {encoder.space}", as_json=as_json)
 
 
 def add(
@@ -76,10 +77,10 @@ def add(
                 refused.append({"where": where, "id": id_, "reason": reasons[id_]})
         docs.prepare()  # a command that searches ends before it could be done behind its search
         n_documents = len(docs)
-    result: dict[str, Any] = {"collection": collection, "added": n_added, "documents": n_documents}
+    result: dict[str, Any] = {"collection": shown_place(collection), "added": n_added, "documents": n_documents}
     if refused:
         result["refused"] = refused
-    emit(result, f"added {n_added:,} documents; {collection} holds {n_documents:,}", as_json=as_json)
+    emit(result, f"added {n_added:,} documents; {shown_place(collection)} holds {n_documents:,}", as_json=as_json)
     if refused:
         raise typer.Exit(EXIT_ERROR)
 

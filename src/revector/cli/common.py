@@ -24,9 +24,14 @@ MODEL_HELP = (
 
 def noted(context: typer.Context, collection: str | None) -> str | None:
     """Tell the ending of which collection it speaks."""
-    if context.obj is not None:
-        context.obj.collection = collection
+    if context.obj is not None and collection is not None:
+        context.obj.collection = shown_place(collection)
     return collection
+
+
+def shown_place(collection: str) -> str:
+    """Return where a collection is as it may be printed, and typed again: without a password."""
+    return kind_of(collection).shown(collection)
 
 
 CollectionUrl = Annotated[

@@ -17,6 +17,7 @@ from revector.cli.common import (
     behind_searches,
     open_encoder,
     opened,
+    shown_place,
 )
 from revector.cli.endings import EXIT_REFUSED, CommandError, shell
 from revector.cli.printing import emit, fields
@@ -77,7 +78,7 @@ def status(collection: CollectionUrl, as_json: AsJson = False) -> None:
     with opened(collection) as docs:
         migration = docs.migration
         if migration is None:
-            emit(None, f"{collection} is served with {docs.serving_space}; no migration", as_json=as_json)
+            emit(None, f"{shown_place(collection)} is served with {docs.serving_space}; no migration", as_json=as_json)
         else:
             _emit_status(collection, migration, as_json)
 
@@ -151,11 +152,11 @@ def _migrating(url: str, encoders: Sequence[str] | None, niceness: int = NICENES
     """
     with behind_searches(niceness), opened(url, encoders) as docs:
         if docs.migration is None:
-            start = f"revector start {shell(url)} --model MODEL"
-            raise CommandError(f"{url} has no migration; begin one with: {start}", start)
+            start = f"revector start {shell(shown_place(url))} --model MODEL"
+            raise CommandError(f"{shown_place(url)} has no migration; begin one with: {start}", start)
         yield docs.migration
 
 
 def _emit_status(url: str, migration: Migration, as_json: bool) -> None:
     current, failures = migration.status(), migration.failures()
-    emit({**current.to_json(), "failures": failures}, show_status(url, current, failures), as_json=as_json)
+    emit({**current.to_json(), "failures": failures}, show_status(shown_place(url), current, failures), as_json=as_json)

@@ -72,6 +72,11 @@ class PostgresBackend:
         """Whether the database has a collection of that name."""
         return schema_exists(place_of(place))
 
+    @staticmethod
+    def shown(place: str | os.PathLike[str]) -> str:
+        """Return a URL without passwords."""
+        return place_of(place).url
+
     @property
     def url(self) -> str:
         """Where the collection is, without secrets."""

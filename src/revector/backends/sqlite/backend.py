@@ -59,6 +59,11 @@ class SqliteBackend:
         file = file_of(place)
         return file.exists() and not (file.is_file() and file.stat().st_size == 0)
 
+    @staticmethod
+    def shown(place: str | os.PathLike[str]) -> str:
+        """Return the place as it is: it holds no secrets."""
+        return os.fspath(place)
+
     @property
     def database(self) -> Database:
         """The file."""

@@ -6,7 +6,7 @@ import os
 import re
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlencode
 
 from revector.errors import InvalidArgumentError, MissingExtraError
 
@@ -21,6 +21,8 @@ __all__ = ["SCHEMA", "Place", "place_of"]
 SCHEMA = "revector"
 """The schema of what collections share; each has another one of its own, named after it."""
 _LONGEST_NAME_BYTES = 63 - len(SCHEMA) - 1  # PostgreSQL cuts longer identifiers off
+_SECRETS = ("password", "sslpassword", "oauth_client_secret")
+_PLAIN_HOST = re.compile(r"[A-Za-z0-9._-]+")
 _EXPECTED = "expected postgresql://USER@HOST/DATABASE#COLLECTION"
 _SCHEME = re.compile(r"postgres(?:ql)?(\+[a-z0-9]+)?://", re.IGNORECASE)
 
@@ -47,13 +49,15 @@ class Place:
 
     @property
     def url(self) -> str:
-        """The place, without password and options; libpq's defaults and a service stay what they are."""
-        user, host, port, database, service = (
-            quote(str(self.connection.get(part) or ""), safe="")
-            for part in ("user", "host", "port", "dbname", "service")
-        )
-        server = f"{user}{'@' if user else ''}{host}{':' if port else ''}{port}"
-        return f"postgresql://{server}/{database}{'?service=' if service else ''}{service}#{quote(self.name)}"
+        """The place without passwords: what is left out is found as libpq finds it (``PGPASSWORD``, ``PGPASSFILE``)."""
+        known = {name: str(value) for name, value in self.connection.items() if name not in _SECRETS and value}
+        user, database = (quote(known.pop(part, ""), safe="") for part in ("user", "dbname"))
+        server = f"{user}{'@' if user else ''}"
+        if _PLAIN_HOST.fullmatch(known.get("host", "")):  # others, and several, are told as options
+            port = known.pop("port", "")
+            server += f"{known.pop('host')}{':' if port else ''}{port}"
+        options = urlencode(known, quote_via=quote)
+        return f"postgresql://{server}/{database}{'?' if options else ''}{options}#{quote(self.name)}"
 
 
 def place_of(place: str | os.PathLike[str]) -> Place:
