@@ -1,15 +1,15 @@
 """Documents of a collection in PostgreSQL, and how often searches return them.
 
-Transactions run beside each other. Whoever locks documents does so in the order of their keys, and before the rows that
-belong to them, so that no two wait for each other. Those who change a document keep each other out; those who write
-what belongs to it (``FOR KEY SHARE``) keep out its deletion; a change of hashes (``FOR UPDATE``) keeps out both.
+Transactions run beside each other, and must not wait for one another both. So whatever locks documents does so in the
+order of their ids, which is known of new ones too, and locks all of them before it writes what belongs to them, in the
+order of their keys. ``FOR KEY SHARE`` keeps out deletion, ``FOR SHARE`` changes as well, ``FOR UPDATE`` everybody but
+readers.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -30,36 +30,37 @@ from revector.backends.sampling import Population
 from revector.errors import UnknownDocumentError
 from revector.spaces import Template
 
-_GIVEN = "unnest(%(ids)s::text[], %(hashes)s::text[], %(metadata)s::text[], %(texts)s::text[])"
-# Keys follow the order of the call. Rows are written in that of the ids: whoever inserts the same ones knows it too.
-_INSERT = f"""
+_NEW_KEY = "nextval(pg_get_serial_sequence('documents', 'key'))"
+# One row after the other, a document is looked up and locked, then inserted or changed. Known ones take no new key, and
+# are not written where they say the same already: that would be a new version of the row. New keys follow the order of
+# the call. What others insert or delete between the two steps is seen in the second one.
+_WRITE = f"""
 INSERT INTO documents (key, id, content_hash, updated_at, metadata, text) OVERRIDING SYSTEM VALUE
-SELECT * FROM (
-    SELECT nextval(pg_get_serial_sequence('documents', 'key')),
-        id, hash, %(now)s::float8, coalesce(metadata::jsonb, '{{}}'), text
-    FROM {_GIVEN} WITH ORDINALITY AS new (id, hash, metadata, text, place)
-    WHERE NOT EXISTS (SELECT 1 FROM documents WHERE documents.id = new.id) ORDER BY place
-) AS keyed ORDER BY id
-ON CONFLICT (id) DO NOTHING
+SELECT coalesce(known.key, new.key, {_NEW_KEY}),
+    new.id, hash, %(now)s::float8, coalesce(new.metadata, known.metadata, '{{}}'), text
+FROM (
+    SELECT * FROM (
+        SELECT CASE WHEN (SELECT key FROM documents WHERE documents.id = given.id) IS NULL THEN {_NEW_KEY} END AS key,
+            id, hash, metadata::jsonb, text
+        FROM unnest(%(ids)b::text[], %(hashes)b::text[], %(metadata)b::text[], %(texts)b::text[])
+            WITH ORDINALITY AS given (id, hash, metadata, text, place)
+        ORDER BY place
+    ) AS keyed ORDER BY id COLLATE "C"
+) AS new
+LEFT JOIN LATERAL (
+    SELECT key, content_hash, metadata FROM documents WHERE documents.id = new.id FOR NO KEY UPDATE
+) AS known ON true
+WHERE (content_hash = hash AND known.metadata = coalesce(new.metadata, known.metadata)) IS NOT TRUE
+ON CONFLICT (id) DO UPDATE SET
+    updated_at = CASE WHEN documents.content_hash = excluded.content_hash
+        THEN documents.updated_at ELSE excluded.updated_at END,
+    content_hash = excluded.content_hash, text = excluded.text,
+    metadata = CASE WHEN documents.key <> excluded.key AND excluded.id = ANY(%(keeping)b::text[])
+        THEN documents.metadata ELSE excluded.metadata END
 RETURNING id, key, updated_at, metadata
 """
-# What a document says already is not written again, which would make a new version of its row.
-_CHANGE = f"""
-WITH known AS MATERIALIZED (
-    SELECT key, hash, new.text, coalesce(new.metadata::jsonb, documents.metadata) AS metadata, documents.id, updated_at,
-        content_hash = hash AND coalesce(documents.metadata = new.metadata::jsonb, true) AS is_same
-    FROM {_GIVEN} AS new (id, hash, metadata, text) JOIN documents ON documents.id = new.id
-    ORDER BY key FOR NO KEY UPDATE OF documents
-), changed AS (
-    UPDATE documents SET
-        updated_at = CASE WHEN content_hash = known.hash THEN documents.updated_at ELSE %(now)s::float8 END,
-        content_hash = known.hash, text = known.text, metadata = known.metadata
-    FROM known WHERE documents.key = known.key AND NOT is_same
-    RETURNING documents.id, documents.key, documents.updated_at, documents.metadata
-)
-SELECT * FROM changed UNION ALL SELECT id, key, updated_at, metadata FROM known WHERE is_same
-"""
-_LOCK = "SELECT id, key FROM documents WHERE id = ANY(%(ids)s::text[]) ORDER BY key FOR UPDATE"
+_WRITTEN = "SELECT id, key, updated_at, metadata FROM documents WHERE id = ANY(%(ids)b::text[])"
+_LOCK = 'SELECT id, key FROM documents WHERE id = ANY(%(ids)b::text[]) ORDER BY id COLLATE "C" FOR UPDATE'
 _GENERATIONS = "SELECT id FROM generations WHERE NOT dropped ORDER BY id FOR SHARE"  # nor are they dropped meanwhile
 _DELETE_VECTORS = "DELETE FROM {vectors} WHERE document_key = ANY(%(keys)s)"
 _DELETE = "DELETE FROM documents WHERE key = ANY(%(keys)s)"
@@ -67,33 +68,32 @@ _COUNT = """
 INSERT INTO access (document_key, hits, failures)
 SELECT key, n, n * %(failed)s
 FROM (SELECT key, count(*) AS n FROM unnest(%(keys)s) AS given (key) GROUP BY key) AS listed JOIN documents USING (key)
-ORDER BY key FOR KEY SHARE OF documents
+ORDER BY id COLLATE "C" FOR KEY SHARE OF documents
 ON CONFLICT (document_key) DO UPDATE SET
     hits = access.hits + excluded.hits, failures = access.failures + excluded.failures
 """
 _REHASH = """
 WITH held AS MATERIALIZED (
-    SELECT key, present, new
-    FROM unnest(%(keys)s, %(present)s::text[], %(new)s::text[]) AS given (key, present, new)
-    JOIN documents USING (key) WHERE content_hash = present ORDER BY key FOR UPDATE OF documents
+    SELECT key, new FROM unnest(%(keys)s, %(present)b::text[], %(new)b::text[]) AS given (key, present, new)
+    JOIN documents USING (key) WHERE content_hash = present ORDER BY id COLLATE "C" FOR UPDATE OF documents
 )
 UPDATE documents SET content_hash = held.new FROM held WHERE documents.key = held.key RETURNING documents.key
 """
 _REHASH_VECTORS = """
 UPDATE {vectors} AS stored SET content_hash = given.new
-FROM unnest(%(keys)s, %(present)s::text[], %(new)s::text[]) AS given (key, present, new)
+FROM unnest(%(keys)s, %(present)b::text[], %(new)b::text[]) AS given (key, present, new)
 WHERE document_key = given.key AND stored.content_hash = given.present AND given.key = ANY(%(changed)s)
 """
 _DOCUMENT = "SELECT id, text, metadata, content_hash, updated_at, documents.key FROM documents"
-_BY_ID = f"{_DOCUMENT} WHERE id = ANY(%(ids)s::text[])"
+_BY_ID = f"{_DOCUMENT} WHERE id = ANY(%(ids)b::text[])"
 _BY_KEY = f"{_DOCUMENT} JOIN unnest(%(keys)s) WITH ORDINALITY AS listed (key, place) USING (key) ORDER BY place"
 _SCAN = f"{_DOCUMENT} WHERE key > %(after)s ORDER BY key LIMIT %(batch)s"
 _TEXTS = "SELECT key, content_hash, text FROM documents WHERE key = ANY(%(keys)s)"
 _IDS = "SELECT key, id FROM documents WHERE key > %(after)s ORDER BY key LIMIT %(batch)s"
-_KEYS = "SELECT id, key FROM documents WHERE id = ANY(%(ids)s::text[])"
+_KEYS = "SELECT id, key FROM documents WHERE id = ANY(%(ids)b::text[])"
 _NEXT_KEY = "SELECT min(key) FROM documents WHERE key > %(after)s"
 _HASHES = "SELECT key, content_hash FROM documents WHERE key = ANY(%(keys)s) ORDER BY key"
-_METADATA = "SELECT id, metadata FROM documents WHERE id = ANY(%(ids)s::text[])"
+_METADATA = "SELECT id, metadata FROM documents WHERE id = ANY(%(ids)b::text[])"
 _HIT_COUNTS = "SELECT hits, count(*) FROM access WHERE hits > 0 GROUP BY hits ORDER BY hits DESC"
 _FACTS = """
 SELECT key, id, coalesce(hits, 0), coalesce(failures, 0), updated_at, metadata, length(text)
@@ -265,27 +265,19 @@ class PostgresDocuments:
 
 
 def _written(driver: psycopg.Connection[Any], documents: Sequence[NewDocument]) -> dict[str, tuple[Any, ...]]:
-    """Insert or change documents; return key, time and metadata by id.
-
-    What others insert meanwhile is changed, and what they delete is inserted, until everything is written.
-    """
-    written: dict[str, tuple[Any, ...]] = {}
-    left, now = list(documents), time.time()
-    for statement in cycle([_INSERT, _CHANGE]):
-        if not left:
-            break
-        written |= {id_: stored for id_, *stored in driver.execute(statement, {**_columns(left), "now": now})}
-        left = [new for new in left if new.id not in written]
-    return written
-
-
-def _columns(documents: Sequence[NewDocument]) -> dict[str, list[Any]]:
-    return {
+    """Insert or change documents; return key, time and metadata by id."""
+    given = {
         "ids": [new.id for new in documents],
         "hashes": [new.content_hash for new in documents],
         "metadata": [new.metadata_json and exact_json(new.metadata_json) for new in documents],
         "texts": [new.text for new in documents],
+        "keeping": [new.id for new in documents if new.metadata_json is None],
+        "now": time.time(),
     }
+    written = {id_: stored for id_, *stored in driver.execute(_WRITE, given)}
+    if same := [new.id for new in documents if new.id not in written]:
+        written |= {id_: stored for id_, *stored in driver.execute(_WRITTEN, {"ids": same})}
+    return written
 
 
 def _in_every_generation(driver: psycopg.Connection[Any], statement: str, parameters: Mapping[str, Any]) -> None:

@@ -23,14 +23,16 @@ from revector.errors import UnknownDocumentError
 _BYTES_A_STATEMENT = 16 << 20
 
 # Compare-and-set: a row lands only while the document has the text that was embedded, and the document stays as it is
-# until then: FOR KEY SHARE would let a newer text be written with its vector, and this row land after that one. In the
-# order of the keys, since two that wait for each other's rows would wait for ever.
+# until then: FOR KEY SHARE would let a newer text be written with its vector, and this row land after that one. All
+# documents are locked before the first row is written, in the order that `PostgresDocuments` says.
 _PUT = """
+WITH held AS MATERIALIZED (
+    SELECT key, hash FROM unnest(%(keys)s::bigint[], %(hashes)b::text[]) AS given (key, hash)
+    JOIN documents USING (key) WHERE content_hash = hash ORDER BY id COLLATE "C" FOR SHARE OF documents
+)
 INSERT INTO {vectors} (document_key, seq, embedded_at, content_hash, vector)
-SELECT documents.key, pg_current_xact_id()::text::bigint + %(shift)s, %(now)s, given.hash, given.vector
-FROM unnest(%(keys)s::bigint[], %(hashes)s::text[], %(vectors)s::vector[]) AS given (key, hash, vector)
-JOIN documents ON documents.key = given.key AND documents.content_hash = given.hash
-ORDER BY documents.key FOR SHARE OF documents
+SELECT key, pg_current_xact_id()::text::bigint + %(shift)s, %(now)s, hash, vector
+FROM held JOIN unnest(%(keys)s::bigint[], %(vectors)s::vector[]) AS given (key, vector) USING (key) ORDER BY key
 ON CONFLICT (document_key) DO UPDATE SET
     seq = excluded.seq, embedded_at = excluded.embedded_at,
     content_hash = excluded.content_hash, vector = excluded.vector
