@@ -133,6 +133,20 @@ class StoreError(RevectorError):
     """A store cannot be opened, read or written."""
 
 
+class StoreBusyError(StoreError):
+    """Somebody else held a lock for longer than was waited; nothing has happened, and it can be tried again.
+
+    Attributes
+    ----------
+    waited_seconds : float
+        How long it was waited for.
+    """
+
+    def __init__(self, message: str, *, waited_seconds: float) -> None:
+        super().__init__(message)
+        self.waited_seconds = waited_seconds
+
+
 class DamagedStoreError(StoreError):
     """A store's file is damaged, truncated, or something else; only a backup helps."""
 

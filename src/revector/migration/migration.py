@@ -23,6 +23,7 @@ from revector.migration.filling.filling import RUNS_IN, Filling, OnProgress, sou
 from revector.migration.filling.worker import WorkerReport
 from revector.migration.gates import completeness, pass_gates, remaining, retire_reasons, verification_reasons
 from revector.migration.inputs import rehash
+from revector.migration.patience import while_busy
 from revector.migration.planning import Given, going_on, planned, require_version
 from revector.migration.priorities import Turns
 from revector.migration.serving import ServingReader
@@ -322,14 +323,15 @@ class Migration:
         pass_gates("cut-over", reasons + verification_reasons(self._backend, record, vectors=vectors))
         prepared = self._backend.index.prepare(target)
         self._filling.catch_up(target)  # what was written meanwhile
-        with self._backend.exclusive():
-            record = self.record
-            require_transition(record.phase, Phase.SERVING)
-            reasons = remaining(self._backend, target.id, accept_failed=accept_failed)
-            pass_gates("cut-over", reasons + verification_reasons(self._backend, record, vectors=vectors))
-            moved = self._backend.generations.swap_alias(record.alias, target.id, record.alias_version)
-            details = {"generation": target.id, "index": asdict(prepared)}
-            write_down_cutover(self._backend, self._id, moved.version, details)
+        for attempt in while_busy():
+            with attempt, self._backend.exclusive():
+                record = self.record
+                require_transition(record.phase, Phase.SERVING)
+                reasons = remaining(self._backend, target.id, accept_failed=accept_failed)
+                pass_gates("cut-over", reasons + verification_reasons(self._backend, record, vectors=vectors))
+                moved = self._backend.generations.swap_alias(record.alias, target.id, record.alias_version)
+                details = {"generation": target.id, "index": asdict(prepared)}
+                write_down_cutover(self._backend, self._id, moved.version, details)
 
     def rollback(self, *, accept_failed: bool = False) -> None:
         """Let readers see the old generation again; the new one is kept until `retire`, and can be filled on.
@@ -358,13 +360,14 @@ class Migration:
             if self.phase is Phase.SERVING:
                 self._filling.complete_source()
                 self._backend.index.prepare(source_of(self._backend, self.record))
-            with self._backend.exclusive():
-                record = self.record
-                require_transition(record.phase, Phase.ROLLED_BACK)
-                reasons = self._rollback_reasons(record, accept_failed)
-                if not reasons:
-                    self._swap_back(record)
-                    return
+            for attempt in while_busy():
+                with attempt, self._backend.exclusive():
+                    record = self.record
+                    require_transition(record.phase, Phase.ROLLED_BACK)
+                    reasons = self._rollback_reasons(record, accept_failed)
+                    if not reasons:
+                        self._swap_back(record)
+                        return
         pass_gates("rollback", reasons)
 
     def retire(self, *, confirm: bool = False, force: bool = False) -> None:

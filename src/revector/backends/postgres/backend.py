@@ -18,6 +18,7 @@ from revector.backends.postgres.documents import PostgresDocuments
 from revector.backends.postgres.generations import PostgresGenerations
 from revector.backends.postgres.index import PgvectorIndex
 from revector.backends.postgres.schema import METADATA, VERSION, vectors_table
+from revector.backends.postgres.serving import ensure_functions
 from revector.errors import StoreError
 from revector.ledger.records import Ledger
 
@@ -52,6 +53,7 @@ class PostgresBackend:
     def __init__(self, database: PostgresDatabase) -> None:
         self.database = database
         database.ensure_schema("store", VERSION, METADATA)
+        ensure_functions(database)
         self.documents = PostgresDocuments(database)
         self.generations = PostgresGenerations(database)
         self.ledger = Ledger(database)

@@ -117,6 +117,9 @@ class PostgresDocuments:
         The collection.
     """
 
+    count_statement = _COUNT
+    """Counts one more access to ``keys``."""
+
     def __init__(self, database: PostgresDatabase) -> None:
         self._database = database
 
@@ -213,7 +216,7 @@ class PostgresDocuments:
     def record_access(self, keys: Keys, *, failed: bool = False) -> None:
         """Count one more search that returned each document; keys that do not exist are left out."""
         with self._database.transaction() as connection:
-            driver_of(connection).execute(_COUNT, {"keys": KeyArray(keys), "failed": int(failed)})
+            driver_of(connection).execute(self.count_statement, {"keys": KeyArray(keys), "failed": int(failed)})
 
     def hit_counts(self) -> list[tuple[int, int]]:
         """Return how often documents were returned, and how many documents that often; the most first."""

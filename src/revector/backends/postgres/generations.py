@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from psycopg import sql
 from psycopg.types.json import Jsonb
+from sqlalchemy.engine import Connection
 
 from revector.backends.arguments import missing_generation
-from revector.backends.contracts import Alias, Generation
+from revector.backends.contracts import ALIAS, Alias, Generation
 from revector.backends.postgres.database import driver_of
 from revector.backends.postgres.schema import create_vectors
+from revector.backends.postgres.serving import show
 from revector.backends.postgres.vectors import PostgresVectors
 from revector.errors import StaleAliasError, StoreError
 from revector.spaces import EmbeddingSpace
@@ -36,6 +39,11 @@ _LOAD_MAP = "SELECT map FROM maps WHERE source = %s AND target = %s"
 
 class PostgresGenerations(PostgresVectors):
     """The generations of a collection in a database; see `revector.backends.contracts.Generations`."""
+
+    row_names: tuple[sql.Composable, ...] = (sql.SQL("named.id"),)
+    """How the view for readers in plain SQL names a row."""
+    named_by = "documents"
+    """The table or view of these names."""
 
     def create(self, space: EmbeddingSpace, encoder_source: str | None) -> Generation:
         """Create an empty generation, and the table of its vectors."""
@@ -85,6 +93,7 @@ class PostgresGenerations(PostgresVectors):
             self.get(generation)
             if not driver_of(connection).execute(_CREATE_ALIAS, (name, generation)).rowcount:
                 raise StoreError(f"the alias {name!r} exists; move it with swap_alias")
+            self._show(connection, name, generation)
         return Alias(name, generation, 1)
 
     def swap_alias(self, name: str, generation: int, expected_version: int) -> Alias:
@@ -96,7 +105,12 @@ class PostgresGenerations(PostgresVectors):
                 if found is None:
                     raise StoreError(f"the alias {name!r} does not exist; create it with create_alias")
                 raise StaleAliasError(alias=name, expected=expected_version, found=found.version)
+            self._show(connection, name, generation)
         return Alias(name, generation, expected_version + 1)
+
+    def _show(self, connection: Connection, alias: str, generation: int) -> None:
+        if alias == ALIAS:
+            show(driver_of(connection), generation, self.row_names, self.named_by)
 
     def save_map(self, source: str, target: str, blob: bytes) -> None:
         """Keep the fitted map between two spaces."""

@@ -3,7 +3,7 @@
 Each generation has a table of its own, `vectors_table`: pgvector's indexes want one dimension, and what a dropped
 generation took is given back at once. No foreign key leads from there to the documents, which would cost more than
 storing the vector: whoever stores one locks its document (``FOR SHARE``), and whoever deletes documents deletes
-their vectors first.
+their vectors first. ``in_column`` marks a generation whose vectors are in a column of the user's table instead.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ generations = sa.Table(
     sa.Column("encoder_source", sa.Text),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("dropped", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("in_column", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 
 aliases = sa.Table(

@@ -108,7 +108,7 @@ class PostgresVectors:
         with self._database.transaction() as connection:
             matrix = checked_vectors(keys, hashes, vectors, self.dimension(generation))
             fixed = {"shift": self._database.shift, "now": time.time()}
-            statement, landed = of_generation(_PUT, generation), 0
+            statement, landed = self.put_statement(generation), 0
             for part in _parts(np.asarray(keys, np.int64), matrix):
                 given = {
                     "keys": KeyArray(np.asarray(keys, np.int64)[part]),
@@ -117,6 +117,10 @@ class PostgresVectors:
                 }
                 landed += driver_of(connection).execute(statement, {**fixed, **given}).rowcount
             return landed
+
+    def put_statement(self, generation: int) -> str:
+        """Return the statement that stores ``keys``, ``hashes`` and ``vectors`` by compare-and-set."""
+        return of_generation(_PUT, generation)
 
     def vectors(self, generation: int, keys: Keys, *, current: bool = False) -> tuple[NDArray[np.int64], Matrix]:
         """Return the keys that have a vector, in the order of `keys`, and the vectors."""

@@ -48,7 +48,8 @@ _OLDEST_SERVER, _OLDEST_VECTOR = 140_000, (0, 7)
 _LOCK_CLASS = 0x72766374
 """The first half of every advisory lock of revector; the second one is the collection's."""
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.1, 0.8
-_MADE_BY_ONE = f"SELECT pg_advisory_xact_lock({_LOCK_CLASS}, 0)"
+MADE_BY_ONE = f"SELECT pg_advisory_xact_lock({_LOCK_CLASS}, 0)"
+"""Lets one process at a time make what collections share, until its transaction ends."""
 
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
@@ -106,6 +107,7 @@ class PostgresDatabase:
     def __init__(self, place: Place, *, read_only: bool = False) -> None:
         self.place = place
         self._why_read_only = "it was opened with read_only=True; open it without" if read_only else ""
+        self.extension = ""
         self.vector_version: tuple[int, ...] = ()
         self._closed = False
         self._local = threading.local()
@@ -320,7 +322,7 @@ class PostgresDatabase:
         connection = self._engine.connect()
         try:
             kind = _WRITE if lock else _READ
-            settings = f"SET LOCAL lock_timeout = {max(1, round(1000 * wait_seconds))}"
+            settings = f"SET LOCAL lock_timeout = {max(1, round(1000 * wait_seconds))}; SET LOCAL jit = off"
             statements = [kind, self._path, settings, *([lock] if lock else []), "SELECT history, shift FROM moment"]
             cursor = driver_of(connection).execute(sql.SQL("; ".join(statements)))
             while cursor.nextset():
@@ -360,8 +362,8 @@ class PostgresDatabase:
                     raise StoreError(f"{self.url} does not exist, and is only to be read; give another name")
                 self._make(driver)
             self._require_ours(driver)
-            extension, self.vector_version = _extension(self.url, driver)
-            path = self._path_with(extension)
+            self.extension, self.vector_version = _extension(self.url, driver)
+            path = self._path_with(self.extension)
             (lock,) = _row(driver.execute(_LOCK, (self.place.schema,)))
             return path, int(lock)
 
@@ -369,10 +371,12 @@ class PostgresDatabase:
         """Create the schema with what every transaction reads, and the extension where it is missing."""
         schema = sql.Identifier(self.place.schema)
         with driver.transaction():
-            driver.execute(_MADE_BY_ONE)
+            driver.execute(MADE_BY_ONE)
             driver.execute("CREATE EXTENSION IF NOT EXISTS vector")
             if driver.execute(_IS_THERE, (self.place.schema,)).fetchone() is not None:
                 return  # another process was faster
+            if driver.execute(_IS_THERE, (SCHEMA,)).fetchone() is None:
+                driver.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(SCHEMA)))
             driver.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
             driver.execute(sql.SQL("SET LOCAL search_path = {}").format(schema))
             driver.execute(_TABLES)

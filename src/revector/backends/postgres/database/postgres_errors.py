@@ -5,12 +5,18 @@ from __future__ import annotations
 import psycopg
 from psycopg import errors
 
-from revector.errors import DamagedStoreError, InvalidArgumentError, ReadOnlyError, RevectorError, StoreError
+from revector.errors import (
+    DamagedStoreError,
+    InvalidArgumentError,
+    ReadOnlyError,
+    RevectorError,
+    StoreBusyError,
+    StoreError,
+)
 
 __all__ = ["is_disconnect", "is_lock_timeout", "named"]
 
 _MEANINGS: dict[type[psycopg.Error], str] = {
-    errors.LockNotAvailable: "somebody else held a lock for longer than {seconds:g} s; try again",
     errors.QueryCanceled: "a statement was cancelled, by statement_timeout or by an administrator",
     errors.DeadlockDetected: "two transactions waited for each other, and this one was given up; try again",
     errors.SerializationFailure: "another transaction was faster; try again",
@@ -54,6 +60,9 @@ def named(place: str, error: BaseException, *, waited_seconds: float = 0.0) -> R
         return ReadOnlyError(place, f"the server, or this role, only reads ({said})")
     if isinstance(error, errors.InsufficientPrivilege):
         return StoreError(f"{place}: permission is missing ({said}); docs/postgres.md says what the role needs")
+    if is_lock_timeout(error):
+        held = f"somebody else held a lock for longer than {waited_seconds:g} s; try again"
+        return StoreBusyError(f"{place}: {held} ({said})", waited_seconds=waited_seconds)
     if isinstance(error, _DAMAGED):
         return DamagedStoreError(f"{place} is damaged ({said}); restore a backup")
     if isinstance(error, _UNSTORABLE):
@@ -61,7 +70,7 @@ def named(place: str, error: BaseException, *, waited_seconds: float = 0.0) -> R
     meaning = next((text for kind, text in _MEANINGS.items() if isinstance(error, kind)), "")
     if not meaning and is_disconnect(error):
         meaning = "the connection to the server failed or was lost; is it running, and can it be reached? Try again"
-    return StoreError(f"{place}: {meaning.format(seconds=waited_seconds)} ({said})" if meaning else f"{place}: {said}")
+    return StoreError(f"{place}: {meaning} ({said})" if meaning else f"{place}: {said}")
 
 
 def is_lock_timeout(error: BaseException | None) -> bool:
