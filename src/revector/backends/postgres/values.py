@@ -39,7 +39,8 @@ def known_ids(ids: Sequence[str]) -> list[str]:
 def exact_json(text: str) -> str:
     """Return JSON that Python wrote with every number in full: 1e+23 is 99999999999999991611392.0.
 
-    jsonb would take it for the integer 10 ** 23, which is another number, and no float when it comes back.
+    jsonb would take it for the integer 10 ** 23, which is another number, and no float when it comes back. All numbers
+    come back as they were, but that -0.0 comes back as 0.0.
     """
     return _LARGE.sub(_in_full, text) if "e+" in text else text
 
