@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,9 @@ from revector.errors import InvalidArgumentError, NoCollectionError, ShapeError
 from revector.evaluation.health import CollectionHealth, examine_collection
 from revector.evaluation.metrics import Qrels
 from revector.evaluation.verdict import Verdict
+from revector.ledger.state import Phase
+from revector.migration.filling.worker import WorkerReport
+from revector.migration.following import follow
 from revector.migration.migration import Migration
 from revector.migration.serving import ServingReader
 from revector.migration.strategies import Strategy
@@ -464,6 +468,31 @@ class Collection:
     def migration(self) -> Migration | None:
         """The migration that is not retired, or ``None``."""
         return Migration.active(self._backend, self._encoders)
+
+    def follow(self, stop: threading.Event) -> WorkerReport:
+        """Embed what others write, in every generation whose model is at hand, and fill a new one, until told to stop.
+
+        For collections whose documents are written by programs that know nothing of revector, and for writers without
+        the models. May run in several processes at once.
+
+        Parameters
+        ----------
+        stop : threading.Event
+            Ends it after the batch in hand.
+
+        Raises
+        ------
+        EncoderError
+            A model refuses to go on.
+        """
+        self._backend.require_writable()
+        return follow(self._backend, self._encoders, self._filled, stop)
+
+    def _filled(self, stop: threading.Event) -> WorkerReport:
+        migration = self.migration
+        if migration is None or migration.phase is not Phase.FILLING or migration.record.paused:
+            return WorkerReport(0, 0, 0, 0.0)
+        return migration.run(stop=stop)
 
     # Life
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Optional
@@ -60,11 +62,22 @@ def start(
 def run(
     collection: CollectionUrl,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try documents that failed again.")] = False,
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow", help="Go on with what others write, in every phase and without a migration, until a signal."
+        ),
+    ] = False,
     nice: Annotated[int, typer.Option(min=0, max=19, help="How far to stand back behind other processes.")] = NICENESS,
     encoder: Encoders = None,
     as_json: AsJson = False,
 ) -> None:
     """Re-embed what is left. It can be interrupted, and run again."""
+    if follow:
+        with behind_searches(nice), opened(collection, encoder) as docs:
+            report = docs.follow(_told_to_stop())
+        emit(report, f"embedded {report.embedded:,} documents, {report.failed:,} failed", as_json=as_json)
+        return
     with _migrating(collection, encoder, nice) as migration:
         if retry_failed:
             migration.retry_failed()
@@ -127,6 +140,14 @@ def retire(
             raise GateRefusedError("retire", ("the vectors that do not serve are deleted for good; say --yes",))
         migration.retire(confirm=True, force=force)
         _emit_status(collection, migration, as_json)
+
+
+def _told_to_stop() -> threading.Event:
+    """Return what is set by the signals that end a process that runs for ever."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
 
 
 def _planned(docs: Collection, model: str | None, template: str | None, retention_days: float | None) -> Migration:

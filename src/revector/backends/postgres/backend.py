@@ -6,18 +6,18 @@ import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from psycopg import sql
 from sqlalchemy.engine import Connection
 
 from revector.backends.contracts import ALIAS, Backup, Capabilities, Order
 from revector.backends.postgres.asking import ask_in
+from revector.backends.postgres.building import Graphs
 from revector.backends.postgres.database import PostgresDatabase, driver_of
 from revector.backends.postgres.database.database import TIMEOUT_SECONDS, schema_exists
 from revector.backends.postgres.database.places import place_of
 from revector.backends.postgres.documents import PostgresDocuments
 from revector.backends.postgres.generations import PostgresGenerations
 from revector.backends.postgres.index import PgvectorIndex
-from revector.backends.postgres.schema import METADATA, VERSION, vectors_table
+from revector.backends.postgres.schema import METADATA, VERSION
 from revector.backends.postgres.serving import ensure_functions
 from revector.errors import StoreError
 from revector.ledger.records import Ledger
@@ -54,10 +54,19 @@ class PostgresBackend:
         self.database = database
         database.ensure_schema("store", VERSION, METADATA)
         ensure_functions(database)
-        self.documents = PostgresDocuments(database)
-        self.generations = PostgresGenerations(database)
+        self.documents = self._documents()
+        self.generations = self._generations()
         self.ledger = Ledger(database)
-        self.index = PgvectorIndex(database, self.generations)
+        self.index = PgvectorIndex(database, self.generations, self._graphs())
+
+    def _documents(self) -> PostgresDocuments:
+        return PostgresDocuments(self.database)
+
+    def _generations(self) -> PostgresGenerations:
+        return PostgresGenerations(self.database)
+
+    def _graphs(self) -> Graphs:
+        return Graphs(self.database)
 
     @classmethod
     def open(cls, place: str | os.PathLike[str], *, read_only: bool = False) -> PostgresBackend:
@@ -126,7 +135,7 @@ class PostgresBackend:
         with self.database.transaction() as connection:
             driver = driver_of(connection)
             driver.execute(_LOCK_TIMEOUT)  # a reader of long ago would keep everybody waiting who reads it after us
-            driver.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(vectors_table(dropped)))
+            self.generations.remove_storage(driver, dropped)
             if not driver.execute(_FORGET_JOBS, {"generation": dropped, "most": _JOBS_A_SLICE}).rowcount:
                 driver.execute(_FORGET, (dropped,))
         return True

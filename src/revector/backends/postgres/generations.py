@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 from sqlalchemy.engine import Connection
@@ -12,7 +13,7 @@ from sqlalchemy.engine import Connection
 from revector.backends.arguments import missing_generation
 from revector.backends.contracts import ALIAS, Alias, Generation
 from revector.backends.postgres.database import driver_of
-from revector.backends.postgres.schema import create_vectors
+from revector.backends.postgres.schema import create_vectors, vectors_table
 from revector.backends.postgres.serving import show
 from revector.backends.postgres.vectors import PostgresVectors
 from revector.errors import StaleAliasError, StoreError
@@ -80,6 +81,10 @@ class PostgresGenerations(PostgresVectors):
             if served:
                 raise StoreError(f"generation {generation} is served by {', '.join(served)}; swap the alias first")
             driver_of(connection).execute(_DROP, (generation,))
+
+    def remove_storage(self, driver: psycopg.Connection[Any], generation: int) -> None:
+        """Remove the table of a dropped generation, in the open transaction."""
+        driver.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(vectors_table(generation)))
 
     def alias(self, name: str) -> Alias | None:
         """Return an alias, or ``None``."""

@@ -194,6 +194,10 @@ class PostgresDatabase:
             with self._named_errors():
                 yield self._ambient
 
+    def also_lock(self, table: sql.Composable) -> None:
+        """Keep everybody from writing to a table, by whatever program, while an exclusive transaction is open."""
+        self._alone += f"; LOCK TABLE {table.as_string()} IN SHARE ROW EXCLUSIVE MODE"
+
     @contextmanager
     def outside(self) -> Iterator[psycopg.Connection[Any]]:
         """Yield a connection outside of transactions, for what runs in none: each statement commits by itself."""
@@ -354,6 +358,11 @@ class PostgresDatabase:
                 raise StoreError(
                     f"{self.url}: PostgreSQL {driver.info.server_version // 10_000} is too old; 14 or newer"
                 )
+            encoding = driver.info.parameter_status("server_encoding")
+            if encoding != "UTF8":
+                raise StoreError(
+                    f"{self.url}: the database is encoded in {encoding}, expected UTF8, which holds any text"
+                )
             replica, reads = _row(driver.execute(_ONLY_READS))
             if (replica or reads) and not self._why_read_only:
                 self._why_read_only = "the server is a replica" if replica else "this role only reads"
@@ -453,7 +462,12 @@ def _give_back(connection: Connection, *, keep: bool) -> None:
 
 def _new_engine(parameters: dict[str, Any]) -> Engine:
     def connect() -> psycopg.Connection[Any]:
-        options = {"connect_timeout": _CONNECT_SECONDS, "application_name": SCHEMA, **parameters}
+        options = {
+            "connect_timeout": _CONNECT_SECONDS,
+            "application_name": SCHEMA,
+            **parameters,
+            "client_encoding": "utf8",
+        }
         return psycopg.connect(**options, autocommit=True)
 
     return sa.create_engine(

@@ -1,0 +1,66 @@
+"""Embedding what others write, for as long as they do: the tail of a migration, and of a collection between two."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from revector.backends.contracts import Backend, Generation
+from revector.encoders.at_hand import EncoderSet
+from revector.errors import ClosedError, ReadOnlyError, StoreError
+from revector.migration.asking import reconcile
+from revector.migration.filling.worker import Worker, WorkerReport
+from revector.migration.serving import ServingReader
+
+LOOK_EVERY_SECONDS = 1.0
+RECONCILE_EVERY_SECONDS = 600.0
+"""So often the whole collection is looked through for documents that nobody asked a vector for."""
+_AFTER_A_FAILURE_SECONDS = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+def follow(
+    backend: Backend, encoders: EncoderSet, fill: Callable[[threading.Event], WorkerReport], stop: threading.Event
+) -> WorkerReport:
+    """Embed what is written in every live generation whose model is at hand, until told to stop.
+
+    A store that cannot be reached for a while is tried again; a model that fails ends it.
+
+    Parameters
+    ----------
+    backend : Backend
+    encoders : EncoderSet
+        The models at hand.
+    fill : callable
+        Does what the migration has to do, if there is one that fills, and returns what it did.
+    stop : threading.Event
+        Ends it after the unit in hand.
+    """
+    report, reader, reconciled = WorkerReport(0, 0, 0, 0.0), ServingReader(backend), time.monotonic()
+    while not stop.is_set():
+        try:
+            report += fill(stop)
+            is_due = time.monotonic() >= reconciled + RECONCILE_EVERY_SECONDS
+            for generation in reader.read().live:
+                if is_due:
+                    reconcile(backend, generation.id)
+                report += _caught_up(backend, encoders, generation, stop)
+            reconciled = time.monotonic() if is_due else reconciled
+            stop.wait(LOOK_EVERY_SECONDS)
+        except (ClosedError, ReadOnlyError):
+            raise
+        except StoreError as error:
+            _log.warning("%s; trying again", error)
+            stop.wait(_AFTER_A_FAILURE_SECONDS)
+    return report
+
+
+def _caught_up(backend: Backend, encoders: EncoderSet, generation: Generation, stop: threading.Event) -> WorkerReport:
+    """Do the jobs of a generation that are due, if its model is at hand."""
+    due = backend.ledger.jobs.seconds_until_due(generation.id)
+    if due is None or due > 0 or (encoder := encoders.find(generation)) is None:
+        return WorkerReport(0, 0, 0, 0.0)
+    return Worker(backend, encoder, generation.id).run(stop=stop)
