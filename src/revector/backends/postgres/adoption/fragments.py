@@ -1,0 +1,172 @@
+"""The user's table in the SQL of `triggers`: what the braces there stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import count
+
+from psycopg import sql
+
+from revector.backends.contracts import content_hash
+from revector.backends.postgres.adoption import triggers
+
+_PLAIN_TYPES = ("bigint", "integer", "smallint", "uuid")  # their texts are the same whatever a session has set
+_STEADY = "SET datestyle = 'ISO' SET intervalstyle = 'postgres' SET timezone = 'UTC' SET bytea_output = 'hex'"
+_FIELDS_A_CALL = 50  # PostgreSQL takes 100 arguments
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table; its type as SQL spells it."""
+
+    name: str
+    type: str
+
+    @property
+    def is_text(self) -> bool:
+        """Whether a value is its own text."""
+        return self.type == "text" or self.type.startswith("character varying")
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A user's table, and the collection that is kept up to date with it.
+
+    Parameters
+    ----------
+    collection : str
+        The schema of the collection.
+    schema, name : str
+        Of the table.
+    key : tuple of Column
+        Those of a unique index, in its order; never null.
+    text : tuple of str
+        The columns that are embedded, joined by blank lines.
+    vector : str
+        The column of the vectors.
+    updated : str, optional
+        The column that says when a row was changed: a date or timestamp.
+    others : tuple of str
+        The columns that are metadata.
+    partitions : tuple of (str, str)
+        Schemas and names of the tables below a partitioned one, at every level.
+    type_schemas : tuple of str
+        Where the types of the key are, unless that is ``pg_catalog``. Only who is trusted may create anything there.
+    """
+
+    collection: str
+    schema: str
+    name: str
+    key: tuple[Column, ...]
+    text: tuple[str, ...]
+    vector: str
+    updated: str | None = None
+    others: tuple[str, ...] = ()
+    partitions: tuple[tuple[str, str], ...] = ()
+    type_schemas: tuple[str, ...] = ()
+
+
+def fragments(captured: Captured) -> dict[str, sql.Composable]:
+    """Return what the braces in `triggers` stand for."""
+    keys = {f"id_{place}": column.name for place, column in enumerate(captured.key, 1)}
+    texts = {f"text_{place}": name for place, name in enumerate(captured.text, 1)}
+    seen = {**keys, **texts, "vector": captured.vector}
+    path = ("pg_catalog", captured.collection, *captured.type_schemas, "pg_temp")
+    parts: dict[str, sql.Composable] = {
+        "schema": sql.Identifier(captured.collection),
+        "table": sql.Identifier(captured.schema, captured.name),
+        "path": sql.SQL(", ").join(map(sql.Identifier, path)),
+        "ids": _each("{id}", keys),
+        "ids_down": _each("{id} DESC", keys),
+        "no_ids": _each("{id} = NULL", keys),
+        "ids_not_null": _each("ALTER {id} SET NOT NULL", keys),
+        "ids_before": _each("b.{id}", keys),
+        "ids_after": _each("a.{id}", keys),
+        "ids_to": _each("a.{id} AS to_{id}", keys),
+        "moved_ids": _each("moved.to_{id}", keys),
+        "present_ids": _each("p.{id}", keys),
+        "progress_ids": _each("progress.{id}", keys),
+        "keys": _each("t.{name} AS {id}", keys),
+        "seen": _each("t.{name} AS {id}", seen),
+        "before": _each("b.{id}", seen),
+        "after": _each("a.{id}", seen),
+        "shadow_is_of_row": _each("r.{id} = t.{name}", keys, " AND "),
+        "shadow_is_before": _each("r.{id} = b.{id}", keys, " AND "),
+        "shadow_is_after": _each("r.{id} = a.{id}", keys, " AND "),
+        "present_is_before": _each("p.{id} = b.{id}", keys, " AND "),
+        "present_is_after": _each("p.{id} = a.{id}", keys, " AND "),
+        "present_is_of_shadow": _each("p.{id} = r.{id}", keys, " AND "),
+        "empty_hash": sql.Literal(content_hash("")),
+        "vector": _column(captured.vector),
+        "text": _text(captured),
+        "updated_at": _updated_at(captured),
+        "metadata": _metadata(captured),
+    }
+    for name, template in triggers.FRAGMENTS.items():
+        parts[name] = sql.SQL(template).format(**parts)
+    return {**parts, **_id(captured.key, parts)}
+
+
+def body(template: str, parts: Mapping[str, sql.Composable]) -> sql.Composable:
+    """Return the body of a function, in quotes that are nowhere in it."""
+    said = sql.SQL(template).format(**parts).as_string()
+    quotes = next(quotes for quotes in (f"$body_{n}$" for n in count()) if quotes not in said)
+    return sql.SQL(quotes + said + quotes)
+
+
+def _each(template: str, columns: Mapping[str, str], joint: str = ", ") -> sql.Composed:
+    """Return a template for each column; `id` is what it is called here, `name` what the user calls it."""
+    said = (sql.SQL(template).format(id=sql.SQL(ours), name=sql.Identifier(name)) for ours, name in columns.items())
+    return sql.SQL(joint).join(said)
+
+
+def _column(name: str) -> sql.Composed:
+    return sql.SQL("t.{}").format(sql.Identifier(name))
+
+
+def _text(captured: Captured) -> sql.Composed:
+    if len(captured.text) == 1:
+        joined = sql.SQL("coalesce({}::text, '')").format(_column(captured.text[0]))
+    else:
+        parts = [sql.SQL("nullif({}::text, '')").format(_column(name)) for name in captured.text]
+        joined = sql.SQL("concat_ws(chr(10) || chr(10), {})").format(sql.SQL(", ").join(parts))
+    return sql.SQL('({} COLLATE "C")').format(joined)
+
+
+def _updated_at(captured: Captured) -> sql.Composable:
+    now = sql.SQL("extract(epoch FROM statement_timestamp())::double precision")
+    if captured.updated is None:
+        return now
+    said = sql.SQL("coalesce(extract(epoch FROM {})::double precision, {})")
+    return said.format(_column(captured.updated), now)
+
+
+def _metadata(captured: Captured) -> sql.Composable:
+    fields = [sql.SQL("{}::text, {}").format(sql.Literal(name), _column(name)) for name in captured.others]
+    calls = [
+        sql.SQL("jsonb_build_object({})").format(sql.SQL(", ").join(fields[start : start + _FIELDS_A_CALL]))
+        for start in range(0, max(1, len(fields)), _FIELDS_A_CALL)
+    ]
+    return sql.SQL("({})").format(sql.SQL(" || ").join(calls))
+
+
+def _id(key: Iterable[Column], parts: Mapping[str, sql.Composable]) -> dict[str, sql.Composable]:
+    """Return how rows have their ids as texts: as they are, or in a column of their own."""
+    key = tuple(key)
+    if len(key) == 1 and key[0].is_text:
+        return {"id": sql.SQL("r.id_1::text"), "id_of": sql.SQL(""), "id_column": sql.SQL(""), "id_index": sql.SQL("")}
+    column = sql.SQL("ADD id text NOT NULL GENERATED ALWAYS AS ({}) STORED,")
+    made = {"id": sql.SQL("r.id"), "id_index": sql.SQL("CREATE INDEX ON {schema}.rows (id);").format(**parts)}
+    if len(key) == 1 and key[0].type in _PLAIN_TYPES:
+        return {**made, "id_of": sql.SQL(""), "id_column": column.format(sql.SQL("id_1::text"))}
+    is_steady = all(each.is_text or each.type in _PLAIN_TYPES for each in key)
+    arguments = sql.SQL(", ").join(sql.SQL(f"${place}") for place, _ in enumerate(key, 1))
+    expression = "{}::text" if len(key) == 1 else "pg_catalog.jsonb_build_array({})::text"
+    id_of = sql.SQL(triggers.ID_OF).format(
+        **parts,
+        types=sql.SQL(", ").join(sql.SQL(each.type) for each in key),
+        steady=sql.SQL("" if is_steady else _STEADY),
+        expression=sql.SQL(expression).format(arguments),
+    )
+    return {**made, "id_of": id_of, "id_column": column.format(sql.SQL("{schema}.id_of({ids})").format(**parts))}

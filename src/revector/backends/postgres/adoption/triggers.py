@@ -1,0 +1,328 @@
+"""SQL of what `capture` puts into the collection's schema and on the user's table.
+
+Names in braces are filled in by `fragments`: ``{ids}`` is ``id_1, id_2``, the key as `rows` has it. Columns of the
+user's are quoted and follow the name of their table, variables the label of their function, so that none is taken for
+another. In functions, `t` is a row as the user's table has it, `p` one of `present`, `r` a shadow; `b` and `a` are what
+a row was before the statement and after it.
+"""
+
+from __future__ import annotations
+
+from revector.backends.contracts.order import PRIORITY_UPDATED
+from revector.ledger.dialect import enqueue_from, turn_of
+
+# Tables and views. `rows` is made of the user's own columns: of their types and collations, with all that is to these.
+ROWS = """
+CREATE TABLE {schema}.rows AS SELECT {keys} FROM {table} AS t WITH NO DATA;
+{id_of}
+ALTER TABLE {schema}.rows
+    {ids_not_null},
+    ADD key bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    {id_column}
+    ADD content_hash text NOT NULL CHECK (length(content_hash) = 64),
+    ADD has_text boolean NOT NULL GENERATED ALWAYS AS (content_hash <> {empty_hash}) STORED,
+    ADD updated_at double precision NOT NULL,
+    ADD column_seq bigint,
+    ADD column_at double precision,
+    ADD column_hash text,
+    ADD UNIQUE ({ids});
+CREATE INDEX ON {schema}.rows (content_hash);
+{id_index}
+"""
+ID_OF = """
+CREATE FUNCTION {schema}.id_of({types}) RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE {steady}
+AS 'BEGIN RETURN {expression}; END';
+"""
+# `column_state`: of which text the vector in the user's column is. `present`: what the user's rows say.
+# A LEFT JOIN: whoever asks for nothing that is in the user's table does not read it.
+VIEWS = """
+CREATE VIEW {schema}.column_state AS
+SELECT key AS document_key, column_seq AS seq, column_at AS embedded_at, column_hash AS content_hash
+FROM {schema}.rows WHERE column_hash IS NOT NULL;
+CREATE VIEW {schema}.documents AS
+SELECT r.key, {id} AS id, r.content_hash, r.updated_at, {metadata} AS metadata, {text} AS text
+FROM {schema}.rows AS r LEFT JOIN {table} AS t ON {shadow_is_of_row};
+CREATE VIEW {schema}.present AS SELECT {facts} FROM {table} AS t
+"""
+LIVE = """
+CREATE OR REPLACE VIEW {schema}.live AS
+SELECT generation, in_column
+FROM unnest({generations}::integer[], {in_column}::boolean[]) AS live (generation, in_column)
+"""
+FILLING = """
+CREATE TABLE {schema}.filling AS SELECT {ids} FROM {schema}.rows WITH NO DATA;
+ALTER TABLE {schema}.filling
+    ADD only_row integer PRIMARY KEY CHECK (only_row = 1),
+    ADD state text NOT NULL CHECK (state IN ('rows', 'wait', 'gone', 'done')),
+    ADD ended xid8,
+    ADD swept bigint NOT NULL DEFAULT 0
+"""
+BEGIN_FILLING = """
+INSERT INTO {schema}.filling (only_row, state) VALUES (1, 'rows')
+ON CONFLICT (only_row) DO UPDATE SET state = 'rows', {no_ids}, ended = NULL, swept = 0
+"""
+DROP = """
+DROP FUNCTION IF EXISTS {schema}.inserted(), {schema}.updated(), {schema}.deleted(), {schema}.truncated(),
+    {schema}.fill(integer), {schema}.forget(bigint[]);
+DROP VIEW IF EXISTS {schema}.documents, {schema}.present, {schema}.column_state, {schema}.live;
+DROP TABLE IF EXISTS {schema}.filling, {schema}.rows
+"""
+
+# What is said in several places, each after those that it needs
+FRAGMENTS = {
+    "facts": """
+        {keys}, encode(sha256(convert_to({text}, 'UTF8')), 'hex') AS content_hash, {updated_at} AS updated_at,
+        {vector} IS NOT NULL AS has_vector
+    """,
+    "facts_of_slice": """
+        SELECT p.* FROM present AS p WHERE ({present_ids}) >= ({progress_ids}) ORDER BY {present_ids} LIMIT most + 1
+    """,
+    "shadow_before": "(SELECT r.key FROM rows AS r WHERE {shadow_is_before})",
+    "shadow_after": "(SELECT r.key FROM rows AS r WHERE {shadow_is_after})",
+    "old_ids": "(SELECT {keys} FROM old_rows AS t) AS b",
+    "new_ids": "(SELECT {keys} FROM new_rows AS t) AS a",
+    "all_ids": "(SELECT {keys} FROM old_rows AS t UNION SELECT {keys} FROM new_rows AS t) AS b",
+    "facts_new": "SELECT p.* FROM {new_ids} JOIN present AS p ON {present_is_after}",
+    "shadow_of_row": "(SELECT r.key FROM rows AS r WHERE {shadow_is_of_row})",
+    "facts_before": "SELECT {facts} FROM old_rows AS t WHERE {shadow_of_row} IS NULL",
+    "facts_missing": "SELECT p.* FROM {all_ids} JOIN present AS p ON {present_is_before} WHERE {shadow_before} IS NULL",
+    "is_gone": "(SELECT true FROM present AS p WHERE {present_is_before}) IS NULL",
+    "is_orphan": "(SELECT true FROM present AS p WHERE {present_is_of_shadow}) IS NULL",
+    "is_written": "a.vector IS NOT NULL AND ROW(b.vector)::record *<> ROW(a.vector)::record",
+    "is_moved": "ROW({ids_before})::record *<> ROW({ids_after})::record",
+    # The rows that a statement has changed, before and after it.
+    "pairs": """
+        (SELECT row_number() OVER () AS place, {seen} FROM old_rows AS t) AS b
+        FULL JOIN (SELECT row_number() OVER () AS place, {seen} FROM new_rows AS t) AS a ON a.place = b.place
+        WHERE ROW({before})::record *<> ROW({after})::record
+    """,
+    # Not where a trigger kept a row from moving to its partition.
+    "are_paired": "(SELECT count(*) FROM old_rows) = (SELECT count(*) FROM new_rows)",
+}
+
+# Functions
+TRIGGER_FUNCTION = """
+CREATE OR REPLACE FUNCTION {schema}.{function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER {settings} AS {body};
+REVOKE ALL ON FUNCTION {schema}.{function}() FROM PUBLIC
+"""
+FILL_FUNCTION = """
+CREATE OR REPLACE FUNCTION {schema}.fill(most integer) RETURNS text LANGUAGE plpgsql {settings} SET lock_timeout = 500
+AS {body};
+REVOKE ALL ON FUNCTION {schema}.fill(integer) FROM PUBLIC
+"""
+FORGET_FUNCTION = """
+CREATE OR REPLACE FUNCTION {schema}.forget(gone bigint[]) RETURNS void LANGUAGE plpgsql AS {body}
+"""
+# Plans are made once a session, whatever number of rows the first statement had. So they are kept to the one shape that
+# is good for a row as for a million of them, nested loops over indexes; a FULL JOIN cannot be one, and needs no index.
+SETTINGS = """
+SET search_path = {path} SET plan_cache_mode = force_generic_plan SET jit = off
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+"""
+
+FORGET = """
+BEGIN
+    DELETE FROM jobs WHERE generation = ANY({generations}::integer[]) AND document_key = ANY(gone);
+    DELETE FROM rows WHERE key = ANY(gone);
+    DELETE FROM access WHERE document_key = ANY(gone);
+    {vectors}
+END
+"""
+FORGET_VECTORS = "DELETE FROM {vectors} WHERE document_key = ANY(gone);"
+
+_SEQ = "pg_current_xact_id()::text::bigint + moment.shift"
+_NOW = "extract(epoch FROM clock_timestamp())::double precision"
+_TURN = turn_of("changed.key", "live.generation::bigint")
+_ASK = enqueue_from(
+    f"""
+    SELECT live.generation, changed.key, changed.content_hash, {PRIORITY_UPDATED}, {_TURN} FROM changed CROSS JOIN live
+    WHERE changed.has_text AND CASE WHEN live.in_column THEN changed.is_stale ELSE changed.is_retold END
+    ORDER BY changed.key
+    """
+).text
+
+
+def _shadow(facts: str) -> str:
+    """Return the beginning of a statement that gives shadows to rows without one; their vectors are of their texts."""
+    return f"""
+    WITH found AS MATERIALIZED ({{{facts}}}), changed AS (
+        INSERT INTO rows ({{ids}}, content_hash, updated_at, column_seq, column_at, column_hash)
+        SELECT {{ids}}, content_hash, updated_at, CASE WHEN has_vector THEN {_SEQ} END,
+            CASE WHEN has_vector THEN {_NOW} END, CASE WHEN has_vector THEN content_hash END
+        FROM found CROSS JOIN moment
+        ON CONFLICT ({{ids}}) DO NOTHING
+        RETURNING key, content_hash, has_text, column_hash IS NULL AS is_stale, true AS is_retold
+    ), asked AS ({_ASK})
+    """
+
+
+# Bring the shadows `keys` up to date; the vectors of those `written` are of the present texts.
+_RENEW = f"""
+    WITH found AS MATERIALIZED (
+        SELECT r.key, p.content_hash, p.content_hash <> r.content_hash AS is_retold, p.updated_at, p.has_vector,
+            p.has_vector AND touched.written AS is_written
+        FROM unnest(known.keys, known.written) AS touched (key, written)
+        JOIN rows AS r ON r.key = touched.key JOIN present AS p ON {{present_is_of_shadow}}
+        ORDER BY r.key
+    ), changed AS (
+        UPDATE rows AS r SET
+            content_hash = found.content_hash,
+            updated_at = CASE WHEN is_retold THEN found.updated_at ELSE r.updated_at END,
+            column_seq = CASE WHEN is_written THEN {_SEQ} WHEN has_vector THEN column_seq END,
+            column_at = CASE WHEN is_written THEN {_NOW} WHEN has_vector THEN column_at END,
+            column_hash = CASE WHEN is_written THEN found.content_hash WHEN has_vector THEN column_hash END
+        FROM found CROSS JOIN moment
+        WHERE r.key = found.key AND (is_retold OR is_written OR has_vector <> (column_hash IS NOT NULL))
+        RETURNING r.key, r.content_hash, has_text, column_hash IS DISTINCT FROM r.content_hash AS is_stale, is_retold
+    ), asked AS ({_ASK})
+    DELETE FROM jobs USING changed CROSS JOIN live
+    WHERE jobs.generation = live.generation AND jobs.document_key = changed.key
+    AND (NOT changed.has_text OR live.in_column AND NOT changed.is_stale);
+"""
+
+
+def _forget(shadows: str) -> str:
+    """Return the statements that remove shadows with all that belongs to them."""
+    return f"""
+    SELECT array_agg(shadow.key) INTO known.keys FROM ({shadows}) AS shadow WHERE shadow.key IS NOT NULL;
+    IF known.keys IS NOT NULL THEN
+        PERFORM forget(known.keys);
+    END IF;
+    """
+
+
+# Shadows follow their keys, in two steps: what moves to a key that another row has had until now would meet its shadow.
+# That of a row which the same statement deletes may still be there.
+_MOVED = "FROM {pairs} AND {is_moved} AND {are_paired}"
+_MOVE = f"""
+    {_forget(f"SELECT {{shadow_after}} AS key {_MOVED} EXCEPT SELECT {{shadow_before}} {_MOVED}")}
+    WITH moved AS MATERIALIZED (SELECT {{shadow_before}} AS key, {{ids_to}} {_MOVED}), taken AS (
+        DELETE FROM rows AS r USING moved WHERE r.key = moved.key
+        RETURNING r.key, {{moved_ids}}, content_hash, updated_at, column_seq, column_at, column_hash
+    )
+    INSERT INTO rows (key, {{ids}}, content_hash, updated_at, column_seq, column_at, column_hash)
+    OVERRIDING SYSTEM VALUE SELECT * FROM taken ORDER BY key
+    ON CONFLICT DO NOTHING;
+"""
+
+_INSERTED = f"""
+<<known>>
+DECLARE
+    keys bigint[];
+    written boolean[];
+    all_new boolean;
+BEGIN
+    {_shadow("facts_new")}
+    SELECT (SELECT count(*) FROM changed) = (SELECT count(*) FROM new_rows) INTO known.all_new;
+    IF NOT known.all_new THEN
+        SELECT array_agg(shadow.key), array_agg(true) INTO known.keys, known.written
+        FROM (SELECT {{shadow_after}} AS key FROM {{new_ids}}) AS shadow WHERE shadow.key IS NOT NULL;
+        {_RENEW}
+    END IF;
+    RETURN NULL;
+END
+"""
+_UPDATED = f"""
+<<known>>
+DECLARE
+    keys bigint[];
+    written boolean[];
+    in_place boolean;
+    made bigint;
+BEGIN
+    SELECT array_agg(pair.key), array_agg(pair.written), bool_and(pair.key IS NOT NULL AND NOT pair.moved)
+    INTO known.keys, known.written, known.in_place
+    FROM (SELECT {{shadow_before}} AS key, {{is_written}} AS written, {{is_moved}} AS moved FROM {{pairs}}) AS pair;
+    IF known.keys IS NULL THEN
+        RETURN NULL;
+    END IF;
+    IF NOT known.in_place THEN
+        {_shadow("facts_before")} SELECT count(*) INTO known.made FROM changed;
+        {_MOVE}
+        {_forget("SELECT {shadow_before} AS key FROM {all_ids} WHERE {is_gone}")}
+        {_shadow("facts_missing")} SELECT count(*) INTO known.made FROM changed;
+        SELECT array_agg(pair.key), array_agg(pair.written) INTO known.keys, known.written
+        FROM (SELECT {{shadow_after}} AS key, {{is_written}} AND {{are_paired}} AS written FROM {{pairs}}) AS pair
+        WHERE pair.key IS NOT NULL;
+    END IF;
+    {_RENEW}
+    RETURN NULL;
+END
+"""
+_DELETED = f"""
+<<known>>
+DECLARE
+    keys bigint[];
+BEGIN
+    {_forget("SELECT {shadow_before} AS key FROM {old_ids} WHERE {is_gone}")}
+    RETURN NULL;
+END
+"""
+_TRUNCATED = f"""
+<<known>>
+DECLARE
+    keys bigint[];
+BEGIN
+    {_forget("SELECT r.key FROM rows AS r WHERE {is_orphan}")}
+    RETURN NULL;
+END
+"""
+FUNCTIONS = {"inserted": _INSERTED, "updated": _UPDATED, "deleted": _DELETED, "truncated": _TRUNCATED}
+
+FILL = f"""
+<<known>>
+DECLARE
+    progress filling;
+    keys bigint[];
+    last bigint;
+BEGIN
+    SELECT * INTO known.progress FROM filling FOR UPDATE;
+    IF progress.state = 'rows' THEN
+        IF progress.id_1 IS NULL THEN
+            SELECT {{present_ids}} INTO {{progress_ids}} FROM present AS p ORDER BY {{present_ids}} LIMIT 1;
+        END IF;
+        {_shadow("facts_of_slice")}
+        UPDATE filling SET
+            ({{ids}}) = (SELECT {{ids}} FROM found ORDER BY {{ids_down}} LIMIT 1),
+            state = CASE WHEN (SELECT count(*) FROM found) <= most THEN 'wait' ELSE 'rows' END,
+            ended = pg_current_xact_id();
+    ELSIF progress.state = 'wait' AND pg_snapshot_xmin(pg_current_snapshot()) > progress.ended THEN
+        UPDATE filling SET state = 'gone';
+    ELSIF progress.state = 'gone' THEN
+        SELECT max(shadow.key), array_agg(shadow.key) FILTER (WHERE shadow.is_orphan) INTO known.last, known.keys
+        FROM (
+            SELECT r.key, {{is_orphan}} AS is_orphan FROM rows AS r
+            WHERE r.key > progress.swept ORDER BY r.key LIMIT most
+        ) AS shadow;
+        IF known.keys IS NOT NULL THEN
+            PERFORM FROM rows AS r WHERE r.key = ANY(known.keys) ORDER BY r.key FOR UPDATE;
+            PERFORM forget(array_agg(r.key)) FROM rows AS r WHERE r.key = ANY(known.keys) AND {{is_orphan}};
+        END IF;
+        UPDATE filling SET
+            state = CASE WHEN known.last IS NULL THEN 'done' ELSE 'gone' END, swept = coalesce(known.last, swept);
+    END IF;
+    RETURN (SELECT filling.state FROM filling);
+END
+"""
+
+TRIGGERS = """
+CREATE TRIGGER {inserted} AFTER INSERT ON {on} REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION {schema}.inserted();
+CREATE TRIGGER {updated} AFTER UPDATE ON {on} REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION {schema}.updated();
+CREATE TRIGGER {deleted} AFTER DELETE ON {on} REFERENCING OLD TABLE AS old_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION {schema}.deleted();
+CREATE TRIGGER {truncated} AFTER TRUNCATE ON {on} FOR EACH STATEMENT EXECUTE FUNCTION {schema}.truncated()
+"""
+UNCOVERED = """
+WITH RECURSIVE part (oid) AS (
+    SELECT {table}::regclass::oid UNION SELECT inhrelid FROM pg_inherits JOIN part ON inhparent = part.oid
+)
+SELECT nspname, relname FROM part JOIN pg_class ON pg_class.oid = part.oid
+JOIN pg_namespace ON pg_namespace.oid = relnamespace
+WHERE (
+    SELECT count(*) FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid
+    JOIN pg_namespace AS ours ON ours.oid = pronamespace
+    WHERE tgrelid = part.oid AND tgenabled IN ('O', 'A') AND ours.nspname = {schema}
+) < 4 ORDER BY nspname, relname
+"""
