@@ -107,7 +107,10 @@ class Followed:
 
     def jobs(self, generation):
         """Return the ids that a vector is asked for in a generation."""
-        query = "SELECT id FROM jobs JOIN documents ON key = document_key WHERE generation = %s ORDER BY id"
+        query = """
+            SELECT id FROM jobs JOIN documents ON key = document_key
+            WHERE generation = %s AND state = 'pending' ORDER BY id
+        """
         return self.column(query, generation)
 
     def current(self, generation=OWN):

@@ -84,6 +84,7 @@ def install(captured: Captured, live: Mapping[int, bool], own: Iterable[int]) ->
     return [
         said(triggers.ROWS, "shadows of the rows"),
         said(triggers.VIEWS, "the documents, and what is known of their vectors"),
+        said(triggers.SET_ASIDE, "rows without text wait for nobody"),
         *follow(captured, live, own),
         *functions,
         cover(captured, [(captured.schema, captured.name), *captured.partitions]),

@@ -44,6 +44,20 @@ SELECT r.key, {id} AS id, r.content_hash, r.updated_at, {metadata} AS metadata, 
 FROM {schema}.rows AS r LEFT JOIN {table} AS t ON {shadow_is_of_row};
 CREATE VIEW {schema}.present AS SELECT {facts} FROM {table} AS t
 """
+# A row without text has no vector of its text. It is told like a document that no model embeds, and has to be accepted.
+SET_ASIDE = """
+CREATE FUNCTION {schema}.set_aside() RETURNS trigger LANGUAGE plpgsql AS $set_aside$
+BEGIN
+    NEW.state := 'failed';
+    NEW.error := 'the row has no text: its text columns are null or empty';
+    RETURN NEW;
+END
+$set_aside$;
+REVOKE ALL ON FUNCTION {schema}.set_aside() FROM PUBLIC;
+CREATE TRIGGER set_aside BEFORE INSERT OR UPDATE ON {schema}.jobs
+    FOR EACH ROW WHEN (NEW.state = 'pending' AND NEW.content_hash = {empty_hash})
+    EXECUTE FUNCTION {schema}.set_aside()
+"""
 LIVE = """
 CREATE OR REPLACE VIEW {schema}.live AS
 SELECT generation, in_column
@@ -62,6 +76,7 @@ INSERT INTO {schema}.filling (only_row, state) VALUES (1, 'rows')
 ON CONFLICT (only_row) DO UPDATE SET state = 'rows', {no_ids}, ended = NULL, swept = 0
 """
 DROP = """
+DROP FUNCTION IF EXISTS {schema}.set_aside() CASCADE;
 DROP FUNCTION IF EXISTS {schema}.inserted(), {schema}.updated(), {schema}.deleted(), {schema}.truncated(),
     {schema}.fill(integer), {schema}.forget(bigint[]);
 DROP VIEW IF EXISTS {schema}.documents, {schema}.present, {schema}.column_state, {schema}.live;
@@ -136,7 +151,7 @@ _TURN = turn_of("changed.key", "live.generation::bigint")
 _ASK = enqueue_from(
     f"""
     SELECT live.generation, changed.key, changed.content_hash, {PRIORITY_UPDATED}, {_TURN} FROM changed CROSS JOIN live
-    WHERE changed.has_text AND CASE WHEN live.in_column THEN changed.is_stale ELSE changed.is_retold END
+    WHERE CASE WHEN live.in_column THEN changed.is_stale ELSE changed.is_retold END
     ORDER BY changed.key
     """
 ).text
@@ -151,7 +166,7 @@ def _shadow(facts: str) -> str:
             CASE WHEN has_vector THEN {_NOW} END, CASE WHEN has_vector THEN content_hash END
         FROM found CROSS JOIN moment
         ON CONFLICT ({{ids}}) DO NOTHING
-        RETURNING key, content_hash, has_text, column_hash IS NULL AS is_stale, true AS is_retold
+        RETURNING key, content_hash, column_hash IS NULL AS is_stale, true AS is_retold
     ), asked AS ({_ASK})
     """
 
@@ -173,11 +188,11 @@ _RENEW = f"""
             column_hash = CASE WHEN is_written THEN found.content_hash WHEN has_vector THEN column_hash END
         FROM found CROSS JOIN moment
         WHERE r.key = found.key AND (is_retold OR is_written OR has_vector <> (column_hash IS NOT NULL))
-        RETURNING r.key, r.content_hash, has_text, column_hash IS DISTINCT FROM r.content_hash AS is_stale, is_retold
+        RETURNING r.key, r.content_hash, column_hash IS DISTINCT FROM r.content_hash AS is_stale, is_retold
     ), asked AS ({_ASK})
     DELETE FROM jobs USING changed CROSS JOIN live
     WHERE jobs.generation = live.generation AND jobs.document_key = changed.key
-    AND (NOT changed.has_text OR live.in_column AND NOT changed.is_stale);
+    AND live.in_column AND NOT changed.is_stale;
 """
 
 
