@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from sqlalchemy.engine import Connection
 
 from revector.backends.contracts import ALIAS, Backup, Capabilities, Order
+from revector.backends.contracts.adoption import Adopted, TableToAdopt, Tell
 from revector.backends.postgres.asking import ask_in
 from revector.backends.postgres.building import Graphs
 from revector.backends.postgres.database import PostgresDatabase, driver_of
@@ -19,6 +21,7 @@ from revector.backends.postgres.generations import PostgresGenerations
 from revector.backends.postgres.index import PgvectorIndex
 from revector.backends.postgres.schema import METADATA, VERSION
 from revector.backends.postgres.serving import ensure_functions
+from revector.encoders.base import TextEncoder
 from revector.errors import StoreError
 from revector.ledger.records import Ledger
 
@@ -70,13 +73,30 @@ class PostgresBackend:
 
     @classmethod
     def open(cls, place: str | os.PathLike[str], *, read_only: bool = False) -> PostgresBackend:
-        """Open, or create, the collection at a URL."""
+        """Open the collection at a URL, or make one of our own; that of an adopted table says so itself."""
+        from revector.backends.postgres.adoption.backend import AdoptedBackend, is_adopted
+
         database = PostgresDatabase(place_of(place), read_only=read_only)
         try:
-            return cls(database)
+            return AdoptedBackend(database) if is_adopted(database) else cls(database)
         except BaseException:
             database.close()
             raise
+
+    @staticmethod
+    def adopt(
+        place: str,
+        table: TableToAdopt,
+        candidates: Sequence[TextEncoder],
+        *,
+        dry_run: bool,
+        accept_unidentified: bool,
+        tell: Tell,
+    ) -> Adopted:
+        """Make a collection of a table that others write; see `revector.backends.contracts.adoption`."""
+        from revector.backends.postgres.adoption.adopting import adopt
+
+        return adopt(place, table, candidates, dry_run=dry_run, accept_unidentified=accept_unidentified, tell=tell)
 
     @staticmethod
     def is_there(place: str | os.PathLike[str]) -> bool:

@@ -1,0 +1,242 @@
+"""Adopting a user's table: what is looked at, what is refused, and the statements in their order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict
+from typing import Any
+from urllib.parse import quote
+
+import psycopg
+from psycopg import errors, sql
+from psycopg.types.json import Jsonb
+
+from revector.backends.contracts import ALIAS
+from revector.backends.contracts.adoption import Adopted, TableToAdopt, Tell
+from revector.backends.postgres import schema
+from revector.backends.postgres.adoption.backend import ADOPTED, as_note, follow_generations, is_adopted
+from revector.backends.postgres.adoption.capture import Statement, fill, install, uninstall
+from revector.backends.postgres.adoption.catalogue import look
+from revector.backends.postgres.adoption.contents import count
+from revector.backends.postgres.adoption.fragments import Captured, Column
+from revector.backends.postgres.adoption.names import columns_of, table_of
+from revector.backends.postgres.adoption.parts import AdoptedGenerations, column_view
+from revector.backends.postgres.adoption.tables import AdoptedTable
+from revector.backends.postgres.database import PostgresDatabase, driver_of
+from revector.backends.postgres.database.places import Place, place_of
+from revector.backends.postgres.database.postgres_errors import named
+from revector.encoders.base import TextEncoder
+from revector.errors import InvalidArgumentError, StoreBusyError, StoreError
+from revector.ledger.records import Ledger
+from revector.spaces import EmbeddingSpace
+
+LOCK_SECONDS = 0.5
+"""So long a statement waits for the user's table, and keeps those waiting who come after it; then it tries again."""
+PATIENCE_SECONDS = 120.0
+_ROWS_A_SLICE = 5_000
+_BREATH_SECONDS = 0.01  # between two slices, for other writers
+_ACCESS = "CREATE TABLE access (document_key bigint PRIMARY KEY, hits bigint NOT NULL, failures bigint NOT NULL)"
+_GENERATION = """
+INSERT INTO generations (space, encoder_source, created_at, in_column) VALUES (%s, %s, %s, true) RETURNING id
+"""
+_LEFT = """
+SELECT CASE relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, relname FROM pg_class
+JOIN pg_namespace ON pg_namespace.oid = relnamespace
+WHERE nspname = %s AND relkind IN ('r', 'v') AND relname NOT IN ('meta', 'moment')
+"""
+_TABLES = ("generations", "aliases", "maps")
+
+
+def adopt(
+    place: str,
+    table: TableToAdopt,
+    candidates: Sequence[TextEncoder],
+    *,
+    dry_run: bool,
+    accept_unidentified: bool,
+    tell: Tell,
+) -> Adopted:
+    """Make a collection of a user's table. See `revector.backends.contracts.adoption.AdoptingKind.adopt`.
+
+    Raises
+    ------
+    InvalidArgumentError
+        The table cannot be adopted so, or its vectors are not those of a model that was given.
+    StoreError
+        There is a collection of that name, or the server refuses.
+    """
+    began, where = time.perf_counter(), _place(place, table)
+    try:
+        with closing(psycopg.connect(**where.connection, autocommit=True)) as driver:
+            found = look(
+                driver,
+                table_of(table.table),
+                id=columns_of(table.id, "id"),
+                text=[column for each in table.text for column in columns_of(each, "text")],
+                vector=table.vector,
+                updated=table.updated,
+            )
+            _require_adoptable(found)
+            contents = count(driver, found)
+            captured = _captured(found, where)
+            encoder, identification = _identified(driver, found, candidates, accept_unidentified)
+    except psycopg.Error as error:
+        raise named(where.url, error) from error
+    _require_space(encoder.space, found)
+    statements = tuple(each.sql.as_string() for each in install(captured, {1: True}, []))
+    if not dry_run:
+        _adopt(where, captured, encoder, tell)
+    took = time.perf_counter() - began
+    return Adopted(where.url, _facts(found), asdict(contents), identification, statements, took)
+
+
+def _place(place: str, table: TableToAdopt) -> Place:
+    """Return the place of the new collection, whose name may be in the URL, or said, or that of the table."""
+    url, _, fragment = place.partition("#")
+    if fragment and table.name is not None:
+        raise InvalidArgumentError("the collection is named twice, in the URL and by its own option; name it once")
+    return place_of(f"{url}#{fragment or quote(table.name or table_of(table.table).name)}")
+
+
+def _require_adoptable(table: AdoptedTable) -> None:
+    if table.vector.kind != "vector":
+        raise InvalidArgumentError(
+            f"vector: the column is of type {table.vector.type}, and only vector can be adopted so far; "
+            "convert it first, with ALTER TABLE … ALTER COLUMN … TYPE vector(…)"
+        )
+    if table.row_security_applies:
+        raise InvalidArgumentError(
+            f"row-level security hides rows of {table.schema}.{table.name} from this role; adopt it as its owner, or "
+            "as a role with BYPASSRLS"
+        )
+    if table.missing_grants:
+        raise InvalidArgumentError(
+            f"this role lacks rights; let an administrator say: {'; '.join(table.missing_grants)}"
+        )
+
+
+def _captured(table: AdoptedTable, place: Place) -> Captured:
+    taken = {table.vector.name, *(column.name for column in (*table.keys, *table.texts))}
+    return Captured(
+        collection=place.schema,
+        schema=table.schema,
+        name=table.name,
+        key=tuple(Column(column.name, column.type) for column in table.keys),
+        text=tuple(column.name for column in table.texts),
+        vector=table.vector.name,
+        updated=None if table.updated is None else table.updated.name,
+        others=tuple(
+            column.name
+            for column in table.columns
+            if column.name not in taken and column.kind not in ("vector", "halfvec", "sparsevec")
+        ),
+        partitions=tuple((str(part.schema), part.name) for part in table.partitions),
+        type_schemas=(table.extension_schema,),
+    )
+
+
+def _identified(
+    driver: psycopg.Connection[Any], table: AdoptedTable, candidates: Sequence[TextEncoder], accept_unidentified: bool
+) -> tuple[TextEncoder, dict[str, Any] | None]:
+    """Return the candidate that made the vectors, and how sure that is."""
+    if not candidates:
+        raise InvalidArgumentError("no model is given; name the one that made the vectors with --model")
+    return candidates[0], None
+
+
+def _require_space(space: EmbeddingSpace, table: AdoptedTable) -> None:
+    if space.dimension != table.dimension:
+        raise InvalidArgumentError(
+            f"{space} has {space.dimension} dimensions, and the vectors of {table.schema}.{table.name} have "
+            f"{table.dimension}; name the model that made them"
+        )
+
+
+def _facts(table: AdoptedTable) -> dict[str, Any]:
+    return asdict(table)
+
+
+def _adopt(place: Place, captured: Captured, encoder: TextEncoder, tell: Tell) -> None:
+    database = PostgresDatabase(place)
+    try:
+        if is_adopted(database) or database.note("schema_version:store") is not None:
+            raise StoreError(f"{place.url} is a collection already; choose another name, or release it first")
+        _clear(database, captured)
+        generation = _make_tables(database, captured, encoder)
+        with database.outside() as driver:
+            for statement in install(captured, {generation: True}, []):
+                tell(statement.purpose)
+                _run(driver, statement)
+            _fill(driver, captured, tell)
+        _finish(database, captured, generation)
+    finally:
+        database.close()
+
+
+def _clear(database: PostgresDatabase, captured: Captured) -> None:
+    """Remove what an adoption that was cut off has left; the schema, and what every transaction reads, stay."""
+    with database.outside() as driver:
+        for statement in uninstall(captured):
+            _run(driver, statement)
+        for kind, name in driver.execute(_LEFT, (captured.collection,)).fetchall():
+            drop = sql.SQL("DROP {} IF EXISTS {} CASCADE")
+            driver.execute(drop.format(sql.SQL(kind), sql.Identifier(captured.collection, name)))
+        driver.execute("DELETE FROM meta")
+
+
+def _make_tables(database: PostgresDatabase, captured: Captured, encoder: TextEncoder) -> int:
+    """Make the tables of a collection without documents; return the generation of the user's column."""
+    tables = [schema.METADATA.tables[name] for name in _TABLES]
+    with database.exclusive() as connection:
+        schema.METADATA.create_all(connection, tables=tables, checkfirst=False)
+        driver = driver_of(connection)
+        driver.execute(_ACCESS)
+        row = (Jsonb(encoder.space.to_json()), encoder.source, time.time())
+        (generation,) = driver.execute(_GENERATION, row).fetchone()
+    Ledger(database)
+    return int(generation)
+
+
+def _run(driver: psycopg.Connection[Any], statement: Statement) -> None:
+    """Run a statement in a transaction of its own; again, where it would have to wait for the user's table."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            with driver.transaction():
+                driver.execute(f"SET LOCAL lock_timeout = {round(1000 * LOCK_SECONDS)}")
+                driver.execute(statement.sql)
+            return
+        except (errors.LockNotAvailable, errors.DeadlockDetected) as error:
+            if time.monotonic() >= deadline:
+                raise StoreBusyError(
+                    f"the table was locked by others for {PATIENCE_SECONDS:g} s ({statement.purpose}); end their "
+                    "transactions, and adopt it again",
+                    waited_seconds=PATIENCE_SECONDS,
+                ) from error
+        time.sleep(LOCK_SECONDS)
+
+
+def _fill(driver: psycopg.Connection[Any], captured: Captured, tell: Tell) -> None:
+    """Give a shadow to every row that was there before."""
+    tell("shadows of the rows that are there")
+    statement, state = fill(captured, _ROWS_A_SLICE), ""
+    while state != "done":
+        try:
+            (state,) = driver.execute(statement).fetchone() or ("done",)
+        except (errors.LockNotAvailable, errors.DeadlockDetected):
+            state = "busy"
+        time.sleep(LOCK_SECONDS if state in ("wait", "busy") else _BREATH_SECONDS)
+
+
+def _finish(database: PostgresDatabase, captured: Captured, generation: int) -> None:
+    """Let readers find the collection, from one moment to the next."""
+    generations = AdoptedGenerations(database, captured)
+    with database.exclusive() as connection:
+        driver = driver_of(connection)
+        driver.execute(column_view(captured, generation))
+        generations.create_alias(ALIAS, generation)
+        follow_generations(driver, captured)
+        database.keep_note("schema_version:store", str(schema.VERSION))
+        database.keep_note(ADOPTED, as_note(captured))

@@ -1,0 +1,108 @@
+"""The backend of a collection whose documents are the rows of a user's table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from sqlalchemy.engine import Connection
+
+from revector.backends.contracts import ALIAS
+from revector.backends.postgres.adoption.capture import follow, uncovered
+from revector.backends.postgres.adoption.fragments import Captured, Column
+from revector.backends.postgres.adoption.parts import AdoptedDocuments, AdoptedGenerations, AdoptedGraphs
+from revector.backends.postgres.backend import PostgresBackend
+from revector.backends.postgres.database import PostgresDatabase, driver_of
+from revector.backends.postgres.database.database import TIMEOUT_SECONDS
+
+ADOPTED = "adopted"
+"""The note that says of which table the rows are, once its adoption is complete."""
+
+_FOLLOWED = "followed"
+_KNOWN = "SELECT id, in_column FROM generations WHERE NOT dropped ORDER BY id"
+_LIVE = f"""
+SELECT generation FROM aliases WHERE name = '{ALIAS}'
+UNION SELECT source_generation FROM migrations WHERE phase <> 'retired'
+UNION SELECT target_generation FROM migrations WHERE phase <> 'retired' AND target_generation IS NOT NULL
+"""
+
+
+def is_adopted(database: PostgresDatabase) -> bool:
+    """Tell whether the documents of a collection are the rows of a user's table."""
+    return database.note(ADOPTED) is not None
+
+
+def as_note(captured: Captured) -> str:
+    """Return what is kept of an adopted table."""
+    return json.dumps(asdict(captured))
+
+
+def captured_of(note: str) -> Captured:
+    """Return what `as_note` kept."""
+    kept = json.loads(note)
+    lists = {name: tuple(kept[name]) for name in ("text", "others", "type_schemas")}
+    pairs = tuple((schema, name) for schema, name in kept["partitions"])
+    return Captured(**{**kept, **lists, "partitions": pairs, "key": tuple(Column(**column) for column in kept["key"])})
+
+
+def follow_generations(driver: psycopg.Connection[Any], captured: Captured) -> str:
+    """Let triggers know which generations there are by now, in the open transaction; return what they know."""
+    known = dict(driver.execute(_KNOWN).fetchall())
+    live = {id_: known[id_] for (id_,) in driver.execute(_LIVE) if id_ in known}
+    own = [id_ for id_, in_column in known.items() if not in_column]
+    for statement in follow(captured, dict(sorted(live.items())), own):
+        driver.execute(statement.sql)
+    return json.dumps([sorted(live.items()), own])
+
+
+class AdoptedBackend(PostgresBackend):
+    """A collection of the rows of a user's table, which others write.
+
+    Parameters
+    ----------
+    database : PostgresDatabase
+        The collection's schema, in the database of the table.
+    """
+
+    def __init__(self, database: PostgresDatabase) -> None:
+        note = database.note(ADOPTED)
+        assert note is not None
+        self.captured = captured_of(note)
+        database.also_lock(sql.Identifier(self.captured.schema, self.captured.name))
+        super().__init__(database)
+
+    def _documents(self) -> AdoptedDocuments:
+        return AdoptedDocuments(self.database, self.captured)
+
+    def _generations(self) -> AdoptedGenerations:
+        return AdoptedGenerations(self.database, self.captured)
+
+    def _graphs(self) -> AdoptedGraphs:
+        return AdoptedGraphs(self.database, self.captured, AdoptedGenerations(self.database, self.captured))
+
+    @contextmanager
+    def exclusive(self, timeout_seconds: float = TIMEOUT_SECONDS) -> Iterator[Connection]:
+        """Open a transaction beside which nobody writes to the table; at its end, triggers know what it changed."""
+        with self.database.exclusive(timeout_seconds) as connection:
+            yield connection
+            self._follow(driver_of(connection))
+
+    def _follow(self, driver: psycopg.Connection[Any]) -> None:
+        known = driver.execute(_KNOWN).fetchall()
+        live = sorted(id_ for (id_,) in driver.execute(_LIVE))
+        now = json.dumps([known, live])
+        if self.database.note(_FOLLOWED) != now:
+            follow_generations(driver, self.captured)
+            self.database.keep_note(_FOLLOWED, now)
+
+    def check(self) -> list[str]:
+        """Look for indexes that are not valid, and for partitions whose writes are not captured."""
+        with self.database.snapshot() as connection:
+            missed = driver_of(connection).execute(uncovered(self.captured)).fetchall()
+        said = "{}.{} is written without revector's triggers, for it was attached later: adopt the table again"
+        return [*super().check(), *(said.format(*table) for table in missed)]

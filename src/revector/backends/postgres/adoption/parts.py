@@ -1,0 +1,182 @@
+"""The parts of a collection whose documents are the rows of a user's table.
+
+Documents are read through a view, and written by whoever writes to the table. The vectors of the generation that was
+there before are in the user's column; those of all others are in tables of our own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NoReturn
+
+import psycopg
+from psycopg import sql
+
+from revector.backends.contracts import Document, Generation, NewDocument
+from revector.backends.postgres.adoption.fragments import Captured, fragments
+from revector.backends.postgres.building import Graphs, State
+from revector.backends.postgres.database import PostgresDatabase, driver_of
+from revector.backends.postgres.documents import PostgresDocuments
+from revector.backends.postgres.generations import PostgresGenerations
+from revector.backends.postgres.schema import vectors_table
+from revector.backends.postgres.vectors import of_generation
+from revector.errors import StoreError
+
+_VECTORS = """
+CREATE VIEW {view} AS
+SELECT r.key AS document_key, r.column_seq AS seq, r.column_at AS embedded_at, r.column_hash AS content_hash,
+    {vector} AS vector
+FROM {schema}.rows AS r JOIN {table} AS t ON {shadow_is_of_row} WHERE {vector} IS NOT NULL
+"""
+# As `PostgresVectors` stores them, but it is the shadows of the rows that are locked, in the order of the triggers.
+_PUT = """
+WITH held AS MATERIALIZED (
+    SELECT key, hash FROM unnest(%(keys)s::bigint[], %(hashes)b::text[]) AS given (key, hash)
+    JOIN rows USING (key) WHERE content_hash = hash ORDER BY key FOR SHARE OF rows
+)
+INSERT INTO {vectors} (document_key, seq, embedded_at, content_hash, vector)
+SELECT key, pg_current_xact_id()::text::bigint + %(shift)s, %(now)s, hash, vector
+FROM held JOIN unnest(%(keys)s::bigint[], %(vectors)s::vector[]) AS given (key, vector) USING (key) ORDER BY key
+ON CONFLICT (document_key) DO UPDATE SET
+    seq = excluded.seq, embedded_at = excluded.embedded_at,
+    content_hash = excluded.content_hash, vector = excluded.vector
+"""
+# The row itself says which text it has: a statement of its writer may not have ended, so that its shadow does not.
+_PUT_IN_COLUMN = """
+WITH landed AS (
+    UPDATE {table} AS t SET {column} = given.vector
+    FROM unnest(%(keys)s::bigint[], %(hashes)b::text[], %(vectors)s::vector[]) AS given (key, hash, vector)
+    JOIN rows AS r ON r.key = given.key
+    WHERE {shadow_is_of_row} AND encode(sha256(convert_to({text}, 'UTF8')), 'hex') = given.hash
+    RETURNING r.key, given.hash
+)
+UPDATE rows SET column_hash = landed.hash, column_at = %(now)s,
+    column_seq = pg_current_xact_id()::text::bigint + %(shift)s
+FROM landed WHERE rows.key = landed.key
+"""
+_COUNT_ACCESS = """
+INSERT INTO access (document_key, hits, failures)
+SELECT key, n, n * %(failed)s
+FROM (SELECT key, count(*) AS n FROM unnest(%(keys)s) AS given (key) GROUP BY key) AS listed JOIN rows USING (key)
+ORDER BY key FOR KEY SHARE OF rows
+ON CONFLICT (document_key) DO UPDATE SET
+    hits = access.hits + excluded.hits, failures = access.failures + excluded.failures
+"""
+_IN_COLUMN = "SELECT id FROM generations WHERE in_column"
+_COLUMN_GRAPH = """
+SELECT 1 FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid JOIN pg_am ON pg_am.oid = relam
+JOIN pg_opclass ON pg_opclass.oid = indclass[0]
+WHERE indrelid = %s::regclass AND amname IN ('hnsw', 'ivfflat') AND indisvalid AND indpred IS NULL AND indkey[0] = (
+    SELECT attnum FROM pg_attribute WHERE attrelid = %s::regclass AND attname = %s
+) AND opcname = %s
+"""
+_OPERATORS = {"cosine": "vector_cosine_ops", "dot": "vector_ip_ops"}
+
+
+def column_view(captured: Captured, generation: int) -> sql.Composed:
+    """Return the statement that lets the user's column be read as the vectors of a generation."""
+    return sql.SQL(_VECTORS).format(**fragments(captured), view=sql.Identifier(captured.collection, _name(generation)))
+
+
+def _name(generation: int) -> str:
+    return f"vectors_{generation}"
+
+
+class AdoptedDocuments(PostgresDocuments):
+    """The rows of a user's table, which are written there."""
+
+    count_statement = _COUNT_ACCESS
+
+    def __init__(self, database: PostgresDatabase, captured: Captured) -> None:
+        super().__init__(database)
+        self._captured = captured
+
+    def require_storable(self, documents: Sequence[NewDocument]) -> None:
+        """Raise `StoreError`: nothing is stored from here."""
+        self._refuse()
+
+    def put(self, documents: Sequence[NewDocument]) -> list[Document]:
+        """Raise `StoreError`."""
+        self._refuse()
+
+    def delete(self, ids: Iterable[str]) -> list[int]:
+        """Raise `StoreError`."""
+        self._refuse()
+
+    def rehash(self, hashes: Sequence[tuple[int, str, str]]) -> None:
+        """Raise `StoreError`: hashes are computed from the text alone, by triggers."""
+        raise StoreError(
+            "a template that reads fields of the metadata cannot be used with an adopted table; adopt it with these "
+            "columns among those of the text (--text), or use a model without a template"
+        )
+
+    def _refuse(self) -> NoReturn:
+        table = f"{self._captured.schema}.{self._captured.name}"
+        raise StoreError(
+            f"the documents of {self._database.url} are the rows of {table}: write them there, in SQL; triggers tell "
+            "revector of it"
+        )
+
+
+class AdoptedGenerations(PostgresGenerations):
+    """Generations, one of which may be in the user's column.
+
+    Parameters
+    ----------
+    database : PostgresDatabase
+    captured : Captured
+        The table.
+    """
+
+    named_by = "rows"
+
+    def __init__(self, database: PostgresDatabase, captured: Captured) -> None:
+        super().__init__(database)
+        self._captured = captured
+        self.row_names = tuple(
+            sql.SQL("named.{} AS {}").format(sql.Identifier(f"id_{place}"), sql.Identifier(column.name))
+            for place, column in enumerate(captured.key, 1)
+        )
+        parts = {**fragments(captured), "column": sql.Identifier(captured.vector)}
+        doubled = {name: sql.SQL(part.as_string().replace("%", "%%")) for name, part in parts.items()}
+        self._put_in_column = sql.SQL(_PUT_IN_COLUMN).format(**doubled).as_string()
+
+    def put_statement(self, generation: int) -> str:
+        """Return the statement that stores vectors in the user's column, or in a table of ours."""
+        if generation in self.in_column():
+            return self._put_in_column
+        return of_generation(_PUT, generation)
+
+    def in_column(self) -> frozenset[int]:
+        """Return the generations whose vectors are in the user's column."""
+        with self._database.snapshot() as connection:
+            return frozenset(id_ for (id_,) in driver_of(connection).execute(_IN_COLUMN))
+
+    def remove_storage(self, driver: psycopg.Connection, generation: int) -> None:
+        """Remove what a dropped generation is read from; the user's column stays."""
+        if generation in self.in_column():
+            driver.execute(sql.SQL("DROP VIEW IF EXISTS {}").format(vectors_table(generation)))
+        else:
+            super().remove_storage(driver, generation)
+
+
+class AdoptedGraphs(Graphs):
+    """Graphs, those of the user's column among them, which are the user's own."""
+
+    def __init__(self, database: PostgresDatabase, captured: Captured, generations: AdoptedGenerations) -> None:
+        super().__init__(database)
+        self._captured, self._generations = captured, generations
+
+    def state(self, generation: Generation) -> State:
+        """Tell whether the user has an index that searches of a generation use, or how far ours is."""
+        if generation.id not in self._generations.in_column():
+            return super().state(generation)
+        table = sql.Identifier(self._captured.schema, self._captured.name).as_string()
+        wanted = (table, table, self._captured.vector, _OPERATORS[generation.space.metric])
+        with self._database.snapshot() as connection:
+            found = driver_of(connection).execute(_COLUMN_GRAPH, wanted).fetchone()
+        return "none" if found is None else "valid"
+
+    def build(self, generation: Generation, count: int) -> int:
+        """Build a graph over a table of ours."""
+        return 0 if generation.id in self._generations.in_column() else super().build(generation, count)

@@ -1,0 +1,238 @@
+"""A collection of the rows of a user's table, from its adoption to the end of a migration; others write meanwhile."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+import psycopg
+import pytest
+
+from revector import Collection
+from revector.backends.contracts.adoption import TableToAdopt
+from revector.backends.postgres.adoption.adopting import adopt
+from revector.backends.postgres.database.places import place_of
+from revector.errors import GateRefusedError, InvalidArgumentError, StoreError
+from revector.ledger.state import Phase
+from user_tables import new_database
+from worlds import NEW, OLD
+
+TABLE = TableToAdopt("shop.docs", "id", ("title", "body"), "embedding", name="docs")
+ROWS = 40
+
+
+@pytest.fixture
+def url(server):
+    """Return the URL of a database of the test's own."""
+    with new_database(server) as connection:
+        place = place_of(f"{server}#docs")
+        own = replace(place, connection={**place.connection, "dbname": connection.info.dbname})
+        yield own.url.partition("#")[0]
+
+
+@pytest.fixture
+def shop(url):
+    """A connection of an application that knows nothing of revector, beside a table with the old model's vectors."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
+        connection.execute("CREATE SCHEMA shop")
+        connection.execute(
+            f"CREATE TABLE shop.docs (id bigint PRIMARY KEY, title text, body text, price int, "
+            f"embedding vector({OLD.space.dimension}))"
+        )
+        for number in range(ROWS):
+            insert(connection, number, f"text number {number}")
+        yield connection
+
+
+def embedded(text, encoder=OLD):
+    return str(encoder.encode([text])[0].tolist())
+
+
+def insert(connection, number, body, vector=True):
+    connection.execute(
+        "INSERT INTO shop.docs VALUES (%s, 'title', %s, %s, %s)",
+        [number, body, number % 5, embedded(f"title\n\n{body}") if vector else None],
+    )
+
+
+def adopted(url, **options):
+    given = {"dry_run": False, "accept_unidentified": True, "tell": lambda _: None, **options}
+    return adopt(url, TABLE, [OLD], **given)
+
+
+@contextmanager
+def opened(url):
+    with Collection.open(f"{url}#docs", encoders=[OLD, NEW]) as docs:
+        yield docs
+
+
+def assert_exact(shop, docs, encoder):
+    """What serves are the vectors of the present texts, no more and no fewer."""
+    texts = dict(shop.execute("SELECT id, concat_ws(E'\\n\\n', title, body) FROM shop.docs").fetchall())
+    found = dict(shop.execute('SELECT id, embedding FROM "revector_docs".serving').fetchall())
+    assert found.keys() == texts.keys()
+    vectors = np.array([[float(x) for x in found[id_][1:-1].split(",")] for id_ in texts], np.float32)
+    np.testing.assert_allclose(vectors, encoder.encode(list(texts.values())), rtol=1e-6)
+    assert docs.serving_space == encoder.space
+
+
+def test_a_table_is_adopted_searched_and_moved_there_and_back(url, shop):
+    told = adopted(url)
+    assert (told.contents["rows"], told.url.endswith("#docs")) == (ROWS, True)
+    with opened(url) as docs:
+        (hit,) = docs.search("title\n\ntext number 7", k=1)
+        assert (hit.id, hit.metadata) == ("7", {"price": 2})
+        migration = docs.migrate(NEW, retention_seconds=0)
+        migration.start()
+        migration.run()
+        assert migration.verify().passed
+        migration.cutover()
+        assert_exact(shop, docs, NEW)
+        migration.rollback()
+        assert_exact(shop, docs, OLD)
+        migration.start()
+        migration.run()
+        migration.verify()
+        migration.cutover()
+        migration.retire(confirm=True)
+        assert_exact(shop, docs, NEW)
+        assert docs.search("title\n\ntext number 7", k=1)[0].id == "7"
+
+
+def _write(shop, step):
+    """Do what applications do: new rows, other texts, other keys, fewer rows."""
+    insert(shop, 1000 + step, f"row of step {step}", vector=step % 2 == 0)
+    shop.execute("UPDATE shop.docs SET body = body || ' changed' WHERE id = %s", [step])
+    shop.execute("UPDATE shop.docs SET price = 99 WHERE id < 10")
+    shop.execute("UPDATE shop.docs SET id = id + 5000 WHERE id = %s", [20 + step])
+    shop.execute("DELETE FROM shop.docs WHERE id = %s", [10 + step])
+
+
+def test_nothing_is_lost_of_what_others_write_in_any_phase(url, shop):
+    adopted(url)
+    with opened(url) as docs:
+        stop = threading.Event()
+        follower = threading.Thread(target=docs.follow, args=(stop,))
+        follower.start()
+        try:
+            migration, step = docs.migrate(NEW, retention_seconds=0), 0
+            for verb in ("start", "prove", "verify", "cutover", "rollback", "start", "prove", "verify", "cutover"):
+                _write(shop, step)
+                step += 1
+                if verb == "prove":
+                    _wait(lambda: migration.phase is Phase.PROVING)
+                else:
+                    getattr(migration, verb)()
+                _write(shop, step)
+                step += 1
+            serving = docs._backend.generations.alias("live").generation
+            _wait(lambda: not docs._backend.generations.count_stale(serving))
+        finally:
+            stop.set()
+            follower.join()
+        assert_exact(shop, docs, NEW)
+
+
+def _wait(question, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not question():
+        assert time.monotonic() < end, "it did not come true"
+        time.sleep(0.02)
+
+
+def _objects(shop):
+    triggers = shop.execute("SELECT tgname FROM pg_trigger WHERE tgrelid = 'shop.docs'::regclass").fetchall()
+    return shop.execute("SELECT nspname FROM pg_namespace ORDER BY 1").fetchall(), triggers
+
+
+def test_a_dry_run_says_the_sql_and_changes_nothing(url, shop):
+    before = _objects(shop)
+    told = adopted(url, dry_run=True)
+    assert _objects(shop) == before
+    assert any("CREATE TRIGGER" in statement for statement in told.statements)
+
+
+def test_an_adoption_that_was_cut_off_is_done_again(url, shop):
+    class CutOffError(Exception):
+        pass
+
+    def cut_off(purpose):
+        if purpose == "what is written from now on is captured":
+            raise CutOffError
+
+    with pytest.raises(CutOffError):
+        adopted(url, tell=cut_off)
+    adopted(url)
+    with opened(url) as docs:
+        assert len(docs) == ROWS
+
+
+def test_a_table_is_adopted_once_under_a_name(url, shop):
+    adopted(url)
+    with pytest.raises(StoreError, match="is a collection already"):
+        adopted(url)
+
+
+@pytest.mark.parametrize("write", [lambda docs: docs.upsert(["7"], ["text"]), lambda docs: docs.delete(["7"])])
+def test_rows_are_written_where_they_are(url, shop, write):
+    adopted(url)
+    with opened(url) as docs, pytest.raises(StoreError, match=r"rows of shop\.docs: write them there"):
+        write(docs)
+    assert shop.execute("SELECT count(*) FROM shop.docs").fetchone() == (ROWS,)
+
+
+def test_a_model_of_another_dimension_did_not_make_the_vectors(url, shop):
+    given = {"dry_run": False, "accept_unidentified": True, "tell": lambda _: None}
+    with pytest.raises(InvalidArgumentError, match=r"12 dimensions.* have 8"):
+        adopt(url, TABLE, [NEW], **given)
+    assert not _objects(shop)[1]
+
+
+def test_rows_without_text_are_told_and_have_to_be_accepted(url, shop):
+    shop.execute("UPDATE shop.docs SET title = '', body = NULL WHERE id = 3")
+    assert adopted(url).contents["without_text"] == 1
+    with opened(url) as docs:
+        migration = docs.migrate(NEW)
+        migration.start()
+        shop.execute("UPDATE shop.docs SET title = NULL, body = '' WHERE id = 4")
+        migration.run()
+        migration.verify()
+        assert {failed.id: failed.error for failed in migration.failures()}.keys() == {"3", "4"}
+        with pytest.raises(GateRefusedError, match="2 documents could not be embedded"):
+            migration.cutover()
+        migration.cutover(accept_failed=True)
+        shop.execute("UPDATE shop.docs SET body = 'there again' WHERE id = 3")
+        migration.run()
+        assert [failed.id for failed in migration.failures()] == ["4"]
+        assert docs.search("there again", k=1)[0].id == "3"
+
+
+def test_a_transaction_that_holds_the_table_keeps_others_waiting_for_half_a_second_at_most(url, shop):
+    """An adoption asks for its lock for a short while, again and again."""
+    longest = 0.0
+    with psycopg.connect(url) as slow:
+        slow.execute("UPDATE shop.docs SET price = 1 WHERE id = 0")
+        adoption = threading.Thread(target=adopted, args=(url,))
+        adoption.start()
+        for _ in range(30):
+            began = time.monotonic()
+            shop.execute("UPDATE shop.docs SET price = price + 1 WHERE id = 1")
+            longest = max(longest, time.monotonic() - began)
+            time.sleep(0.1)
+        slow.rollback()
+    adoption.join()
+    assert 0.1 < longest < 1.0, "either nothing waited, or for long"
+    with opened(url) as docs:
+        assert len(docs) == ROWS
+
+
+def test_a_table_that_is_gone_is_named(url, shop):
+    adopted(url)
+    with opened(url) as docs:
+        shop.execute("DROP TABLE shop.docs CASCADE")
+        with pytest.raises(StoreError, match="gone"):
+            docs.search("text", k=1)
