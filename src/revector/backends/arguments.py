@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector._arguments import shown, strings, valid_unicode
+from revector._arrays import as_queries
 from revector.backends.contracts import Keys, NewDocument, content_hash
 from revector.errors import InvalidArgumentError, NumericalError, ShapeError, StoreError
 
-__all__ = ["checked_documents", "checked_ids", "checked_vectors", "missing_generation"]
+__all__ = ["checked_documents", "checked_ids", "checked_queries", "checked_vectors", "missing_generation"]
 
 
 def checked_documents(
@@ -79,6 +80,22 @@ def checked_vectors(
             f"{keys[broken[0]]}; nothing was written"
         )
     return matrix
+
+
+def checked_queries(queries: NDArray[np.float32], dimension: int) -> NDArray[np.float32]:
+    """Return query vectors as rows of float32.
+
+    Raises
+    ------
+    ShapeError, NumericalError
+        They have another dimension, or one holds NaN or infinity.
+    """
+    rows = as_queries(queries)
+    if rows.shape[1] != dimension:
+        raise ShapeError(f"queries have {rows.shape[1]} dimensions, expected {dimension}, as the vectors have")
+    if not np.isfinite(rows).all():
+        raise NumericalError("queries hold NaN or infinity; encode them again")
+    return rows
 
 
 def missing_generation(generation: int) -> StoreError:

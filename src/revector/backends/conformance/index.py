@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from revector.backends.conformance.samples import DIMENSION, new_generation, put_matrix, write
 from revector.backends.contracts import Backend, Document, Generation
-from revector.errors import StoreError
+from revector.errors import NumericalError, RevectorError, ShapeError, StoreError
 from revector.spaces import EmbeddingSpace
 
 _AXES = np.eye(DIMENSION, dtype=np.float32)
@@ -49,6 +49,18 @@ class IndexConformance:
         scores, keys = backend.index.search(generation, _AXES[:1] * 2, 2)
         assert keys[0].tolist() == [documents[1].key, documents[0].key]
         np.testing.assert_allclose(scores, [[6.0, 2.0]], rtol=1e-6)
+
+    @pytest.mark.parametrize(
+        ("query", "error"),
+        [([np.nan, 0, 0, 0], NumericalError), ([np.inf, 0, 0, 0], NumericalError), ([1, 0, 0], ShapeError)],
+    )
+    def test_a_query_that_is_not_a_vector_of_the_space_is_refused(
+        self, backend: Backend, query: list[float], error: type[RevectorError]
+    ) -> None:
+        """It would find whatever comes first."""
+        generation, _ = _filled(backend)
+        with pytest.raises(error):
+            backend.index.search(generation, np.array([_AXES[0][: len(query)], query], np.float32), 1)
 
     def test_there_are_no_more_hits_than_vectors(self, backend: Backend) -> None:
         """An empty generation has none."""

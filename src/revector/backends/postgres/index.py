@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from revector._arrays import as_queries
+from revector.backends.arguments import checked_queries
 from revector.backends.contracts import Generation, IndexHealth, Keys, Preparation
 from revector.backends.postgres.binary import Matrix
 from revector.backends.postgres.building import Graphs, graph_name
 from revector.backends.postgres.database import PostgresDatabase, driver_of
 from revector.backends.postgres.vectors import PostgresVectors, matrix_parameter, of_generation
-from revector.errors import NumericalError, ShapeError
 from revector.index.health import SAMPLE, examine
 from revector.similarity import normalize
 
@@ -74,7 +73,7 @@ class PgvectorIndex:
     def searched(self, generation: Generation, queries: NDArray[np.float32], k: int, ef: int) -> Results:
         """Search a graph that keeps `ef` candidates; measure everything where that finds fewer than there are."""
         with self._database.snapshot():
-            queries = _checked(queries, self._vectors.dimension(generation.id))
+            queries = checked_queries(queries, self._vectors.dimension(generation.id))
             breadth = max(ef, k)
             if breadth <= _BROADEST and len(queries):
                 self._database.once(("breadth", breadth), lambda connection: self._set(driver_of(connection), breadth))
@@ -167,16 +166,6 @@ class PgvectorIndex:
             statement, most = of_generation(_AT_MOST, generation.id), {"most": EXACT_LIMIT + 1}
             (some,) = driver_of(connection).execute(statement, most).fetchone()
         return bool(some <= EXACT_LIMIT)
-
-
-def _checked(queries: NDArray[np.float32], dimension: int) -> NDArray[np.float32]:
-    """Return queries, shape (q, dimension); raise `ShapeError` or `NumericalError` if they are not."""
-    queries = as_queries(queries)
-    if queries.shape[1] != dimension:
-        raise ShapeError(f"queries have {queries.shape[1]} dimensions, expected {dimension}, as the vectors have")
-    if not np.isfinite(queries).all():
-        raise NumericalError("queries hold NaN or infinity; encode them again")
-    return queries
 
 
 def _nothing(queries: int) -> Results:

@@ -9,11 +9,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from revector._arrays import as_queries
 from revector._forks import renew_in_child
-from revector.backends.arguments import missing_generation
+from revector.backends.arguments import checked_queries, missing_generation
 from revector.backends.contracts import Generation, IndexHealth, Keys, Preparation
-from revector.errors import ShapeError
 from revector.similarity import cosine_topk, normalize
 from revector.testing.memory.database import MemoryDatabase
 from revector.testing.memory.state import StoredVector
@@ -45,9 +43,7 @@ class MemoryIndex:
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Search the vectors that a generation holds now."""
         keys, matrix = self._rows(generation)
-        rows = as_queries(queries)
-        if rows.shape[1] != matrix.shape[1]:
-            raise ShapeError(f"queries have {rows.shape[1]} columns and vectors {matrix.shape[1]}, expected the same")
+        rows = checked_queries(queries, matrix.shape[1])
         if not len(keys):
             return np.empty((len(rows), 0), np.float32), np.empty((len(rows), 0), np.int64)
         search = cosine_topk if generation.space.metric == "cosine" else _dot_topk
