@@ -173,6 +173,7 @@ class PostgresBackend:
 
     def backup(self, directory: Path) -> Backup:
         """Raise `StoreError`: the database is backed up as a whole, by its own tools."""
+        self.database.require_open()
         raise StoreError(
             f"{self.url} is backed up with its database, or alone by pg_dump --schema {self.database.place.schema!r}"
         )

@@ -132,10 +132,14 @@ class PostgresDatabase:
         """Whether nothing can be written."""
         return bool(self._why_read_only)
 
-    def require_writable(self) -> None:
-        """Raise what a transaction would raise at once; call it before work that only makes sense if that works."""
+    def require_open(self) -> None:
+        """Raise `ClosedError` after `close`."""
         if self._closed:
             raise ClosedError(self.url)
+
+    def require_writable(self) -> None:
+        """Raise what a transaction would raise at once; call it before work that only makes sense if that works."""
+        self.require_open()
         if self._why_read_only:
             raise ReadOnlyError(self.url, self._why_read_only)
 
@@ -279,8 +283,7 @@ class PostgresDatabase:
 
     @contextmanager
     def _begun(self, timeout_seconds: float, lock: str) -> Iterator[Connection]:
-        if self._closed:
-            raise ClosedError(self.url)
+        self.require_open()
         if is_torn():
             raise StoreError(
                 f"{self.url} cannot be used here: this process was forked inside a transaction; fork outside of "
