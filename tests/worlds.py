@@ -47,7 +47,7 @@ PLACES = {
     "postgres": places_on_server,
 }
 """A folder for each kind of backend: ``PLACES[kind](tmp_path) / "docs.db"`` is a place that `open_backend` opens."""
-KINDS = ("sqlite", "memory")
+KINDS = ("sqlite", "memory", "postgres")
 """The kinds that behaviour is tested on."""
 SHARED_KINDS = tuple(kind for kind in KINDS if kind != "memory")
 """Those that several processes have in common."""

@@ -33,6 +33,7 @@ def _work(path, record):
     world = World.open(path)
     world.encoders.add(RecordingEncoder(Slow(), record))
     world.active().run()
+    world.close()
 
 
 def _served_as_before(path, expected):
