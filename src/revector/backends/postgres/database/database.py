@@ -405,7 +405,7 @@ class PostgresDatabase:
             self._why_read_only = "this role may only read; docs/postgres.md says what a writer needs"
 
     def _path_with(self, extension: str) -> str:
-        names = [sql.Identifier(name) for name in dict.fromkeys([self.place.schema, extension, "pg_catalog"])]
+        names = [sql.Identifier(name) for name in dict.fromkeys([self.place.schema, "pg_catalog", extension])]
         return sql.SQL("SET LOCAL search_path = {}").format(sql.SQL(", ").join(names)).as_string()
 
     def _leave_to_parent(self) -> None:
