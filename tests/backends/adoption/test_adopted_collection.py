@@ -13,6 +13,7 @@ import pytest
 
 from revector import Collection
 from revector.backends.contracts.adoption import TableToAdopt
+from revector.backends.postgres import building
 from revector.backends.postgres.adoption.adopting import adopt
 from revector.backends.postgres.database.places import place_of
 from revector.errors import GateRefusedError, InvalidArgumentError, StoreError
@@ -209,6 +210,24 @@ def test_rows_without_text_are_told_and_have_to_be_accepted(url, shop):
         migration.run()
         assert [failed.id for failed in migration.failures()] == ["4"]
         assert docs.search("there again", k=1)[0].id == "3"
+
+
+def test_graphs_are_built_as_the_users_own_is(url, shop, monkeypatch):
+    monkeypatch.setattr(building, "GRAPH_FROM", 10)
+    shop.execute(
+        "CREATE INDEX ON shop.docs USING hnsw (embedding vector_cosine_ops) WITH (m = 8, ef_construction = 40)"
+    )
+    adopted(url)
+    with opened(url) as docs:
+        migration = docs.migrate(NEW)
+        migration.start()
+        migration.run()
+        assert migration.verify().details["index_built"] == ROWS
+        found = shop.execute("SELECT reloptions FROM pg_class WHERE relname = 'vectors_2_graph'").fetchone()
+        assert found == (["m=8", "ef_construction=40"],)
+        assert docs.check().index.graphs == 1, "searches of the old generation use the user's own"
+        migration.cutover()
+        assert (docs.check().index.graphs, docs.check().problems) == (1, ())
 
 
 def test_a_transaction_that_holds_the_table_keeps_others_waiting_for_half_a_second_at_most(url, shop):

@@ -23,13 +23,15 @@ _NODE_BYTES = 600  # links of a node with m = 16, and what pgvector keeps beside
 _LOOK_EVERY_SECONDS = 0.5
 
 _CLASSES = {"cosine": sql.SQL("vector_cosine_ops"), "dot": sql.SQL("vector_ip_ops")}
-_CREATE = "CREATE INDEX CONCURRENTLY {graph} ON {vectors} USING hnsw (vector {operators})"
+_CREATE = "CREATE INDEX CONCURRENTLY {graph} ON {vectors} USING hnsw (vector {operators}) {options}"
 _DROP = "DROP INDEX CONCURRENTLY IF EXISTS {graph}"
 _STATE = """
 SELECT indisvalid, EXISTS (SELECT 1 FROM pg_stat_progress_create_index AS built WHERE built.index_relid = indexrelid)
 FROM pg_index WHERE indexrelid = to_regclass(%s)
 """
 _MEMORY = "SELECT pg_size_bytes(current_setting('maintenance_work_mem'))"
+
+_AS_USUAL = sql.SQL("")
 
 State = Literal["none", "invalid", "building", "valid"]
 
@@ -70,9 +72,13 @@ class Graphs:
                     time.sleep(_LOOK_EVERY_SECONDS)
                 elif state == "invalid":
                     driver.execute(_said(_DROP, generation))
-                elif _built(driver, generation, count):
+                elif _built(driver, generation, count, self.options(driver)):
                     return count
         return 0
+
+    def options(self, driver: psycopg.Connection[Any]) -> sql.Composable:
+        """Return how graphs are built, if not as pgvector does it by default: ``WITH (…)``."""
+        return _AS_USUAL
 
 
 def _state(driver: psycopg.Connection[Any], generation: Generation) -> State:
@@ -83,9 +89,9 @@ def _state(driver: psycopg.Connection[Any], generation: Generation) -> State:
     return "valid" if is_valid else "building" if is_built else "invalid"
 
 
-def _built(driver: psycopg.Connection[Any], generation: Generation, count: int) -> bool:
+def _built(driver: psycopg.Connection[Any], generation: Generation, count: int, options: sql.Composable) -> bool:
     """Build a graph; tell whether nobody else had begun one."""
-    began, statement = time.perf_counter(), _said(_CREATE, generation)
+    began, statement = time.perf_counter(), _said(_CREATE, generation, options)
     _give_memory(driver, count * (4 * generation.space.dimension + _NODE_BYTES))
     try:
         driver.execute(statement)
@@ -112,9 +118,10 @@ def graph_name(generation: Generation) -> str:
     return f"vectors_{generation.id}_graph"
 
 
-def _said(statement: str, generation: Generation) -> sql.Composed:
+def _said(statement: str, generation: Generation, options: sql.Composable = _AS_USUAL) -> sql.Composed:
     return sql.SQL(statement).format(
         graph=sql.Identifier(graph_name(generation)),
         vectors=vectors_table(generation.id),
         operators=_CLASSES[generation.space.metric],
+        options=options,
     )

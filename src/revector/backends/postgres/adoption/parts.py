@@ -7,7 +7,7 @@ there before are in the user's column; those of all others are in tables of our 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import psycopg
 from psycopg import sql
@@ -70,6 +70,13 @@ WHERE indrelid = %s::regclass AND amname IN ('hnsw', 'ivfflat') AND indisvalid A
     SELECT attnum FROM pg_attribute WHERE attrelid = %s::regclass AND attname = %s
 ) AND opcname = %s
 """
+_COLUMN_OPTIONS = """
+SELECT reloptions FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid JOIN pg_am ON pg_am.oid = relam
+WHERE indrelid IN (SELECT relid FROM pg_partition_tree(%s::regclass) UNION SELECT %s::regclass) AND amname = 'hnsw'
+AND indkey[0] = (SELECT attnum FROM pg_attribute WHERE attrelid = indrelid AND attname = %s)
+ORDER BY indisvalid DESC, indexrelid LIMIT 1
+"""
+"""Of a graph over the user's column, or over that of one of its partitions."""
 _OPERATORS = {"cosine": "vector_cosine_ops", "dot": "vector_ip_ops"}
 
 
@@ -152,7 +159,7 @@ class AdoptedGenerations(PostgresGenerations):
         with self._database.snapshot() as connection:
             return frozenset(id_ for (id_,) in driver_of(connection).execute(_IN_COLUMN))
 
-    def remove_storage(self, driver: psycopg.Connection, generation: int) -> None:
+    def remove_storage(self, driver: psycopg.Connection[Any], generation: int) -> None:
         """Remove what a dropped generation is read from; the user's column stays."""
         if generation in self.in_column():
             driver.execute(sql.SQL("DROP VIEW IF EXISTS {}").format(vectors_table(generation)))
@@ -166,13 +173,13 @@ class AdoptedGraphs(Graphs):
     def __init__(self, database: PostgresDatabase, captured: Captured, generations: AdoptedGenerations) -> None:
         super().__init__(database)
         self._captured, self._generations = captured, generations
+        self._table = sql.Identifier(captured.schema, captured.name).as_string()
 
     def state(self, generation: Generation) -> State:
         """Tell whether the user has an index that searches of a generation use, or how far ours is."""
         if generation.id not in self._generations.in_column():
             return super().state(generation)
-        table = sql.Identifier(self._captured.schema, self._captured.name).as_string()
-        wanted = (table, table, self._captured.vector, _OPERATORS[generation.space.metric])
+        wanted = (self._table, self._table, self._captured.vector, _OPERATORS[generation.space.metric])
         with self._database.snapshot() as connection:
             found = driver_of(connection).execute(_COLUMN_GRAPH, wanted).fetchone()
         return "none" if found is None else "valid"
@@ -180,3 +187,12 @@ class AdoptedGraphs(Graphs):
     def build(self, generation: Generation, count: int) -> int:
         """Build a graph over a table of ours."""
         return 0 if generation.id in self._generations.in_column() else super().build(generation, count)
+
+    def options(self, driver: psycopg.Connection[Any]) -> sql.Composable:
+        """Return how the user's own graph was built: ours are built alike."""
+        found = driver.execute(_COLUMN_OPTIONS, (self._table, self._table, self._captured.vector)).fetchone()
+        if found is None or not found[0]:
+            return sql.SQL("")
+        pairs = [option.partition("=") for option in found[0]]
+        options = [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Literal(value)) for name, _, value in pairs]
+        return sql.SQL("WITH ({})").format(sql.SQL(", ").join(options))
