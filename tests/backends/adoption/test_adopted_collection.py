@@ -255,3 +255,26 @@ def test_a_table_that_is_gone_is_named(url, shop):
         shop.execute("DROP TABLE shop.docs CASCADE")
         with pytest.raises(StoreError, match="gone"):
             docs.search("text", k=1)
+
+
+def test_whoever_deletes_rows_waits_for_a_landing_and_not_it_for_them(url, shop):
+    """A landing locks rows, then ends their jobs: were that the other way round here, one of the two would fail."""
+    adopted(url)
+    with opened(url) as docs:
+        migration = docs.migrate(NEW)
+        migration.start()
+        backend, generation = docs._backend, migration.record.target_generation
+        (row,) = backend.documents.by_id(["3"])
+        with backend.transaction():
+            backend.generations.put(generation, [row.key], [row.content_hash], NEW.encode([row.text]))
+            deletion = threading.Thread(target=shop.execute, args=("DELETE FROM shop.docs WHERE id = 3",))
+            deletion.start()
+            _wait(lambda: _waiting(url))
+            assert backend.ledger.jobs.complete(generation, {row.key: row.content_hash}) == 1
+        deletion.join()
+        assert (len(docs), backend.generations.count(generation)) == (ROWS - 1, 0)
+
+
+def _waiting(url):
+    with psycopg.connect(url) as connection:
+        return connection.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'").fetchone()

@@ -135,8 +135,10 @@ SET search_path = {path} SET plan_cache_mode = force_generic_plan SET jit = off
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 """
 
+# Shadows are locked before jobs, as by whoever lands vectors: they would wait for each other else.
 FORGET = """
 BEGIN
+    PERFORM FROM rows AS r WHERE r.key = ANY(gone) ORDER BY r.key FOR UPDATE;
     DELETE FROM jobs WHERE generation = ANY({generations}::integer[]) AND document_key = ANY(gone);
     DELETE FROM rows WHERE key = ANY(gone);
     DELETE FROM access WHERE document_key = ANY(gone);
