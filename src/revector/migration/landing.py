@@ -17,6 +17,9 @@ from revector.encoders.once import Vector
 from revector.ledger.jobs import Claim, JobRequest
 from revector.migration.priorities import PRIORITY_UPDATED
 
+LATER_SECONDS = 1.0
+"""After this time it is tried again to store what a store has left for later."""
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -71,7 +74,7 @@ def land(
     failed : mapping of Claim to Exception, optional
         What could not be embedded, and why.
     owner : str
-        Who holds these claims.
+        Who holds the claims, of what failed and of what could not be stored now.
 
     Returns
     -------
@@ -82,12 +85,22 @@ def land(
     with backend.transaction():
         if len(rows):
             landed = backend.generations.put(generation, rows.keys, rows.hashes, rows.vectors)
-            backend.ledger.jobs.complete(generation, dict(zip(rows.keys.tolist(), rows.hashes, strict=True)))
+            hashes = dict(zip(rows.keys.tolist(), rows.hashes, strict=True))
+            if landed < len(hashes):
+                _give_back(backend, generation, owner, hashes)
+            backend.ledger.jobs.complete(generation, hashes)
             if not backend.capabilities.conditional_upsert:
                 _ask_for_overwritten(backend, generation, rows.keys)
         for claim, error in (failed or {}).items():
             backend.ledger.jobs.fail(claim, owner, str(error))
     return landed
+
+
+def _give_back(backend: Backend, generation: int, owner: str, hashes: dict[int, str]) -> None:
+    """Take those out of some hashes by key that are not stored: a store may leave some for later, as do their jobs."""
+    left = [key for key in backend.generations.stale_keys(generation, list(hashes)).tolist() if key in hashes]
+    claims = [Claim(generation, key, hashes.pop(key), PRIORITY_UPDATED, 0) for key in left]
+    backend.ledger.jobs.postpone(claims, owner, LATER_SECONDS)
 
 
 def _ask_for_overwritten(backend: Backend, generation: int, keys: Keys) -> None:

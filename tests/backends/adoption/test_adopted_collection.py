@@ -212,6 +212,28 @@ def test_rows_without_text_are_told_and_have_to_be_accepted(url, shop):
         assert docs.search("there again", k=1)[0].id == "3"
 
 
+@pytest.mark.parametrize("ends", ["commit", "rollback"])
+def test_a_row_that_somebody_is_writing_keeps_nobody_waiting_and_is_not_forgotten(url, shop, ends):
+    """However long their transaction is open. Then its vector comes, of whatever text it has."""
+    adopted(url)
+    with opened(url) as docs, psycopg.connect(url) as slow:
+        migration = docs.migrate(NEW)
+        migration.start()
+        slow.execute("UPDATE shop.docs SET body = 'being written' WHERE id = 5")
+        stop = threading.Event()
+        follower = threading.Thread(target=docs.follow, args=(stop,))
+        follower.start()
+        target = docs._backend.generations.all()[-1].id
+        try:
+            _wait(lambda: docs._backend.generations.count_stale(target) == 1, seconds=20)
+            getattr(slow, ends)()
+            _wait(lambda: migration.phase is Phase.PROVING, seconds=90)
+        finally:
+            stop.set()
+            follower.join()
+        assert docs._backend.generations.count_stale(target) == 0
+
+
 def test_graphs_are_built_as_the_users_own_is(url, shop, monkeypatch):
     monkeypatch.setattr(building, "GRAPH_FROM", 10)
     shop.execute(

@@ -93,7 +93,8 @@ class Generations(Protocol):
         Returns
         -------
         int
-            How many landed. The others' documents have been changed or deleted in the meantime.
+            How many landed. The others' documents have been changed or deleted in the meantime, or are being changed
+            just now, where a store does not wait for that: they can be stored later.
 
         Raises
         ------

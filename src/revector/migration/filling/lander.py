@@ -123,7 +123,7 @@ class Lander:
             land(self._backend, self._generation, Rows.of([], [], {}), failed=failed, owner=self._owner)
         rows = _joined([each.result.rows for each in encoded])
         for part in rows.parts(_rows_a_transaction(rows.vectors.shape[1])):
-            landed = land(self._backend, self._generation, part)
+            landed = land(self._backend, self._generation, part, owner=self._owner)
             if self._on_landed is not None:
                 self._on_landed(landed)
         self._report(sum(len(each.load) for each in encoded))

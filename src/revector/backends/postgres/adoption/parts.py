@@ -28,11 +28,12 @@ SELECT r.key AS document_key, r.column_seq AS seq, r.column_at AS embedded_at, r
     {vector} AS vector
 FROM {schema}.rows AS r JOIN {table} AS t ON {shadow_is_of_row} WHERE {vector} IS NOT NULL
 """
-# As `PostgresVectors` stores them, but it is the shadows of the rows that are locked, in the order of the triggers.
+# As `PostgresVectors` stores them, but it is the shadows that are locked, in the order of the triggers, and a row that
+# somebody is writing is left out: nobody knows for how long their transaction is open. Its job stays.
 _PUT = """
 WITH held AS MATERIALIZED (
     SELECT key, hash FROM unnest(%(keys)s::bigint[], %(hashes)b::text[]) AS given (key, hash)
-    JOIN rows USING (key) WHERE content_hash = hash ORDER BY key FOR SHARE OF rows
+    JOIN rows USING (key) WHERE content_hash = hash ORDER BY key FOR SHARE OF rows SKIP LOCKED
 )
 INSERT INTO {vectors} (document_key, seq, embedded_at, content_hash, vector)
 SELECT key, pg_current_xact_id()::text::bigint + %(shift)s, %(now)s, hash, vector
@@ -43,12 +44,16 @@ ON CONFLICT (document_key) DO UPDATE SET
 """
 # The row itself says which text it has: a statement of its writer may not have ended, so that its shadow does not.
 _PUT_IN_COLUMN = """
-WITH landed AS (
-    UPDATE {table} AS t SET {column} = given.vector
+WITH held AS MATERIALIZED (
+    SELECT t.tableoid, t.ctid AS place, given.key, given.hash, given.vector
     FROM unnest(%(keys)s::bigint[], %(hashes)b::text[], %(vectors)s::vector[]) AS given (key, hash, vector)
-    JOIN rows AS r ON r.key = given.key
-    WHERE {shadow_is_of_row} AND encode(sha256(convert_to({text}, 'UTF8')), 'hex') = given.hash
-    RETURNING r.key, given.hash
+    JOIN rows AS r ON r.key = given.key JOIN {table} AS t ON {shadow_is_of_row}
+    ORDER BY r.key FOR NO KEY UPDATE OF t SKIP LOCKED
+), landed AS (
+    UPDATE {table} AS t SET {column} = held.vector FROM held
+    WHERE t.tableoid = held.tableoid AND t.ctid = held.place
+    AND encode(sha256(convert_to({text}, 'UTF8')), 'hex') = held.hash
+    RETURNING held.key, held.hash
 )
 UPDATE rows SET column_hash = landed.hash, column_at = %(now)s,
     column_seq = pg_current_xact_id()::text::bigint + %(shift)s
