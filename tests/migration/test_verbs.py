@@ -154,6 +154,22 @@ def test_cutover_embeds_what_was_written_without_the_new_model(world):
     world.assert_exact(world.served, NEW)
 
 
+def test_cutover_embeds_what_is_written_until_nobody_else_can_write(world, monkeypatch):
+    migration = world.proving()
+    migration.verify()
+    exclusive, late = world.backend.exclusive, iter(["late", "later"])
+
+    def after_a_write(*timeout):
+        if name := next(late, None):
+            world.write({name: f"{name}, written without the new model"}, encoders=[OLD])
+        return exclusive(*timeout)
+
+    monkeypatch.setattr(world.backend, "exclusive", after_a_write)
+    migration.cutover()
+    assert "later" in world.vectors(world.served)
+    world.assert_exact(world.served, NEW)
+
+
 def test_cutover_waits_for_every_document_where_the_new_model_is_not_at_hand(world):
     world.proving().verify()
     world.write({"late": "written without the new model"}, encoders=[OLD])

@@ -14,6 +14,7 @@ from revector.backends.contracts import IndexHealth
 from revector.backends.sqlite import SqliteBackend
 from revector.errors import SpaceMismatchError
 from revector.evaluation.verify import verify
+from revector.ledger.jobs import JobRequest
 from revector.testing import HashEncoder
 
 OLD, NEW = HashEncoder(16, seed=1, name="old"), HashEncoder(24, seed=2, name="new")
@@ -64,6 +65,13 @@ def test_documents_without_a_vector_of_their_present_text_are_counted(world: Wor
     assert not result.passed
     assert "2 of 121 documents have no vector of their present text" in result.reasons[0]
     assert result.details["stale_in_source"] == 2
+
+
+def test_documents_that_somebody_is_asked_to_embed_are_not_missing(world: World) -> None:
+    (late,) = world.backend.documents.upsert(["d0"], ["changed a moment ago"])
+    world.backend.ledger.jobs.enqueue(world.new.id, [JobRequest(late.key, late.content_hash, 0)])
+    result = world.verify()
+    assert (result.passed, result.details["stale"]) == (True, 1)
 
 
 def test_vectors_of_another_model_are_found(world: World) -> None:

@@ -22,14 +22,23 @@ def pass_gates(step: str, reasons: Sequence[str]) -> None:
         raise GateRefusedError(step, tuple(reasons))
 
 
-def completeness(backend: Backend, generation: int, *, accept_failed: bool) -> list[str]:
+def completeness(backend: Backend, generation: int, *, accept_failed: bool, embedding: bool) -> list[str]:
     """Return what keeps a generation from standing alone: documents without a vector of their present text.
 
     All documents are looked through, which takes a while; never call it where nobody else can write.
+
+    Parameters
+    ----------
+    backend : Backend
+    generation : int
+    accept_failed : bool
+        Go on without the documents that could not be embedded.
+    embedding : bool
+        What was asked for is embedded before anybody stands on the generation: only what nobody asked for counts.
     """
     with backend.snapshot():
         counts, stale = backend.ledger.jobs.counts(generation), backend.generations.count_stale(generation)
-    return _incomplete(counts, stale - counts.failed, accept_failed)
+    return _incomplete(counts, stale - counts.failed - counts.outstanding * embedding, accept_failed)
 
 
 def remaining(backend: Backend, generation: int, *, accept_failed: bool) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from revector._arguments import flag, function, number, shown, whole_number
-from revector.backends.contracts import Backend
+from revector.backends.contracts import Backend, Generation
 from revector.encoders.at_hand import EncoderSet
 from revector.encoders.base import TextEncoder, space_of
 from revector.errors import InvalidArgumentError, MigrationError
@@ -41,7 +41,7 @@ from revector.migration.verification import VerificationResult, Verifier
 
 _STARTED = (Phase.FILLING, Phase.PROVING)
 _VERIFIES_IN = (Phase.PROVING, Phase.SERVING)
-_DRAINS = 10  # attempts to catch up with writers before a rollback gives up
+_DRAINS = 10  # attempts to catch up with writers before a cut-over or rollback gives up
 
 
 class Migration:
@@ -317,21 +317,23 @@ class Migration:
         target = target_of(self._backend, record)
         self._filling.catch_up(target)
         vectors = self._backend.generations.count(target.id)
-        reasons = completeness(self._backend, target.id, accept_failed=accept_failed)
-        self._encoders.find(target)  # strategies are told whether it is at hand
+        is_at_hand = self._encoders.find(target) is not None
+        reasons = completeness(self._backend, target.id, accept_failed=accept_failed, embedding=is_at_hand)
         reasons += objections(self._strategies, ServingReader(self._backend).read().situation(self._encoders))
         pass_gates("cut-over", reasons + verification_reasons(self._backend, record, vectors=vectors))
         prepared = self._backend.index.prepare(target)
-        self._filling.catch_up(target)  # what was written meanwhile
-        for attempt in while_busy():
-            with attempt, self._backend.exclusive():
-                record = self.record
-                require_transition(record.phase, Phase.SERVING)
-                reasons = remaining(self._backend, target.id, accept_failed=accept_failed)
-                pass_gates("cut-over", reasons + verification_reasons(self._backend, record, vectors=vectors))
-                moved = self._backend.generations.swap_alias(record.alias, target.id, record.alias_version)
-                details = {"generation": target.id, "index": asdict(prepared)}
-                write_down_cutover(self._backend, self._id, moved.version, details)
+        for _ in range(_DRAINS):
+            self._filling.catch_up(target)  # what was written meanwhile
+            for attempt in while_busy():
+                with attempt, self._backend.exclusive():
+                    record = self.record
+                    require_transition(record.phase, Phase.SERVING)
+                    reasons = remaining(self._backend, target.id, accept_failed=accept_failed)
+                    if not reasons:
+                        pass_gates("cut-over", verification_reasons(self._backend, record, vectors=vectors))
+                        self._swap(record, target, asdict(prepared))
+                        return
+        pass_gates("cut-over", reasons)
 
     def rollback(self, *, accept_failed: bool = False) -> None:
         """Let readers see the old generation again; the new one is kept until `retire`, and can be filled on.
@@ -425,6 +427,11 @@ class Migration:
         if record.phase is not Phase.SERVING:
             return []
         return remaining(self._backend, record.source_generation, accept_failed=accept_failed)
+
+    def _swap(self, record: MigrationRecord, target: Generation, prepared: dict[str, Any]) -> None:
+        moved = self._backend.generations.swap_alias(record.alias, target.id, record.alias_version)
+        details = {"generation": target.id, "index": prepared}
+        write_down_cutover(self._backend, self._id, moved.version, details)
 
     def _swap_back(self, record: MigrationRecord) -> None:
         version = record.alias_version
