@@ -18,9 +18,11 @@ from revector.backends.postgres.adoption.adopting import adopt
 from revector.backends.postgres.database.places import place_of
 from revector.errors import GateRefusedError, InvalidArgumentError, StoreError
 from revector.ledger.state import Phase
+from revector.testing import HashEncoder
 from user_tables import new_database
 from worlds import NEW, OLD
 
+OTHER = HashEncoder(8, seed=3, name="other")
 TABLE = TableToAdopt("shop.docs", "id", ("title", "body"), "embedding", name="docs")
 ROWS = 40
 
@@ -61,7 +63,7 @@ def insert(connection, number, body, vector=True):
 
 
 def adopted(url, **options):
-    given = {"dry_run": False, "accept_unidentified": True, "tell": lambda _: None, **options}
+    given = {"dry_run": False, "accept_unidentified": False, "tell": lambda _: None, **options}
     return adopt(url, TABLE, [OLD], **given)
 
 
@@ -184,6 +186,21 @@ def test_rows_are_written_where_they_are(url, shop, write):
     with opened(url) as docs, pytest.raises(StoreError, match=r"rows of shop\.docs: write them there"):
         write(docs)
     assert shop.execute("SELECT count(*) FROM shop.docs").fetchone() == (ROWS,)
+
+
+def test_the_model_of_the_vectors_is_found_among_several(url, shop):
+    told = adopt(url, TABLE, [OTHER, NEW, OLD], dry_run=False, accept_unidentified=False, tell=lambda _: None)
+    assert (told.identification["best"]["model"], told.identification["rows"]) == ("old", ROWS)
+    with opened(url) as docs:
+        assert docs.serving_space == OLD.space
+
+
+def test_vectors_that_no_model_made_are_accepted_by_a_word(url, shop):
+    shop.execute("UPDATE shop.docs SET embedding = (SELECT array_agg(random())::vector FROM generate_series(1, 8))")
+    with pytest.raises(InvalidArgumentError, match="--accept-unidentified"):
+        adopted(url, accept_unidentified=False)
+    assert not _objects(shop)[1]
+    assert adopted(url, accept_unidentified=True).identification["best"] is None
 
 
 def test_a_model_of_another_dimension_did_not_make_the_vectors(url, shop):

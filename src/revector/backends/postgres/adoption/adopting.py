@@ -9,7 +9,9 @@ from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 import psycopg
+from numpy.typing import NDArray
 from psycopg import errors, sql
 from psycopg.types.json import Jsonb
 
@@ -24,17 +26,25 @@ from revector.backends.postgres.adoption.fragments import Captured, Column
 from revector.backends.postgres.adoption.names import columns_of, table_of
 from revector.backends.postgres.adoption.parts import AdoptedGenerations, column_view
 from revector.backends.postgres.adoption.tables import AdoptedTable
+from revector.backends.postgres.binary import matrix_of
 from revector.backends.postgres.database import PostgresDatabase, driver_of
 from revector.backends.postgres.database.places import Place, place_of
 from revector.backends.postgres.database.postgres_errors import named
 from revector.encoders.base import TextEncoder
+from revector.encoders.identify import Identification, identify
 from revector.errors import InvalidArgumentError, StoreBusyError, StoreError
 from revector.ledger.records import Ledger
-from revector.spaces import EmbeddingSpace
 
 LOCK_SECONDS = 0.5
 """So long a statement waits for the user's table, and keeps those waiting who come after it; then it tries again."""
 PATIENCE_SECONDS = 120.0
+SAMPLE = 200
+"""Vectors that the model is told by."""
+_SAMPLE = """
+SELECT text, {send}(vector) FROM (
+    SELECT {text} AS text, {vector} AS vector FROM {table} TABLESAMPLE BERNOULLI ({percent}) REPEATABLE (1)
+) AS drawn WHERE vector IS NOT NULL AND text <> '' LIMIT {most}
+"""
 _ROWS_A_SLICE = 5_000
 _BREATH_SECONDS = 0.01  # between two slices, for other writers
 _ACCESS = "CREATE TABLE access (document_key bigint PRIMARY KEY, hits bigint NOT NULL, failures bigint NOT NULL)"
@@ -79,17 +89,18 @@ def adopt(
                 updated=table.updated,
             )
             _require_adoptable(found)
+            _require_possible(candidates, found)
             contents = count(driver, found)
             captured = _captured(found, where)
-            encoder, identification = _identified(driver, found, candidates, accept_unidentified)
+            encoder, identified = _identified(driver, found, contents.rows, candidates, accept_unidentified)
     except psycopg.Error as error:
         raise named(where.url, error) from error
-    _require_space(encoder.space, found)
     statements = tuple(each.sql.as_string() for each in install(captured, {1: True}, []))
     if not dry_run:
         _adopt(where, captured, encoder, tell)
     took = time.perf_counter() - began
-    return Adopted(where.url, _facts(found), asdict(contents), identification, statements, took)
+    identification = None if identified is None else asdict(identified)
+    return Adopted(where.url, asdict(found), asdict(contents), identification, statements, took)
 
 
 def _place(place: str, table: TableToAdopt) -> Place:
@@ -138,24 +149,56 @@ def _captured(table: AdoptedTable, place: Place) -> Captured:
 
 
 def _identified(
-    driver: psycopg.Connection[Any], table: AdoptedTable, candidates: Sequence[TextEncoder], accept_unidentified: bool
-) -> tuple[TextEncoder, dict[str, Any] | None]:
-    """Return the candidate that made the vectors, and how sure that is."""
+    driver: psycopg.Connection[Any],
+    table: AdoptedTable,
+    rows: int,
+    candidates: Sequence[TextEncoder],
+    accept_unidentified: bool,
+) -> tuple[TextEncoder, Identification | None]:
+    """Return the candidate that made the vectors, by a sample of them; the first one where there are none."""
+    texts, vectors = _sample(driver, table, rows)
+    if not texts:
+        return _first(candidates, table), None
+    found = identify(texts, vectors, candidates)
+    if found.best is not None:
+        return next(each for each in candidates if each.space == found.best), found
+    if accept_unidentified:
+        return _first(candidates, table), found
+    raise InvalidArgumentError(
+        f"{'; '.join([found.reason, *found.hints])}. Name the model that made the vectors with --model (several may be "
+        "given), or accept the first one with --accept-unidentified"
+    )
+
+
+def _first(candidates: Sequence[TextEncoder], table: AdoptedTable) -> TextEncoder:
+    return next(each for each in candidates if each.space.dimension == table.dimension)
+
+
+def _sample(driver: psycopg.Connection[Any], table: AdoptedTable, rows: int) -> tuple[list[str], NDArray[np.float32]]:
+    """Return the texts and vectors of some rows that have both."""
+    vector = sql.Identifier(table.vector.name)
+    statement = sql.SQL(_SAMPLE).format(
+        text=table.text_expression,
+        vector=vector,
+        send=sql.Identifier(table.extension_schema, "vector_send"),
+        table=table.identifier,
+        percent=sql.Literal(min(100.0, 150.0 * SAMPLE / max(rows, 1))),
+        most=sql.Literal(SAMPLE),
+    )
+    found = driver.cursor(binary=True).execute(statement).fetchall()
+    return [text for text, _ in found], matrix_of([sent for _, sent in found], table.dimension)
+
+
+def _require_possible(candidates: Sequence[TextEncoder], table: AdoptedTable) -> None:
+    """Refuse models none of which can have made the vectors, before any is asked."""
     if not candidates:
         raise InvalidArgumentError("no model is given; name the one that made the vectors with --model")
-    return candidates[0], None
-
-
-def _require_space(space: EmbeddingSpace, table: AdoptedTable) -> None:
-    if space.dimension != table.dimension:
+    if all(each.space.dimension != table.dimension for each in candidates):
+        given = ", ".join(f"{each.space} has {each.space.dimension} dimensions" for each in candidates)
         raise InvalidArgumentError(
-            f"{space} has {space.dimension} dimensions, and the vectors of {table.schema}.{table.name} have "
-            f"{table.dimension}; name the model that made them"
+            f"{given}, and the vectors of {table.schema}.{table.name} have {table.dimension}; name the model that made "
+            "them"
         )
-
-
-def _facts(table: AdoptedTable) -> dict[str, Any]:
-    return asdict(table)
 
 
 def _adopt(place: Place, captured: Captured, encoder: TextEncoder, tell: Tell) -> None:
