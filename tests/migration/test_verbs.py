@@ -20,6 +20,7 @@ from revector.errors import (
     StoreError,
 )
 from revector.ledger.state import Phase
+from revector.migration.asking import reconcile
 from revector.migration.migration import Migration
 from revector.migration.strategies.background import Background
 from revector.migration.writes import write_documents
@@ -141,6 +142,19 @@ def test_verification_embeds_what_was_written_without_the_new_model(world):
     world.write({"late": "written without the new model"}, encoders=[OLD])
     verification = migration.verify()
     assert (verification.passed, verification.details["stale"]) == (True, 0)
+
+
+def test_a_generation_is_filled_although_others_write_while_it_is_looked_through(world, monkeypatch):
+    looks = []
+
+    def look(backend, generation):
+        if len(looks) < 3:
+            world.write({f"late{len(looks)}": "written without the new model"}, encoders=[OLD])
+        looks.append(generation)
+        reconcile(backend, generation)
+
+    monkeypatch.setattr("revector.migration.filling.filling.reconcile", look)
+    assert (world.proving().phase, len(looks)) == (Phase.PROVING, 1)
 
 
 # Cut-over

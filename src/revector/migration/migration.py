@@ -16,7 +16,7 @@ from revector.errors import InvalidArgumentError, MigrationError
 from revector.evaluation.verify import verify
 from revector.ledger.records import MigrationRecord
 from revector.ledger.state import Phase, before_work, require_transition
-from revector.migration.asking import ask_for_all
+from revector.migration.asking import ask_for_all, reconcile
 from revector.migration.cut_off import write_down_cut_off, write_down_cutover, write_down_rollback
 from revector.migration.filling.bridge import Fit, fit_bridge
 from revector.migration.filling.filling import RUNS_IN, Filling, OnProgress, source_of, target_of
@@ -41,7 +41,7 @@ from revector.migration.verification import VerificationResult, Verifier
 
 _STARTED = (Phase.FILLING, Phase.PROVING)
 _VERIFIES_IN = (Phase.PROVING, Phase.SERVING)
-_DRAINS = 10  # attempts to catch up with writers before a cut-over or rollback gives up
+_DRAINS = 30  # attempts to catch up with writers before a cut-over or rollback gives up
 
 
 class Migration:
@@ -358,10 +358,14 @@ class Migration:
         accept_failed = flag(accept_failed, "accept_failed")
         self._backend.require_writable()
         require_transition(self.phase, Phase.ROLLED_BACK)
+        if self.phase is Phase.SERVING:
+            source = source_of(self._backend, self.record)
+            reconcile(self._backend, source.id)
+            self._filling.complete_source()
+            self._backend.index.prepare(source)
         for _ in range(_DRAINS):
             if self.phase is Phase.SERVING:
-                self._filling.complete_source()
-                self._backend.index.prepare(source_of(self._backend, self.record))
+                self._filling.complete_source()  # what was written meanwhile
             for attempt in while_busy():
                 with attempt, self._backend.exclusive():
                     record = self.record

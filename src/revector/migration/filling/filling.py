@@ -71,10 +71,12 @@ class Filling:
                 on_landed=keeper.landed,
             )
             report = worker.run(stop=stop)
-            while not self._is_filled(target.id) and not stop.is_set() and self._may_run():
+            if self._goes_on(stop):
+                reconcile(self._backend, target.id)  # once: whatever is written from now on is asked for
+            while self._goes_on(stop):
                 report += worker.run(stop=stop)
-            if self._prove(target.id):
-                keeper.filled()
+                if self._prove(target.id):
+                    keeper.filled()
         return report
 
     def catch_up(self, generation: Generation, stop: threading.Event | None = None) -> WorkerReport:
@@ -85,9 +87,9 @@ class Filling:
         return Worker(self._backend, encoder, generation.id, batch=batch, may_run=may_run).run(stop=stop)
 
     def complete_source(self) -> None:
-        """Embed everything that was written without the old model; raise `EncoderError` if it is not at hand."""
+        """Embed what was asked for and written without the old model; raise `EncoderError` if it is not at hand."""
         source = source_of(self._backend, self._backend.ledger.record(self._id))
-        if self._is_filled(source.id):
+        if not self._waits(source.id):
             return
         waiting = self._backend.ledger.jobs.counts(source.id).outstanding
         encoder = self._encoders.require(source, purpose=f"rollback: {waiting} documents were written without it, and")
@@ -97,12 +99,13 @@ class Filling:
         record = self._backend.ledger.record(self._id)
         return record.phase in RUNS_IN and not record.paused
 
-    def _is_filled(self, generation: int) -> bool:
-        """Tell whether there is nothing left to do, after a look for documents that nobody asked a vector for."""
-        if self._waits(generation):
-            return False
-        reconcile(self._backend, generation)
-        return not self._waits(generation)
+    def _goes_on(self, stop: threading.Event) -> bool:
+        return not stop.is_set() and self._may_run() and self._is_filling()
+
+    def _is_filling(self) -> bool:
+        """Tell whether the new generation goes on to PROVING once it is full."""
+        is_filling = self._backend.ledger.record(self._id).phase is Phase.FILLING
+        return is_filling and not is_asking(self._backend, self._id)
 
     def _waits(self, generation: int) -> bool:
         """Tell whether a job is outstanding, without counting them."""
@@ -111,8 +114,7 @@ class Filling:
     def _prove(self, target: int) -> bool:
         """Go on to PROVING if the generation, looked through before, is still full; tell whether this call did."""
         with self._backend.exclusive():
-            is_filling = self._backend.ledger.record(self._id).phase is Phase.FILLING
-            if not is_filling or is_asking(self._backend, self._id) or self._waits(target):
+            if not self._is_filling() or self._waits(target):
                 return False
             failed = self._backend.ledger.jobs.counts(target).failed
             self._backend.ledger.advance(self._id, Phase.PROVING, "filled", {"failed": failed})
