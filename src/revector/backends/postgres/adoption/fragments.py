@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
 
@@ -11,8 +11,10 @@ from psycopg import sql
 from revector.backends.contracts import content_hash
 from revector.backends.postgres.adoption import triggers
 
-_PLAIN_TYPES = ("bigint", "integer", "smallint", "uuid")  # their texts are the same whatever a session has set
+_STEADY_TYPES = ("bigint", "integer", "smallint", "uuid")
+# What a session has set is no part of an id.
 _STEADY = "SET datestyle = 'ISO' SET intervalstyle = 'postgres' SET timezone = 'UTC' SET bytea_output = 'hex'"
+_IDS = {"row": "values", "before": "ids_before", "after": "ids_after"}
 _FIELDS_A_CALL = 50  # PostgreSQL takes 100 arguments
 
 
@@ -27,6 +29,11 @@ class Column:
     def is_text(self) -> bool:
         """Whether a value is its own text."""
         return self.type == "text" or self.type.startswith("character varying")
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether the text of a value is the same whatever a session has set."""
+        return self.is_text or self.type in _STEADY_TYPES
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,8 @@ def fragments(captured: Captured) -> dict[str, sql.Composable]:
         "ids_before": _each("b.{id}", keys),
         "ids_after": _each("a.{id}", keys),
         "ids_to": _each("a.{id} AS to_{id}", keys),
-        "moved_ids": _each("moved.to_{id}", keys),
+        "ids_moved": _each("moved.to_{id}", keys),
+        "values": _each("t.{name}", keys),
         "present_ids": _each("p.{id}", keys),
         "progress_ids": _each("progress.{id}", keys),
         "keys": _each("t.{name} AS {id}", keys),
@@ -92,8 +100,8 @@ def fragments(captured: Captured) -> dict[str, sql.Composable]:
         "before": _each("b.{id}", seen),
         "after": _each("a.{id}", seen),
         "shadow_is_of_row": _each("r.{id} = t.{name}", keys, " AND "),
-        "shadow_is_before": _each("r.{id} = b.{id}", keys, " AND "),
-        "shadow_is_after": _each("r.{id} = a.{id}", keys, " AND "),
+        "shadow_is_of_before": _each("r.{id} = b.{id}", keys, " AND "),
+        "shadow_is_of_after": _each("r.{id} = a.{id}", keys, " AND "),
         "present_is_before": _each("p.{id} = b.{id}", keys, " AND "),
         "present_is_after": _each("p.{id} = a.{id}", keys, " AND "),
         "present_is_of_shadow": _each("p.{id} = r.{id}", keys, " AND "),
@@ -103,9 +111,10 @@ def fragments(captured: Captured) -> dict[str, sql.Composable]:
         "updated_at": _updated_at(captured),
         "metadata": _metadata(captured),
     }
+    parts.update(_names(captured.key, parts))
     for name, template in triggers.FRAGMENTS.items():
         parts[name] = sql.SQL(template).format(**parts)
-    return {**parts, **_id(captured.key, parts)}
+    return parts
 
 
 def body(template: str, parts: Mapping[str, sql.Composable]) -> sql.Composable:
@@ -151,22 +160,33 @@ def _metadata(captured: Captured) -> sql.Composable:
     return sql.SQL("({})").format(sql.SQL(" || ").join(calls))
 
 
-def _id(key: Iterable[Column], parts: Mapping[str, sql.Composable]) -> dict[str, sql.Composable]:
-    """Return how rows have their ids as texts: as they are, or in a column of their own."""
-    key = tuple(key)
+def _names(key: tuple[Column, ...], parts: Mapping[str, sql.Composable]) -> dict[str, sql.Composable]:
+    """Return how rows are named: by their keys, and by those as texts unless they are texts.
+
+    One unique index is enough where equal keys have equal texts (1.0 and 1.00 have not): indexes are what a row costs.
+    """
+    by_key = {"name": "{ids}", "id_index": "", "steady": ""}
+    by_key |= {f"found_by_{of}": f"{{shadow_is_of_{of}}}" for of in ("row", "before", "after")}
     if len(key) == 1 and key[0].is_text:
-        return {"id": sql.SQL("r.id_1::text"), "id_of": sql.SQL(""), "id_column": sql.SQL(""), "id_index": sql.SQL("")}
-    column = sql.SQL("ADD id text NOT NULL GENERATED ALWAYS AS ({}) STORED,")
-    made = {"id": sql.SQL("r.id"), "id_index": sql.SQL("CREATE INDEX ON {schema}.rows (id);").format(**parts)}
-    if len(key) == 1 and key[0].type in _PLAIN_TYPES:
-        return {**made, "id_of": sql.SQL(""), "id_column": column.format(sql.SQL("id_1::text"))}
-    is_steady = all(each.is_text or each.type in _PLAIN_TYPES for each in key)
-    arguments = sql.SQL(", ").join(sql.SQL(f"${place}") for place, _ in enumerate(key, 1))
-    expression = "{}::text" if len(key) == 1 else "pg_catalog.jsonb_build_array({})::text"
-    id_of = sql.SQL(triggers.ID_OF).format(
-        **parts,
-        types=sql.SQL(", ").join(sql.SQL(each.type) for each in key),
-        steady=sql.SQL("" if is_steady else _STEADY),
-        expression=sql.SQL(expression).format(arguments),
-    )
-    return {**made, "id_of": id_of, "id_column": column.format(sql.SQL("{schema}.id_of({ids})").format(**parts))}
+        names = {"id": "r.id_1::text", "id_column": "", "names": "{ids}", "named": "{keys}"}
+        return _said({**by_key, **names, "names_to": "{ids_to}", "names_moved": "{ids_moved}"}, parts)
+    id_of = "{}::text" if len(key) == 1 else "jsonb_build_array({})::text"
+    texts = {of: id_of.format(f"{{{ids}}}") for of, ids in _IDS.items()}
+    names = {
+        "id": "r.id",
+        "id_column": 'ADD id text COLLATE "C" NOT NULL,',
+        "names": "{ids}, id",
+        "named": f"{{keys}}, {texts['row']} AS id",
+        "names_to": f"{{ids_to}}, {texts['after']} AS to_id",
+        "names_moved": "{ids_moved}, moved.to_id",
+    }
+    if all(column.is_steady for column in key):
+        by_text = {"name": "id", "id_index": "", "steady": ""}
+        by_text |= {f"found_by_{of}": f"r.id = {text}" for of, text in texts.items()}
+        return _said({**by_text, **names}, parts)
+    by_key |= {"id_index": "CREATE INDEX ON {schema}.rows (id)", "steady": _STEADY}
+    return _said({**by_key, **names}, parts)
+
+
+def _said(templates: Mapping[str, str], parts: Mapping[str, sql.Composable]) -> dict[str, sql.Composable]:
+    return {name: sql.SQL(template).format(**parts) for name, template in templates.items()}

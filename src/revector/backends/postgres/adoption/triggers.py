@@ -12,26 +12,22 @@ from revector.backends.contracts.order import PRIORITY_UPDATED
 from revector.ledger.dialect import enqueue_from, turn_of
 
 # Tables and views. `rows` is made of the user's own columns: of their types and collations, with all that is to these.
+# It has no CHECK and no generated column, which every statement would read and compile again.
 ROWS = """
 CREATE TABLE {schema}.rows AS SELECT {keys} FROM {table} AS t WITH NO DATA;
-{id_of}
 ALTER TABLE {schema}.rows
     {ids_not_null},
     ADD key bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     {id_column}
-    ADD content_hash text NOT NULL CHECK (length(content_hash) = 64),
-    ADD has_text boolean NOT NULL GENERATED ALWAYS AS (content_hash <> {empty_hash}) STORED,
+    ADD content_hash text COLLATE "C" NOT NULL,
+    ADD has_text boolean NOT NULL,
     ADD updated_at double precision NOT NULL,
     ADD column_seq bigint,
     ADD column_at double precision,
     ADD column_hash text,
-    ADD UNIQUE ({ids});
+    ADD UNIQUE ({name});
 CREATE INDEX ON {schema}.rows (content_hash);
 {id_index}
-"""
-ID_OF = """
-CREATE FUNCTION {schema}.id_of({types}) RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE {steady}
-AS 'BEGIN RETURN {expression}; END';
 """
 # `column_state`: of which text the vector in the user's column is. `present`: what the user's rows say.
 # A LEFT JOIN: whoever asks for nothing that is in the user's table does not read it.
@@ -86,19 +82,19 @@ DROP TABLE IF EXISTS {schema}.filling, {schema}.rows
 # What is said in several places, each after those that it needs
 FRAGMENTS = {
     "facts": """
-        {keys}, encode(sha256(convert_to({text}, 'UTF8')), 'hex') AS content_hash, {updated_at} AS updated_at,
+        {named}, encode(sha256(convert_to({text}, 'UTF8')), 'hex') AS content_hash, {updated_at} AS updated_at,
         {vector} IS NOT NULL AS has_vector
     """,
     "facts_of_slice": """
         SELECT p.* FROM present AS p WHERE ({present_ids}) >= ({progress_ids}) ORDER BY {present_ids} LIMIT most + 1
     """,
-    "shadow_before": "(SELECT r.key FROM rows AS r WHERE {shadow_is_before})",
-    "shadow_after": "(SELECT r.key FROM rows AS r WHERE {shadow_is_after})",
+    "shadow_before": "(SELECT r.key FROM rows AS r WHERE {found_by_before})",
+    "shadow_after": "(SELECT r.key FROM rows AS r WHERE {found_by_after})",
     "old_ids": "(SELECT {keys} FROM old_rows AS t) AS b",
     "new_ids": "(SELECT {keys} FROM new_rows AS t) AS a",
     "all_ids": "(SELECT {keys} FROM old_rows AS t UNION SELECT {keys} FROM new_rows AS t) AS b",
     "facts_new": "SELECT p.* FROM {new_ids} JOIN present AS p ON {present_is_after}",
-    "shadow_of_row": "(SELECT r.key FROM rows AS r WHERE {shadow_is_of_row})",
+    "shadow_of_row": "(SELECT r.key FROM rows AS r WHERE {found_by_row})",
     "facts_before": "SELECT {facts} FROM old_rows AS t WHERE {shadow_of_row} IS NULL",
     "facts_missing": "SELECT p.* FROM {all_ids} JOIN present AS p ON {present_is_before} WHERE {shadow_before} IS NULL",
     "is_gone": "(SELECT true FROM present AS p WHERE {present_is_before}) IS NULL",
@@ -131,7 +127,7 @@ CREATE OR REPLACE FUNCTION {schema}.forget(gone bigint[]) RETURNS void LANGUAGE 
 # Plans are made once a session, whatever number of rows the first statement had. So they are kept to the one shape that
 # is good for a row as for a million of them, nested loops over indexes; a FULL JOIN cannot be one, and needs no index.
 SETTINGS = """
-SET search_path = {path} SET plan_cache_mode = force_generic_plan SET jit = off
+SET search_path = {path} {steady} SET plan_cache_mode = force_generic_plan SET jit = off
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 """
 
@@ -147,35 +143,34 @@ END
 """
 FORGET_VECTORS = "DELETE FROM {vectors} WHERE document_key = ANY(gone);"
 
-_SEQ = "pg_current_xact_id()::text::bigint + moment.shift"
+_SEQ = "pg_current_xact_id()::text::bigint + (SELECT moment.shift FROM moment)"
 _NOW = "extract(epoch FROM clock_timestamp())::double precision"
 _TURN = turn_of("changed.key", "live.generation::bigint")
-_ASK = enqueue_from(
-    f"""
+_WANTED = f"""
     SELECT live.generation, changed.key, changed.content_hash, {PRIORITY_UPDATED}, {_TURN} FROM changed CROSS JOIN live
     WHERE CASE WHEN live.in_column THEN changed.is_stale ELSE changed.is_retold END
     ORDER BY changed.key
-    """
-).text
+"""
 
 
 def _shadow(facts: str) -> str:
     """Return the beginning of a statement that gives shadows to rows without one; their vectors are of their texts."""
     return f"""
-    WITH found AS MATERIALIZED ({{{facts}}}), changed AS (
-        INSERT INTO rows ({{ids}}, content_hash, updated_at, column_seq, column_at, column_hash)
-        SELECT {{ids}}, content_hash, updated_at, CASE WHEN has_vector THEN {_SEQ} END,
-            CASE WHEN has_vector THEN {_NOW} END, CASE WHEN has_vector THEN content_hash END
-        FROM found CROSS JOIN moment
-        ON CONFLICT ({{ids}}) DO NOTHING
+    WITH found AS ({{{facts}}} OFFSET 0), changed AS (
+        INSERT INTO rows ({{names}}, content_hash, has_text, updated_at, column_seq, column_at, column_hash)
+        SELECT {{names}}, content_hash, content_hash <> {{empty_hash}}, updated_at,
+            CASE WHEN has_vector THEN {_SEQ} END, CASE WHEN has_vector THEN {_NOW} END,
+            CASE WHEN has_vector THEN content_hash END
+        FROM found
+        ON CONFLICT ({{name}}) DO NOTHING
         RETURNING key, content_hash, column_hash IS NULL AS is_stale, true AS is_retold
-    ), asked AS ({_ASK})
+    ), asked AS (INSERT INTO jobs (generation, document_key, content_hash, priority, turn) {_WANTED})
     """
 
 
 # Bring the shadows `keys` up to date; the vectors of those `written` are of the present texts.
 _RENEW = f"""
-    WITH found AS MATERIALIZED (
+    WITH found AS (
         SELECT r.key, p.content_hash, p.content_hash <> r.content_hash AS is_retold, p.updated_at, p.has_vector,
             p.has_vector AND touched.written AS is_written
         FROM unnest(known.keys, known.written) AS touched (key, written)
@@ -184,14 +179,15 @@ _RENEW = f"""
     ), changed AS (
         UPDATE rows AS r SET
             content_hash = found.content_hash,
+            has_text = found.content_hash <> {{empty_hash}},
             updated_at = CASE WHEN is_retold THEN found.updated_at ELSE r.updated_at END,
             column_seq = CASE WHEN is_written THEN {_SEQ} WHEN has_vector THEN column_seq END,
             column_at = CASE WHEN is_written THEN {_NOW} WHEN has_vector THEN column_at END,
             column_hash = CASE WHEN is_written THEN found.content_hash WHEN has_vector THEN column_hash END
-        FROM found CROSS JOIN moment
+        FROM found
         WHERE r.key = found.key AND (is_retold OR is_written OR has_vector <> (column_hash IS NOT NULL))
         RETURNING r.key, r.content_hash, column_hash IS DISTINCT FROM r.content_hash AS is_stale, is_retold
-    ), asked AS ({_ASK})
+    ), asked AS ({enqueue_from(_WANTED).text})
     DELETE FROM jobs USING changed CROSS JOIN live
     WHERE jobs.generation = live.generation AND jobs.document_key = changed.key
     AND live.in_column AND NOT changed.is_stale;
@@ -213,11 +209,11 @@ def _forget(shadows: str) -> str:
 _MOVED = "FROM {pairs} AND {is_moved} AND {are_paired}"
 _MOVE = f"""
     {_forget(f"SELECT {{shadow_after}} AS key {_MOVED} EXCEPT SELECT {{shadow_before}} {_MOVED}")}
-    WITH moved AS MATERIALIZED (SELECT {{shadow_before}} AS key, {{ids_to}} {_MOVED}), taken AS (
+    WITH moved AS MATERIALIZED (SELECT {{shadow_before}} AS key, {{names_to}} {_MOVED}), taken AS (
         DELETE FROM rows AS r USING moved WHERE r.key = moved.key
-        RETURNING r.key, {{moved_ids}}, content_hash, updated_at, column_seq, column_at, column_hash
+        RETURNING r.key, {{names_moved}}, content_hash, has_text, updated_at, column_seq, column_at, column_hash
     )
-    INSERT INTO rows (key, {{ids}}, content_hash, updated_at, column_seq, column_at, column_hash)
+    INSERT INTO rows (key, {{names}}, content_hash, has_text, updated_at, column_seq, column_at, column_hash)
     OVERRIDING SYSTEM VALUE SELECT * FROM taken ORDER BY key
     ON CONFLICT DO NOTHING;
 """
@@ -244,16 +240,16 @@ _UPDATED = f"""
 DECLARE
     keys bigint[];
     written boolean[];
-    in_place boolean;
+    moved boolean;
     made bigint;
 BEGIN
-    SELECT array_agg(pair.key), array_agg(pair.written), bool_and(pair.key IS NOT NULL AND NOT pair.moved)
-    INTO known.keys, known.written, known.in_place
+    SELECT array_agg(pair.key), array_agg(pair.written), bool_or(pair.moved)
+    INTO known.keys, known.written, known.moved
     FROM (SELECT {{shadow_before}} AS key, {{is_written}} AS written, {{is_moved}} AS moved FROM {{pairs}}) AS pair;
     IF known.keys IS NULL THEN
         RETURN NULL;
     END IF;
-    IF NOT known.in_place THEN
+    IF known.moved OR array_position(known.keys, NULL) IS NOT NULL THEN
         {_shadow("facts_before")} SELECT count(*) INTO known.made FROM changed;
         {_MOVE}
         {_forget("SELECT {shadow_before} AS key FROM {all_ids} WHERE {is_gone}")}
