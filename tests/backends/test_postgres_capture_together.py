@@ -124,7 +124,10 @@ def test_statement_of_one_row_reads_few_however_many_the_one_before_had(docs):
 
 def _rows_read(table):
     """Return how many rows of all tables this transaction has read."""
-    read = "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_xact_user_tables WHERE schemaname IN (%s, %s)"
+    read = """
+        SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_xact_user_tables
+        WHERE schemaname IN (%s, %s)
+    """
     return table.run(read, table.schema, table.collection).fetchone()[0]
 
 
