@@ -13,6 +13,16 @@ from revector.ledger.state import Phase
 from worlds import NEW, OLD, World
 
 
+class Slow:
+    """The new model, half a second a text."""
+
+    space, source = NEW.space, None
+
+    def encode(self, texts, *, kind="document"):
+        time.sleep(0.5 * len(texts))
+        return NEW.encode(texts, kind=kind)
+
+
 @pytest.fixture
 def place(places):
     World.create(places / "docs.db", documents=20).close()
@@ -20,8 +30,8 @@ def place(places):
 
 
 @contextmanager
-def following(place):
-    with Collection.open(place, encoders=[OLD, NEW]) as docs:
+def following(place, new=NEW):
+    with Collection.open(place, encoders=[OLD, new]) as docs:
         stop = threading.Event()
         thread = threading.Thread(target=docs.follow, args=(stop,))
         thread.start()
@@ -63,6 +73,18 @@ def test_what_is_written_without_models_is_embedded_in_every_live_generation(pla
         generations = [generation.id for generation in world.backend.generations.all()]
         count_stale = world.backend.generations.count_stale
         assert _comes_true(lambda: not any(count_stale(generation) for generation in generations))
+    world.close()
+
+
+def test_what_serves_is_kept_up_to_date_while_a_new_generation_fills(place, monkeypatch):
+    monkeypatch.setattr("revector.migration.following.TURN_SECONDS", 0.2)
+    world = World.open(place)
+    with following(place, Slow()) as docs:
+        migration = docs.migrate(Slow())
+        migration.start()
+        world.write({"more": "a new one"}, encoders=[])
+        assert _comes_true(lambda: not world.backend.generations.count_stale(world.served))
+        assert migration.phase is Phase.FILLING
     world.close()
 
 

@@ -17,9 +17,37 @@ from revector.migration.serving import ServingReader
 LOOK_EVERY_SECONDS = 1.0
 RECONCILE_EVERY_SECONDS = 600.0
 """So often the whole collection is looked through for documents that nobody asked a vector for."""
+TURN_SECONDS = 20.0
+"""So long a generation is embedded, at most, before the others have their turn: one that fills takes hours, and where
+others write all the time there is always a document left."""
 _AFTER_A_FAILURE_SECONDS = 5.0
 
 _log = logging.getLogger(__name__)
+
+
+class Turn(threading.Event):
+    """Comes when another event does, and after some seconds.
+
+    Parameters
+    ----------
+    stop : threading.Event
+        The other event.
+    seconds : float
+    """
+
+    def __init__(self, stop: threading.Event, seconds: float) -> None:
+        super().__init__()
+        self._other, self._end = stop, time.monotonic() + seconds
+
+    def is_set(self) -> bool:
+        """Tell whether it has come."""
+        return self._other.is_set() or time.monotonic() >= self._end
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it comes, for so many seconds at most; tell whether it has."""
+        left = max(0.0, self._end - time.monotonic())
+        self._other.wait(left if timeout is None else min(timeout, left))
+        return self.is_set()
 
 
 def follow(
@@ -42,12 +70,12 @@ def follow(
     report, reader, reconciled = WorkerReport(0, 0, 0, 0.0), ServingReader(backend), time.monotonic()
     while not stop.is_set():
         try:
-            report += fill(stop)
+            report += fill(Turn(stop, TURN_SECONDS))
             is_due = time.monotonic() >= reconciled + RECONCILE_EVERY_SECONDS
             for generation in reader.read().live:
                 if is_due:
                     reconcile(backend, generation.id)
-                report += _caught_up(backend, encoders, generation, stop)
+                report += _caught_up(backend, encoders, generation, Turn(stop, TURN_SECONDS))
             reconciled = time.monotonic() if is_due else reconciled
             stop.wait(LOOK_EVERY_SECONDS)
         except (ClosedError, ReadOnlyError):
