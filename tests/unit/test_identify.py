@@ -93,7 +93,7 @@ def test_rows_that_fit_no_candidate_are_counted_and_shown(model: Altered) -> Non
 def test_at_most_five_misfits_are_shown(model: Altered, other: Altered) -> None:
     found = identify(TEXTS, other.encode(TEXTS), [model])
     assert (found.best, found.unmatched, len(found.misfits)) == (None, 100, 5)
-    assert found.reason.startswith("none of 100 vectors is a candidate's")
+    assert found.reason.startswith("all 100 fit no candidate: vectors[0], say")
 
 
 def test_texts_shorter_than_both_limits_do_not_tell_them_apart() -> None:

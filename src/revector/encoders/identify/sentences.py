@@ -20,26 +20,27 @@ def reason(found: Comparison) -> str:
     rest = [_owned(found, each) for each in found.attributions if each.alone and each is not _named(found)]
     if found.unmatched:
         odd = found.misfit(found.unmatched[0])
+        unmatched, n = len(found.unmatched), len(found.stored)
+        those = f"{'all ' if unmatched == n > 1 else ''}{_some(unmatched, 'fits', 'fit')} no candidate"
         rest.append(
-            f"{_some(len(found.unmatched), 'fits', 'fit')} no candidate: vectors[{odd.place}], say, has a cosine of "
-            f"{odd.cosine:.3f} to {found.name(odd.nearest)}'s"
+            f"{those}: vectors[{odd.place}], say, has a cosine of {odd.cosine:.3f} to {found.name(odd.nearest)}'s"
         )
-    return "; ".join((_first(found), *rest))
+    return "; ".join((*_first(found), *rest))
 
 
-def _first(found: Comparison) -> str:
+def _first(found: Comparison) -> Iterator[str]:
+    """Say who made most of the vectors; nothing where all of them fit no candidate, which is said anyway."""
     n, best = len(found.stored), _named(found)
     if best is not None:
         also = f", of which {best.shared} fit another candidate as well" if best.shared else ""
-        return f"{best.rows} of {n} vectors ({best.share}) are {found.name(best.space)}'s{also}"
-    if len(found.unmatched) == n:
-        return f"none of {n} vectors is a candidate's"
-    if found.ambiguous:
-        return (
+        yield f"{best.rows} of {n} vectors ({best.share}) are {found.name(best.space)}'s{also}"
+    elif found.ambiguous > max(each.alone for each in found.attributions):
+        yield (
             f"{found.ambiguous} of {n} vectors fit several candidates, and too few others tell which of them it is: "
             "draw more or longer texts, or give one of them alone"
         )
-    return f"no candidate made most of {n} vectors"
+    elif len(found.unmatched) < n:
+        yield f"no candidate made most of {n} vectors"
 
 
 def hints(
