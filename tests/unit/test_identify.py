@@ -170,11 +170,11 @@ def test_a_text_that_a_candidate_refuses_is_not_its(model: Altered) -> None:
     ("change", "said"),
     [
         (lambda text: f"passage: {text}", "given with 'passage: ' before it"),
-        (lambda text: text.partition("\n")[2], "without its first line"),
+        (lambda text: text.partition("\n\n")[2], "without its first line"),
     ],
 )
 def test_a_form_of_the_texts_that_fits_is_named(model: Altered, change: Callable[[str], str], said: str) -> None:
-    texts = [f"Title {i}\n{text}" for i, text in enumerate(TEXTS)]
+    texts = [f"Title {i}\n\n{text}" for i, text in enumerate(TEXTS)]
     found = identify(texts, Altered("made", change).encode(texts), [model])
     assert f"20 of 20 that fit none are model's of the text {said}" in found.hints
 

@@ -23,7 +23,7 @@ AS_QUERY = "encoded as a query"
 
 
 def _without_first_line(text: str) -> str:
-    return text.partition("\n")[2]
+    return text.partition("\n")[2].lstrip("\n")  # a title and a blank line, say
 
 
 FORMS: Mapping[str, Callable[[str], str]] = {
