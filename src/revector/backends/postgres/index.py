@@ -24,7 +24,8 @@ from revector.similarity import normalize
 
 BREADTH = 200
 """Candidates a search of a graph keeps (``hnsw.ef_search``), or as many as hits are asked for."""
-_BROADEST = 1_000  # that pgvector allows
+BROADEST = 1_000
+"""The most that pgvector allows."""
 EXACT_LIMIT = 20_000
 """So many vectors are measured in about 20 ms (384 dimensions): a search of no more takes about the usual time."""
 COVERED_SECONDS, NOT_COVERED_SECONDS = 5.0, 0.5
@@ -75,7 +76,7 @@ class PgvectorIndex:
         with self._database.snapshot():
             queries = checked_queries(queries, self._vectors.dimension(generation.id))
             breadth = max(ef, k)
-            if breadth <= _BROADEST and len(queries):
+            if breadth <= BROADEST and len(queries):
                 self._database.once(("breadth", breadth), lambda connection: self._set(driver_of(connection), breadth))
                 found = self._found(generation, queries, k, exact=False)
                 if found is not None and found[0].shape[1] == k:

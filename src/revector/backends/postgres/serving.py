@@ -17,6 +17,7 @@ from psycopg import sql
 from revector.backends.postgres.database import PostgresDatabase, driver_of
 from revector.backends.postgres.database.database import MADE_BY_ONE
 from revector.backends.postgres.database.places import SCHEMA
+from revector.backends.postgres.index import BREADTH, BROADEST
 from revector.backends.postgres.schema import vectors_table
 from revector.errors import StoreBusyError
 
@@ -49,12 +50,14 @@ END
 $serving$;
 CREATE OR REPLACE FUNCTION {revector}.nearest(
     collection text, query {extension}.vector, k integer DEFAULT 10, generation integer DEFAULT NULL
-) RETURNS TABLE (id text, distance double precision) LANGUAGE plpgsql STABLE SET search_path = pg_catalog, {extension}
+) RETURNS TABLE (id text, distance double precision) LANGUAGE plpgsql STABLE ROWS 10
+SET search_path = pg_catalog, {extension}
 AS $nearest$
 DECLARE
     place text := '{revector}_' || collection;
     asked integer := coalesce(generation, (SELECT s.generation FROM {revector}.serving(collection) AS s));
     space jsonb;
+    breadth text;
 BEGIN
     EXECUTE format('SELECT space FROM %I.generations WHERE id = $1 AND NOT dropped', place) INTO space USING asked;
     IF space IS NULL THEN
@@ -66,12 +69,15 @@ BEGIN
             vector_dims(query), asked, collection, space ->> 'dimension'
             USING HINT = format('it is that of the model %s', space ->> 'model');
     END IF;
+    breadth := current_setting('hnsw.ef_search');
+    PERFORM set_config('hnsw.ef_search', greatest(breadth::integer, {breadth}, least(k, {broadest}))::text, true);
     RETURN QUERY EXECUTE format(
         'SELECT documents.id, found.distance FROM ('
         '    SELECT document_key, vector %s $1 AS distance FROM %I.%I ORDER BY distance LIMIT $2'
         ') AS found JOIN %I.documents ON key = document_key ORDER BY distance',
         CASE space ->> 'metric' WHEN 'dot' THEN '<#>' ELSE '<=>' END, place, 'vectors_' || asked, place
     ) USING query, k;
+    PERFORM set_config('hnsw.ef_search', breadth, true);
 END
 $nearest$;
 COMMENT ON FUNCTION {revector}.nearest IS {release};
@@ -108,7 +114,11 @@ def show(driver: psycopg.Connection[Any], generation: int, columns: Sequence[sql
 def functions(extension: str) -> sql.Composed:
     """Return the statements that make the functions of all collections; `extension` is the schema of pgvector."""
     return sql.SQL(_FUNCTIONS).format(
-        revector=sql.SQL(SCHEMA), extension=sql.Identifier(extension), release=sql.Literal(_RELEASE)
+        revector=sql.SQL(SCHEMA),
+        extension=sql.Identifier(extension),
+        breadth=sql.Literal(BREADTH),
+        broadest=sql.Literal(BROADEST),
+        release=sql.Literal(_RELEASE),
     )
 
 
