@@ -317,3 +317,8 @@ def test_whoever_deletes_rows_waits_for_a_landing_and_not_it_for_them(url, shop)
 def _waiting(url):
     with psycopg.connect(url) as connection:
         return connection.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'").fetchone()
+
+
+def test_plain_sql_knows_what_serves_as_soon_as_a_table_is_adopted(url, shop):
+    adopted(url)
+    assert shop.execute("SELECT dimension FROM revector.serving('docs')").fetchone() == (OLD.space.dimension,)

@@ -30,6 +30,7 @@ from revector.backends.postgres.binary import matrix_of
 from revector.backends.postgres.database import PostgresDatabase, driver_of
 from revector.backends.postgres.database.places import Place, place_of
 from revector.backends.postgres.database.postgres_errors import named
+from revector.backends.postgres.serving import ensure_functions
 from revector.encoders.base import TextEncoder
 from revector.encoders.identify import Identification, identify
 from revector.errors import InvalidArgumentError, StoreBusyError, StoreError
@@ -281,5 +282,6 @@ def _finish(database: PostgresDatabase, captured: Captured, generation: int) -> 
         driver.execute(column_view(captured, generation))
         generations.create_alias(ALIAS, generation)
         follow_generations(driver, captured)
+        ensure_functions(database)
         database.keep_note("schema_version:store", str(schema.VERSION))
         database.keep_note(ADOPTED, as_note(captured))
