@@ -134,17 +134,31 @@ class StoreError(RevectorError):
 
 
 class StoreBusyError(StoreError):
-    """Somebody else held a lock for longer than was waited; nothing has happened, and it can be tried again.
+    """Others were in the way for longer than was waited; nothing has happened, and it can be tried again.
 
     Attributes
     ----------
     waited_seconds : float
-        How long it was waited for.
+        How long a lock was waited for; 0 where it was something else.
     """
 
     def __init__(self, message: str, *, waited_seconds: float) -> None:
         super().__init__(message)
         self.waited_seconds = waited_seconds
+
+
+class StoreUnavailableError(StoreError):
+    """A store could not be reached, or was lost in the middle of a transaction, which is undone; try it again.
+
+    Attributes
+    ----------
+    committing : bool
+        It was lost in the very moment of the commit: what was written may be stored. Look, or write the same again.
+    """
+
+    def __init__(self, message: str, *, committing: bool = False) -> None:
+        super().__init__(message)
+        self.committing = committing
 
 
 class DamagedStoreError(StoreError):

@@ -11,8 +11,10 @@ Each transaction says itself where its tables are and how long it waits for lock
 pooler may give it any session. Reads are of one moment (REPEATABLE READ) and never wait.
 
 A connection that was lost is made anew when the next transaction begins, for up to `RECONNECT_SECONDS`: nothing of it
-has happened yet. One that is lost inside a transaction ends it with a `StoreError`, and nothing of it was committed,
-unless it was lost in the very moment of its commit.
+has happened yet. One that is lost inside a transaction ends it with a `StoreUnavailableError`, and nothing of it was
+committed; one that is lost in the very moment of the commit says so, for then it may have been. A worker does either
+again (`revector.migration.patience`), since what it writes can be written twice. A server that vanishes without a word
+is noticed in a minute; a writer that does is ended by the server after `_IDLE_SECONDS`, so that its locks are free.
 
 Connections are not carried over a fork: one waits for transactions, connections are closed before it, and both sides
 open new ones.
@@ -26,6 +28,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import psycopg
@@ -48,11 +51,21 @@ _OLDEST_SERVER, _OLDEST_VECTOR = 140_000, (0, 7)
 _LOCK_CLASS = 0x72766374
 """The first half of every advisory lock of revector; the second one is the collection's."""
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.1, 0.8
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 1.0
+_IDLE_SECONDS = 20
+"""A writer that says nothing for so long is ended by the server: whoever is stopped, or was cut off, holds locks."""
+_SIGNS_OF_LIFE = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+"""A server that has vanished without a word is noticed in a minute, not in hours."""
 MADE_BY_ONE = f"SELECT pg_advisory_xact_lock({_LOCK_CLASS}, 0)"
 """Lets one process at a time make what collections share, until its transaction ends."""
 
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"  # not READ WRITE: a default that forbids it is somebody's will
 _EXTENSION = """
 SELECT nspname, extversion FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace
 WHERE extname = 'vector'
@@ -60,6 +73,7 @@ WHERE extname = 'vector'
 _IS_THERE = "SELECT 1 FROM pg_namespace WHERE nspname = %s"
 _LOCK = "SELECT (oid::bigint & 2147483647)::integer FROM pg_namespace WHERE nspname = %s"
 _ONLY_READS = "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only') = 'on'"
+_IDLE = "SELECT setting::integer FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'"
 _MAY_WRITE = "SELECT has_schema_privilege(%s, 'USAGE'), has_table_privilege(%s, 'INSERT, UPDATE, DELETE')"
 _TABLES = """
 CREATE TABLE meta (key text PRIMARY KEY, value text NOT NULL);
@@ -109,6 +123,7 @@ class PostgresDatabase:
         self._why_read_only = "it was opened with read_only=True; open it without" if read_only else ""
         self.extension = ""
         self.vector_version: tuple[int, ...] = ()
+        self._idle = ""
         self._closed = False
         self._local = threading.local()
         self._engine = _new_engine(place.connection)
@@ -205,13 +220,12 @@ class PostgresDatabase:
     @contextmanager
     def outside(self) -> Iterator[psycopg.Connection[Any]]:
         """Yield a connection outside of transactions, for what runs in none: each statement commits by itself."""
-        with self._named_errors(), self._engine.connect() as connection:
-            driver = driver_of(connection)
-            driver.execute(self._path.replace("SET LOCAL", "SET", 1))
+        with self._named_errors():
+            connection = self._connected(lambda driver: driver.execute(self._path.replace("SET LOCAL", "SET", 1)))
             try:
-                yield driver
+                yield driver_of(connection)
             finally:
-                driver.close()  # what was set stays with the session, which nobody else must get
+                _give_back(connection, keep=False)  # what was set stays with the session, which nobody else must get
 
     @property
     def history(self) -> int:
@@ -299,48 +313,71 @@ class PostgresDatabase:
                 finally:
                     self._local.connection = None
                 if os.getpid() == process:
-                    driver_of(connection).execute("COMMIT")
+                    self._commit(driver_of(connection), lock)
             finally:
                 if os.getpid() == process:
                     # a pool that was left behind, by `close` or for a fork, closes nothing any more
                     _give_back(connection, keep=pool is self._engine.pool)
 
     def _begin(self, timeout_seconds: float, lock: str) -> Connection:
-        """Begin a transaction: again where the connection was lost, and where others hold the lock for too long."""
-        deadline, lost_until = time.monotonic() + timeout_seconds, time.monotonic() + RECONNECT_SECONDS
+        """Begin a transaction: again where others hold the lock for too long."""
+        deadline = time.monotonic() + timeout_seconds
         wait = _FIRST_WAIT_SECONDS if lock == self._alone else timeout_seconds
         while True:
             wait = max(0.001, min(wait, deadline - time.monotonic()))
             try:
-                return self._tried(wait, lock)
+                return self._connected(partial(self._say_begin, wait, lock))
             except (DBAPIError, psycopg.Error) as error:
-                reason = error.orig if isinstance(error, DBAPIError) else error
-                if is_lock_timeout(reason) and time.monotonic() < deadline:
-                    wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
-                elif (
-                    not is_disconnect(reason)
-                    or time.monotonic() >= lost_until
-                    or isinstance(reason, psycopg.errors.ConnectionTimeout)
-                ):
+                if not is_lock_timeout(_reason(error)) or time.monotonic() >= deadline:
                     raise
+            wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
             time.sleep(random.uniform(0.02, 0.1))
 
-    def _tried(self, wait_seconds: float, lock: str) -> Connection:
+    def _connected(self, begin: Callable[[psycopg.Connection[Any]], object]) -> Connection:
+        """Return a connection on which something was begun: a new one where it was lost, for `RECONNECT_SECONDS`."""
+        lost_until, pause = time.monotonic() + RECONNECT_SECONDS, _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                return self._tried(begin)
+            except (DBAPIError, psycopg.Error) as error:
+                reason = _reason(error)
+                is_over = time.monotonic() >= lost_until or isinstance(reason, psycopg.errors.ConnectionTimeout)
+                if is_over or not is_disconnect(reason):
+                    raise
+            time.sleep(random.uniform(0, pause))
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+    def _tried(self, begin: Callable[[psycopg.Connection[Any]], object]) -> Connection:
         connection = self._engine.connect()
         try:
-            kind = _WRITE if lock else _READ
-            settings = f"SET LOCAL lock_timeout = {max(1, round(1000 * wait_seconds))}; SET LOCAL jit = off"
-            statements = [kind, self._path, settings, *([lock] if lock else []), "SELECT history, shift FROM moment"]
-            cursor = driver_of(connection).execute(sql.SQL("; ".join(statements)))
-            while cursor.nextset():
-                pass
-            self._local.moment = _Moment(*cursor.fetchone())
-            if lock == self._alone:
-                driver_of(connection).execute(f"SET LOCAL lock_timeout = {round(1000 * TIMEOUT_SECONDS)}")
+            begin(driver_of(connection))
         except BaseException:
             _give_back(connection, keep=False)
             raise
         return connection
+
+    def _say_begin(self, wait_seconds: float, lock: str, driver: psycopg.Connection[Any]) -> None:
+        """Begin a transaction, and read what each has to know of its collection."""
+        settings = f"SET LOCAL lock_timeout = {max(1, round(1000 * wait_seconds))}; SET LOCAL jit = off"
+        said = [_WRITE, self._path, settings, self._idle, lock] if lock else [_READ, self._path, settings]
+        cursor = driver.execute(sql.SQL("; ".join([*filter(None, said), "SELECT history, shift FROM moment"])))
+        while cursor.nextset():
+            pass
+        self._local.moment = _Moment(*_row(cursor))
+        if lock == self._alone:
+            driver.execute(f"SET LOCAL lock_timeout = {round(1000 * TIMEOUT_SECONDS)}")
+
+    def _commit(self, driver: psycopg.Connection[Any], lock: str) -> None:
+        if not lock:  # what was read is read, whatever becomes of the connection
+            with suppress(psycopg.Error):
+                driver.execute("COMMIT")
+            return
+        try:
+            said = driver.execute("COMMIT").statusmessage
+        except psycopg.Error as error:
+            raise named(self.url, error, committing=True) from error
+        if said != "COMMIT":  # a statement had failed, and whoever ran it went on
+            raise StoreError(f"{self.url}: the transaction was undone, for a statement in it had failed; repeat it")
 
     @contextmanager
     def _named_errors(self, waited_seconds: float = TIMEOUT_SECONDS) -> Iterator[None]:
@@ -377,6 +414,9 @@ class PostgresDatabase:
             self.extension, self.vector_version = _extension(self.url, driver)
             path = self._path_with(self.extension)
             (lock,) = _row(driver.execute(_LOCK, (self.place.schema,)))
+            (idle,) = _row(driver.execute(_IDLE))
+            if idle == 0 or idle > 1000 * _IDLE_SECONDS:
+                self._idle = f"SET LOCAL idle_in_transaction_session_timeout = {1000 * _IDLE_SECONDS}"
             return path, int(lock)
 
     def _make(self, driver: psycopg.Connection[Any]) -> None:
@@ -467,6 +507,7 @@ def _new_engine(parameters: dict[str, Any]) -> Engine:
     def connect() -> psycopg.Connection[Any]:
         options = {
             "connect_timeout": _CONNECT_SECONDS,
+            **_SIGNS_OF_LIFE,
             "application_name": SCHEMA,
             **parameters,
             "client_encoding": "utf8",
@@ -499,6 +540,10 @@ def _extension(url: str, driver: psycopg.Connection[Any]) -> tuple[str, tuple[in
             f"{url}: pgvector {version} is too old; install 0.7 or newer, then ALTER EXTENSION vector UPDATE"
         )
     return str(schema), numbers
+
+
+def _reason(error: DBAPIError | psycopg.Error) -> BaseException | None:
+    return error.orig if isinstance(error, DBAPIError) else error
 
 
 def _row(cursor: psycopg.Cursor[Any]) -> tuple[Any, ...]:

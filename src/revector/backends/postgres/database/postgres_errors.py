@@ -12,26 +12,39 @@ from revector.errors import (
     RevectorError,
     StoreBusyError,
     StoreError,
+    StoreUnavailableError,
 )
 
 __all__ = ["is_disconnect", "is_lock_timeout", "named"]
 
 _MEANINGS: dict[type[psycopg.Error], str] = {
-    errors.QueryCanceled: "a statement was cancelled, by statement_timeout or by an administrator",
-    errors.DeadlockDetected: "two transactions waited for each other, and this one was given up; try again",
-    errors.SerializationFailure: "another transaction was faster; try again",
     errors.DiskFull: "the disk is full; make room and try again",
     errors.OutOfMemory: "the server is out of memory",
-    errors.TooManyConnections: "there are no connections left; close some, or raise max_connections",
-    errors.AdminShutdown: "the connection was ended by an administrator, or the server stops; try again",
-    errors.CrashShutdown: "the server has crashed, and starts again; try again in a moment",
-    errors.CannotConnectNow: "the server starts or stops; try again in a moment",
-    errors.IdleInTransactionSessionTimeout: "the transaction was idle for longer than the server allows; try again",
-    errors.InvalidPassword: "the password was not accepted",
-    errors.InvalidCatalogName: "there is no such database; create it first",
     errors.UndefinedTable: "its tables are gone: it was released or dropped since it was opened; open it again",
     errors.InvalidSchemaName: "its schema is gone: it was released or dropped since it was opened; open it again",
 }
+_BUSY: dict[type[psycopg.Error], str] = {
+    errors.QueryCanceled: "a statement was cancelled, by statement_timeout or by an administrator; try again",
+    errors.DeadlockDetected: "two transactions waited for each other, and this one was given up; try again",
+    errors.SerializationFailure: "another transaction was faster; try again",
+}
+_LOST: dict[type[psycopg.Error], str] = {
+    errors.AdminShutdown: "the connection was ended by an administrator, or the server stops; try again",
+    errors.CrashShutdown: "the server has crashed, and starts again; try again in a moment",
+    errors.IdleInTransactionSessionTimeout: "the transaction was idle for longer than the server allows; try again",
+}
+_NOT_MADE = {
+    "too many": "there are no connections left; close some, raise max_connections, or try again",
+    "connection slots": "there are no connections left; close some, raise max_connections, or try again",
+    "starting up": "the server starts; try again in a moment",
+    "shutting down": "the server stops; try again in a moment",
+    "recovery mode": "the server has crashed, and starts again; try again in a moment",
+    "password": "the password was not accepted, or none was given",
+    "does not exist": "there is no such database, or no such role; create it first",
+}
+"""What is found in the messages of a server in English when no connection is made: they come without a code."""
+_LOST_ANYHOW = "the connection to the server failed or was lost; is it running, and can it be reached? Try again"
+_COMMITTING = "; it was lost while it committed, what was written may be stored"
 _READ_ONLY = (errors.ReadOnlySqlTransaction,)
 _DAMAGED = (errors.DataCorrupted, errors.IndexCorrupted)
 _UNSTORABLE = (
@@ -43,7 +56,7 @@ _UNSTORABLE = (
 )
 
 
-def named(place: str, error: BaseException, *, waited_seconds: float = 0.0) -> RevectorError:
+def named(place: str, error: BaseException, *, waited_seconds: float = 0.0, committing: bool = False) -> RevectorError:
     """Return what an error of the driver means to a user.
 
     Parameters
@@ -54,8 +67,13 @@ def named(place: str, error: BaseException, *, waited_seconds: float = 0.0) -> R
         Of psycopg.
     waited_seconds : float
         How long a lock was waited for, if that is what it means.
+    committing : bool
+        A transaction was being committed.
     """
     said = _first_line(error)
+    if is_disconnect(error):
+        lost = (_meaning(_LOST, error) or _why_not_made(error)) + _COMMITTING * committing
+        return StoreUnavailableError(f"{place}: {lost} ({said})", committing=committing)
     if isinstance(error, _READ_ONLY):
         return ReadOnlyError(place, f"the server, or this role, only reads ({said})")
     if isinstance(error, errors.InsufficientPrivilege):
@@ -63,13 +81,13 @@ def named(place: str, error: BaseException, *, waited_seconds: float = 0.0) -> R
     if is_lock_timeout(error):
         held = f"somebody else held a lock for longer than {waited_seconds:g} s; try again"
         return StoreBusyError(f"{place}: {held} ({said})", waited_seconds=waited_seconds)
+    if busy := _meaning(_BUSY, error):
+        return StoreBusyError(f"{place}: {busy} ({said})", waited_seconds=0.0)
     if isinstance(error, _DAMAGED):
         return DamagedStoreError(f"{place} is damaged ({said}); restore a backup")
     if isinstance(error, _UNSTORABLE):
         return InvalidArgumentError(f"{place} cannot hold a value: {said}")
-    meaning = next((text for kind, text in _MEANINGS.items() if isinstance(error, kind)), "")
-    if not meaning and is_disconnect(error):
-        meaning = "the connection to the server failed or was lost; is it running, and can it be reached? Try again"
+    meaning = _meaning(_MEANINGS, error)
     return StoreError(f"{place}: {meaning} ({said})" if meaning else f"{place}: {said}")
 
 
@@ -80,9 +98,19 @@ def is_lock_timeout(error: BaseException | None) -> bool:
 
 def is_disconnect(error: BaseException | None) -> bool:
     """Whether there is no connection any more, or none could be made: nothing that was begun was committed by it."""
-    if isinstance(error, (errors.AdminShutdown, errors.CrashShutdown, errors.CannotConnectNow)):
-        return True
-    return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)) and error.sqlstate is None
+    if not isinstance(error, psycopg.Error):
+        return False
+    if error.sqlstate is None:
+        return isinstance(error, psycopg.OperationalError)
+    return error.diag.severity_nonlocalized in ("FATAL", "PANIC")  # the server ends the session itself
+
+
+def _meaning(meanings: dict[type[psycopg.Error], str], error: BaseException) -> str:
+    return next((text for kind, text in meanings.items() if isinstance(error, kind)), "")
+
+
+def _why_not_made(error: BaseException) -> str:
+    return next((meaning for part, meaning in _NOT_MADE.items() if part in str(error)), _LOST_ANYHOW)
 
 
 def _first_line(error: BaseException) -> str:
