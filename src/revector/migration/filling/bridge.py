@@ -10,15 +10,17 @@ import logging
 import math
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from revector.backends.contracts import Backend
-from revector.errors import InvalidArgumentError, NumericalError, StoreError
+from revector.errors import InvalidArgumentError, NumericalError, StoreError, StoreUnavailableError
 from revector.evaluation.sampling import current_sample
 from revector.ledger.owners import new_owner
+from revector.migration.patience import patient
 from revector.migration.priorities import SAMPLE_PER_DIMENSION
 
 MAX_PAIRS = 5_000
@@ -104,7 +106,8 @@ class BridgeKeeper:
         """Wait for a fit under way, and leave further ones to others."""
         self._thread.shutdown()
         if self._fitting is not None:
-            self._backend.ledger.leases.release(self._lease, self._owner)
+            with suppress(StoreUnavailableError):  # it runs out
+                self._backend.ledger.leases.release(self._lease, self._owner)
 
     def landed(self, vectors: int) -> Future[None] | None:
         """Note vectors that were written to the target; return the fit that they set off."""
@@ -114,6 +117,7 @@ class BridgeKeeper:
         self._fitting = self._thread.submit(self._refit_for_all, self._pairs)
         return self._fitting
 
+    @patient
     def filled(self) -> None:
         """Fit once all documents are migrated, however few they are."""
         self._pairs = self._backend.generations.count(self._target)

@@ -14,6 +14,7 @@ from revector.backends.contracts import Backend, Jobs
 from revector.errors import StoreError
 from revector.ledger.jobs import Claim, JobRequest
 from revector.migration.filling.unit import Unit
+from revector.migration.patience import patient
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,12 @@ class Claims:
         self._template = backend.generations.get(generation).space.template
         self._owner, self._lease_seconds = owner, lease_seconds
 
+    @patient
     def take(self, limit: int, *, suspects: bool) -> Load:
-        """Claim the next jobs and read their texts; settle those whose document is gone or has a newer text."""
+        """Claim the next jobs and read their texts; settle those whose document is gone or has a newer text.
+
+        If the store is lost on the way, others are claimed: `give_back` frees those that nobody knows of.
+        """
         jobs = self._backend.ledger.jobs
         claims = jobs.claim(self._generation, self._owner, limit, self._lease_seconds, suspects=suspects)
         found = self._backend.documents.texts([claim.document_key for claim in claims], self._template)
@@ -76,6 +81,10 @@ class Claims:
                     newer.append(JobRequest(claim.document_key, hash_, claim.priority))
         jobs.enqueue(self._generation, newer)
         return self._load(current, [found[claim.document_key][1] for claim in current])
+
+    def give_back(self) -> None:
+        """Free what the owner holds, if anything."""
+        self._backend.ledger.jobs.release(self._owner)
 
     def _load(self, claims: list[Claim], texts: list[str]) -> Load:
         keys = np.array([claim.document_key for claim in claims], dtype=np.int64)

@@ -14,6 +14,7 @@ from revector.migration.asking import is_asking, reconcile
 from revector.migration.filling.bridge import BridgeKeeper, Fit
 from revector.migration.filling.progress import Progress
 from revector.migration.filling.worker import Worker, WorkerReport
+from revector.migration.patience import patient
 from revector.migration.strategies.base import Work
 
 RUNS_IN = (Phase.FILLING, Phase.PROVING, Phase.SERVING)
@@ -56,11 +57,11 @@ class Filling:
 
     def fill_target(self, on_progress: OnProgress | None, stop: threading.Event) -> WorkerReport:
         """Work until the new generation is full, then go on to PROVING."""
-        record = self._backend.ledger.record(self._id)
-        target = target_of(self._backend, record)
-        encoder, work = self._encoders.require(target, purpose="filling the new generation"), self._work()
-        with BridgeKeeper(self._backend, record.source_generation, target.id, self._fit) as keeper:
-            worker = Worker(
+        record = patient(self._backend.ledger.record)(self._id)
+        target, work = patient(target_of)(self._backend, record), patient(self._work)()
+        encoder = self._encoders.require(target, purpose="filling the new generation")
+        with patient(BridgeKeeper)(self._backend, record.source_generation, target.id, self._fit) as keeper:
+            worker = patient(Worker)(
                 self._backend,
                 encoder,
                 target.id,
@@ -72,7 +73,7 @@ class Filling:
             )
             report = worker.run(stop=stop)
             if self._goes_on(stop):
-                reconcile(self._backend, target.id)  # once: whatever is written from now on is asked for
+                patient(reconcile)(self._backend, target.id)  # once: whatever is written from now on is asked for
             while self._goes_on(stop):
                 report += worker.run(stop=stop)
                 if self._prove(target.id):
@@ -81,10 +82,10 @@ class Filling:
 
     def catch_up(self, generation: Generation, stop: threading.Event | None = None) -> WorkerReport:
         """Embed what was written without a generation's model, if that model is at hand."""
-        if not self._waits(generation.id) or (encoder := self._encoders.find(generation)) is None:
+        if not patient(self._waits)(generation.id) or (encoder := self._encoders.find(generation)) is None:
             return WorkerReport(0, 0, 0, 0.0)
-        batch, may_run = self._work().batch, self._may_run
-        return Worker(self._backend, encoder, generation.id, batch=batch, may_run=may_run).run(stop=stop)
+        batch, may_run = patient(self._work)().batch, self._may_run
+        return patient(Worker)(self._backend, encoder, generation.id, batch=batch, may_run=may_run).run(stop=stop)
 
     def complete_source(self) -> None:
         """Embed what was asked for and written without the old model; raise `EncoderError` if it is not at hand."""
@@ -95,10 +96,12 @@ class Filling:
         encoder = self._encoders.require(source, purpose=f"rollback: {waiting} documents were written without it, and")
         Worker(self._backend, encoder, source.id, batch=self._work().batch).run()
 
+    @patient
     def _may_run(self) -> bool:
         record = self._backend.ledger.record(self._id)
         return record.phase in RUNS_IN and not record.paused
 
+    @patient
     def _goes_on(self, stop: threading.Event) -> bool:
         return not stop.is_set() and self._may_run() and self._is_filling()
 
@@ -111,6 +114,7 @@ class Filling:
         """Tell whether a job is outstanding, without counting them."""
         return self._backend.ledger.jobs.seconds_until_due(generation) is not None
 
+    @patient
     def _prove(self, target: int) -> bool:
         """Go on to PROVING if the generation, looked through before, is still full; tell whether this call did."""
         with self._backend.exclusive():

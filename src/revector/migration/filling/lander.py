@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -17,6 +17,7 @@ from revector.migration.filling.claims import Load
 from revector.migration.filling.progress import Meter, Progress
 from revector.migration.filling.unit import UnitResult
 from revector.migration.landing import Rows, land
+from revector.migration.patience import patient
 from revector.threads import return_freed_memory
 
 MOST_WAITING = 8
@@ -120,10 +121,10 @@ class Lander:
             return 0
         failed = {claim: error for each in encoded for claim, error in each.failed.items()}
         if failed:
-            land(self._backend, self._generation, Rows.of([], [], {}), failed=failed, owner=self._owner)
+            self._store(Rows.of([], [], {}), failed)
         rows = _joined([each.result.rows for each in encoded])
         for part in rows.parts(_rows_a_transaction(rows.vectors.shape[1])):
-            landed = land(self._backend, self._generation, part, owner=self._owner)
+            landed = self._store(part)
             if self._on_landed is not None:
                 self._on_landed(landed)
         self._report(sum(len(each.load) for each in encoded))
@@ -132,12 +133,17 @@ class Lander:
             self._trimmed_at = time.monotonic()
         return len(encoded)
 
+    @patient
+    def _store(self, rows: Rows, failed: Mapping[Claim, Exception] | None = None) -> int:
+        return land(self._backend, self._generation, rows, failed=failed, owner=self._owner)
+
     def _report(self, processed: int) -> None:
         self._meter.add(processed)
         if self._on_progress is not None:
             self._recount(processed)
             self._on_progress(self._meter.progress(self._documents, self._counts))
 
+    @patient
     def _recount(self, processed: int) -> None:
         """Count the jobs, or, where that takes a while, add what this worker did since it counted last."""
         began = time.monotonic()

@@ -15,19 +15,21 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 from revector._arguments import function, number, whole_number
 from revector.backends.contracts import Backend
 from revector.encoders.base import TextEncoder, require_encoder
 from revector.encoders.once import Vectors
-from revector.errors import EncoderError, RateLimitedError
+from revector.errors import EncoderError, RateLimitedError, StoreUnavailableError
 from revector.ledger.owners import new_owner
 from revector.migration.filling.claims import Claims, Heartbeat, Load
 from revector.migration.filling.lander import Lander
 from revector.migration.filling.pace import Pace
 from revector.migration.filling.progress import Progress
 from revector.migration.filling.unit import UnitResult, run_unit
+from revector.migration.patience import patient
 
 FAILURES_IN_A_ROW = 256  # then the encoder is at fault, not the documents
 _ASK_EVERY_SECONDS = 0.25  # whether to go on
@@ -134,7 +136,7 @@ class Worker:
         self._report, self._failed_in_a_row, self._ask_at = WorkerReport(0, 0, 0, 0.0), 0, 0.0
         began = time.monotonic()
         jobs = self._backend.ledger.jobs
-        jobs.release_dead_owners()
+        patient(jobs.release_dead_owners)()
         try:
             with (
                 Heartbeat(jobs, self._owner, self._lease_seconds),
@@ -145,7 +147,8 @@ class Worker:
                 lander.flush()
                 lander.report()
         finally:
-            jobs.release(self._owner)
+            with suppress(StoreUnavailableError):  # leases run out by themselves
+                self._claims.give_back()
         return self._report + WorkerReport(0, 0, 0, time.monotonic() - began)
 
     def _work(self, reader: ThreadPoolExecutor, lander: Lander) -> None:
@@ -174,8 +177,10 @@ class Worker:
         self._ask_at = time.monotonic() + _ASK_EVERY_SECONDS
         return allowed
 
+    @patient
     def _wait(self) -> bool:
         """Wait for retries or for other workers; return whether there is anything to wait for."""
+        self._claims.give_back()  # nothing is at hand: what is held was claimed when the store was lost
         due = self._backend.ledger.jobs.seconds_until_due(self._generation)
         if due is None:
             return False
@@ -219,5 +224,5 @@ class Worker:
         _log.info("the embedding service asks to wait %.1f s", seconds)
         ended = {*result.rows.hashes, *result.errors}
         left = [claim for claim in part.claims if claim.content_hash not in ended]
-        self._backend.ledger.jobs.postpone(left, self._owner, seconds)
+        patient(self._backend.ledger.jobs.postpone)(left, self._owner, seconds)
         self._stop.wait(seconds)
