@@ -26,8 +26,8 @@ def require_path(path: Any) -> None:
     if not isinstance(shape, str) or not shape:
         raise InvalidArgumentError(f"path is {shown(path)}, expected the path of the database file")
     kind_of(shape)  # first: what it refuses may hold a password
-    if "\0" in shape:
-        raise InvalidArgumentError(f"path is {shown(path)}, expected the path of the database file")
+    if "\0" in shape:  # it is not repeated: it may be a URL with a password
+        raise InvalidArgumentError("path holds NUL, expected the path of a SQLite file, or a URL")
     valid_unicode(shape, "path")  # SQLite opens no other file
 
 
