@@ -207,6 +207,14 @@ def test_truncated_table_leaves_nothing(docs):
     assert (docs.shadows(), docs.left_over()) == ({}, [])
 
 
+def test_truncation_waits_for_nobody_who_reads_the_vectors(docs):
+    docs.land("1", "2")
+    with docs.connect() as other, other.transaction():
+        other.execute(f'SELECT FROM "{docs.collection}".vectors_{OWN}')
+        docs.run("SET lock_timeout = '2s'; TRUNCATE docs")
+    assert (docs.shadows(), docs.left_over()) == ({}, [])
+
+
 def test_truncate_cascade_of_another_table_leaves_nothing(docs):
     docs.run("CREATE TABLE owners (id bigint PRIMARY KEY); ALTER TABLE docs ADD owner bigint REFERENCES owners")
     docs.run("TRUNCATE owners CASCADE")

@@ -180,6 +180,15 @@ def test_row_that_a_trigger_keeps_from_moving_is_forgotten(parted):
     assert (parted.shadows(), parted.left_over()) == ({"102": content_hash("two"), "103": content_hash("three")}, [])
 
 
+def test_rows_written_to_a_partition_that_has_partitions_are_captured(parted):
+    parted.run("CREATE TABLE later PARTITION OF docs FOR VALUES FROM (200) TO (300) PARTITION BY RANGE (id)")
+    parted.run("CREATE TABLE later_half PARTITION OF later FOR VALUES FROM (200) TO (250)")
+    parted.run(cover(parted.captured, parted.run(uncovered(parted.captured)).fetchall()).sql)
+    parted.run("INSERT INTO later VALUES (201, 'x')")
+    parted.run("UPDATE later_half SET body = 'y'")
+    assert parted.shadows() == {"201": content_hash("y")}
+
+
 def test_truncated_partition_takes_only_its_own_rows(parted):
     parted.run("INSERT INTO docs VALUES (1, 'one'), (101, 'two')")
     parted.run("TRUNCATE low")

@@ -51,13 +51,28 @@ def test_empty_table_needs_no_shadow(tmp_path):
         assert table.make().install().fill()[-1] == "done"
 
 
-def test_composite_keys_are_looked_at_in_their_order(tmp_path):
+@pytest.fixture
+def composite(tmp_path):
+    """Return a followed table of 1,000 rows whose key is named in another order than that of its index."""
     columns = "tenant text, number integer, body text, embedding vector(2), PRIMARY KEY (tenant, number)"
-    with followed(tmp_path, columns, key=(("tenant", "text"), ("number", "integer"))) as table:
+    key, order = (("number", "integer"), ("tenant", "text")), ("tenant", "number")
+    with followed(tmp_path, columns, key=key, order=order) as table:
         table.make()
-        table.run("INSERT INTO docs SELECT 'tenant ' || n % 7, n, 'x' FROM generate_series(1, 100) AS n")
-        table.install().fill(9)
-        assert len(table.shadows()) == 100
+        table.run("INSERT INTO docs SELECT 'tenant ' || n % 7, n, 'x' FROM generate_series(1, 1000) AS n")
+        yield table.install()
+
+
+def test_composite_keys_are_looked_at_slice_by_slice(composite):
+    composite.fill(9)
+    assert len(composite.shadows()) == 1000
+
+
+def test_a_slice_is_read_in_the_order_of_the_index_and_no_more(composite):
+    with composite.connection.transaction():
+        before = _rows_read(composite)
+        for _ in range(10):
+            composite.run(fill(composite.captured, 10))
+        assert _rows_read(composite) - before < 1000
 
 
 def test_rows_that_change_before_they_were_looked_at_are_captured(docs):

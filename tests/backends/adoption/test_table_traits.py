@@ -14,7 +14,9 @@ from user_tables import DOCS, PARTITIONED, looked, looked_after
 def test_partitions_of_every_level_are_found(connection):
     table = looked_after(connection, PARTITIONED, id_="at,id")
     assert table.kind == "partitioned table"
-    assert table.partitions == tuple(TableName("app", name) for name in ("docs 2025.0", "docs_2025_1", "docs_rest"))
+    assert table.partitions == tuple(
+        TableName("app", name) for name in ("docs 2025.0", "docs_2025", "docs_2025_1", "docs_rest")
+    )
 
 
 def test_rows_of_every_partition_are_counted(connection):

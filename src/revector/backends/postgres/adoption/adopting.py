@@ -144,6 +144,7 @@ def _captured(table: AdoptedTable, place: Place) -> Captured:
             for column in table.columns
             if column.name not in taken and column.kind not in ("vector", "halfvec", "sparsevec")
         ),
+        order=table.key_order,
         partitions=tuple((str(part.schema), part.name) for part in table.partitions),
         type_schemas=(table.extension_schema,),
     )

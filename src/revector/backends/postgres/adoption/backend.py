@@ -45,7 +45,7 @@ def as_note(captured: Captured) -> str:
 def captured_of(note: str) -> Captured:
     """Return what `as_note` kept."""
     kept = json.loads(note)
-    lists = {name: tuple(kept[name]) for name in ("text", "others", "type_schemas")}
+    lists = {name: tuple(kept[name]) for name in ("text", "others", "order", "type_schemas")}
     pairs = tuple((schema, name) for schema, name in kept["partitions"])
     return Captured(**{**kept, **lists, "partitions": pairs, "key": tuple(Column(**column) for column in kept["key"])})
 

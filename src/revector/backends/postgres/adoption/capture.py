@@ -18,7 +18,7 @@ partitions that were made later and are written by their own name; `uncovered` f
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -52,7 +52,7 @@ class Statement:
     locks_table: bool = False
 
 
-def install(captured: Captured, live: Mapping[int, bool], own: Iterable[int]) -> list[Statement]:
+def install(captured: Captured, live: Mapping[int, bool], own: Collection[int]) -> list[Statement]:
     """Return the statements that begin to keep a collection up to date, in the order in which they run.
 
     Rows are captured from the triggers on. Those of before have no shadows yet: then `fill`, again and again.
@@ -94,7 +94,7 @@ def install(captured: Captured, live: Mapping[int, bool], own: Iterable[int]) ->
     ]
 
 
-def follow(captured: Captured, live: Mapping[int, bool], own: Iterable[int]) -> list[Statement]:
+def follow(captured: Captured, live: Mapping[int, bool], own: Collection[int]) -> list[Statement]:
     """Return the statements that say which generations there are, from their transaction on.
 
     It must be one that no writer of the user's table overlaps (``LOCK TABLE … IN SHARE ROW EXCLUSIVE MODE``). A view
@@ -106,17 +106,23 @@ def follow(captured: Captured, live: Mapping[int, bool], own: Iterable[int]) -> 
         The table.
     live : mapping of int to bool
         The generations that must have a vector of each present text; whether theirs are in the user's column.
-    own : iterable of int
+    own : collection of int
         All generations, live or not, whose vectors are in tables of their own.
     """
-    schema, own = sql.Identifier(captured.collection), sorted(own)
+    schema, stores = sql.Identifier(captured.collection), [vectors_table(generation) for generation in sorted(own)]
+
+    def said(template: str, purpose: str, **parts: sql.Composable) -> Statement:
+        return Statement(sql.SQL(template).format(schema=schema, **parts), purpose)
+
     kept = {"generations": sql.Literal(list(live)), "in_column": sql.Literal(list(live.values()))}
-    vectors = [sql.SQL(triggers.FORGET_VECTORS).format(vectors=vectors_table(generation)) for generation in own]
+    vectors = [sql.SQL(triggers.FORGET_VECTORS).format(vectors=store) for store in stores]
     removed = {"generations": sql.Literal(sorted({*live, *own})), "vectors": sql.SQL(" ").join(vectors)}
-    forget = sql.SQL(triggers.FORGET_FUNCTION).format(schema=schema, body=body(triggers.FORGET, removed))
+    tables = sql.SQL(", ").join([*map(sql.Identifier, ("rows", "jobs", "access")), *stores])
+    forget, forget_all = body(triggers.FORGET, removed), body(triggers.FORGET_ALL, {"tables": tables})
     return [
-        Statement(sql.SQL(triggers.LIVE).format(schema=schema, **kept), "the generations that are kept up to date"),
-        Statement(forget, "what is removed with a row"),
+        said(triggers.LIVE, "the generations that are kept up to date", **kept),
+        said(triggers.FORGET_FUNCTION, "what is removed with a row", body=forget),
+        said(triggers.FORGET_ALL_FUNCTION, "what is removed with all rows", body=forget_all),
     ]
 
 

@@ -81,7 +81,7 @@ def look(
         extension = _extension(connection)
         columns = queries.columns(connection, found.oid)
         roles = _roles(_named(found), columns, id, text, vector, updated)
-        _require_key(_named(found), roles.keys, queries.unique_keys(connection, found.oid))
+        key = _key(_named(found), roles.keys, queries.unique_keys(connection, found.oid))
         return AdoptedTable(
             oid=found.oid,
             schema=found.schema,
@@ -89,6 +89,7 @@ def look(
             kind="partitioned table" if found.kind == "p" else "table",
             columns=columns,
             keys=roles.keys,
+            key_order=tuple(key.columns),
             texts=roles.texts,
             vector=roles.vector,
             updated=roles.updated,
@@ -200,21 +201,23 @@ def _require_distinct(columns: Iterable[Column]) -> None:
         seen.add(column.name)
 
 
-def _require_key(table: str, keys: Sequence[Column], there: Sequence[UniqueKey]) -> None:
-    """Refuse columns that do not tell each row from all others at every moment."""
+def _key(table: str, keys: Sequence[Column], there: Sequence[UniqueKey]) -> UniqueKey:
+    """Return the unique index over some columns; refuse those that do not tell each row from all others at any time."""
     names = [column.name for column in keys]
     if nullable := [column.name for column in keys if column.is_nullable]:
         raise InvalidArgumentError(
             f"id: {_one_of(nullable, 'and')} can be null in {table}, expected columns that every row has; "
             "ALTER TABLE … ALTER COLUMN … SET NOT NULL first, or give another key"
         )
-    if not any(set(key.columns) == set(names) and not key.flaw for key in there):
+    found = next((key for key in there if set(key.columns) == set(names) and not key.flaw), None)
+    if found is None:
         others = ", ".join(f"{_listed(key.columns)}{f' ({key.flaw})' if key.flaw else ''}" for key in there)
         raise InvalidArgumentError(
             f"id: {_listed(names)} is not a unique key of {table}, expected a valid unique index over exactly these "
             f"columns, not partial, not deferrable; it has {others or 'none'}; give such a key, or CREATE UNIQUE INDEX "
             "CONCURRENTLY first"
         )
+    return found
 
 
 def _dimension(connection: Connection, table: Relation, vector: str, extension: str) -> int:

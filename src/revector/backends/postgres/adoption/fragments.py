@@ -47,7 +47,7 @@ class Captured:
     schema, name : str
         Of the table.
     key : tuple of Column
-        Those of a unique index, in its order; never null.
+        Those that name a row, never null.
     text : tuple of str
         The columns that are embedded, joined by blank lines.
     vector : str
@@ -56,6 +56,8 @@ class Captured:
         The column that says when a row was changed: a date or timestamp.
     others : tuple of str
         The columns that are metadata.
+    order : tuple of str
+        The names of the key's columns in the order of a unique index; empty where that is the order of `key`.
     partitions : tuple of (str, str)
         Schemas and names of the tables below a partitioned one, at every level.
     type_schemas : tuple of str
@@ -70,6 +72,7 @@ class Captured:
     vector: str
     updated: str | None = None
     others: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()
     partitions: tuple[tuple[str, str], ...] = ()
     type_schemas: tuple[str, ...] = ()
 
@@ -77,6 +80,8 @@ class Captured:
 def fragments(captured: Captured) -> dict[str, sql.Composable]:
     """Return what the braces in `triggers` stand for."""
     keys = {f"id_{place}": column.name for place, column in enumerate(captured.key, 1)}
+    ids = {name: ours for ours, name in keys.items()}
+    of_index = {ids[name]: name for name in captured.order or ids}
     texts = {f"text_{place}": name for place, name in enumerate(captured.text, 1)}
     seen = {**keys, **texts, "vector": captured.vector}
     path = ("pg_catalog", captured.collection, *captured.type_schemas, "pg_temp")
@@ -85,7 +90,7 @@ def fragments(captured: Captured) -> dict[str, sql.Composable]:
         "table": sql.Identifier(captured.schema, captured.name),
         "path": sql.SQL(", ").join(map(sql.Identifier, path)),
         "ids": _each("{id}", keys),
-        "ids_down": _each("{id} DESC", keys),
+        "ids_down": _each("{id} DESC", of_index),
         "no_ids": _each("{id} = NULL", keys),
         "ids_not_null": _each("ALTER {id} SET NOT NULL", keys),
         "ids_before": _each("b.{id}", keys),
@@ -93,8 +98,8 @@ def fragments(captured: Captured) -> dict[str, sql.Composable]:
         "ids_to": _each("a.{id} AS to_{id}", keys),
         "ids_moved": _each("moved.to_{id}", keys),
         "values": _each("t.{name}", keys),
-        "present_ids": _each("p.{id}", keys),
-        "progress_ids": _each("progress.{id}", keys),
+        "present_ids": _each("p.{id}", of_index),
+        "progress_ids": _each("progress.{id}", of_index),
         "keys": _each("t.{name} AS {id}", keys),
         "seen": _each("t.{name} AS {id}", seen),
         "before": _each("b.{id}", seen),

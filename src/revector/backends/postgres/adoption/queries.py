@@ -103,7 +103,7 @@ ORDER BY indexrelid
 _PARTITIONS = """
 SELECT nspname::text, relname::text FROM pg_partition_tree(%(oid)s::oid::regclass) AS member
 JOIN pg_class ON pg_class.oid = relid JOIN pg_namespace ON pg_namespace.oid = relnamespace
-WHERE isleaf AND relid <> %(oid)s::oid ORDER BY 1, 2
+WHERE relid <> %(oid)s::oid ORDER BY 1, 2
 """
 _TRIGGERS = f"""
 SELECT DISTINCT tgname::text FROM pg_trigger
@@ -206,7 +206,7 @@ def vector_indexes(connection: Connection, oid: int, vector: str) -> tuple[Vecto
 
 
 def partitions(connection: Connection, oid: int) -> tuple[TableName, ...]:
-    """Return the tables that hold the rows of a partitioned one; none of them is foreign, since it has a unique key."""
+    """Return the tables below a partitioned one, at every level; none of them is foreign, since it has a unique key."""
     return tuple(connection.cursor(row_factory=args_row(TableName)).execute(_PARTITIONS, {"oid": oid}))
 
 

@@ -97,6 +97,8 @@ class AdoptedTable:
         All of them.
     keys, texts : tuple of Column
         In the order in which they were given.
+    key_order : tuple of str
+        The names of the key's columns in the order of a unique index.
     vector : Column
         Of kind ``vector`` or ``halfvec``.
     dimension : int
@@ -110,7 +112,7 @@ class AdoptedTable:
     has_row_security, row_security_applies : bool
         Whether it is enabled, and whether this role sees and writes only some rows therefore.
     partitions : tuple of TableName
-        The tables that hold the rows of a partitioned one.
+        The tables below a partitioned one, at every level.
     triggers : tuple of str
         Triggers of the user, those of partitions included.
     is_logged : bool
@@ -128,6 +130,7 @@ class AdoptedTable:
     columns: tuple[Column, ...]
     keys: tuple[Column, ...]
     texts: tuple[Column, ...]
+    key_order: tuple[str, ...]
     vector: Column
     dimension: int
     updated: Column | None

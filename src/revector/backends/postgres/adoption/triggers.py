@@ -74,7 +74,7 @@ ON CONFLICT (only_row) DO UPDATE SET state = 'rows', {no_ids}, ended = NULL, swe
 DROP = """
 DROP FUNCTION IF EXISTS {schema}.set_aside() CASCADE;
 DROP FUNCTION IF EXISTS {schema}.inserted(), {schema}.updated(), {schema}.deleted(), {schema}.truncated(),
-    {schema}.fill(integer), {schema}.forget(bigint[]);
+    {schema}.fill(integer), {schema}.forget(bigint[]), {schema}.forget_all();
 DROP VIEW IF EXISTS {schema}.documents, {schema}.present, {schema}.column_state, {schema}.live;
 DROP TABLE IF EXISTS {schema}.filling, {schema}.rows
 """
@@ -142,6 +142,19 @@ BEGIN
 END
 """
 FORGET_VECTORS = "DELETE FROM {vectors} WHERE document_key = ANY(gone);"
+FORGET_ALL_FUNCTION = """
+CREATE OR REPLACE FUNCTION {schema}.forget_all() RETURNS boolean LANGUAGE plpgsql AS {body}
+"""
+# Tell whether that was possible at once: who reads these tables is not to be waited for by one who has the user's.
+FORGET_ALL = """
+BEGIN
+    LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE NOWAIT;
+    TRUNCATE {tables};
+    RETURN true;
+EXCEPTION WHEN lock_not_available THEN
+    RETURN false;
+END
+"""
 
 _SEQ = "pg_current_xact_id()::text::bigint + (SELECT moment.shift FROM moment)"
 _NOW = "extract(epoch FROM clock_timestamp())::double precision"
@@ -276,6 +289,11 @@ _TRUNCATED = f"""
 DECLARE
     keys bigint[];
 BEGIN
+    IF NOT EXISTS (SELECT FROM present) THEN
+        IF forget_all() THEN
+            RETURN NULL;
+        END IF;
+    END IF;
     {_forget("SELECT r.key FROM rows AS r WHERE {is_orphan}")}
     RETURN NULL;
 END
