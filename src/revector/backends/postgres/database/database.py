@@ -14,7 +14,7 @@ A connection that was lost is made anew when the next transaction begins, for up
 has happened yet. One that is lost inside a transaction ends it with a `StoreUnavailableError`, and nothing of it was
 committed; one that is lost in the very moment of the commit says so, for then it may have been. A worker does either
 again (`revector.migration.patience`), since what it writes can be written twice. A server that vanishes without a word
-is noticed in a minute; a writer that does is ended by the server after `_IDLE_SECONDS`, so that its locks are free.
+is noticed in a minute; a writer that does is ended by the server after `IDLE_SECONDS`, so that its locks are free.
 
 Connections are not carried over a fork: one waits for transactions, connections are closed before it, and both sides
 open new ones.
@@ -52,8 +52,12 @@ _LOCK_CLASS = 0x72766374
 """The first half of every advisory lock of revector; the second one is the collection's."""
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.1, 0.8
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 1.0
-_IDLE_SECONDS = 20
+IDLE_SECONDS = 20
 """A writer that says nothing for so long is ended by the server: whoever is stopped, or was cut off, holds locks."""
+_IDLE = """
+SELECT set_config('idle_in_transaction_session_timeout', '{milliseconds}', true)
+WHERE current_setting('idle_in_transaction_session_timeout') = '0'
+"""  # a limit of the server's own stays
 _SIGNS_OF_LIFE = {
     "keepalives_idle": 30,
     "keepalives_interval": 10,
@@ -73,7 +77,6 @@ WHERE extname = 'vector'
 _IS_THERE = "SELECT 1 FROM pg_namespace WHERE nspname = %s"
 _LOCK = "SELECT (oid::bigint & 2147483647)::integer FROM pg_namespace WHERE nspname = %s"
 _ONLY_READS = "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only') = 'on'"
-_IDLE = "SELECT setting::integer FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'"
 _MAY_WRITE = "SELECT has_schema_privilege(%s, 'USAGE'), has_table_privilege(%s, 'INSERT, UPDATE, DELETE')"
 _TABLES = """
 CREATE TABLE meta (key text PRIMARY KEY, value text NOT NULL);
@@ -123,7 +126,6 @@ class PostgresDatabase:
         self._why_read_only = "it was opened with read_only=True; open it without" if read_only else ""
         self.extension = ""
         self.vector_version: tuple[int, ...] = ()
-        self._idle = ""
         self._closed = False
         self._local = threading.local()
         self._engine = _new_engine(place.connection)
@@ -359,8 +361,9 @@ class PostgresDatabase:
     def _say_begin(self, wait_seconds: float, lock: str, driver: psycopg.Connection[Any]) -> None:
         """Begin a transaction, and read what each has to know of its collection."""
         settings = f"SET LOCAL lock_timeout = {max(1, round(1000 * wait_seconds))}; SET LOCAL jit = off"
-        said = [_WRITE, self._path, settings, self._idle, lock] if lock else [_READ, self._path, settings]
-        cursor = driver.execute(sql.SQL("; ".join([*filter(None, said), "SELECT history, shift FROM moment"])))
+        idle = _IDLE.format(milliseconds=round(1000 * IDLE_SECONDS))
+        said = [_WRITE, self._path, settings, idle, lock] if lock else [_READ, self._path, settings]
+        cursor = driver.execute(sql.SQL("; ".join([*said, "SELECT history, shift FROM moment"])))
         while cursor.nextset():
             pass
         self._local.moment = _Moment(*_row(cursor))
@@ -414,9 +417,6 @@ class PostgresDatabase:
             self.extension, self.vector_version = _extension(self.url, driver)
             path = self._path_with(self.extension)
             (lock,) = _row(driver.execute(_LOCK, (self.place.schema,)))
-            (idle,) = _row(driver.execute(_IDLE))
-            if idle == 0 or idle > 1000 * _IDLE_SECONDS:
-                self._idle = f"SET LOCAL idle_in_transaction_session_timeout = {1000 * _IDLE_SECONDS}"
             return path, int(lock)
 
     def _make(self, driver: psycopg.Connection[Any]) -> None:
