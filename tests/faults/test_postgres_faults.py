@@ -7,11 +7,13 @@ import random
 import threading
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
+from children import elsewhere
 from mortal_server import MortalServer, Network
+from revector.errors import ReadOnlyError, StoreError, StoreUnavailableError
 from revector.migration.strategies.background import Background
 from worlds import NEW, World
 
@@ -129,3 +131,140 @@ def test_a_commit_without_an_answer_is_done_again(server, place):
     migration.run()
     assert_all_embedded_once(world, migration, encoder)
     network.close()
+
+
+@contextmanager
+def setting(server, name, value):
+    """Set something for the whole server, sessions that are open included."""
+
+    def apply(statement):
+        server.sql(statement)
+        server.sql("SELECT pg_reload_conf()")
+
+    apply(f"ALTER SYSTEM SET {name} = '{value}'")
+    try:
+        yield
+    finally:
+        apply(f"ALTER SYSTEM RESET {name}")
+        while server.sql(f"SHOW {name}") == [(value,)]:
+            time.sleep(0.01)
+
+
+@contextmanager
+def locked(server, place, table, seconds):
+    """Let somebody else hold a lock on a table for some time."""
+    import psycopg
+
+    with psycopg.connect(server.url) as connection:
+        connection.execute(f"LOCK TABLE {schema_of(place)}.{table}")
+        release = threading.Timer(seconds, connection.rollback)
+        release.start()
+        yield
+        release.join()
+
+
+def schema_of(place):
+    return "revector_" + place.partition("#")[2]
+
+
+@pytest.mark.parametrize("table", ["documents", "jobs", "vectors_2"])
+def test_a_run_goes_on_after_others_held_a_lock_for_longer_than_a_statement_may_take(server, place, table):
+    world, migration, encoder = started(place)
+    with setting(server, "statement_timeout", "200ms"), locked(server, place, table, 0.7):
+        migration.run()
+    assert_all_embedded_once(world, migration, encoder)
+
+
+def test_a_session_that_was_ended_while_nobody_used_it_is_made_anew(server, place):
+    world = World.create(place, 3)
+    with setting(server, "idle_session_timeout", "50ms"):
+        time.sleep(0.3)
+        assert len(world.vectors(world.served)) == 3
+    world.close()
+
+
+def test_a_transaction_that_the_server_found_idle_for_too_long_is_undone_and_says_so(server, place):
+    def delete_slowly():
+        with world.backend.transaction():
+            world.delete("d1")
+            time.sleep(0.8)
+
+    idle_for_longer = pytest.raises(StoreUnavailableError, match="idle for longer")
+    with setting(server, "idle_in_transaction_session_timeout", "300ms"):
+        world = World.create(place, 3)
+        with idle_for_longer:
+            delete_slowly()
+    assert len(world.vectors(world.served)) == 3
+    world.close()
+
+
+def test_a_writer_that_is_stopped_holds_nobody_up_for_longer_than_a_limit(server, place, monkeypatch):
+    def write_and_stop():
+        with stopped.backend.transaction():
+            stopped.backend.documents.upsert(["d1"], ["of the one that was stopped"])
+            elsewhere(lambda: other.write({"d1": "of the other"})).join(10)
+            stopped.backend.documents.upsert(["d2"], ["of the one that was stopped"])
+
+    monkeypatch.setattr("revector.backends.postgres.database.database.IDLE_SECONDS", 0.5)
+    stopped, other = World.create(place, 3), World.open(place)
+    with pytest.raises(StoreUnavailableError):
+        write_and_stop()
+    found = [document.text for batch in other.backend.documents.scan() for document in batch]
+    assert found == ["text number 0", "of the other", "text number 2"]
+    stopped.close()
+    other.close()
+
+
+def test_a_transaction_that_went_on_after_a_failed_statement_is_not_taken_for_committed(server, place):
+    def delete_and_divide():
+        with world.backend.transaction() as connection:
+            world.delete("d1")
+            with suppress(StoreError), world.backend.snapshot():
+                connection.exec_driver_sql("SELECT 1 / 0")
+
+    world = World.create(place, 3)
+    with pytest.raises(StoreError, match="was undone"):
+        delete_and_divide()
+    world.close()
+
+
+def test_a_server_that_becomes_read_only_ends_the_run_which_goes_on_later(server, place):
+    world, migration, _ = started(place)
+    with setting(server, "default_transaction_read_only", "on"), pytest.raises(ReadOnlyError):
+        migration.run()
+    migration.run()
+    world.assert_exact(migration.record.target_generation, NEW)
+    world.close()
+
+
+@pytest.fixture
+def role(server):
+    """Return somebody who may do what is needed, and no more."""
+    server.sql("CREATE EXTENSION IF NOT EXISTS vector; CREATE SCHEMA IF NOT EXISTS revector")
+    server.sql("CREATE ROLE app LOGIN; GRANT CREATE ON DATABASE postgres TO app; GRANT ALL ON SCHEMA revector TO app")
+    yield "app"
+    server.sql("DROP OWNED BY app CASCADE; DROP ROLE app")
+
+
+def test_a_permission_that_is_withdrawn_ends_the_run_which_goes_on_once_it_is_given(server, place, role):
+    world, migration, _ = started(place.replace("postgres:@", f"{role}@"))
+    server.sql(f"REVOKE INSERT ON {schema_of(place)}.vectors_2 FROM {role}")
+    with pytest.raises(StoreError, match="permission"):
+        migration.run()
+    server.sql(f"GRANT INSERT ON {schema_of(place)}.vectors_2 TO {role}")
+    migration.run()
+    world.assert_exact(migration.record.target_generation, NEW)
+    world.close()
+
+
+def test_a_run_goes_on_where_there_is_one_connection_for_all_its_threads(server, place, role):
+    world, migration, encoder = started(place.replace("postgres:@", f"{role}@"))
+    server.sql(f"ALTER ROLE {role} CONNECTION LIMIT 1")
+    migration.run()
+    assert_all_embedded_once(world, migration, encoder)
+
+
+def test_without_any_connection_left_opening_says_so(server, place, role):
+    server.sql(f"ALTER ROLE {role} CONNECTION LIMIT 0")
+    with pytest.raises(StoreUnavailableError, match="no connections left"):
+        World.open(place.replace("postgres:@", f"{role}@"))
