@@ -11,7 +11,7 @@ from psycopg import errors, sql
 
 from revector.backends.contracts import Generation
 from revector.backends.postgres.database import PostgresDatabase, driver_of
-from revector.backends.postgres.schema import vectors_table
+from revector.backends.postgres.database.database import keeps_session
 
 GRAPH_FROM = 10_000
 """Fewer vectors are measured in less than 10 ms: they need no graph."""
@@ -22,8 +22,9 @@ MOST_MEMORY_BYTES = 1 << 30
 _NODE_BYTES = 600  # links of a node with m = 16, and what pgvector keeps beside, about
 _LOOK_EVERY_SECONDS = 0.5
 
-_CLASSES = {"cosine": sql.SQL("vector_cosine_ops"), "dot": sql.SQL("vector_ip_ops")}
-_CREATE = "CREATE INDEX CONCURRENTLY {graph} ON {vectors} USING hnsw (vector {operators}) {options}"
+_CLASSES = {"cosine": "vector_cosine_ops", "dot": "vector_ip_ops"}
+# What is named has its schema: these run outside of transactions, and find no search_path of ours.
+_CREATE = "CREATE INDEX CONCURRENTLY {name} ON {vectors} USING hnsw (vector {operators}) {options}"
 _DROP = "DROP INDEX CONCURRENTLY IF EXISTS {graph}"
 _STATE = """
 SELECT indisvalid, EXISTS (SELECT 1 FROM pg_stat_progress_create_index AS built WHERE built.index_relid = indexrelid)
@@ -57,7 +58,7 @@ class Graphs:
     def state(self, generation: Generation) -> State:
         """Return how far the graph of a generation is."""
         with self._database.snapshot() as connection:
-            return _state(driver_of(connection), generation)
+            return self._state(driver_of(connection), generation)
 
     def build(self, generation: Generation, count: int) -> int:
         """Build the graph of a generation unless there is one, or none is needed; return of how many vectors.
@@ -67,12 +68,12 @@ class Graphs:
         if count < GRAPH_FROM or generation.space.dimension > LARGEST_DIMENSION:
             return 0
         with self._database.outside() as driver:
-            while (state := _state(driver, generation)) != "valid":
+            while (state := self._state(driver, generation)) != "valid":
                 if state == "building":
                     time.sleep(_LOOK_EVERY_SECONDS)
                 elif state == "invalid":
-                    driver.execute(_said(_DROP, generation))
-                elif _built(driver, generation, count, self.options(driver)):
+                    driver.execute(self._said(_DROP, generation))
+                elif self._built(driver, generation, count):
                     return count
         return 0
 
@@ -80,33 +81,46 @@ class Graphs:
         """Return how graphs are built, if not as pgvector does it by default: ``WITH (…)``."""
         return _AS_USUAL
 
+    def _state(self, driver: psycopg.Connection[Any], generation: Generation) -> State:
+        found = driver.execute(_STATE, (self._said("{graph}", generation).as_string(),)).fetchone()
+        if found is None:
+            return "none"
+        is_valid, is_built = found
+        return "valid" if is_valid else "building" if is_built else "invalid"
 
-def _state(driver: psycopg.Connection[Any], generation: Generation) -> State:
-    found = driver.execute(_STATE, (graph_name(generation),)).fetchone()
-    if found is None:
-        return "none"
-    is_valid, is_built = found
-    return "valid" if is_valid else "building" if is_built else "invalid"
+    def _built(self, driver: psycopg.Connection[Any], generation: Generation, count: int) -> bool:
+        """Build a graph; tell whether nobody else had begun one."""
+        began, statement = time.perf_counter(), self._said(_CREATE, generation, self.options(driver))
+        _give_memory(driver, count * (4 * generation.space.dimension + _NODE_BYTES))
+        try:
+            driver.execute(statement)
+        except errors.DuplicateTable:
+            return False
+        except errors.DiskFull:  # of the shared memory that workers of one build use together, most of the time
+            if not keeps_session(driver):
+                raise
+            _log.warning("the graph of generation %d is built without parallel workers", generation.id)
+            driver.execute("SET max_parallel_maintenance_workers = 0")
+            driver.execute(self._said(_DROP, generation))
+            driver.execute(statement)
+        _log.info("graph of generation %d built: %d vectors, %.1f s", generation.id, count, time.perf_counter() - began)
+        return True
 
-
-def _built(driver: psycopg.Connection[Any], generation: Generation, count: int, options: sql.Composable) -> bool:
-    """Build a graph; tell whether nobody else had begun one."""
-    began, statement = time.perf_counter(), _said(_CREATE, generation, options)
-    _give_memory(driver, count * (4 * generation.space.dimension + _NODE_BYTES))
-    try:
-        driver.execute(statement)
-    except errors.DuplicateTable:
-        return False
-    except errors.DiskFull:  # of the shared memory that workers of one build use together, most of the time
-        _log.warning("the graph of generation %d is built without parallel workers", generation.id)
-        driver.execute("SET max_parallel_maintenance_workers = 0")
-        driver.execute(_said(_DROP, generation))
-        driver.execute(statement)
-    _log.info("graph of generation %d built: %d vectors, %.1f s", generation.id, count, time.perf_counter() - began)
-    return True
+    def _said(self, statement: str, generation: Generation, options: sql.Composable = _AS_USUAL) -> sql.Composed:
+        schema, name = self._database.place.schema, graph_name(generation)
+        return sql.SQL(statement).format(
+            name=sql.Identifier(name),
+            graph=sql.Identifier(schema, name),
+            vectors=sql.Identifier(schema, f"vectors_{generation.id}"),
+            operators=sql.Identifier(self._database.extension, _CLASSES[generation.space.metric]),
+            options=options,
+        )
 
 
 def _give_memory(driver: psycopg.Connection[Any], needed_bytes: int) -> None:
+    """Let a session use what a build needs; behind a pooler it would be somebody else's next."""
+    if not keeps_session(driver):
+        return
     found = driver.execute(_MEMORY).fetchone()
     assert found is not None
     wanted = max(found[0], min(needed_bytes, MOST_MEMORY_BYTES))
@@ -116,12 +130,3 @@ def _give_memory(driver: psycopg.Connection[Any], needed_bytes: int) -> None:
 def graph_name(generation: Generation) -> str:
     """Return the name of a generation's graph, which needs no quotes."""
     return f"vectors_{generation.id}_graph"
-
-
-def _said(statement: str, generation: Generation, options: sql.Composable = _AS_USUAL) -> sql.Composed:
-    return sql.SQL(statement).format(
-        graph=sql.Identifier(graph_name(generation)),
-        vectors=vectors_table(generation.id),
-        operators=_CLASSES[generation.space.metric],
-        options=options,
-    )

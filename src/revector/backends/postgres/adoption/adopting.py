@@ -228,7 +228,7 @@ def _clear(database: PostgresDatabase, captured: Captured) -> None:
         for kind, name in driver.execute(_LEFT, (captured.collection,)).fetchall():
             drop = sql.SQL("DROP {} IF EXISTS {} CASCADE")
             driver.execute(drop.format(sql.SQL(kind), sql.Identifier(captured.collection, name)))
-        driver.execute("DELETE FROM meta")
+        driver.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(captured.collection, "meta")))
 
 
 def _make_tables(database: PostgresDatabase, captured: Captured, encoder: TextEncoder) -> int:

@@ -68,6 +68,7 @@ _SIGNS_OF_LIFE = {
 MADE_BY_ONE = f"SELECT pg_advisory_xact_lock({_LOCK_CLASS}, 0)"
 """Lets one process at a time make what collections share, until its transaction ends."""
 
+_SESSION = "SELECT pg_backend_pid()"
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"  # not READ WRITE: a default that forbids it is somebody's will
 _EXTENSION = """
@@ -221,9 +222,12 @@ class PostgresDatabase:
 
     @contextmanager
     def outside(self) -> Iterator[psycopg.Connection[Any]]:
-        """Yield a connection outside of transactions, for what runs in none: each statement commits by itself."""
+        """Yield a connection outside of transactions, for what runs in none: each statement commits by itself.
+
+        Tables are named with their schema there. Only one that `keeps_session` can be told how to go about it.
+        """
         with self._named_errors():
-            connection = self._connected(lambda driver: driver.execute(self._path.replace("SET LOCAL", "SET", 1)))
+            connection = self._connected(keeps_session)
             try:
                 yield driver_of(connection)
             finally:
@@ -465,6 +469,14 @@ def schema_exists(place: Place) -> bool:
         raise named(place.url, error) from error
 
 
+def keeps_session(driver: psycopg.Connection[Any]) -> bool:
+    """Tell whether a connection has a session to itself: a pooler between may give another one to each transaction.
+
+    The process that answers is not the one that it was connected to, then. Nothing can be prepared or set there.
+    """
+    return _row(driver.execute(_SESSION)) == (driver.info.backend_pid,)
+
+
 def driver_of(connection: Connection) -> Any:
     """Return psycopg's own connection, which costs no time where nothing has to be translated."""
     return connection.connection.driver_connection
@@ -512,7 +524,10 @@ def _new_engine(parameters: dict[str, Any]) -> Engine:
             **parameters,
             "client_encoding": "utf8",
         }
-        return psycopg.connect(**options, autocommit=True)
+        connection = psycopg.connect(**options, autocommit=True)
+        if not keeps_session(connection):
+            connection.prepare_threshold = None
+        return connection
 
     return sa.create_engine(
         "postgresql+psycopg://",
