@@ -39,6 +39,7 @@ class Shop:
     ending: str
 
     def grant(self, *blocks):
+        """Run blocks of the page."""
         for block in blocks:
             self.admin.execute(self._ours(PAGE[block]))
 
@@ -88,9 +89,9 @@ def shop(server):
 
 @pytest.fixture
 def adopted(shop):
-    """The same, adopted by the role that may, and what the page grants to the others."""
+    """The same, adopted by the role that may, and what the page takes from it then, and grants to the others."""
     shop.adopt()
-    shop.grant("worker", "reader", "application")
+    shop.grant("adopted", "worker", "reader", "application")
     return shop
 
 
@@ -193,7 +194,7 @@ TRIGGER = "CREATE TRIGGER own AFTER INSERT ON docs EXECUTE FUNCTION suppress_red
 @pytest.mark.parametrize(
     ("role", "statements"),
     [
-        ("migrator", WRITES),
+        ("migrator", (*WRITES, TRIGGER, "CREATE SCHEMA other")),
         ("worker", (*WRITES, *OURS[3:], TRIGGER, "UPDATE docs SET id = id + 1")),
         ("reader", (*WRITES, *OURS, TRIGGER, "SELECT * FROM docs", "SELECT 1 FROM revector.serving('docs')")),
         ("application", (*OURS, TRIGGER, *WRITES[4:])),
