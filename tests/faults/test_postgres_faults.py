@@ -13,7 +13,7 @@ import pytest
 
 from children import elsewhere
 from mortal_server import MortalServer, Network
-from revector.errors import ReadOnlyError, StoreError, StoreUnavailableError
+from revector.errors import GateRefusedError, ReadOnlyError, StoreError, StoreUnavailableError
 from revector.migration.strategies.background import Background
 from worlds import NEW, World
 
@@ -268,3 +268,32 @@ def test_without_any_connection_left_opening_says_so(server, place, role):
     server.sql(f"ALTER ROLE {role} CONNECTION LIMIT 0")
     with pytest.raises(StoreUnavailableError, match="no connections left"):
         World.open(place.replace("postgres:@", f"{role}@"))
+
+
+@pytest.fixture
+def restored(server, place):
+    """Return a collection whose migration was verified, restored by a dump where transactions have lower numbers."""
+    world = World.create(place, 20)
+    world.proving().verify()
+    world.close()
+    fresh = MortalServer()
+    fresh.sql("CREATE EXTENSION vector")
+    assert server.sql("SELECT pg_current_xact_id()::text::int") > fresh.sql("SELECT pg_current_xact_id()::text::int")
+    server.copy_to(fresh, schema_of(place))
+    world = World.open(place.replace(server.url, fresh.url))
+    yield world
+    world.close()
+    fresh.cleanup()
+
+
+def test_a_collection_that_was_restored_elsewhere_is_verified_anew_and_goes_on(restored, monkeypatch):
+    monkeypatch.setattr("revector.migration.gates.STALE_VERIFICATION_VECTORS", 0)
+    migration, generations = restored.active(), restored.backend.generations
+    with pytest.raises(GateRefusedError, match="verif"):
+        migration.cutover()
+    point = generations.last_seq()
+    restored.write({"new": "text"})
+    assert generations.count(migration.record.target_generation, since=point) == 1
+    migration.verify()
+    migration.cutover()
+    restored.assert_exact(restored.served, NEW)

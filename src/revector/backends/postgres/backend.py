@@ -19,6 +19,7 @@ from revector.backends.postgres.database.places import place_of
 from revector.backends.postgres.documents import PostgresDocuments
 from revector.backends.postgres.generations import PostgresGenerations
 from revector.backends.postgres.index import PgvectorIndex
+from revector.backends.postgres.restored import notice_restored
 from revector.backends.postgres.schema import METADATA, VERSION
 from revector.backends.postgres.serving import ensure_functions
 from revector.encoders.base import TextEncoder
@@ -56,6 +57,7 @@ class PostgresBackend:
     def __init__(self, database: PostgresDatabase) -> None:
         self.database = database
         database.ensure_schema("store", VERSION, METADATA)
+        notice_restored(database)
         ensure_functions(database)
         self.documents = self._documents()
         self.generations = self._generations()

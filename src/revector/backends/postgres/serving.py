@@ -28,6 +28,7 @@ _VIEW = """
 CREATE OR REPLACE VIEW serving AS SELECT {columns}, stored.vector::vector AS embedding, stored.content_hash
 FROM {vectors} AS stored JOIN {named} AS named ON named.key = stored.document_key
 """
+_NO_SCHEMA = f"SELECT to_regnamespace('{SCHEMA}') IS NULL"
 _RELEASE = "revector 1"
 """What the functions are: another text where a release changes them."""
 _FOUND = f"""
@@ -129,6 +130,8 @@ def ensure_functions(database: PostgresDatabase) -> None:
     with database.exclusive() as connection:
         driver_of(connection).execute(MADE_BY_ONE)
         if not _are_there(database):
+            if driver_of(connection).execute(_NO_SCHEMA).fetchone() == (True,):  # a dump of a collection has none
+                driver_of(connection).execute(f"CREATE SCHEMA {SCHEMA}")
             driver_of(connection).execute(functions(database.extension))
 
 
