@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,10 +20,19 @@ from revector.migration.patience import patient
 
 @dataclass(frozen=True)
 class Load:
-    """Jobs under lease, and the unit of work that they ask for, in the same order."""
+    """Jobs under lease, and the unit of work that they ask for, in the same order.
+
+    Attributes
+    ----------
+    claims : list of Claim
+    unit : Unit
+    claimed_at : float
+        When, in seconds of `time.time`.
+    """
 
     claims: list[Claim]
     unit: Unit
+    claimed_at: float
 
     def __len__(self) -> int:
         """Return how many documents it holds."""
@@ -36,7 +46,7 @@ class Load:
     def parts(self, size: int) -> Iterator[Load]:
         """Yield it in parts of at most so many documents."""
         for start in range(0, len(self), size):
-            yield Load(self.claims[start : start + size], self.unit.part(start, start + size))
+            yield Load(self.claims[start : start + size], self.unit.part(start, start + size), self.claimed_at)
 
 
 class Claims:
@@ -65,7 +75,7 @@ class Claims:
 
         If the store is lost on the way, others are claimed: `give_back` frees those that nobody knows of.
         """
-        jobs = self._backend.ledger.jobs
+        jobs, claimed_at = self._backend.ledger.jobs, time.time()
         claims = jobs.claim(self._generation, self._owner, limit, self._lease_seconds, suspects=suspects)
         found = self._backend.documents.texts([claim.document_key for claim in claims], self._template)
         gone = [claim.document_key for claim in claims if claim.document_key not in found]
@@ -80,30 +90,35 @@ class Claims:
                 else:
                     newer.append(JobRequest(claim.document_key, hash_, claim.priority))
         jobs.enqueue(self._generation, newer)
-        return self._load(current, [found[claim.document_key][1] for claim in current])
+        return self._load(current, [found[claim.document_key][1] for claim in current], claimed_at)
 
     def give_back(self) -> None:
         """Free what the owner holds, if anything."""
         self._backend.ledger.jobs.release(self._owner)
 
-    def _load(self, claims: list[Claim], texts: list[str]) -> Load:
+    def _load(self, claims: list[Claim], texts: list[str], claimed_at: float) -> Load:
         keys = np.array([claim.document_key for claim in claims], dtype=np.int64)
         hashes = [claim.content_hash for claim in claims]
         known = self._backend.generations.with_hashes(self._generation, hashes) if hashes else {}
-        return Load(claims, Unit(self._generation, keys, hashes, texts, known))
+        return Load(claims, Unit(self._generation, keys, hashes, texts, known), claimed_at)
 
 
 class Heartbeat:
-    """Renews the leases of an owner from a thread of its own, for as long as the ``with`` block runs."""
+    """Renews the leases of an owner from a thread of its own, for as long as the ``with`` block runs.
+
+    It notices when it came too late, because the process was stopped, or the store away, for longer than a lease.
+    """
 
     def __init__(self, jobs: Jobs, owner: str, lease_seconds: float) -> None:
         self._jobs, self._owner, self._lease_seconds = jobs, owner, lease_seconds
+        self._renewed_at = self._late_at = 0.0
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="revector-heartbeat", daemon=True)
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Heartbeat:
         """Start."""
         self._thread.start()
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -112,7 +127,17 @@ class Heartbeat:
         self._done.set()
         self._thread.join()
 
+    def may_be_lost(self, load: Load) -> bool:
+        """Tell whether others may have claimed what a load holds, since no beat came in time."""
+        held_until = max(load.claimed_at, self._renewed_at) + self._lease_seconds
+        return load.claimed_at <= self._late_at or time.time() > held_until
+
     def _beat(self) -> None:
+        self._renewed_at = time.time()
         while not self._done.wait(self._lease_seconds / 3):
+            now = time.time()
+            if now > self._renewed_at + self._lease_seconds:
+                self._late_at = now
             with suppress(StoreError):  # a missed beat costs a lease at worst, which is harmless; the next one may work
                 self._jobs.extend(self._owner, self._lease_seconds)
+                self._renewed_at = now

@@ -4,7 +4,7 @@ The three stages overlap: while one unit is encoded by the calling thread, the n
 one before lands. The vectors of a unit and the end of its jobs are one transaction, so a worker that is killed has at
 most what it holds embedded in vain. A worker that lost its lease because it was slow does no harm either: vectors land
 only where the document still has the text that was embedded, and a job is done once the vector of its text is stored,
-whoever stored it.
+whoever stored it. One that was stopped for longer than its lease claims anew: others have what it held.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class Worker:
         patient(jobs.release_dead_owners)()
         try:
             with (
-                Heartbeat(jobs, self._owner, self._lease_seconds),
+                Heartbeat(jobs, self._owner, self._lease_seconds) as self._heartbeat,
                 ThreadPoolExecutor(1, thread_name_prefix="revector-reader") as reader,
                 Lander(self._backend, self._generation, self._owner, self._on_progress, self._on_landed) as lander,
             ):
@@ -161,6 +161,8 @@ class Worker:
             else:
                 load = upcoming.result()
             upcoming = None
+            if not nothing_at_hand and self._heartbeat.may_be_lost(load):
+                continue
             if load:
                 if not load.suspect:
                     upcoming = reader.submit(self._claims.take, self._pace.load, suspects=False)
@@ -190,8 +192,8 @@ class Worker:
     def _encode(self, load: Load, lander: Lander) -> None:
         """Encode a load unit by unit, and pass each on to land."""
         self._recent.appendleft({})
-        for part in load.parts(self._pace.unit):
-            if not self._goes_on():
+        for place, part in enumerate(load.parts(self._pace.unit)):
+            if not self._goes_on() or (place and self._heartbeat.may_be_lost(load)):
                 return
             unit, began = part.unit.knowing(self._recent), time.perf_counter()
             result = run_unit(self._encoder, unit)
