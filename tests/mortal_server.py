@@ -25,6 +25,11 @@ class MortalServer:
         self._server = start_server(self._folder / "data")
         self.url = self._server.get_uri()
 
+    @property
+    def uid(self):
+        """Whose process it is."""
+        return psutil.Process(self._server.get_pid()).uids().real
+
     def sql(self, statement, parameters=None):
         """Run a statement as its administrator; return its rows."""
         import psycopg

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 import random
+import subprocess
+import tempfile
 import threading
 import time
 from collections import Counter
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
@@ -297,3 +300,45 @@ def test_a_collection_that_was_restored_elsewhere_is_verified_anew_and_goes_on(r
     migration.verify()
     migration.cutover()
     restored.assert_exact(restored.served, NEW)
+
+
+@pytest.fixture
+def small_disk(server):
+    """Return a database on a disk that can be filled to the last byte, and emptied."""
+    folder = Path(tempfile.mkdtemp(prefix="revector-disk-"))
+    mount = ["mount", "-t", "tmpfs", "-o", f"size=64m,uid={server.uid}", "tmpfs", folder]
+    if subprocess.run(mount, stderr=subprocess.DEVNULL).returncode:
+        folder.rmdir()
+        pytest.skip("only root may mount a small disk")
+    server.sql(f"CREATE TABLESPACE small LOCATION '{folder}'")
+    server.sql("CREATE DATABASE small TABLESPACE small")
+    yield SmallDisk(folder)
+    server.sql("DROP DATABASE small WITH (FORCE)")
+    server.sql("DROP TABLESPACE small")
+    subprocess.run(["umount", folder], check=True)
+    folder.rmdir()
+
+
+class SmallDisk:
+    def __init__(self, folder):
+        self._filler = folder / "filler"
+
+    def fill(self):
+        with suppress(OSError), self._filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(1 << 12))
+
+    def empty(self):
+        self._filler.unlink()
+
+
+def test_a_full_disk_ends_the_run_which_goes_on_once_there_is_room(server, place, small_disk):
+    world, migration, encoder = started(place.replace("/postgres?", "/small?"))
+    small_disk.fill()
+    with pytest.raises(StoreError, match="disk is full"):
+        migration.run()
+    small_disk.empty()
+    migration.run()
+    world.assert_exact(migration.record.target_generation, NEW)
+    assert max(encoder.counts.values()) <= 2
+    world.close()
