@@ -1,10 +1,10 @@
 """How live a collection stays while it moves: latencies of reads and writes in every phase, beside those of idle times.
 
-Three processes share one collection file. A *reader* asks single queries at a steady rate, a *writer* inserts, changes
-and deletes 20 documents a second, and the *migration* is what its user types: ``revector start``, ``run``, ``verify``,
-``cutover``, then ``rollback`` and ``retire``; the last of several passes goes on from the cut-over to ``retire``. Both
-rates are open loops (`live_load`). A phase is the life of the command's process, its interpreter's start included; what
-a phase leaves behind shows in the one after it.
+Three processes share one collection, in a file or (``--place postgres``) on a server of its own. A *reader* asks single
+queries at a steady rate, a *writer* inserts, changes and deletes 20 documents a second, and the *migration* is what its
+user types: ``revector start``, ``run``, ``verify``, ``cutover``, then ``rollback`` and ``retire``; the last of several
+passes goes on from the cut-over to ``retire``. Both rates are open loops (`live_load`). A phase is the life of the
+command's process, its interpreter's start included; what a phase leaves behind shows in the one after it.
 
 ``--set static`` moves 100,000 passages from WordLlama's first 128 dimensions to all 256, at 50 reads a second;
 ``--set minilm`` moves 12,000 from WordLlama to all-MiniLM-L6-v2, at 20. ``--cores shared`` pins nothing; ``--cores
@@ -21,7 +21,8 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -75,23 +76,35 @@ class Cores:
         return cls(frozenset(every[:1]), frozenset(every[1:2]))
 
 
-def opened(path: Path, models: Sequence[Path]) -> Collection:
+@contextmanager
+def place(kind: str, folder: Path) -> Iterator[str]:
+    """Yield where the collection is."""
+    if kind == "postgres":
+        from pg_server import running
+
+        with running() as server:
+            yield f"{server}#live"
+    else:
+        yield str(folder / "live.db")
+
+
+def opened(path: str, models: Sequence[Path]) -> Collection:
     """Open the collection with the models that are given; others it finds."""
     return Collection.open(path, encoders=[Encoder.from_pretrained(model) for model in models])
 
 
-def migrate(timeline: Timeline, path: Path, model: Path, setting: Setting, *, keep: bool) -> None:
+def migrate(timeline: Timeline, path: str, model: Path, setting: Setting, *, keep: bool) -> None:
     """Move the collection; then keep what was reached, or go back and drop it."""
-    timeline.command("start", "start", str(path), "--model", str(model))
-    timeline.command("filling", "run", str(path))
-    timeline.command("verify", "verify", str(path), attempts=VERIFICATIONS)
-    timeline.command("cut-over", "cutover", str(path))
+    timeline.command("start", "start", path, "--model", str(model))
+    timeline.command("filling", "run", path)
+    timeline.command("verify", "verify", path, attempts=VERIFICATIONS)
+    timeline.command("cut-over", "cutover", path)
     timeline.wait("serving", setting.serving_seconds)
     if not keep:
-        timeline.command("rollback", "rollback", str(path))
+        timeline.command("rollback", "rollback", path)
         timeline.wait("rolled back", setting.serving_seconds)
     name = "retire the old" if keep else "retire the new"
-    timeline.command(name, "retire", str(path), "--yes", "--force")
+    timeline.command(name, "retire", path, "--yes", "--force")
     timeline.wait("after " + name, setting.serving_seconds)
 
 
@@ -136,7 +149,7 @@ class Story:
     broken: str
 
 
-def live(path: Path, texts: Texts, models: tuple[Path, Path], setting: Setting, options: argparse.Namespace) -> Story:
+def live(path: str, texts: Texts, models: tuple[Path, Path], setting: Setting, options: argparse.Namespace) -> Story:
     """Move the collection, `options.repeat` times, while it is read and written."""
     cores, timeline = Cores.named(options.cores), Timeline()
     given = partial(opened, path, models if options.models == "given" else ())
@@ -160,6 +173,7 @@ def live(path: Path, texts: Texts, models: tuple[Path, Path], setting: Setting, 
 def more(parser: argparse.ArgumentParser) -> None:
     """Add the options of this benchmark."""
     parser.add_argument("--set", choices=SETTINGS, default="static", help="which collection and models")
+    parser.add_argument("--place", choices=("sqlite", "postgres"), default="sqlite", help="where the collection is")
     parser.add_argument("--cores", choices=("shared", "spare"), default="shared")
     parser.add_argument("--models", choices=("found", "given"), default="found")
     parser.add_argument("--documents", type=int, help="instead of what the set has")
@@ -212,10 +226,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         models = setting.models(Path(folder))
         old = Encoder.from_pretrained(models[0])
-        path = ingested(Path(folder, "live.db"), texts.documents[: setting.documents], old)
-        story = live(path, texts, models, setting, options)
+        with place(options.place, Path(folder)) as path:
+            ingested(path, texts.documents[: setting.documents], old)
+            story = live(path, texts, models, setting, options)
     title = (
-        f"{setting.documents} {texts.source}, {models[0].name} to {models[1].name}, "
+        f"{options.place}, {setting.documents} {texts.source}, {models[0].name} to {models[1].name}, "
         f"{setting.reads_a_second:g} reads/s, {WRITES_A_SECOND:g} writes/s, "
         f"cores {options.cores}, new model {options.models}"
     )

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from safetensors.numpy import load_file, save_file
 
@@ -16,6 +17,8 @@ from revector.formats.named_models import fetch_model
 INGESTED = 1024
 SMALL_DIMENSION = 128
 
+Place = TypeVar("Place", str, Path)
+
 
 def timed(work: Callable[[], object]) -> tuple[float, float]:
     """Return wall and CPU seconds of one call."""
@@ -24,7 +27,7 @@ def timed(work: Callable[[], object]) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def ingested(path: Path, texts: Sequence[str], old: TextEncoder) -> Path:
+def ingested(path: Place, texts: Sequence[str], old: TextEncoder) -> Place:
     """Make a collection of the texts under the old model; ids are ``0`` and so on."""
     with Collection.open(path, old) as documents:
         for begin in range(0, len(texts), INGESTED):
