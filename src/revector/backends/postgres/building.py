@@ -90,19 +90,12 @@ class Graphs:
 
     def _built(self, driver: psycopg.Connection[Any], generation: Generation, count: int) -> bool:
         """Build a graph; tell whether nobody else had begun one."""
-        began, statement = time.perf_counter(), self._said(_CREATE, generation, self.options(driver))
-        _give_memory(driver, count * (4 * generation.space.dimension + _NODE_BYTES))
+        began, create = time.perf_counter(), self._said(_CREATE, generation, self.options(driver))
+        needed_bytes = graph_bytes(count, generation.space.dimension)
         try:
-            driver.execute(statement)
+            create_concurrently(driver, create, self._said(_DROP, generation), needed_bytes)
         except errors.DuplicateTable:
             return False
-        except errors.DiskFull:  # of the shared memory that workers of one build use together, most of the time
-            if not keeps_session(driver):
-                raise
-            _log.warning("the graph of generation %d is built without parallel workers", generation.id)
-            driver.execute("SET max_parallel_maintenance_workers = 0")
-            driver.execute(self._said(_DROP, generation))
-            driver.execute(statement)
         _log.info("graph of generation %d built: %d vectors, %.1f s", generation.id, count, time.perf_counter() - began)
         return True
 
@@ -115,6 +108,37 @@ class Graphs:
             operators=sql.Identifier(self._database.extension, _CLASSES[generation.space.metric]),
             options=options,
         )
+
+
+def graph_bytes(count: int, dimension: int) -> int:
+    """Return how much memory a graph of so many vectors takes while it is built, about."""
+    return count * (4 * dimension + _NODE_BYTES)
+
+
+def create_concurrently(
+    driver: psycopg.Connection[Any], create: sql.Composed, drop: sql.Composed, needed_bytes: int
+) -> None:
+    """Build an index while its table is read and written, with what memory it needs, up to `MOST_MEMORY_BYTES`.
+
+    Parameters
+    ----------
+    driver : psycopg.Connection
+        In autocommit mode; where it keeps its session, that keeps the settings.
+    create, drop : Composed
+        The statements that build it, and that remove what a build has left which failed.
+    needed_bytes : int
+        What it takes to be built at once.
+    """
+    _give_memory(driver, needed_bytes)
+    try:
+        driver.execute(create)
+    except errors.DiskFull:  # of the shared memory that workers of one build use together, most of the time
+        if not keeps_session(driver):
+            raise
+        _log.warning("an index is built without parallel workers: %s", create.as_string())
+        driver.execute("SET max_parallel_maintenance_workers = 0")
+        driver.execute(drop)
+        driver.execute(create)
 
 
 def _give_memory(driver: psycopg.Connection[Any], needed_bytes: int) -> None:

@@ -48,7 +48,7 @@ RECONNECT_SECONDS = 20.0
 """For so long a connection is tried to be made again after one was lost."""
 _CONNECT_SECONDS = 10
 _OLDEST_SERVER, _OLDEST_VECTOR = 140_000, (0, 7)
-_LOCK_CLASS = 0x72766374
+LOCK_CLASS = 0x72766374
 """The first half of every advisory lock of revector; the second one is the collection's."""
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.1, 0.8
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 1.0
@@ -65,7 +65,7 @@ _SIGNS_OF_LIFE = {
     "tcp_user_timeout": 30_000,
 }
 """A server that has vanished without a word is noticed in a minute, not in hours."""
-MADE_BY_ONE = f"SELECT pg_advisory_xact_lock({_LOCK_CLASS}, 0)"
+MADE_BY_ONE = f"SELECT pg_advisory_xact_lock({LOCK_CLASS}, 0)"
 """Lets one process at a time make what collections share, until its transaction ends."""
 
 _SESSION = "SELECT pg_backend_pid()"
@@ -76,7 +76,7 @@ SELECT nspname, extversion FROM pg_extension JOIN pg_namespace ON pg_namespace.o
 WHERE extname = 'vector'
 """
 _IS_THERE = "SELECT 1 FROM pg_namespace WHERE nspname = %s"
-_LOCK = "SELECT (oid::bigint & 2147483647)::integer FROM pg_namespace WHERE nspname = %s"
+LOCK_OF = "SELECT (oid::bigint & 2147483647)::integer FROM pg_namespace WHERE nspname = %s"
 _ONLY_READS = "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only') = 'on'"
 _MAY_WRITE = "SELECT has_schema_privilege(%s, 'USAGE'), has_table_privilege(%s, 'INSERT, UPDATE, DELETE')"
 _TABLES = """
@@ -135,8 +135,8 @@ class PostgresDatabase:
         except BaseException:
             self._engine.dispose()
             raise
-        self._shared = f"SELECT pg_advisory_xact_lock_shared({_LOCK_CLASS}, {lock})"
-        self._alone = f"SELECT pg_advisory_xact_lock({_LOCK_CLASS}, {lock})"
+        self._shared = f"SELECT pg_advisory_xact_lock_shared({LOCK_CLASS}, {lock})"
+        self._alone = f"SELECT pg_advisory_xact_lock({LOCK_CLASS}, {lock})"
         settle_before_fork(self._engine.dispose)
         renew_in_child(self._leave_to_parent)
 
@@ -420,7 +420,7 @@ class PostgresDatabase:
             self._require_ours(driver)
             self.extension, self.vector_version = _extension(self.url, driver)
             path = self._path_with(self.extension)
-            (lock,) = _row(driver.execute(_LOCK, (self.place.schema,)))
+            (lock,) = _row(driver.execute(LOCK_OF, (self.place.schema,)))
             return path, int(lock)
 
     def _make(self, driver: psycopg.Connection[Any]) -> None:
@@ -515,23 +515,25 @@ def _give_back(connection: Connection, *, keep: bool) -> None:
     connection.close()
 
 
-def _new_engine(parameters: dict[str, Any]) -> Engine:
-    def connect() -> psycopg.Connection[Any]:
-        options = {
-            "connect_timeout": _CONNECT_SECONDS,
-            **_SIGNS_OF_LIFE,
-            "application_name": SCHEMA,
-            **parameters,
-            "client_encoding": "utf8",
-        }
-        connection = psycopg.connect(**options, autocommit=True)
-        if not keeps_session(connection):
-            connection.prepare_threshold = None
-        return connection
+def new_connection(parameters: dict[str, Any]) -> psycopg.Connection[Any]:
+    """Connect to a server, in autocommit mode."""
+    options = {
+        "connect_timeout": _CONNECT_SECONDS,
+        **_SIGNS_OF_LIFE,
+        "application_name": SCHEMA,
+        **parameters,
+        "client_encoding": "utf8",
+    }
+    connection = psycopg.connect(**options, autocommit=True)
+    if not keeps_session(connection):
+        connection.prepare_threshold = None
+    return connection
 
+
+def _new_engine(parameters: dict[str, Any]) -> Engine:
     return sa.create_engine(
         "postgresql+psycopg://",
-        creator=connect,
+        creator=lambda: new_connection(parameters),
         isolation_level="AUTOCOMMIT",  # transactions are begun and ended here, by what is said to the driver
         use_native_hstore=False,
         pool_size=4,
