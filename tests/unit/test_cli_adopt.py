@@ -72,8 +72,11 @@ class Tables:
         return Adopted(f"{cls.shown(place)}#docs", facts, contents, found.to_json(), statements, 1.5)
 
     @classmethod
-    def release(cls, place: str, *, allow_missing: bool, tell: Tell) -> Released:
-        cls.calls.append((place, allow_missing))
+    def release(
+        cls, place: str, *, allow_missing: bool, in_place: bool, fire_triggers: bool, dry_run: bool, tell: Tell
+    ) -> Released:
+        given = {"missing": allow_missing, "in_place": in_place, "triggers": fire_triggers, "dry_run": dry_run}
+        cls.calls.append((place, *(name for name, is_said in given.items() if is_said)))
         tell("an index")
         return Released("Sales.Docs", 199_997, ("docs_hnsw",), ("docs_ivf: of another dimension",))
 
@@ -168,7 +171,7 @@ def test_release_wants_a_yes(calls: list[Any]) -> None:
 
 def test_release_says_what_was_given_back(calls: list[Any]) -> None:
     shown = lines(revector("release", f"{URL}#docs", "--yes"))
-    assert calls == [(f"{URL}#docs", False)]
+    assert calls == [(f"{URL}#docs",)]
     assert shown == {
         "given back": "Sales.Docs",
         "vectors": "199,997",
@@ -179,8 +182,14 @@ def test_release_says_what_was_given_back(calls: list[Any]) -> None:
 
 def test_rows_without_a_vector_are_left_so_where_that_is_accepted(calls: list[Any]) -> None:
     released = json.loads(revector("release", f"{URL}#docs", "--yes", "--accept-missing", "--json").stdout)
-    assert calls == [(f"{URL}#docs", True)]
+    assert calls == [(f"{URL}#docs", "missing")]
     assert released["vectors"] == 199_997
+
+
+def test_a_release_that_is_only_tried_needs_no_yes(calls: list[Any]) -> None:
+    shown = lines(revector("release", f"{URL}#docs", "--dry-run", "--in-place", "--fire-triggers"))
+    assert calls == [(f"{URL}#docs", "in_place", "triggers", "dry_run")]
+    assert shown["would be given back"] == "Sales.Docs"
 
 
 @pytest.mark.parametrize("verb", ["adopt", "release"])

@@ -95,17 +95,32 @@ def release(
     accept_missing: Annotated[
         bool, typer.Option("--accept-missing", help="Leave rows without a vector that have none.")
     ] = False,
+    in_place: Annotated[
+        bool,
+        typer.Option("--in-place", help="Write over the vectors in the column, which stays; writers wait meanwhile."),
+    ] = False,
+    fire_triggers: Annotated[
+        bool, typer.Option("--fire-triggers", help="Let the table's triggers run for every row that is written.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; say what would be done.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Give an adopted table back, with the vectors that serve in its own column; remove every trace beside it."""
     kind = _adopting(collection)
-    if not yes:
+    if not (yes or dry_run):
         raise GateRefusedError(
             "release", ("everything but the table and the vectors that serve is deleted; say --yes",)
         )
     with spinner("giving the table back") as status:
-        released = kind.release(collection, allow_missing=accept_missing, tell=status.update)
-    emit(released, fields(_given_back(released)), as_json=as_json)
+        released = kind.release(
+            collection,
+            allow_missing=accept_missing,
+            in_place=in_place,
+            fire_triggers=fire_triggers,
+            dry_run=dry_run,
+            tell=status.update,
+        )
+    emit(released, fields(_given_back(released, dry_run=dry_run)), as_json=as_json)
 
 
 def _adopting(url: str) -> AdoptingKind:
@@ -141,13 +156,17 @@ def _rows(found: Adopted) -> dict[str, str]:
     return {**facts, **contents, **model, **hints}
 
 
-def _given_back(released: Released) -> dict[str, str]:
-    return {
-        "given back": released.table,
+def _given_back(released: Released, *, dry_run: bool) -> dict[str, str]:
+    shown = {
+        "would be given back" if dry_run else "given back": released.table,
         "vectors": f"{released.vectors:,}",
+        "without one": f"{released.missing:,} rows with a text" if released.missing else "",
         "indexes": _said(released.indexes),
         "left out": "\n".join(released.left_out) or "nothing",
+        "to know": "\n".join(released.notices),
+        "writers waited": f"{released.pause_seconds:.2f} s at most" if released.pause_seconds else "",
     }
+    return {name: value for name, value in shown.items() if value}
 
 
 def _said(value: Any) -> str:

@@ -68,12 +68,31 @@ class Adopted:
 
 @dataclass(frozen=True)
 class Released:
-    """What was given back: the table, how many vectors are in its column, its indexes, and those left out, with why."""
+    """What was given back, or would be.
+
+    Parameters
+    ----------
+    table : str
+        Its name.
+    vectors : int
+        How many are in its column now.
+    indexes, left_out : tuple of str
+        The indexes that were made again, and those that could not be, each with why.
+    missing : int
+        Rows that have a text and no vector.
+    notices : tuple of str
+        What else there is to know.
+    pause_seconds : float
+        How long its writers had to wait at once, at most.
+    """
 
     table: str
     vectors: int
     indexes: tuple[str, ...]
     left_out: tuple[str, ...]
+    missing: int = 0
+    notices: tuple[str, ...] = ()
+    pause_seconds: float = 0.0
 
 
 @runtime_checkable
@@ -93,6 +112,24 @@ class AdoptingKind(Protocol):
         """Make a collection of a user's table; with `dry_run`, say what that would do."""
         ...
 
-    def release(self, place: str, *, allow_missing: bool, tell: Tell) -> Released:
-        """Give a user's table back, with the vectors that serve, and remove everything else."""
+    def release(
+        self, place: str, *, allow_missing: bool, in_place: bool, fire_triggers: bool, dry_run: bool, tell: Tell
+    ) -> Released:
+        """Give a user's table back, with the vectors that serve, and remove everything else.
+
+        Parameters
+        ----------
+        place : str
+            Of the collection.
+        allow_missing : bool
+            Whether rows may be left without a vector that have none of their present text.
+        in_place : bool
+            Write over the vectors that are there, where what they are in cannot be replaced; writers wait meanwhile.
+        fire_triggers : bool
+            Whether programs of the user's may run for every row that is written, where that cannot be helped.
+        dry_run : bool
+            Change nothing; say what would be done, or raise what would be raised.
+        tell : callable
+            Is told what happens.
+        """
         ...
