@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from itertools import count
 
 import numpy as np
 import psycopg
@@ -15,6 +16,7 @@ from revector import Collection
 from revector.backends.contracts.adoption import TableToAdopt
 from revector.backends.postgres import building
 from revector.backends.postgres.adoption.adopting import adopt
+from revector.backends.postgres.backend import PostgresBackend
 from revector.backends.postgres.database.places import place_of
 from revector.errors import GateRefusedError, InvalidArgumentError, StoreError
 from revector.ledger.state import Phase
@@ -138,6 +140,39 @@ def test_nothing_is_lost_of_what_others_write_in_any_phase(url, shop):
             stop.set()
             follower.join()
         assert_exact(shop, docs, NEW)
+
+
+def test_a_table_that_has_moved_is_given_back_while_others_write(url, shop):
+    adopted(url)
+    shop.execute("CREATE INDEX docs_graph ON shop.docs USING hnsw (embedding vector_cosine_ops) WITH (m = 8)")
+    with opened(url) as docs:
+        migration = docs.migrate(NEW, retention_seconds=0)
+        for verb in (migration.start, migration.run, migration.verify, migration.cutover):
+            verb()
+        migration.retire(confirm=True)
+        stop = threading.Event()
+
+        def follow():
+            with suppress(StoreError):  # at its end the collection is gone
+                docs.follow(stop)
+
+        follower, step = threading.Thread(target=follow), count(1)
+        follower.start()
+
+        def write(_):
+            shop.execute("UPDATE shop.docs SET body = body || ' more', embedding = NULL WHERE id < 5")
+            shop.execute("INSERT INTO shop.docs VALUES (%s, 'title', 'new')", [1000 + next(step)])
+
+        options = {"allow_missing": False, "in_place": False, "fire_triggers": False, "dry_run": False}
+        released = PostgresBackend.release(f"{url}#docs", tell=write, **options)
+        stop.set()
+        follower.join()
+    texts = dict(shop.execute("SELECT concat_ws(E'\\n\\n', title, body), embedding FROM shop.docs").fetchall())
+    vectors = np.array([[float(x) for x in vector[1:-1].split(",")] for vector in texts.values()], np.float32)
+    np.testing.assert_allclose(vectors, NEW.encode(list(texts)), rtol=1e-6)
+    assert (released.vectors, released.indexes) == (ROWS + next(step) - 1, ("shop.docs_graph",))
+    assert not [name for (name,) in _objects(shop)[0] if name.startswith("revector")]
+    assert not _objects(shop)[1]
 
 
 def _wait(question, seconds=60.0):

@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy.engine import Connection
 
 from revector.backends.contracts import ALIAS, Backup, Capabilities, Order
-from revector.backends.contracts.adoption import Adopted, TableToAdopt, Tell
+from revector.backends.contracts.adoption import Adopted, Released, TableToAdopt, Tell
 from revector.backends.postgres.asking import ask_in
 from revector.backends.postgres.building import Graphs
 from revector.backends.postgres.database import PostgresDatabase, driver_of
@@ -99,6 +99,16 @@ class PostgresBackend:
         from revector.backends.postgres.adoption.adopting import adopt
 
         return adopt(place, table, candidates, dry_run=dry_run, accept_unidentified=accept_unidentified, tell=tell)
+
+    @staticmethod
+    def release(
+        place: str, *, allow_missing: bool, in_place: bool, fire_triggers: bool, dry_run: bool, tell: Tell
+    ) -> Released:
+        """Give an adopted table back; see `revector.backends.contracts.adoption`."""
+        from revector.backends.postgres.adoption.release import release
+
+        said = {"allow_missing": allow_missing, "in_place": in_place, "fire_triggers": fire_triggers}
+        return release(place, dry_run=dry_run, tell=tell, **said)
 
     @staticmethod
     def is_there(place: str | os.PathLike[str]) -> bool:

@@ -1,0 +1,1 @@
+"""The parts of giving a user's table back."""

@@ -1,0 +1,157 @@
+"""The transaction with which a collection ends: nobody writes to the table meanwhile, nobody reads it at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from revector.backends.contracts import ALIAS
+from revector.backends.postgres.adoption.fragments import Captured
+from revector.backends.postgres.adoption.releasing.locks import Attempt, NotYetError, insist
+from revector.backends.postgres.adoption.releasing.plan import collection_schemas, why_not_drop
+from revector.backends.postgres.database.database import LOCK_CLASS, LOCK_OF, MADE_BY_ONE
+from revector.errors import GateRefusedError, StoreError
+
+__all__ = ["LOOK_EVERY_SECONDS", "Ending", "lock_of"]
+
+PAUSE_SECONDS = 1.0
+"""So long writers are kept waiting, each time, for the last vectors."""
+LOOK_EVERY_SECONDS = 0.02
+_TABLES = "SELECT relname::text FROM pg_class WHERE relnamespace = {schema}::regnamespace AND relkind = 'r' ORDER BY 1"
+_SERVES = "SELECT generation FROM {schema}.aliases WHERE name = {alias}"
+
+
+class Ending:
+    """The end of a collection.
+
+    Parameters
+    ----------
+    connection : psycopg.Connection
+        In autocommit mode.
+    captured : Captured
+        The table, and the collection.
+    generation : int
+        What serves.
+    seconds : float
+        How long it is tried.
+    allow_missing : bool
+        Whether it may end while texts have no vector yet.
+    """
+
+    def __init__(
+        self,
+        connection: psycopg.Connection[Any],
+        captured: Captured,
+        generation: int,
+        *,
+        seconds: float,
+        allow_missing: bool,
+    ) -> None:
+        self._connection, self._captured, self._generation = connection, captured, generation
+        self._seconds, self._allow_missing = seconds, allow_missing
+        self._table, self._lock = sql.Identifier(captured.schema, captured.name), lock_of(connection, captured)
+        self._began = 0.0
+        self.left = 0
+        """Rows without a vector that it did not wait for."""
+        self.pause_seconds = 0.0
+        """How long writers had to wait at once, at most."""
+
+    def insist(self, work: Callable[[Attempt], None], before: Callable[[], object] = lambda: None) -> None:
+        """Do something in a transaction, again and again until nobody is in its way; see `locks.insist`."""
+
+        def timed(attempt: Attempt) -> None:
+            self._began = time.perf_counter()
+            try:
+                work(attempt)
+            finally:
+                self._note_pause()
+
+        insist(self._connection, self._table, self._seconds, timed, before)
+        self._note_pause()  # the commit is a part of it
+
+    def hold_writers(self, attempt: Attempt, count_left: Callable[[], int]) -> None:
+        """Keep everybody from writing, until whatever was written has its vector.
+
+        Raises
+        ------
+        NotYetError
+            That takes too long.
+        """
+        attempt.lock("SHARE ROW EXCLUSIVE", [self._table])
+        end = time.monotonic() + PAUSE_SECONDS
+        while (left := count_left()) and time.monotonic() < end:
+            time.sleep(LOOK_EVERY_SECONDS)
+        if not left or self._allow_missing:
+            self._hold_revector()
+            left = count_left()
+        if left and not self._allow_missing:
+            raise NotYetError(
+                f"{left:,} rows have changed and have no vector yet, or are locked by others; let `revector run "
+                "--follow` run beside this, or stop the writers until it has embedded them"
+            )
+        self.left = left
+
+    def drop(
+        self,
+        attempt: Attempt,
+        statements: Sequence[sql.Composable] = (),
+        *,
+        reasons: Iterable[str] = (),
+        tries: int = 1,
+    ) -> None:
+        """Drop the collection, then run statements about the table, before anybody can use it again.
+
+        Parameters
+        ----------
+        attempt : Attempt
+            The transaction.
+        statements : sequence of Composable
+            They need no lock that is not held by now.
+        reasons : iterable of str
+            Why it must not be done, if so.
+        tries : int
+            How often it waits for readers before all that the transaction has done is given up.
+        """
+        attempt.lock("SHARE ROW EXCLUSIVE", [self._table])
+        self._hold_revector()
+        self._connection.execute(MADE_BY_ONE)
+        self._require([*why_not_drop(self._connection, self._captured), *self._of_serving(), *reasons])
+        dropped = map(sql.Identifier, collection_schemas(self._connection, self._captured))
+        attempt.lock("ACCESS EXCLUSIVE", [*self._tables(), self._table], tries=tries)
+        drop = sql.SQL("DROP SCHEMA {} CASCADE").format(sql.SQL(", ").join(dropped))
+        self._connection.execute(sql.SQL("; ").join([drop, *statements]))
+
+    def _note_pause(self) -> None:
+        self.pause_seconds = max(self.pause_seconds, time.perf_counter() - self._began)
+
+    def _hold_revector(self) -> None:
+        """Keep revector's own processes from writing to the collection."""
+        self._connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (LOCK_CLASS, self._lock))
+
+    def _require(self, reasons: Sequence[str]) -> None:
+        if reasons:
+            raise GateRefusedError("release", tuple(reasons))
+
+    def _of_serving(self) -> list[str]:
+        schema = sql.Identifier(self._captured.collection)
+        asked = sql.SQL(_SERVES).format(schema=schema, alias=sql.Literal(ALIAS))
+        if self._connection.execute(asked).fetchone() == (self._generation,):
+            return []
+        return ["another generation serves by now; run it again"]
+
+    def _tables(self) -> list[sql.Identifier]:
+        schema = sql.Literal(sql.Identifier(self._captured.collection).as_string())
+        found = self._connection.execute(sql.SQL(_TABLES).format(schema=schema))
+        return [sql.Identifier(self._captured.collection, name) for (name,) in found]
+
+
+def lock_of(connection: psycopg.Connection[Any], captured: Captured) -> int:
+    """Return the second half of the advisory locks of a collection; raise `StoreError` if there is none."""
+    found = connection.execute(LOCK_OF, (captured.collection,)).fetchone()
+    if found is None:
+        raise StoreError(f"there is no collection in the schema {captured.collection!r}; was it released before?")
+    return int(found[0])
