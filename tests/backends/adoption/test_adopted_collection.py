@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import count
@@ -20,6 +21,7 @@ from revector.backends.postgres.backend import PostgresBackend
 from revector.backends.postgres.database.places import place_of
 from revector.errors import GateRefusedError, InvalidArgumentError, StoreError
 from revector.ledger.state import Phase
+from revector.migration.landing import Rows, land
 from revector.testing import HashEncoder
 from user_tables import new_database
 from worlds import NEW, OLD
@@ -284,6 +286,53 @@ def test_a_row_that_somebody_is_writing_keeps_nobody_waiting_and_is_not_forgotte
             stop.set()
             follower.join()
         assert docs._backend.generations.count_stale(target) == 0
+
+
+@pytest.fixture
+def claimed(url, shop):
+    """Return a collection that moves, its new generation, and the claim of every row by a worker named ``me``."""
+    adopted(url)
+    with opened(url) as docs:
+        docs.migrate(NEW).start()
+        backend = docs._backend
+        target = backend.generations.all()[-1].id
+        yield backend, target, backend.ledger.jobs.claim(target, "me", 2 * ROWS, lease_seconds=60)
+
+
+def _rows(backend, claims):
+    keys, hashes = [claim.document_key for claim in claims], [claim.content_hash for claim in claims]
+    texts = backend.documents.texts(keys)
+    return Rows(np.array(keys), hashes, NEW.encode([texts[key][1] for key in keys]))
+
+
+def test_a_claimed_row_that_somebody_is_writing_keeps_neither_worker_nor_heartbeat_waiting(url, claimed):
+    backend, target, claims = claimed
+    with psycopg.connect(url) as slow:
+        slow.execute("UPDATE shop.docs SET body = 'being written' WHERE id = 5")
+        began = time.monotonic()
+        landed = land(backend, target, _rows(backend, claims), owner="me")
+        backend.ledger.jobs.extend("me", lease_seconds=60)
+        assert (landed, time.monotonic() - began < 5) == (ROWS - 1, True)
+    assert backend.ledger.jobs.counts(target).outstanding == 1
+
+
+def test_a_long_transaction_meets_rows_that_are_landed_meanwhile_and_is_not_ended(url, claimed):
+    backend, target, claims = claimed
+    with psycopg.connect(url) as slow:
+        slow.execute("UPDATE shop.docs SET body = 'being written' WHERE id = 5")
+        with ThreadPoolExecutor() as pool:
+            landing = pool.submit(land, backend, target, _rows(backend, claims), owner="me")
+            time.sleep(1.5)  # the server looks for circles when somebody has waited for a second
+            slow.execute("UPDATE shop.docs SET body = 'written next' WHERE id <> 5")
+            landing.result()
+
+
+def test_a_hit_of_a_row_that_is_being_deleted_is_not_waited_for_to_be_counted(url, shop):
+    adopted(url)
+    with opened(url) as docs, psycopg.connect(url) as slow:
+        slow.execute("DELETE FROM shop.docs WHERE id = 5")
+        docs._backend.documents.record_access(list(docs._backend.documents.keys(["5", "6"]).values()))
+        assert docs._backend.documents.hit_counts() == [(1, 1)]
 
 
 def test_graphs_are_built_as_the_users_own_is(url, shop, monkeypatch):

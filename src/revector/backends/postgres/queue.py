@@ -5,6 +5,7 @@ Lists are compared as arrays, so that the primary key is used however little is 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import sqlalchemy as sa
@@ -43,3 +44,8 @@ DIALECT = Dialect(
     in_order=partial(_locked, skip_locked=False),
     unlocked=partial(_locked, skip_locked=True),
 )
+
+# Who writes to a user's table locks the jobs of its rows, one after the other, until a transaction of theirs ends. Who
+# waits for them would keep them waiting as well, by what it holds, and the server would end one of the two.
+BESIDE_WRITERS = replace(DIALECT, in_order=DIALECT.unlocked)
+"""For the rows of a table that others write: jobs that somebody has locked are left as they are, their leases end."""

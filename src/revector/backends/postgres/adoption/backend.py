@@ -19,10 +19,16 @@ from revector.backends.postgres.adoption.parts import AdoptedDocuments, AdoptedG
 from revector.backends.postgres.backend import PostgresBackend
 from revector.backends.postgres.database import PostgresDatabase, driver_of
 from revector.backends.postgres.database.database import TIMEOUT_SECONDS
+from revector.backends.postgres.queue import BESIDE_WRITERS
 
 ADOPTED = "adopted"
 """The note that says of which table the rows are, once its adoption is complete."""
 
+LOCK_SECONDS = 0.5
+"""So long a statement waits for those who write to the table, who may wait for its transaction.
+
+Less than the server waits before it looks for such a circle (``deadlock_timeout``, 1 s), in which it may end either.
+"""
 _FOLLOWED = "followed"
 _KNOWN = "SELECT id, in_column FROM generations WHERE NOT dropped ORDER BY id"
 _LIVE = f"""
@@ -73,6 +79,7 @@ class AdoptedBackend(PostgresBackend):
         note = database.note(ADOPTED)
         assert note is not None
         self.captured = captured_of(note)
+        database.dialect, database.lock_seconds = BESIDE_WRITERS, LOCK_SECONDS
         database.also_lock(sql.Identifier(self.captured.schema, self.captured.name))
         super().__init__(database)
 

@@ -63,7 +63,7 @@ _COUNT_ACCESS = """
 INSERT INTO access (document_key, hits, failures)
 SELECT key, n, n * %(failed)s
 FROM (SELECT key, count(*) AS n FROM unnest(%(keys)s) AS given (key) GROUP BY key) AS listed JOIN rows USING (key)
-ORDER BY key FOR KEY SHARE OF rows
+ORDER BY key FOR KEY SHARE OF rows SKIP LOCKED
 ON CONFLICT (document_key) DO UPDATE SET
     hits = access.hits + excluded.hits, failures = access.failures + excluded.failures
 """

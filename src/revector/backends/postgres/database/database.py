@@ -54,6 +54,7 @@ _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.1, 0.8
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 1.0
 IDLE_SECONDS = 20
 """A writer that says nothing for so long is ended by the server: whoever is stopped, or was cut off, holds locks."""
+_WAIT = "SET LOCAL lock_timeout = {milliseconds}"
 _IDLE = """
 SELECT set_config('idle_in_transaction_session_timeout', '{milliseconds}', true)
 WHERE current_setting('idle_in_transaction_session_timeout') = '0'
@@ -121,6 +122,8 @@ class PostgresDatabase:
     """
 
     dialect = DIALECT
+    lock_seconds = TIMEOUT_SECONDS
+    """So long a statement of a `transaction` waits for a lock, or as long as that waits to begin if that is shorter."""
 
     def __init__(self, place: Place, *, read_only: bool = False) -> None:
         self.place = place
@@ -298,7 +301,7 @@ class PostgresDatabase:
         assert ambient is not None
         if not self._local.writable:
             raise StoreError("a write inside a snapshot; end the snapshot first, its view can be out of date by now")
-        with self._named_errors(), _savepoint(ambient):
+        with self._named_errors(self.lock_seconds), _savepoint(ambient):
             yield ambient
 
     @contextmanager
@@ -315,7 +318,8 @@ class PostgresDatabase:
             try:
                 self._local.connection, self._local.writable, self._local.answers = connection, lock, {}
                 try:
-                    yield connection
+                    with self._named_errors(min(timeout_seconds, self.lock_seconds)):
+                        yield connection
                 finally:
                     self._local.connection = None
                 if os.getpid() == process:
@@ -364,15 +368,16 @@ class PostgresDatabase:
 
     def _say_begin(self, wait_seconds: float, lock: str, driver: psycopg.Connection[Any]) -> None:
         """Begin a transaction, and read what each has to know of its collection."""
-        settings = f"SET LOCAL lock_timeout = {max(1, round(1000 * wait_seconds))}; SET LOCAL jit = off"
+        settings = f"{_WAIT.format(milliseconds=max(1, round(1000 * wait_seconds)))}; SET LOCAL jit = off"
         idle = _IDLE.format(milliseconds=round(1000 * IDLE_SECONDS))
-        said = [_WRITE, self._path, settings, idle, lock] if lock else [_READ, self._path, settings]
+        waits = _WAIT.format(milliseconds=max(1, round(1000 * min(wait_seconds, self.lock_seconds))))
+        said = [_WRITE, self._path, settings, idle, lock, waits] if lock else [_READ, self._path, settings]
         cursor = driver.execute(sql.SQL("; ".join([*said, "SELECT history, shift FROM moment"])))
         while cursor.nextset():
             pass
         self._local.moment = _Moment(*_row(cursor))
         if lock == self._alone:
-            driver.execute(f"SET LOCAL lock_timeout = {round(1000 * TIMEOUT_SECONDS)}")
+            driver.execute(_WAIT.format(milliseconds=round(1000 * TIMEOUT_SECONDS)))
 
     def _commit(self, driver: psycopg.Connection[Any], lock: str) -> None:
         if not lock:  # what was read is read, whatever becomes of the connection
