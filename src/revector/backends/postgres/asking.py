@@ -6,31 +6,14 @@ from functools import lru_cache
 
 import sqlalchemy as sa
 
-from revector.backends.contracts.order import (
-    PLACES,
-    PRIORITY_QUERIED,
-    PRIORITY_REST,
-    PRIORITY_SAMPLE,
-    PRIORITY_UPDATED,
-    PRIORITY_VALUED,
-)
+from revector.backends.asking import priority_by
 from revector.backends.postgres.schema import vectors_table
 from revector.ledger.dialect import enqueue_from, turn_of
 
-_PLACE = f"((documents.key % {PLACES} * :factor + :shift) % {PLACES})"
 _HAS_HIGH_VALUE = """
 metadata -> 'high_value' = 'true' OR metadata -> 'value' = '"high"' OR metadata -> 'priority' = '"high"'
 """
-_PRIORITY = f"""
-CASE
-    WHEN {_PLACE} * {_PLACE} % {PLACES} < :sampled_below THEN {PRIORITY_SAMPLE}
-    WHEN hits >= :queried_from THEN {PRIORITY_QUERIED}
-    WHEN updated_at >= :changed_from THEN {PRIORITY_UPDATED}
-    WHEN failures > 0 OR {_HAS_HIGH_VALUE} THEN {PRIORITY_VALUED}
-    ELSE {PRIORITY_REST}
-END
-"""  # what `Order.priority` says
-_TURN = turn_of("documents.key", "CAST(:generation AS bigint)")
+_PRIORITY, _TURN = priority_by(_HAS_HIGH_VALUE), turn_of("documents.key", "CAST(:generation AS bigint)")
 
 
 @lru_cache(maxsize=64)
