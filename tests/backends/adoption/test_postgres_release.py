@@ -370,6 +370,25 @@ def test_rows_whose_vector_does_not_come_are_told_and_the_collection_goes_on(tab
     table.assert_given_back()
 
 
+def test_rows_that_others_hold_are_not_left_with_another_vector(table):
+    """Whoever reads a row FOR UPDATE keeps us from writing it: that is not a vector that is missing."""
+    table.begin()
+
+    def change(step):
+        if step == "replacing the column":
+            table.run("UPDATE docs SET body = 'changed' WHERE id <= 5")
+            table.land_all()
+            table.run("UPDATE docs SET body = 'lacking' WHERE id = 6")
+            holder.execute("BEGIN; SELECT FROM docs WHERE id = 5 FOR UPDATE")
+
+    with table.connect() as holder:
+        with pytest.raises(StoreBusyError, match="1 rows have changed and have no vector yet, or are locked"):
+            table.release(tell=change, seconds=0, allow_missing=True)
+        holder.execute("COMMIT")
+    assert table.release(seconds=0, allow_missing=True).missing == 1
+    assert [row[0] for row in table.wrong()] == [6]
+
+
 def test_a_release_that_was_begun_can_be_called_off(table):
     table.begin()
     table.run("UPDATE docs SET body = 'changed' WHERE id = 1")

@@ -152,15 +152,15 @@ def give_back(
         said = {"allow_missing": allow_missing, "in_place": in_place, "fire_triggers": fire_triggers}
         plan = _required(examine(connection, captured, serving, seconds=min(seconds, AWAIT_SECONDS), **said))
         may_lack = allow_missing and not facts(connection, captured).is_required
-        ending = Ending(connection, captured, serving.generation, seconds=seconds, allow_missing=may_lack)
+        ending = Ending(connection, captured, serving.generation, seconds=seconds, may_lack=may_lack)
         task = _Task(connection, captured, serving, plan, ending, tell)
         if serving.in_column:
-            _leave_column(task)
+            missing = _leave_column(task)
         elif in_place:
-            _write_in_place(task)
+            missing = _write_in_place(task, may_lack=may_lack)
         else:
-            _replace_column(task, seconds, note_missing=not may_lack)
-    return Given(plan, plan.lacking.lost + ending.left, ending.pause_seconds)
+            missing = _replace_column(task, seconds, may_lack=may_lack)
+    return Given(plan, missing, ending.pause_seconds)
 
 
 def abandon(connection: psycopg.Connection[Any], captured: Captured, *, seconds: float = SECONDS) -> bool:
@@ -178,27 +178,33 @@ def abandon(connection: psycopg.Connection[Any], captured: Captured, *, seconds:
         return insist(connection, table, seconds, take_back)
 
 
-def _leave_column(task: _Task) -> None:
+def _leave_column(task: _Task) -> int:
     """Leave the vectors where they are."""
     task.tell("dropping the collection")
     task.ending.insist(lambda attempt: task.ending.drop(attempt, _leftovers(task)))
+    return 0
 
 
-def _write_in_place(task: _Task) -> None:
-    """Write the vectors over those in the column."""
+def _write_in_place(task: _Task, *, may_lack: bool) -> int:
+    """Write the vectors over those in the column; return how many rows have a text and no vector."""
     connection, captured, ending = task.connection, task.captured, task.ending
     column, quiet, before = facts(connection, captured), is_quiet(connection), task.plan.lacking
 
-    def count_newly_lost() -> int:
-        return max(0, count_lacking(connection, captured, task.serving.generation).lost - before.lost)
+    def count_lost() -> int:
+        return count_lacking(connection, captured, task.serving.generation).lost
 
-    def write(attempt: Attempt) -> None:
-        ending.hold_writers(attempt, count_newly_lost)
+    def count_left(*, is_last: bool) -> int:
+        return 0 if is_last and may_lack else max(0, count_lost() - before.lost)
+
+    def write(attempt: Attempt) -> int:
+        ending.hold_writers(attempt, count_left)
         write_in_place(connection, captured, task.serving, column, quiet=quiet)
+        lost = count_lost()
         ending.drop(attempt, _leftovers(task), tries=_TRIES_IN_PLACE)
+        return lost
 
     task.tell(f"writing vectors in place: {before.rows:,} rows")
-    ending.insist(write)
+    return ending.insist(write)
 
 
 def _leftovers(task: _Task) -> list[sql.Composable]:
@@ -207,16 +213,19 @@ def _leftovers(task: _Task) -> list[sql.Composable]:
     return [drop_successor(task.captured, left)] if left else []
 
 
-def _replace_column(task: _Task, seconds: float, *, note_missing: bool) -> None:
-    """Fill a column beside that of the vectors, and put it in its place."""
-    replacement = Replacement(task.connection, task.captured, task.serving, task.plan, seconds)
+def _replace_column(task: _Task, seconds: float, *, may_lack: bool) -> int:
+    """Put a column in the place of the user's; return how many rows have a text and no vector, about."""
+    replacement = Replacement(
+        task.connection, task.captured, task.serving, task.plan, seconds=seconds, may_lack=may_lack
+    )
 
     def put(attempt: Attempt) -> None:
         task.ending.hold_writers(attempt, replacement.count_left)
         task.ending.drop(attempt, replacement.statements(), reasons=replacement.reasons())
 
-    replacement.prepare(task.tell, note_missing=note_missing)
+    replacement.prepare(task.tell)
     task.ending.insist(put, before=replacement.catch_up)
+    return task.plan.lacking.lost + replacement.given_up
 
 
 @contextmanager

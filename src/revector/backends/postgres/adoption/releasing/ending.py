@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -16,13 +16,23 @@ from revector.backends.postgres.adoption.releasing.plan import collection_schema
 from revector.backends.postgres.database.database import LOCK_CLASS, LOCK_OF, MADE_BY_ONE
 from revector.errors import GateRefusedError, StoreError
 
-__all__ = ["LOOK_EVERY_SECONDS", "Ending", "lock_of"]
+__all__ = ["LOOK_EVERY_SECONDS", "PAUSE_SECONDS", "CountLeft", "Ending", "lock_of"]
+
+T = TypeVar("T")
 
 PAUSE_SECONDS = 1.0
 """So long writers are kept waiting, each time, for the last vectors."""
 LOOK_EVERY_SECONDS = 0.02
 _TABLES = "SELECT relname::text FROM pg_class WHERE relnamespace = {schema}::regnamespace AND relkind = 'r' ORDER BY 1"
 _SERVES = "SELECT generation FROM {schema}.aliases WHERE name = {alias}"
+
+
+class CountLeft(Protocol):
+    """What counts the rows that are not as they must be at the end."""
+
+    def __call__(self, *, is_last: bool) -> int:
+        """Count them; the last time, only those that may not be so whatever is allowed."""
+        ...
 
 
 class Ending:
@@ -38,7 +48,7 @@ class Ending:
         What serves.
     seconds : float
         How long it is tried.
-    allow_missing : bool
+    may_lack : bool
         Whether it may end while texts have no vector yet.
     """
 
@@ -49,31 +59,30 @@ class Ending:
         generation: int,
         *,
         seconds: float,
-        allow_missing: bool,
+        may_lack: bool,
     ) -> None:
         self._connection, self._captured, self._generation = connection, captured, generation
-        self._seconds, self._allow_missing = seconds, allow_missing
+        self._seconds, self._may_lack = seconds, may_lack
         self._table, self._lock = sql.Identifier(captured.schema, captured.name), lock_of(connection, captured)
         self._began = 0.0
-        self.left = 0
-        """Rows without a vector that it did not wait for."""
         self.pause_seconds = 0.0
         """How long writers had to wait at once, at most."""
 
-    def insist(self, work: Callable[[Attempt], None], before: Callable[[], object] = lambda: None) -> None:
+    def insist(self, work: Callable[[Attempt], T], before: Callable[[], object] = lambda: None) -> T:
         """Do something in a transaction, again and again until nobody is in its way; see `locks.insist`."""
 
-        def timed(attempt: Attempt) -> None:
+        def timed(attempt: Attempt) -> T:
             self._began = time.perf_counter()
             try:
-                work(attempt)
+                return work(attempt)
             finally:
                 self._note_pause()
 
-        insist(self._connection, self._table, self._seconds, timed, before)
+        done = insist(self._connection, self._table, self._seconds, timed, before)
         self._note_pause()  # the commit is a part of it
+        return done
 
-    def hold_writers(self, attempt: Attempt, count_left: Callable[[], int]) -> None:
+    def hold_writers(self, attempt: Attempt, count_left: CountLeft) -> None:
         """Keep everybody from writing, until whatever was written has its vector.
 
         Raises
@@ -83,17 +92,16 @@ class Ending:
         """
         attempt.lock("SHARE ROW EXCLUSIVE", [self._table])
         end = time.monotonic() + PAUSE_SECONDS
-        while (left := count_left()) and time.monotonic() < end:
+        while (left := count_left(is_last=False)) and time.monotonic() < end:
             time.sleep(LOOK_EVERY_SECONDS)
-        if not left or self._allow_missing:
+        if not left or self._may_lack:
             self._hold_revector()
-            left = count_left()
-        if left and not self._allow_missing:
+            left = count_left(is_last=True)
+        if left:
             raise NotYetError(
                 f"{left:,} rows have changed and have no vector yet, or are locked by others; let `revector run "
                 "--follow` run beside this, or stop the writers until it has embedded them"
             )
-        self.left = left
 
     def drop(
         self,

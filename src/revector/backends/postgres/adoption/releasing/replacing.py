@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 import psycopg
@@ -13,7 +14,7 @@ from revector.backends.contracts.adoption import Tell
 from revector.backends.postgres.adoption.fragments import Captured
 from revector.backends.postgres.adoption.releasing.column import Facts, carried, facts
 from revector.backends.postgres.adoption.releasing.dependants import users_of_column
-from revector.backends.postgres.adoption.releasing.ending import LOOK_EVERY_SECONDS
+from revector.backends.postgres.adoption.releasing.ending import LOOK_EVERY_SECONDS, PAUSE_SECONDS
 from revector.backends.postgres.adoption.releasing.indexes import indexes, twins
 from revector.backends.postgres.adoption.releasing.locks import insist
 from revector.backends.postgres.adoption.releasing.plan import Plan, Serving, is_quiet
@@ -24,7 +25,7 @@ from revector.backends.postgres.building import graph_bytes
 __all__ = ["Replacement"]
 
 _FEW = 100
-"""With no more rows without a vector than that it is worth while to let writers wait for these."""
+"""With no more rows left than that it is worth while to let writers wait for these."""
 _REPLACE = """
 ALTER TABLE {table} DROP COLUMN {column};
 ALTER TABLE {table} RENAME COLUMN {successor} TO {column};
@@ -50,17 +51,27 @@ class Replacement:
         What was found before.
     seconds : float
         How long locks are waited for.
+    may_lack : bool
+        Whether rows may be without a vector that have a text.
     """
 
     def __init__(
-        self, connection: psycopg.Connection[Any], captured: Captured, serving: Serving, plan: Plan, seconds: float
+        self,
+        connection: psycopg.Connection[Any],
+        captured: Captured,
+        serving: Serving,
+        plan: Plan,
+        *,
+        seconds: float,
+        may_lack: bool,
     ) -> None:
+        self._may_lack = may_lack
         self._connection, self._captured, self._serving = connection, captured, serving
         self._plan, self._seconds = plan, seconds
         self._table, self._before = sql.Identifier(captured.schema, captured.name), facts(connection, captured)
         self._successor = Successor(connection, captured, serving, self._before, quiet=is_quiet(connection))
 
-    def prepare(self, tell: Tell, *, note_missing: bool) -> None:
+    def prepare(self, tell: Tell) -> None:
         """Make the column, fill it, and build its indexes, while the table is read and written."""
         tell("adding a column")
         insist(self._connection, self._table, self._seconds, self._successor.begin)
@@ -71,7 +82,9 @@ class Replacement:
             written += more
             tell(f"copying vectors: {written:,} of {rows:,} rows")
 
-        self._successor.copy(note_missing=note_missing, on_batch=count)
+        if self._may_lack:  # what an earlier attempt has noted is in the plan
+            self._successor.catch_up(inf, note_missing=False)
+        self._successor.copy(note_missing=not self._may_lack, on_batch=count)
         name, dimension = self._successor.name, self._serving.dimension
         found = indexes(self._connection, self._captured, name, dimension)
         self._rebuilt = [index for index in found if not index.flaw]
@@ -87,14 +100,19 @@ class Replacement:
         tell("replacing the column")
 
     def catch_up(self) -> None:
-        """Write what has changed until little is missing; the rest is done while writers wait."""
+        """Write what has changed until little is left; the rest is done while writers wait."""
         end = time.monotonic() + self._seconds
-        while self._successor.catch_up() > _FEW and time.monotonic() < end:
+        while (left := end - time.monotonic()) > 0 and self._successor.catch_up(left) > _FEW:
             time.sleep(LOOK_EVERY_SECONDS)
 
-    def count_left(self) -> int:
-        """Write what has changed; return how many rows have no vector yet."""
-        return self._successor.catch_up()
+    def count_left(self, *, is_last: bool) -> int:
+        """Write what has changed; return how many rows are not as they must be at the end."""
+        return self._successor.catch_up(PAUSE_SECONDS, note_missing=not (is_last and self._may_lack))
+
+    @property
+    def given_up(self) -> int:
+        """How many rows changed at the end and are without a vector."""
+        return self._successor.given_up
 
     def reasons(self) -> list[str]:
         """Return why the column cannot be replaced, if others have changed what was planned."""

@@ -197,6 +197,7 @@ class Successor:
         self._connection, self._captured, self._quiet = connection, captured, quiet
         self._same = fragments(captured)["shadow_is_of_row"]
         self._generation, self._batch = serving.generation, _FIRST_BATCH
+        self.given_up = 0
         self.name = free_name(captured.vector, column.names)
         type_ = _type(column, serving.dimension)
         zeros = sql.SQL("{}::{}").format(sql.Literal(f"[{','.join('0' * serving.dimension)}]"), type_)
@@ -237,18 +238,19 @@ class Successor:
             self._adapt(time.perf_counter() - began)
             on_batch(len(keys))
 
-    def catch_up(self) -> int:
-        """Write the vectors of the rows that have changed; return how many cannot be written yet.
+    def catch_up(self, seconds: float, *, note_missing: bool = True) -> int:
+        """Write the vectors of the rows that have changed, for so long; return how many are noted, and not done.
 
-        Those are locked by others, or lack the vector that they must have.
+        Those are locked by others, or lack the vector that they must have, or came only just now. Without
+        `note_missing`, rows without a vector are done: `given_up` says how many.
         """
-        (last,) = self._numbers(_LAST)
-        while True:
+        (last,), end, self.given_up = self._numbers(_LAST), time.monotonic() + seconds, 0
+        while time.monotonic() < end:
             with self._connection.transaction():
                 taken = self._numbers(_TAKE, last=sql.Literal(last), most=sql.Literal(self._batch))
                 if not taken:
                     break
-                self._note(self._write(sorted(set(taken)), note_missing=True))
+                self._note(self._write(sorted(set(taken)), note_missing=note_missing))
         (noted,) = self._numbers(_NOTED)
         return noted
 
@@ -257,6 +259,7 @@ class Successor:
         self._connection.execute(_PLANS)
         rows = self._execute(_HOLD, keys=sql.Literal(list(keys))).fetchall()
         held = [key for key, is_held, _ in rows if is_held]
+        missing = [key for key, is_held, is_missing in rows if is_held and is_missing]
         if self._quiet:
             self._connection.execute(_QUIET)
         (prevented,) = self._numbers(_WRITE, keys=sql.Literal(held))
@@ -264,7 +267,11 @@ class Successor:
             self._connection.execute(_LOUD)
         if prevented:
             raise GateRefusedError("release", (f"{prevented:,} rows cannot be written: a trigger keeps us from it",))
-        return [key for key, is_held, is_missing in rows if not is_held or (is_missing and note_missing)]
+        busy = [key for key, is_held, _ in rows if not is_held]
+        if note_missing:
+            return busy + missing
+        self.given_up += len(missing)
+        return busy
 
     def _note(self, keys: list[int]) -> None:
         if keys:
