@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from contextlib import contextmanager
 
 import numpy as np
@@ -18,6 +22,7 @@ from user_tables import new_database
 
 PAGE = blocks_of("postgres.md")
 TEXTS = [f"{what} {how} number {n}" for n in range(6) for what in ("bread", "bicycle") for how in ("of old", "today")]
+SHELL = f'revector() {{ {sys.executable} -m revector "$@"; }}; set -eu\n'
 
 
 @pytest.fixture
@@ -46,6 +51,56 @@ def insert(connection, id_, text, encoder):
 def block(name):
     """Return a block, for a database of another name."""
     return re.sub(r"///shop\b", f"///{os.environ['PGDATABASE']}", PAGE[name])
+
+
+def run(name, *, without=""):
+    """Run a block of commands; return what they print."""
+    command = ["bash", "-c", SHELL + block(name).rstrip().removesuffix(without)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@contextmanager
+def following():
+    """Run the block that follows what is written, until the end; it ends well when it is told to."""
+    command = ["bash", "-c", SHELL.replace("{ ", "{ exec ") + block("follow")]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as follower:
+        try:
+            yield
+        finally:
+            follower.send_signal(signal.SIGTERM)
+    assert follower.returncode == 0
+
+
+def wait_for(phase, seconds=60):
+    end = time.monotonic() + seconds
+    while f"phase  {phase}" not in re.sub(" +", "  ", run("status")):
+        assert time.monotonic() < end, f"it is not {phase}"
+        time.sleep(0.5)
+
+
+def forward():
+    wait_for("proving")
+    assert "passed" in run("verify")
+    run("cutover")
+
+
+def test_the_ten_minutes_end_with_new_vectors_in_the_users_own_column(shop):
+    assert "CREATE TRIGGER" in run("dry")
+    run("dry", without=" --dry-run")
+    run("start")
+    with following():
+        forward()
+        run("rollback")
+        run("start", without=" --model ./new-model")
+        forward()
+        run("retire")
+        run("release")
+    found = dict(shop.execute("SELECT body, embedding::real[] FROM docs").fetchall())
+    new = Encoder.from_pretrained("new-model")
+    np.testing.assert_allclose(list(found.values()), new.encode(list(found)), rtol=1e-5)
+    assert shop.execute("SELECT count(*) FROM pg_namespace WHERE nspname ^@ 'revector'").fetchone() == (0,)
 
 
 def adopt_as_on_page(shop):
