@@ -28,6 +28,7 @@ from revector.backends.postgres.adoption.parts import AdoptedGenerations, column
 from revector.backends.postgres.adoption.tables import AdoptedTable
 from revector.backends.postgres.binary import matrix_of
 from revector.backends.postgres.database import PostgresDatabase, driver_of
+from revector.backends.postgres.database.database import new_connection
 from revector.backends.postgres.database.places import Place, place_of
 from revector.backends.postgres.database.postgres_errors import named
 from revector.backends.postgres.serving import ensure_functions
@@ -80,7 +81,7 @@ def adopt(
     """
     began, where = time.perf_counter(), _place(place, table)
     try:
-        with closing(psycopg.connect(**where.connection, autocommit=True)) as driver:
+        with closing(new_connection(where.connection)) as driver:
             found = look(
                 driver,
                 table_of(table.table),
