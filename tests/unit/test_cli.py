@@ -223,8 +223,8 @@ def test_retire_wants_a_yes(cli: Cli) -> None:
     cli.filled()
     for verb, *arguments in (("start", "--model", str(cli.new)), ("run",), ("verify",), ("cutover",)):
         cli(verb, *arguments)
-    cli("retire", code=3)
-    cli("retire", "--yes", code=3)  # the retention period is not over
+    assert "say --yes" in cli("retire", code=3).stderr
+    assert "wait, or say --force" in cli("retire", "--yes", code=3).stderr  # the retention period is not over
     assert cli.json("retire", "--yes", "--force")["phase"] == "retired"
 
 
@@ -291,6 +291,7 @@ def test_assess_prints_the_verdict_and_ends_with_it(cli: Cli) -> None:
 def test_the_doctor_shows_the_installation_and_a_sound_collection(cli: Cli) -> None:
     result = cli.filled().json("doctor")
     assert result["installation"]["threads"] >= 1
+    assert "postgres" in result["installation"]["extras"].split(", ")
     assert result["collection"]["documents"] == len(TEXTS)
     assert result["collection"]["index"]["unreachable"] == 0
     assert result["collection"]["problems"] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -12,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 import revector
 from revector.cli import app
+from revector.cli.wording import as_typed
 from revector.collection import Collection
 from revector.testing import HashEncoder
 
@@ -89,6 +91,31 @@ def test_the_next_steps_are_commands(place: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Collection, "migration", property(_fail(conflict)))
     steps = json.loads(_run("status", place, "--json").stdout)["next_steps"]
     assert steps == [f"revector rollback {place}", f"revector retire {place}"]
+
+
+def test_a_refusal_names_the_options_of_the_command(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = revector.errors.GateRefusedError("retire", ("it is final; say confirm=True", "wait, or say force=True"))
+    monkeypatch.setattr(Collection, "migration", property(_fail(refused)))
+    found = json.loads(_run("status", place, "--json").stdout)["error"]
+    assert found["message"] == "retire refused: it is final; say --yes; wait, or say --force"
+    assert found["reasons"] == ["it is final; say --yes", "wait, or say --force"]
+
+
+def test_every_method_that_a_refusal_of_a_migration_names_has_a_command() -> None:
+    """What the sources say in words, docstrings left out."""
+    package = Path(revector.__file__).parent
+    trees = [ast.parse(file.read_text()) for part in ("migration", "ledger") for file in (package / part).rglob("*.py")]
+    raised = [node for tree in trees for node in ast.walk(tree) if not isinstance(node, ast.Expr)]
+    said = {
+        part.value
+        for node in raised
+        for part in ast.iter_child_nodes(node)
+        if isinstance(part, ast.Constant) and isinstance(part.value, str)
+    }
+    methods = re.compile(r"\b(?:start|run|verify|cutover|rollback|retire|failures|retry_failed|migrate)\(|\w=True")
+    named = [text for text in said if methods.search(text)]
+    assert len(named) >= 10
+    assert [text for text in map(as_typed, named) if methods.search(text)] == []
 
 
 def test_ctrl_c_is_told_and_ends_with_130(place: str, monkeypatch: pytest.MonkeyPatch) -> None:

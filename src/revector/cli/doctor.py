@@ -19,6 +19,7 @@ EXTRAS = {
     "openai": "httpx2",
     "sentence-transformers": "sentence_transformers",
     "eval": "ir_measures",
+    "postgres": "psycopg",
 }
 """Optional parts of the installation, and a module that each brings."""
 

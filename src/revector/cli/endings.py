@@ -17,10 +17,12 @@ from typer.core import TyperGroup
 import revector.errors
 from revector._secrets import HIDDEN, Secret
 from revector.cli.printing import complain, print_json, strict, taken_answer
+from revector.cli.wording import as_typed, fields_as_typed
 from revector.errors import (
     GateRefusedError,
     InvalidArgumentError,
     LedgerConflictError,
+    MigrationError,
     MissingExtraError,
     NoCollectionError,
     RevectorError,
@@ -96,7 +98,7 @@ class Ending:
         """Say what went wrong: in a line where that was foreseen, with a traceback where it was not."""
         if not isinstance(error, (RevectorError, ImportError, OSError)):
             complain(self._hidden(traceback.format_exc()))
-        known = error.fields if isinstance(error, RevectorError) else {}
+        known = fields_as_typed(error.fields) if isinstance(error, RevectorError) else {}
         steps = _next_steps(error, self.collection)
         self._tell(_type_of(error), _message(error, steps), known, steps)
         return EXIT_REFUSED if isinstance(error, GateRefusedError) else EXIT_ERROR
@@ -159,7 +161,8 @@ def _next_steps(error: Exception, collection: str | None) -> Sequence[str]:
 def _message(error: Exception, steps: Sequence[str]) -> str:
     if isinstance(error, NoCollectionError):
         return f"there is no collection at {error.path}; make one with: {steps[0]}"
-    return str(error) or type(error).__name__
+    said = str(error) or type(error).__name__
+    return as_typed(said) if isinstance(error, MigrationError) else said
 
 
 def _type_of(error: Exception) -> str:

@@ -26,7 +26,7 @@ from revector.cli.printing import emit, fields
 from revector.cli.progress import show_progress
 from revector.cli.status import show_status
 from revector.collection import Collection
-from revector.errors import GateRefusedError, InvalidArgumentError
+from revector.errors import InvalidArgumentError
 from revector.migration.migration import Migration
 
 SECONDS_A_DAY = 86_400.0
@@ -120,10 +120,17 @@ def cutover(
         _emit_status(collection, migration, as_json)
 
 
-def rollback(collection: CollectionUrl, encoder: Encoders = None, as_json: AsJson = False) -> None:
+def rollback(
+    collection: CollectionUrl,
+    accept_failed: Annotated[
+        bool, typer.Option("--accept-failed", help="Leave documents behind that the old model could not embed.")
+    ] = False,
+    encoder: Encoders = None,
+    as_json: AsJson = False,
+) -> None:
     """Serve from the old vectors again."""
     with _migrating(collection, encoder) as migration:
-        migration.rollback()
+        migration.rollback(accept_failed=accept_failed)
         _emit_status(collection, migration, as_json)
 
 
@@ -136,9 +143,7 @@ def retire(
 ) -> None:
     """Drop the vectors that do not serve, and end the migration."""
     with _migrating(collection, encoder) as migration:
-        if not yes:
-            raise GateRefusedError("retire", ("the vectors that do not serve are deleted for good; say --yes",))
-        migration.retire(confirm=True, force=force)
+        migration.retire(confirm=yes, force=force)
         _emit_status(collection, migration, as_json)
 
 

@@ -9,6 +9,7 @@ from rich.console import RenderableType
 
 from revector.cli.endings import shell
 from revector.cli.printing import fields
+from revector.cli.wording import as_typed
 from revector.ledger.state import Phase
 from revector.migration.status import FailedDocument, MigrationStatus
 
@@ -52,6 +53,6 @@ def show_status(url: str, status: MigrationStatus, failures: Sequence[FailedDocu
 
 
 def _failures(failures: Sequence[FailedDocument]) -> list[str]:
-    shown = [f"{failure.id}: {failure.error}" for failure in failures[:FAILURES_SHOWN]]
+    shown = [f"{failure.id}: {as_typed(failure.error)}" for failure in failures[:FAILURES_SHOWN]]
     more = len(failures) - len(shown)
     return [*shown, f"and {more:,} more"] if more else shown

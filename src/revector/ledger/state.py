@@ -67,5 +67,5 @@ def before_work(phase: Phase, verb: str) -> str:
     """Return what has to come before `run` or `verify`, for the message that refuses it."""
     if phase is Phase.RETIRED:
         return "it is over"
-    steps = {"run": "start() it", "verify": "run() it" if phase is Phase.FILLING else "start() it, then run() it"}
-    return f"{steps[verb]} first"
+    steps = {"run": "start()", "verify": "run()" if phase is Phase.FILLING else "start(), then run()"}
+    return f"call {steps[verb]} first"

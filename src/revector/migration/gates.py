@@ -58,7 +58,7 @@ def _incomplete(counts: JobCounts, waiting: int, accept_failed: bool) -> list[st
             "without them by accept_failed=True"
         )
     if waiting > 0:
-        reasons.append(f"{waiting} documents wait for their new vector; run() the migration")
+        reasons.append(f"{waiting} documents wait for their new vector; call run()")
     return reasons
 
 

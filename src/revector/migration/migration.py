@@ -239,7 +239,7 @@ class Migration:
         if record.phase not in RUNS_IN:
             raise MigrationError(f"the migration is {record.phase} and has no work; {before_work(record.phase, 'run')}")
         if record.paused:
-            raise MigrationError("the migration is paused; resume() it first")
+            raise MigrationError("the migration is paused; call resume() first")
         stop, source = stop or threading.Event(), source_of(self._backend, record)
         ask_for_all(self._backend, self._id, self._turns(), stop)  # where a start was cut off
         report = self._filling.fill_target(on_progress, stop)

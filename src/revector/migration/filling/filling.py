@@ -30,7 +30,7 @@ def source_of(backend: Backend, record: MigrationRecord) -> Generation:
 def target_of(backend: Backend, record: MigrationRecord) -> Generation:
     """Return the new generation; raise `MigrationError` if the migration has none yet."""
     if record.target_generation is None:
-        raise MigrationError(f"the migration is {record.phase} and has no new generation yet; start() it first")
+        raise MigrationError(f"the migration is {record.phase} and has no new generation yet; call start() first")
     return backend.generations.get(record.target_generation)
 
 
