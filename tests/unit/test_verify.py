@@ -92,19 +92,24 @@ class Sound:
     def close(self) -> None:
         """Nothing to save."""
 
-    def check(self, generation) -> IndexHealth:
+    def widen(self, generation) -> bool:
+        return False
+
+    def check(self, generation, *, recall=True) -> IndexHealth:
         return IndexHealth(len(TEXTS), 0, 1, 0, (), 0, 1.0, 0.0, 10, 200, "")
 
 
 def test_vectors_that_cannot_be_reached_are_found(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     sound = world.backend.index.check(world.new)
-    monkeypatch.setattr(world.backend.index, "check", lambda _: dataclasses.replace(sound, unreachable=3))
+    monkeypatch.setattr(world.backend.index, "check", lambda _, **__: dataclasses.replace(sound, unreachable=3))
     assert world.verify().reasons == ("3 vectors cannot be reached in the index; delete its folder",)
 
 
 def test_a_damaged_index_is_found(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     sound = world.backend.index.check(world.new)
-    monkeypatch.setattr(world.backend.index, "check", lambda _: dataclasses.replace(sound, damage=("a file is cut",)))
+    monkeypatch.setattr(
+        world.backend.index, "check", lambda _, **__: dataclasses.replace(sound, damage=("a file is cut",))
+    )
     assert world.verify().reasons == ("the index is damaged: a file is cut; it is built anew",)
 
 
@@ -118,6 +123,26 @@ def test_an_index_of_other_vectors_is_found(world: World, tmp_path: Path) -> Non
     result = world.verify(index=Elsewhere())
     assert len(result.reasons) == 1
     assert "rebuild it" in result.reasons[0]
+
+
+def test_an_index_whose_searches_look_at_too_little_is_widened(world: World) -> None:
+    class Narrow(Sound):
+        """Finds half of what is nearest, until it was widened twice."""
+
+        exact, widened = world.backend.index, 0
+
+        def search(self, generation, queries, k):
+            scores, keys = self.exact.search(generation, queries, k)
+            return scores, np.where(np.arange(k) * (self.widened < 2) % 2, keys[:, :1], keys)
+
+        def widen(self, generation) -> bool:
+            self.widened += 1
+            return True
+
+    narrow = Narrow()
+    result = world.verify(index=narrow)
+    assert (result.passed, narrow.widened) == (True, 2)
+    assert result.details["index_recall"] >= 0.95
 
 
 def test_an_index_that_returns_deleted_documents_is_found(world: World) -> None:

@@ -151,8 +151,21 @@ class Index(Protocol):
         """
         ...
 
-    def check(self, generation: Generation) -> IndexHealth:
-        """Look at the index as it is searched: its files byte by byte, and its recall beside exact search."""
+    def widen(self, generation: Generation) -> bool:
+        """Let searches of a generation look at more candidates from now on, in every process.
+
+        Returns
+        -------
+        bool
+            Whether they do; not if they look at as many as they can already.
+        """
+        ...
+
+    def check(self, generation: Generation, *, recall: bool = True) -> IndexHealth:
+        """Look at the index as it is searched: its files byte by byte, and its recall beside exact search.
+
+        Without `recall`, which measures every vector for each of 200 queries, that is NaN.
+        """
         ...
 
     def notice(self, generation: Generation) -> str:

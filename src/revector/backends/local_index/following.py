@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -148,9 +149,9 @@ class GenerationIndex:
                 self._tell(error)
         return Preparation(self._backend.generations.count(self._generation.id), built, time.perf_counter() - began)
 
-    def check(self) -> IndexHealth:
+    def check(self, *, recall: bool) -> IndexHealth:
         """Look at files and recall. See `revector.backends.contracts.Index.check`."""
-        health = self._answered(self._current.moment(), View.health)
+        health = self._answered(self._current.moment(), partial(View.health, recall=recall))
         if health is None:
             count = self._backend.generations.count(self._generation.id)
             return IndexHealth(count, 0, 0, count, (), 0, 1.0, 0.0, 0, 0, REMEDY)

@@ -71,9 +71,13 @@ class LocalIndex:
         """Make one graph of everything, unless that would gain little."""
         return self.of(generation).prepare()
 
-    def check(self, generation: Generation) -> IndexHealth:
+    def widen(self, generation: Generation) -> bool:
+        """Leave searches as they are: they look at as many candidates as they can."""
+        return False
+
+    def check(self, generation: Generation, *, recall: bool = True) -> IndexHealth:
         """Look at the files of a generation, and at its recall."""
-        return self.of(generation).check()
+        return self.of(generation).check(recall=recall)
 
     def notice(self, generation: Generation) -> str:
         """Return why a graph in use was built although there was one, and when."""

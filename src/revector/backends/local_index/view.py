@@ -137,12 +137,12 @@ class View:
         """Return the vectors of keys that have one."""
         return self.find(np.asarray(ids, np.int64))[1]
 
-    def health(self) -> IndexHealth:
+    def health(self, *, recall: bool) -> IndexHealth:
         """Look at the files byte by byte, and measure recall beside exact search."""
         damage = tuple(found for segment in self.segments if (found := segment.damage()))
         unreachable = 0 if damage else sum(segment.graph.check(sample=1).unreachable for segment in self.segments)
         shape = {"live": len(self), "deleted": self.dead, "levels": 0, "unreachable": 0, "degrees": ()}
-        measured = examine(self, shape, None, _HEALTH_K, SEARCH_BREADTH, SAMPLE)
+        measured = examine(self, shape, None, _HEALTH_K, SEARCH_BREADTH, SAMPLE if recall else 0)
         return IndexHealth(
             live=len(self),
             deleted=self.dead,

@@ -23,9 +23,11 @@ from revector.index.health import SAMPLE, examine
 from revector.similarity import normalize
 
 BREADTH = 200
-"""Candidates a search of a graph keeps (``hnsw.ef_search``), or as many as hits are asked for."""
+"""Candidates a search of a graph keeps (``hnsw.ef_search``), or as many as hits are asked for; see `widen`."""
 BROADEST = 1_000
 """The most that pgvector allows."""
+WIDENED = "breadth_"
+"""With the number of a generation, the note that says how many candidates its searches keep."""
 EXACT_LIMIT = 20_000
 """So many vectors are measured in about 20 ms (384 dimensions): a search of no more takes about the usual time."""
 COVERED_SECONDS, NOT_COVERED_SECONDS = 5.0, 0.5
@@ -40,7 +42,13 @@ CROSS JOIN LATERAL (SELECT document_key, {distance} AS distance FROM {vectors} O
 """
 # No graph has this order, so that none is used; a vector of zeros has no cosine, and counts as one at a right angle.
 _EXACT = "coalesce(nullif({distance}, 'NaN'), 1)"
-_BREADTH = "SELECT set_config('hnsw.ef_search', %s, true)"
+# What the session has is NULL until pgvector is loaded.
+_BREADTH = f"""
+SELECT set_config('hnsw.ef_search', greatest(
+    %(breadth)s, nullif(current_setting('hnsw.ef_search', true), '')::integer,
+    (SELECT value::integer FROM meta WHERE key = '{WIDENED}' || %(generation)s)
+)::text, true)
+"""
 _ITERATIVE = "SELECT set_config('hnsw.iterative_scan', 'strict_order', true)"
 _AT_MOST = "SELECT count(*) FROM (SELECT 1 FROM {vectors} LIMIT %(most)s) AS counted"
 
@@ -77,7 +85,8 @@ class PgvectorIndex:
             queries = checked_queries(queries, self._vectors.dimension(generation.id))
             breadth = max(ef, k)
             if breadth <= BROADEST and len(queries):
-                self._database.once(("breadth", breadth), lambda connection: self._set(driver_of(connection), breadth))
+                asked = ("breadth", generation.id, breadth)
+                self._database.once(asked, lambda connection: self._set(driver_of(connection), generation.id, breadth))
                 found = self._found(generation, queries, k, exact=False)
                 if found is not None and found[0].shape[1] == k:
                     return found
@@ -111,12 +120,23 @@ class PgvectorIndex:
         self._covered.pop(generation.id, None)
         return Preparation(count, built, time.perf_counter() - began)
 
-    def check(self, generation: Generation) -> IndexHealth:
+    def widen(self, generation: Generation) -> bool:
+        """Let searches of the graph, those of ``revector.nearest`` too, keep twice as many candidates."""
+        if self._database.read_only or not self._graphs.is_valid(generation):
+            return False
+        note = f"{WIDENED}{generation.id}"
+        with self._database.transaction():
+            breadth = int(self._database.note(note) or BREADTH)
+            if breadth < BROADEST:
+                self._database.keep_note(note, str(min(2 * breadth, BROADEST)))
+        return breadth < BROADEST
+
+    def check(self, generation: Generation, *, recall: bool = True) -> IndexHealth:
         """Look whether the graph is valid, and measure recall beside exact search."""
         count, state = self._vectors.count(generation.id), self._graphs.state(generation)
         damage = ("a graph is not valid, for its build was cut off",) if state == "invalid" else ()
         shape = {"live": count, "deleted": 0, "levels": 0, "unreachable": 0, "degrees": ()}
-        measured = examine(_Examined(self, generation, count), shape, None, _HEALTH_K, BREADTH, SAMPLE)
+        measured = examine(_Examined(self, generation, count), shape, None, _HEALTH_K, BREADTH, SAMPLE if recall else 0)
         return IndexHealth(
             live=count,
             deleted=0,
@@ -141,9 +161,9 @@ class PgvectorIndex:
     def close(self) -> None:
         """Do nothing: a graph that is being built is built by whoever waits for it."""
 
-    def _set(self, driver: Any, breadth: int) -> None:
-        """Let the searches of this transaction keep so many candidates, and go on where many are dead."""
-        driver.execute(_BREADTH, (str(breadth),))
+    def _set(self, driver: Any, generation: int, breadth: int) -> None:
+        """Let the searches of this transaction keep at least so many candidates, and go on where many are dead."""
+        driver.execute(_BREADTH, {"breadth": breadth, "generation": str(generation)})
         if self._database.vector_version >= (0, 8):
             driver.execute(_ITERATIVE)
 

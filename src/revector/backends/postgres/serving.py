@@ -17,7 +17,7 @@ from psycopg import sql
 from revector.backends.postgres.database import PostgresDatabase, driver_of
 from revector.backends.postgres.database.database import MADE_BY_ONE
 from revector.backends.postgres.database.places import SCHEMA
-from revector.backends.postgres.index import BREADTH, BROADEST
+from revector.backends.postgres.index import BREADTH, BROADEST, WIDENED
 from revector.backends.postgres.schema import vectors_table
 from revector.errors import StoreBusyError
 
@@ -29,7 +29,7 @@ CREATE OR REPLACE VIEW serving AS SELECT {columns}, stored.vector::vector AS emb
 FROM {vectors} AS stored JOIN {named} AS named ON named.key = stored.document_key
 """
 _NO_SCHEMA = f"SELECT to_regnamespace('{SCHEMA}') IS NULL"
-_RELEASE = "revector 1"
+_RELEASE = "revector 2"
 """What the functions are: another text where a release changes them."""
 _FOUND = f"""
 SELECT obj_description(oid) FROM pg_proc
@@ -58,7 +58,8 @@ DECLARE
     place text := '{revector}_' || collection;
     asked integer := coalesce(generation, (SELECT s.generation FROM {revector}.serving(collection) AS s));
     space jsonb;
-    breadth text;
+    before text;
+    breadth integer;
 BEGIN
     EXECUTE format('SELECT space FROM %I.generations WHERE id = $1 AND NOT dropped', place) INTO space USING asked;
     IF space IS NULL THEN
@@ -70,15 +71,17 @@ BEGIN
             vector_dims(query), asked, collection, space ->> 'dimension'
             USING HINT = format('it is that of the model %s', space ->> 'model');
     END IF;
-    breadth := current_setting('hnsw.ef_search');
-    PERFORM set_config('hnsw.ef_search', greatest(breadth::integer, {breadth}, least(k, {broadest}))::text, true);
+    EXECUTE format('SELECT value FROM %I.meta WHERE key = $1', place) INTO breadth USING {widened} || asked;
+    before := current_setting('hnsw.ef_search');
+    breadth := greatest(before::integer, breadth, {breadth}, least(k, {broadest}));
+    PERFORM set_config('hnsw.ef_search', breadth::text, true);
     RETURN QUERY EXECUTE format(
         'SELECT documents.id, found.distance FROM ('
         '    SELECT document_key, vector %s $1 AS distance FROM %I.%I ORDER BY distance LIMIT $2'
         ') AS found JOIN %I.documents ON key = document_key ORDER BY distance',
         CASE space ->> 'metric' WHEN 'dot' THEN '<#>' ELSE '<=>' END, place, 'vectors_' || asked, place
     ) USING query, k;
-    PERFORM set_config('hnsw.ef_search', breadth, true);
+    PERFORM set_config('hnsw.ef_search', before, true);
 END
 $nearest$;
 COMMENT ON FUNCTION {revector}.nearest IS {release};
@@ -119,6 +122,7 @@ def functions(extension: str) -> sql.Composed:
         extension=sql.Identifier(extension),
         breadth=sql.Literal(BREADTH),
         broadest=sql.Literal(BROADEST),
+        widened=sql.Literal(WIDENED),
         release=sql.Literal(_RELEASE),
     )
 

@@ -66,11 +66,15 @@ class MemoryIndex:
         """Say yes: every search measures all vectors."""
         return True
 
-    def check(self, generation: Generation) -> IndexHealth:
+    def widen(self, generation: Generation) -> bool:
+        """Leave searches as they are: they are exact."""
+        return False
+
+    def check(self, generation: Generation, *, recall: bool = True) -> IndexHealth:
         """Say what exact search is: no graph, and every vector is found."""
         size = len(self._rows(generation)[0])
-        recall, error = 1.0 if size else float("nan"), 0.0 if size > 1 else float("nan")
-        return IndexHealth(size, 0, 0, size, (), 0, recall, error, k=min(10, size), queries=size, remedy="")
+        found, error = 1.0 if size else float("nan"), 0.0 if size > 1 else float("nan")
+        return IndexHealth(size, 0, 0, size, (), 0, found, error, k=min(10, size), queries=size, remedy="")
 
     def notice(self, generation: Generation) -> str:
         """Say nothing: whatever is searched is what is stored."""
