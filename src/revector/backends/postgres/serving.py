@@ -102,17 +102,21 @@ def show(driver: psycopg.Connection[Any], generation: int, columns: Sequence[sql
     named : str
         A table or view of the collection's schema, with a column ``key``.
     """
-    said = sql.SQL(_VIEW).format(
-        columns=sql.SQL(", ").join(columns), vectors=vectors_table(generation), named=sql.Identifier(named)
-    )
     (before,) = driver.execute("SELECT current_setting('lock_timeout')").fetchone() or ("0",)
     driver.execute(f"SET LOCAL lock_timeout = {round(1000 * WAIT_SECONDS)}")
     try:
-        driver.execute(said)
+        driver.execute(view(generation, columns, named))
     except psycopg.errors.LockNotAvailable as error:
         message = "transactions that have read the view of what serves are still open; end them, or try again"
         raise StoreBusyError(message, waited_seconds=WAIT_SECONDS) from error
     driver.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(before)))
+
+
+def view(generation: int, columns: Sequence[sql.Composable], named: str) -> sql.Composed:
+    """Return the statement that `show` executes."""
+    return sql.SQL(_VIEW).format(
+        columns=sql.SQL(", ").join(columns), vectors=vectors_table(generation), named=sql.Identifier(named)
+    )
 
 
 def functions(extension: str) -> sql.Composed:

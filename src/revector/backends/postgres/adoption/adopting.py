@@ -13,29 +13,24 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 from psycopg import errors, sql
-from psycopg.types.json import Jsonb
 
-from revector.backends.contracts import ALIAS
 from revector.backends.contracts.adoption import Adopted, TableToAdopt, Tell
-from revector.backends.postgres import schema
-from revector.backends.postgres.adoption.backend import ADOPTED, as_note, follow_generations, is_adopted
+from revector.backends.postgres.adoption.backend import is_adopted
 from revector.backends.postgres.adoption.capture import Statement, fill, install, uninstall
 from revector.backends.postgres.adoption.catalogue import look
 from revector.backends.postgres.adoption.contents import count
 from revector.backends.postgres.adoption.fragments import Captured, Column
+from revector.backends.postgres.adoption.making import ROWS_A_SLICE, announced, let_it_be_found, make_tables
 from revector.backends.postgres.adoption.names import columns_of, table_of
-from revector.backends.postgres.adoption.parts import AdoptedGenerations, column_view
 from revector.backends.postgres.adoption.tables import AdoptedTable
 from revector.backends.postgres.binary import matrix_of
-from revector.backends.postgres.database import PostgresDatabase, driver_of
+from revector.backends.postgres.database import PostgresDatabase
 from revector.backends.postgres.database.database import new_connection
 from revector.backends.postgres.database.places import Place, place_of
 from revector.backends.postgres.database.postgres_errors import named
-from revector.backends.postgres.serving import ensure_functions
 from revector.encoders.base import TextEncoder
 from revector.encoders.identify import Identification, identify
 from revector.errors import InvalidArgumentError, StoreBusyError, StoreError
-from revector.ledger.records import Ledger
 
 LOCK_SECONDS = 0.5
 """So long a statement waits for the user's table, and keeps those waiting who come after it; then it tries again."""
@@ -47,18 +42,12 @@ SELECT text, {send}(vector) FROM (
     SELECT {text} AS text, {vector} AS vector FROM {table} TABLESAMPLE BERNOULLI ({percent}) REPEATABLE (1)
 ) AS drawn WHERE vector IS NOT NULL AND text <> '' LIMIT {most}
 """
-_ROWS_A_SLICE = 5_000
 _BREATH_SECONDS = 0.01  # between two slices, for other writers
-_ACCESS = "CREATE TABLE access (document_key bigint PRIMARY KEY, hits bigint NOT NULL, failures bigint NOT NULL)"
-_GENERATION = """
-INSERT INTO generations (space, encoder_source, created_at, in_column) VALUES (%s, %s, %s, true) RETURNING id
-"""
 _LEFT = """
 SELECT CASE relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, relname FROM pg_class
 JOIN pg_namespace ON pg_namespace.oid = relnamespace
 WHERE nspname = %s AND relkind IN ('r', 'v') AND relname NOT IN ('meta', 'moment')
 """
-_TABLES = ("generations", "aliases", "maps")
 
 
 def adopt(
@@ -97,7 +86,7 @@ def adopt(
             encoder, identified = _identified(driver, found, contents.rows, candidates, accept_unidentified)
     except psycopg.Error as error:
         raise named(where.url, error) from error
-    statements = tuple(each.sql.as_string() for each in install(captured, {1: True}, []))
+    statements = announced(captured, encoder, found.extension_schema)
     if not dry_run:
         _adopt(where, captured, encoder, tell)
     took = time.perf_counter() - began
@@ -210,13 +199,13 @@ def _adopt(place: Place, captured: Captured, encoder: TextEncoder, tell: Tell) -
         if is_adopted(database) or database.note("schema_version:store") is not None:
             raise StoreError(f"{place.url} is a collection already; choose another name, or release it first")
         _clear(database, captured)
-        generation = _make_tables(database, captured, encoder)
+        generation = make_tables(database, encoder)
         with database.outside() as driver:
             for statement in install(captured, {generation: True}, []):
                 tell(statement.purpose)
                 _run(driver, statement)
             _fill(driver, captured, tell)
-        _finish(database, captured, generation)
+        let_it_be_found(database, captured, generation)
     finally:
         database.close()
 
@@ -230,19 +219,6 @@ def _clear(database: PostgresDatabase, captured: Captured) -> None:
             drop = sql.SQL("DROP {} IF EXISTS {} CASCADE")
             driver.execute(drop.format(sql.SQL(kind), sql.Identifier(captured.collection, name)))
         driver.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(captured.collection, "meta")))
-
-
-def _make_tables(database: PostgresDatabase, captured: Captured, encoder: TextEncoder) -> int:
-    """Make the tables of a collection without documents; return the generation of the user's column."""
-    tables = [schema.METADATA.tables[name] for name in _TABLES]
-    with database.exclusive() as connection:
-        schema.METADATA.create_all(connection, tables=tables, checkfirst=False)
-        driver = driver_of(connection)
-        driver.execute(_ACCESS)
-        row = (Jsonb(encoder.space.to_json()), encoder.source, time.time())
-        (generation,) = driver.execute(_GENERATION, row).fetchone()
-    Ledger(database)
-    return int(generation)
 
 
 def _run(driver: psycopg.Connection[Any], statement: Statement) -> None:
@@ -267,23 +243,10 @@ def _run(driver: psycopg.Connection[Any], statement: Statement) -> None:
 def _fill(driver: psycopg.Connection[Any], captured: Captured, tell: Tell) -> None:
     """Give a shadow to every row that was there before."""
     tell("shadows of the rows that are there")
-    statement, state = fill(captured, _ROWS_A_SLICE), ""
+    statement, state = fill(captured, ROWS_A_SLICE), ""
     while state != "done":
         try:
             (state,) = driver.execute(statement).fetchone() or ("done",)
         except (errors.LockNotAvailable, errors.DeadlockDetected):
             state = "busy"
         time.sleep(LOCK_SECONDS if state in ("wait", "busy") else _BREATH_SECONDS)
-
-
-def _finish(database: PostgresDatabase, captured: Captured, generation: int) -> None:
-    """Let readers find the collection, from one moment to the next."""
-    generations = AdoptedGenerations(database, captured)
-    with database.exclusive() as connection:
-        driver = driver_of(connection)
-        driver.execute(column_view(captured, generation))
-        generations.create_alias(ALIAS, generation)
-        follow_generations(driver, captured)
-        ensure_functions(database)
-        database.keep_note("schema_version:store", str(schema.VERSION))
-        database.keep_note(ADOPTED, as_note(captured))

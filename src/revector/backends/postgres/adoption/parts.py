@@ -90,6 +90,14 @@ def column_view(captured: Captured, generation: int) -> sql.Composed:
     return sql.SQL(_VECTORS).format(**fragments(captured), view=sql.Identifier(captured.collection, _name(generation)))
 
 
+def row_names(captured: Captured) -> tuple[sql.Composable, ...]:
+    """Return how the view for readers in plain SQL names a row: by the columns of its key."""
+    return tuple(
+        sql.SQL("named.{} AS {}").format(sql.Identifier(f"id_{place}"), sql.Identifier(column.name))
+        for place, column in enumerate(captured.key, 1)
+    )
+
+
 def _name(generation: int) -> str:
     return f"vectors_{generation}"
 
@@ -145,10 +153,7 @@ class AdoptedGenerations(PostgresGenerations):
     def __init__(self, database: PostgresDatabase, captured: Captured) -> None:
         super().__init__(database)
         self._captured = captured
-        self.row_names = tuple(
-            sql.SQL("named.{} AS {}").format(sql.Identifier(f"id_{place}"), sql.Identifier(column.name))
-            for place, column in enumerate(captured.key, 1)
-        )
+        self.row_names = row_names(captured)
         parts = {**fragments(captured), "column": sql.Identifier(captured.vector)}
         doubled = {name: sql.SQL(part.as_string().replace("%", "%%")) for name, part in parts.items()}
         self._put_in_column = sql.SQL(_PUT_IN_COLUMN).format(**doubled).as_string()

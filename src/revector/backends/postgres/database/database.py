@@ -80,7 +80,7 @@ _IS_THERE = "SELECT 1 FROM pg_namespace WHERE nspname = %s"
 LOCK_OF = "SELECT (oid::bigint & 2147483647)::integer FROM pg_namespace WHERE nspname = %s"
 _ONLY_READS = "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only') = 'on'"
 _MAY_WRITE = "SELECT has_schema_privilege(%s, 'USAGE'), has_table_privilege(%s, 'INSERT, UPDATE, DELETE')"
-_TABLES = """
+TABLES = """
 CREATE TABLE meta (key text PRIMARY KEY, value text NOT NULL);
 CREATE TABLE moment (
     only_row integer PRIMARY KEY CHECK (only_row = 1),
@@ -90,6 +90,7 @@ CREATE TABLE moment (
 COMMENT ON TABLE moment IS 'history: another number once the past was replaced, by a restored dump; '
     'shift: what is added to the number of a transaction, so that the sum grows when a dump is restored elsewhere';
 """
+"""What every transaction of a collection reads."""
 _NOTE = "SELECT value FROM meta WHERE key = %s"
 _KEEP_NOTE = "INSERT INTO meta (key, value) VALUES (%s, %s) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 
@@ -440,8 +441,8 @@ class PostgresDatabase:
                 driver.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(SCHEMA)))
             driver.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
             driver.execute(sql.SQL("SET LOCAL search_path = {}").format(schema))
-            driver.execute(_TABLES)
-            driver.execute("INSERT INTO moment VALUES (1, %s, 0)", (random.getrandbits(62),))
+            driver.execute(TABLES)
+            driver.execute(new_moment())
 
     def _require_ours(self, driver: psycopg.Connection[Any]) -> None:
         meta = f"{_quoted(self.place.schema)}.meta"
@@ -463,6 +464,11 @@ class PostgresDatabase:
         keep_for_ever(self._ambient)
         self._engine.dispose(close=False)
         self._local = threading.local()
+
+
+def new_moment() -> sql.Composed:
+    """Return the statement that begins the history of a collection."""
+    return sql.SQL("INSERT INTO moment VALUES (1, {}, 0)").format(sql.Literal(random.getrandbits(62)))
 
 
 def schema_exists(place: Place) -> bool:
