@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
@@ -96,12 +96,25 @@ def status(collection: CollectionUrl, as_json: AsJson = False) -> None:
             _emit_status(collection, migration, as_json)
 
 
-def verify(collection: CollectionUrl, encoder: Encoders = None, as_json: AsJson = False) -> None:
+def verify(
+    collection: CollectionUrl,
+    field: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--field",
+            metavar="FIELD",
+            help="Count documents by the values of this field of their metadata; may be given several times. By "
+            "default those that have few values.",
+        ),
+    ] = None,
+    encoder: Encoders = None,
+    as_json: AsJson = False,
+) -> None:
     """Check the new vectors: counts, a sample embedded again, search, index; exit with 3 if something is wrong."""
     with _migrating(collection, encoder) as migration:
-        verification = migration.verify()
+        verification = migration.verify(fields=field or None)
     figures = {name: figure for name, figure in verification.details.items() if not isinstance(figure, list)}
-    found = {name.replace("_", " "): f"{figure:,.4g}" for name, figure in figures.items()}
+    found = {name.replace("_", " "): _said(figure) for name, figure in figures.items()}
     outcome = "; ".join(verification.reasons) or "passed"
     emit(verification, fields({**found, "outcome": outcome}), as_json=as_json)
     if not verification.passed:
@@ -145,6 +158,10 @@ def retire(
     with _migrating(collection, encoder) as migration:
         migration.retire(confirm=yes, force=force)
         _emit_status(collection, migration, as_json)
+
+
+def _said(figure: Any) -> str:
+    return f"{figure:,.4g}" if isinstance(figure, float) else f"{figure:,}" if isinstance(figure, int) else str(figure)
 
 
 def _told_to_stop() -> threading.Event:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from revector._arguments import flag, function, number, shown, whole_number
+from revector._arguments import flag, function, number, shown, strings, whole_number
 from revector.backends.contracts import Backend, Generation
 from revector.encoders.at_hand import EncoderSet
 from revector.encoders.base import TextEncoder, space_of
@@ -23,6 +23,7 @@ from revector.migration.filling.filling import RUNS_IN, Filling, OnProgress, sou
 from revector.migration.filling.worker import WorkerReport
 from revector.migration.gates import completeness, pass_gates, remaining, retire_reasons, verification_reasons
 from revector.migration.inputs import rehash
+from revector.migration.parity import compared
 from revector.migration.patience import while_busy
 from revector.migration.planning import Given, going_on, planned, require_version
 from revector.migration.priorities import Turns
@@ -37,7 +38,7 @@ from revector.migration.strategies import (
     strategies_from_json,
 )
 from revector.migration.strategies.base import Facts, Work
-from revector.migration.verification import VerificationResult, Verifier
+from revector.migration.verification import VerificationResult, Verified, Verifier
 
 _STARTED = (Phase.FILLING, Phase.PROVING)
 _VERIFIES_IN = (Phase.PROVING, Phase.SERVING)
@@ -247,7 +248,7 @@ class Migration:
         in_slices(self._backend.reclaim, stop)  # where a retire was cut off
         return report
 
-    def verify(self, *, sample: int = 200, seed: int = 0) -> VerificationResult:
+    def verify(self, *, sample: int = 200, seed: int = 0, fields: Sequence[str] | None = None) -> VerificationResult:
         """Compare the new generation with what its model gives now; `cutover` wants this to have passed.
 
         Writes of the last moments that lack their new vector (begun before `start`, say, and committed behind `run`)
@@ -261,6 +262,9 @@ class Migration:
             Documents to embed again.
         seed : int
             Of the sample.
+        fields : sequence of str, optional
+            Fields of the metadata by whose values documents are counted in both generations, here and at the cut-over;
+            by default those that have few values.
 
         Raises
         ------
@@ -268,6 +272,7 @@ class Migration:
             The new generation is not filled.
         """
         sample, seed = whole_number(sample, "sample", least=0), whole_number(seed, "seed", least=0)
+        fields = None if fields is None else strings(fields, "fields")
         self._backend.require_writable()
         record = self.record
         if record.phase not in _VERIFIES_IN:
@@ -287,10 +292,14 @@ class Migration:
             seed=seed,
             known_failures=self._backend.ledger.jobs.counts(target.id).failed,
         )
-        result.details.update(index_built=prepared.built, index_seconds=prepared.seconds)
-        outcome = {"passed": result.passed, "reasons": list(result.reasons), "seq": seq, "at": time.time()}
-        self._backend.ledger.note(self._id, "verify", {**outcome, "details": result.details}, verification=outcome)
-        return result
+        parity = compared(self._backend, source_of(self._backend, record), target, fields)
+        reasons = (*result.reasons, *parity.reasons)
+        built = {"index_built": prepared.built, "index_seconds": prepared.seconds}
+        details = {**result.details, **parity.details, **built}
+        passed = result.passed and not parity.reasons
+        outcome = {"passed": passed, "reasons": list(reasons), "seq": seq, "at": time.time(), "fields": fields}
+        self._backend.ledger.note(self._id, "verify", {**outcome, "details": details}, verification=outcome)
+        return Verified(passed, reasons, details)
 
     def cutover(self, *, accept_failed: bool = False) -> None:
         """Let readers see the new generation, from one moment to the next.
@@ -306,7 +315,8 @@ class Migration:
         Raises
         ------
         GateRefusedError
-            Documents without a new vector, no verification that passed, or one that is out of date.
+            Documents without a new vector, an index that is not like the one that serves, no verification that passed,
+            or one that is out of date.
         StaleAliasError
             Somebody else moved the alias.
         """
@@ -322,6 +332,7 @@ class Migration:
         reasons += objections(self._strategies, ServingReader(self._backend).read().situation(self._encoders))
         pass_gates("cut-over", reasons + verification_reasons(self._backend, record, vectors=vectors))
         prepared = self._backend.index.prepare(target)
+        pass_gates("cut-over", self._parity_reasons(record, target))
         for _ in range(_DRAINS):
             self._filling.catch_up(target)  # what was written meanwhile
             for attempt in while_busy():
@@ -431,6 +442,11 @@ class Migration:
         if record.phase is not Phase.SERVING:
             return []
         return remaining(self._backend, record.source_generation, accept_failed=accept_failed)
+
+    def _parity_reasons(self, record: MigrationRecord, target: Generation) -> Sequence[str]:
+        """Compare what readers meet now with what they would meet, by the fields that were verified."""
+        fields = (record.verification or {}).get("fields")
+        return compared(self._backend, source_of(self._backend, record), target, fields).reasons
 
     def _swap(self, record: MigrationRecord, target: Generation, prepared: dict[str, Any]) -> None:
         moved = self._backend.generations.swap_alias(record.alias, target.id, record.alias_version)

@@ -353,6 +353,41 @@ def test_graphs_are_built_as_the_users_own_is(url, shop, monkeypatch):
         assert (docs.check().index.graphs, docs.check().problems) == (1, ())
 
 
+def test_a_graph_that_differs_from_the_one_that_serves_is_refused(url, shop, monkeypatch):
+    """The user builds theirs anew, by other parameters, after ours was built."""
+    monkeypatch.setattr(building, "GRAPH_FROM", 10)
+    shop.execute("CREATE INDEX mine ON shop.docs USING hnsw (embedding vector_cosine_ops) WITH (m = 8)")
+    adopted(url)
+    with opened(url) as docs:
+        migration = docs.migrate(NEW)
+        migration.start()
+        migration.run()
+        details = migration.verify().details
+        assert details["index"] == details["index_of_source"] == "hnsw (m 8, ef_construction 64)"
+        assert details["counted_by"] == "price (5 values)"
+        shop.execute("DROP INDEX shop.mine")
+        shop.execute("CREATE INDEX mine ON shop.docs USING hnsw (embedding vector_cosine_ops) WITH (m = 12)")
+        with pytest.raises(GateRefusedError, match=r"is hnsw \(m 8.*, and hnsw \(m 12.*remove it"):
+            migration.cutover()
+        shop.execute("DROP INDEX revector_docs.vectors_2_graph")
+        assert migration.verify().details["index"] == "hnsw (m 12, ef_construction 64)"
+        migration.cutover()
+
+
+def test_lists_of_the_users_are_answered_by_a_graph(url, shop, monkeypatch):
+    monkeypatch.setattr(building, "GRAPH_FROM", 10)
+    shop.execute("CREATE INDEX ON shop.docs USING ivfflat (embedding vector_cosine_ops) WITH (lists = 2)")
+    adopted(url)
+    with opened(url) as docs:
+        migration = docs.migrate(NEW)
+        migration.start()
+        migration.run()
+        found = migration.verify()
+        assert found.passed
+        assert found.details["index"] == "hnsw (m 16, ef_construction 64), which stands for ivfflat"
+        assert found.details["index_of_source"] == "ivfflat (lists 2)"
+
+
 def test_a_transaction_that_holds_the_table_keeps_others_waiting_for_half_a_second_at_most(url, shop):
     """An adoption asks for its lock for a short while, again and again."""
     longest = 0.0

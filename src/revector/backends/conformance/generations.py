@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from revector.backends.conformance.samples import DIMENSION, SPACE, new_generation, put, put_matrix, vector, write
-from revector.backends.contracts import Backend, Generation, Point, content_hash
+from revector.backends.contracts import Backend, Generation, Point, Tally, content_hash
 from revector.errors import (
     NumericalError,
     ShapeError,
@@ -64,6 +64,53 @@ class GenerationsConformance:
         write(backend, "a")
         assert put(backend, generation, [old]) == 0
         assert backend.generations.count(generation.id) == 0
+
+    def test_vectors_of_two_generations_are_tallied(self, backend: Backend) -> None:
+        """Stale ones, too; a document that is left out is not lost."""
+        documents, old, new = write(backend, *"abcd"), new_generation(backend), new_generation(backend)
+        put(backend, old, documents[:3])
+        put(backend, new, [documents[0], documents[3]])
+        backend.documents.upsert(["id-a"], ["newer"])
+        assert backend.generations.tally(old.id, new.id, []) == [Tally(None, None, 4, 3, 2, 2)]
+        left_out = backend.generations.tally(old.id, new.id, [], without=[documents[1].key])
+        assert left_out == [Tally(None, None, 4, 3, 2, 1)]
+        with pytest.raises(StoreError):
+            backend.generations.tally(old.id, 999, [])
+
+    def test_vectors_are_tallied_by_the_values_of_fields(self, backend: Backend) -> None:
+        """Like with like; a field that is missing is null. Whatever its name is, and whatever the value."""
+        names, old, new = ["a.b", '$"x', "none"], new_generation(backend), new_generation(backend)
+        metadata: list[dict[str, object]]
+        metadata = [{"a.b": "1", '$"x': True}, {"a.b": 1, '$"x': True}, {"a.b": 1, '$"x': [2]}, {"a.b": None}]
+        documents = backend.documents.upsert(["a", "b", "c", "d"], ["a", "b", "c", "d"], metadata)
+        put(backend, old, documents)
+        put(backend, new, documents[:2])
+        whole, *found = backend.generations.tally(old.id, new.id, names)
+        assert whole == Tally(None, None, 4, 4, 2, 2)
+        assert {(t.field, repr(t.value)): (t.documents, t.source, t.target, t.lost) for t in found} == {
+            ("a.b", "'1'"): (1, 1, 1, 0),
+            ("a.b", "1"): (2, 2, 1, 1),
+            ("a.b", "None"): (1, 1, 0, 1),
+            ('$"x', "True"): (2, 2, 2, 0),
+            ('$"x', "[2]"): (1, 1, 0, 1),
+            ('$"x', "None"): (1, 1, 0, 1),
+            ("none", "None"): (4, 4, 2, 2),
+        }
+
+    def test_only_some_values_are_tallied_those_that_lack_most_first(self, backend: Backend) -> None:
+        """However many there are."""
+        old, new = new_generation(backend), new_generation(backend)
+        ids = [f"{n}" for n in range(30)]
+        documents = backend.documents.upsert(ids, ids, [{"n": n % 10, "id": n} for n in range(30)])
+        put(backend, old, documents)
+        put(backend, new, [document for document in documents if document.metadata["n"] != 7])
+        _, most, *others = backend.generations.tally(old.id, new.id, ["n", "id"], limit=5)
+        assert (most.field, most.value, most.lost, len(others)) == ("n", 7, 3, 4)
+
+    def test_nothing_is_tallied_where_there_are_no_documents(self, backend: Backend) -> None:
+        """All of them are none."""
+        old, new = new_generation(backend), new_generation(backend)
+        assert backend.generations.tally(old.id, new.id, ["field"]) == [Tally(None, None, 0, 0, 0, 0)]
 
     def test_a_changed_text_makes_its_vectors_stale(self, backend: Backend) -> None:
         """They stay until they are replaced."""

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from revector.backends.conformance.samples import DIMENSION, new_generation, put_matrix, write
-from revector.backends.contracts import Backend, Document, Generation
+from revector.backends.contracts import EXACT, Backend, Document, Generation
 from revector.errors import NumericalError, RevectorError, ShapeError, StoreError
 from revector.spaces import EmbeddingSpace
 
@@ -129,6 +129,14 @@ class IndexConformance:
         health = backend.index.check(generation)
         assert (health.live, health.problems, backend.index.notice(generation)) == (200, (), "")
         assert health.recall > 0.99
+
+    def test_generations_of_one_backend_are_searched_alike(self, backend: Backend) -> None:
+        """Whatever kind of index that is, or why there is none."""
+        generations = [_filled(backend)[0] for _ in range(2)]
+        one, other = (backend.index.shape(generation) for generation in generations)
+        assert one == other
+        assert one.is_valid
+        assert bool(one.why) == (one.kind == EXACT)
 
     def test_a_generation_that_was_dropped_is_not_searched(self, backend: Backend) -> None:
         """Nor is what it held kept."""

@@ -2,13 +2,14 @@
 
 from revector.backends.contracts.backend import ALIAS, Backend, Backup, Capabilities
 from revector.backends.contracts.documents import Document, DocumentFacts, Documents, Keys, NewDocument, content_hash
-from revector.backends.contracts.generations import Alias, Generation, Generations, Point, VectorInfo
-from revector.backends.contracts.index import Index, IndexHealth, Preparation
+from revector.backends.contracts.generations import Alias, Generation, Generations, Point, Tally, VectorInfo
+from revector.backends.contracts.index import EXACT, Index, IndexHealth, IndexShape, Preparation
 from revector.backends.contracts.ledger import Jobs, Leases, Ledger
 from revector.backends.contracts.order import Order
 
 __all__ = [
     "ALIAS",
+    "EXACT",
     "Alias",
     "Backend",
     "Backup",
@@ -20,6 +21,7 @@ __all__ = [
     "Generations",
     "Index",
     "IndexHealth",
+    "IndexShape",
     "Jobs",
     "Keys",
     "Leases",
@@ -28,6 +30,7 @@ __all__ = [
     "Order",
     "Point",
     "Preparation",
+    "Tally",
     "VectorInfo",
     "content_hash",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,30 @@ class VectorInfo:
     embedded_at: float
     content_hash: str
     generation: int
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many documents have a vector, of all or of those with one value in a field of their metadata.
+
+    Parameters
+    ----------
+    field : str or None
+        ``None`` for all documents.
+    value : str, int, float, bool or None
+        ``None`` for documents without the field, too; for lists and objects whatever JSON has.
+    documents, source, target : int
+        How many there are, and how many have a vector in either generation, be it of their present text or not.
+    lost : int
+        How many have one in the source and none in the target, those left out that were not to be counted.
+    """
+
+    field: str | None
+    value: Any
+    documents: int
+    source: int
+    target: int
+    lost: int
 
 
 @runtime_checkable
@@ -142,6 +166,31 @@ class Generations(Protocol):
 
     def count_stale(self, generation: int) -> int:
         """Count the documents that have no vector of their present text."""
+        ...
+
+    def tally(
+        self, source: int, target: int, fields: Sequence[str], *, without: Keys = (), limit: int = 1_000
+    ) -> list[Tally]:
+        """Count the documents that have a vector in two generations, all of them and by the values of fields.
+
+        It looks at every document once.
+
+        Parameters
+        ----------
+        source, target : int
+            The generations.
+        fields : sequence of str
+            Names in the metadata, at its top.
+        without : sequence of int
+            Keys of documents that are not `lost`, whatever they lack.
+        limit : int
+            Values, of all fields together: those of which most documents are lost, then the most frequent ones.
+
+        Returns
+        -------
+        list of Tally
+            That of all documents first.
+        """
         ...
 
     def with_hashes(self, generation: int, hashes: Sequence[str]) -> dict[str, NDArray[np.float32]]:

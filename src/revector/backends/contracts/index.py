@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from revector.backends.contracts.documents import Keys
 from revector.backends.contracts.generations import Generation
 
+EXACT = "exact"
+"""The kind of an index that measures all vectors."""
 _LITTLE_RECALL = 0.95
 
 
@@ -31,6 +34,33 @@ class Preparation:
     vectors: int
     built: int
     seconds: float
+
+
+@dataclass(frozen=True)
+class IndexShape:
+    """How a generation is searched, to be compared with another one.
+
+    Parameters
+    ----------
+    kind : str
+        `EXACT` where all vectors are measured; ``hnsw`` for a graph, or the name of another index.
+    options : mapping of str to str
+        How it was built, defaults included.
+    is_valid : bool
+        Whether searches use it.
+    why : str
+        Why all vectors are measured; empty where there ought to be an index.
+    """
+
+    kind: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    is_valid: bool = True
+    why: str = ""
+
+    def __str__(self) -> str:
+        """Return it as people read it."""
+        details = ", ".join([self.why] * bool(self.why) or [f"{name} {value}" for name, value in self.options.items()])
+        return f"{self.kind} ({details})" if details else self.kind
 
 
 @dataclass(frozen=True)
@@ -166,6 +196,10 @@ class Index(Protocol):
 
         Without `recall`, which measures every vector for each of 200 queries, that is NaN.
         """
+        ...
+
+    def shape(self, generation: Generation) -> IndexShape:
+        """Tell what kind of index a generation is searched by, and how that was built; it costs next to nothing."""
         ...
 
     def notice(self, generation: Generation) -> str:

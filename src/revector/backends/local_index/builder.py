@@ -38,6 +38,8 @@ WHOLE_SHARE = 0.8
 """A generation is ready to serve if one graph holds this share of it."""
 DEAD_SHARE = 0.25
 """A graph of which more is left out is not ready to serve: it makes searches longer."""
+M, EF_CONSTRUCTION = 16, 200
+"""Of every graph."""
 LEASE_SECONDS = 120.0
 _RENEWAL_SECONDS = 30.0
 _VECTORS_A_BATCH = 4096
@@ -219,6 +221,8 @@ class Builder:
                     lease.watched(plan.batches),
                     space.dimension,
                     expected=plan.expected,
+                    m=M,
+                    ef_construction=EF_CONSTRUCTION,
                     metric=METRICS[space.metric],
                     threads=threads,
                     progress=lease.tick,

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector._forks import renew_in_child
-from revector.backends.contracts import Generation, IndexHealth, Keys, Preparation
-from revector.backends.local_index.builder import IndexedBackend
+from revector.backends.contracts import Generation, IndexHealth, IndexShape, Keys, Preparation
+from revector.backends.local_index.builder import EF_CONSTRUCTION, IndexedBackend, M
 from revector.backends.local_index.following import GenerationIndex
 from revector.backends.local_index.segments import remove
 from revector.errors import StoreError
@@ -78,6 +78,10 @@ class LocalIndex:
     def check(self, generation: Generation, *, recall: bool = True) -> IndexHealth:
         """Look at the files of a generation, and at its recall."""
         return self.of(generation).check(recall=recall)
+
+    def shape(self, generation: Generation) -> IndexShape:
+        """Say that there are graphs, all of them built alike."""
+        return IndexShape("hnsw", {"m": str(M), "ef_construction": str(EF_CONSTRUCTION)})
 
     def notice(self, generation: Generation) -> str:
         """Return why a graph in use was built although there was one, and when."""

@@ -77,6 +77,10 @@ class Graphs:
                     return count
         return 0
 
+    def searched(self, generation: Generation) -> tuple[sql.Identifier, str]:
+        """Return the table and the column whose index searches of a generation use."""
+        return sql.Identifier(self._database.place.schema, f"vectors_{generation.id}"), "vector"
+
     def options(self, driver: psycopg.Connection[Any]) -> sql.Composable:
         """Return how graphs are built, if not as pgvector does it by default: ``WITH (…)``."""
         return _AS_USUAL

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector.backends.arguments import checked_queries
-from revector.backends.contracts import Generation, IndexHealth, Keys, Preparation
+from revector.backends.contracts import Generation, IndexHealth, IndexShape, Keys, Preparation
 from revector.backends.postgres.binary import Matrix
 from revector.backends.postgres.building import Graphs, graph_name
 from revector.backends.postgres.database import PostgresDatabase, driver_of
+from revector.backends.postgres.shapes import shape_of
 from revector.backends.postgres.vectors import PostgresVectors, matrix_parameter, of_generation
 from revector.index.health import SAMPLE, examine
 from revector.similarity import normalize
@@ -150,6 +151,12 @@ class PgvectorIndex:
             queries=measured.queries,
             remedy=f"REINDEX INDEX CONCURRENTLY {graph_name(generation)}, in the collection's schema",
         )
+
+    def shape(self, generation: Generation) -> IndexShape:
+        """Tell whether there is a graph, or an index of the user's, and how it was built."""
+        with self._database.snapshot() as connection:
+            table, column = self._graphs.searched(generation)
+            return shape_of(driver_of(connection), generation, self._vectors.count(generation.id), table, column)
 
     def notice(self, generation: Generation) -> str:
         """Return nothing: a graph is never built in the place of another one."""

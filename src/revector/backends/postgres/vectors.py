@@ -13,7 +13,7 @@ from psycopg import sql
 from sqlalchemy.engine import Connection
 
 from revector.backends.arguments import checked_ids, checked_vectors, missing_generation
-from revector.backends.contracts import Keys, Point, VectorInfo
+from revector.backends.contracts import Keys, Point, Tally, VectorInfo
 from revector.backends.postgres.binary import KeyArray, Matrix, VectorArray, matrix_of, vector_oid
 from revector.backends.postgres.database import PostgresDatabase, driver_of
 from revector.backends.postgres.schema import vectors_table
@@ -63,6 +63,19 @@ WHERE stored.content_hash IS DISTINCT FROM documents.content_hash
 _STALE_AMONG = f"SELECT key {_STALE} AND key = ANY(%(keys)s::bigint[]) ORDER BY key"
 _STALE_BETWEEN = f"SELECT key {_STALE} AND key > %(after)s AND key <= %(until)s ORDER BY key"
 _COUNT_STALE = f"SELECT count(*) {_STALE}"
+# One pass: OFFSET 0 has the metadata, which may be computed, made once a document. No field is null: all documents.
+_TALLY = """
+SELECT field, coalesce(metadata -> field, 'null') AS value,
+    count(*), count(in_source), count(in_target), count(lost)
+FROM (
+    SELECT metadata, source.document_key AS in_source, target.document_key AS in_target, CASE
+        WHEN target.document_key IS NULL AND source.document_key <> ALL(%(without)s::bigint[]) THEN 1
+    END AS lost
+    FROM documents LEFT JOIN {source} AS source ON source.document_key = key
+    LEFT JOIN {target} AS target ON target.document_key = key OFFSET 0
+) AS found CROSS JOIN unnest(%(fields)b::text[]) AS asked (field)
+GROUP BY 1, 2 ORDER BY field IS NOT NULL, count(lost) DESC, count(*) DESC, 1, 2 LIMIT %(limit)s
+"""
 _WITH_HASHES = """
 SELECT wanted.hash, vector_send(twin.vector) FROM unnest(%(hashes)s::text[]) AS wanted (hash)
 CROSS JOIN LATERAL (
@@ -122,6 +135,10 @@ class PostgresVectors:
         """Return the statement that stores ``keys``, ``hashes`` and ``vectors`` by compare-and-set."""
         return of_generation(_PUT, generation)
 
+    def who_has_one(self, generation: int) -> sql.Identifier:
+        """Return the table or view whose ``document_key`` says which documents have a vector."""
+        return vectors_table(generation)
+
     def vectors(self, generation: int, keys: Keys, *, current: bool = False) -> tuple[NDArray[np.int64], Matrix]:
         """Return the keys that have a vector, in the order of `keys`, and the vectors."""
         with self._database.snapshot() as connection:
@@ -171,6 +188,18 @@ class PostgresVectors:
     def count_stale(self, generation: int) -> int:
         """Count the documents that have no vector of their present text."""
         return self._number(generation, _COUNT_STALE)
+
+    def tally(
+        self, source: int, target: int, fields: Sequence[str], *, without: Keys = (), limit: int = 1_000
+    ) -> list[Tally]:
+        """Count the documents that have a vector in two generations, all of them and by the values of fields."""
+        with self._database.snapshot() as connection:
+            for generation in (source, target):
+                self.dimension(generation)
+            said = sql.SQL(_TALLY).format(source=self.who_has_one(source), target=self.who_has_one(target))
+            given = {"fields": [None, *fields], "without": KeyArray(without), "limit": 1 + limit}
+            tallies = [Tally(*row) for row in driver_of(connection).execute(said, given)]
+        return tallies or [Tally(None, None, 0, 0, 0, 0)]
 
     def with_hashes(self, generation: int, hashes: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Return stored vectors of identical texts by content hash."""

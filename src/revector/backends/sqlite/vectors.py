@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from revector._behind import ROWS_AT_A_TIME, is_behind, step_aside
 from revector.backends.arguments import checked_ids, checked_vectors, missing_generation
-from revector.backends.contracts import Keys, Point, VectorInfo
+from revector.backends.contracts import Keys, Point, Tally, VectorInfo
 from revector.backends.local_index.feed import VectorChanges
 from revector.backends.sampling import Population
 from revector.backends.sqlite.database import Database
@@ -68,6 +68,23 @@ _POPULATION = Population(
         WHERE document_key IN (SELECT value FROM json_each(:keys)) AND generation = :generation
     """,
 )
+# One pass. A field is looked up among the keys, as paths cannot spell every name. No field is null: all documents.
+_TALLY = """
+SELECT field, coalesce(value, 'null'), count(*), count(in_source), count(in_target), count(lost) FROM (
+    SELECT asked.value AS field, (
+        SELECT CASE WHEN type IN ('true', 'false') THEN type WHEN type IN ('object', 'array') THEN value
+            ELSE json_quote(value) END
+        FROM json_each(metadata) WHERE key = asked.value
+    ) AS value, source.document_key AS in_source, target.document_key AS in_target, CASE
+        WHEN source.document_key IS NOT NULL AND target.document_key IS NULL
+        AND documents.key NOT IN (SELECT value FROM json_each(:without)) THEN 1
+    END AS lost
+    FROM documents
+    LEFT JOIN vectors AS source ON source.document_key = documents.key AND source.generation = :source
+    LEFT JOIN vectors AS target ON target.document_key = documents.key AND target.generation = :target
+    CROSS JOIN json_each(:fields) AS asked
+) GROUP BY 1, 2 ORDER BY field IS NOT NULL, count(lost) DESC, count(*) DESC, 1, 2 LIMIT :limit
+"""
 _WITH_HASHES = """
 SELECT hash, vector FROM (
     SELECT wanted.value AS hash, (
@@ -168,6 +185,18 @@ class SqliteVectors:
         with self._database.snapshot() as connection:
             self._dimension(generation)
             return int(connection.exec_driver_sql(_COUNT_STALE, {"generation": generation}).scalar_one())
+
+    def tally(
+        self, source: int, target: int, fields: Sequence[str], *, without: Keys = (), limit: int = 1_000
+    ) -> list[Tally]:
+        """Count the documents that have a vector in two generations, all of them and by the values of fields."""
+        given = {"source": source, "target": target, "without": as_json(without), "limit": 1 + limit}
+        with self._database.snapshot() as connection:
+            for generation in (source, target):
+                self._dimension(generation)
+            found = driver_of(connection).execute(_TALLY, {**given, "fields": json.dumps([None, *fields])})
+            tallies = [Tally(field, json.loads(value), *counts) for field, value, *counts in found]
+        return tallies or [Tally(None, None, 0, 0, 0, 0)]
 
     def with_hashes(self, generation: int, hashes: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Return stored vectors of identical texts by content hash."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from revector._forks import renew_in_child
 from revector.backends.arguments import checked_queries, missing_generation
-from revector.backends.contracts import Generation, IndexHealth, Keys, Preparation
+from revector.backends.contracts import EXACT, Generation, IndexHealth, IndexShape, Keys, Preparation
 from revector.similarity import cosine_topk, normalize
 from revector.testing.memory.database import MemoryDatabase
 from revector.testing.memory.state import StoredVector
@@ -75,6 +75,10 @@ class MemoryIndex:
         size = len(self._rows(generation)[0])
         found, error = 1.0 if size else float("nan"), 0.0 if size > 1 else float("nan")
         return IndexHealth(size, 0, 0, size, (), 0, found, error, k=min(10, size), queries=size, remedy="")
+
+    def shape(self, generation: Generation) -> IndexShape:
+        """Say that all vectors are measured."""
+        return IndexShape(EXACT, why="there is no graph over memory")
 
     def notice(self, generation: Generation) -> str:
         """Say nothing: whatever is searched is what is stored."""

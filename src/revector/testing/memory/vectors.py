@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -10,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector.backends.arguments import checked_ids, checked_vectors, missing_generation
-from revector.backends.contracts import Keys, Point, VectorInfo
+from revector.backends.contracts import Keys, Point, Tally, VectorInfo
 from revector.errors import UnknownDocumentError
 from revector.testing.memory.database import MemoryDatabase
 from revector.testing.memory.state import State, StoredDocument, StoredVector, drawn
@@ -91,6 +93,27 @@ class MemoryVectors:
         """Count the documents that have no vector of their present text."""
         state = self._database.read()
         return len(_stale(state, generation, state.documents))
+
+    def tally(
+        self, source: int, target: int, fields: Sequence[str], *, without: Keys = (), limit: int = 1_000
+    ) -> list[Tally]:
+        """Count the documents that have a vector in two generations, all of them and by the values of fields."""
+        state, left_out = self._database.read(), set(_listed(without))
+        old, new = _of(state, source), _of(state, target)
+        counts: dict[tuple[str | None, str], Counter[str]] = {(None, "null"): Counter()}
+        for key, document in state.documents.items():
+            is_lost = key in old and key not in new and key not in left_out
+            metadata = json.loads(document.metadata_json)
+            for field in (None, *fields):
+                value = None if field is None else metadata.get(field)
+                counted = counts.setdefault((field, json.dumps(value, sort_keys=True)), Counter())
+                counted.update(documents=1, source=key in old, target=key in new, lost=is_lost)
+        names = ("documents", "source", "target", "lost")
+        tallies = [
+            Tally(field, json.loads(value), **{name: counted[name] for name in names})
+            for (field, value), counted in counts.items()
+        ]
+        return sorted(tallies, key=lambda t: (t.field is not None, -t.lost, -t.documents))[: 1 + limit]
 
     def with_hashes(self, generation: int, hashes: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Return stored vectors of identical texts by content hash."""

@@ -164,6 +164,10 @@ class AdoptedGenerations(PostgresGenerations):
             return self._put_in_column
         return of_generation(_PUT, generation)
 
+    def who_has_one(self, generation: int) -> sql.Identifier:
+        """Return the shadows, which know it without reading the user's table, or a table of ours."""
+        return sql.Identifier("column_state") if generation in self.in_column() else super().who_has_one(generation)
+
     def in_column(self) -> frozenset[int]:
         """Return the generations whose vectors are in the user's column."""
         with self._database.snapshot() as connection:
@@ -193,6 +197,12 @@ class AdoptedGraphs(Graphs):
         with self._database.snapshot() as connection:
             found = driver_of(connection).execute(_COLUMN_GRAPH, wanted).fetchone()
         return "none" if found is None else "valid"
+
+    def searched(self, generation: Generation) -> tuple[sql.Identifier, str]:
+        """Return the user's table and column, or a table of ours."""
+        if generation.id not in self._generations.in_column():
+            return super().searched(generation)
+        return sql.Identifier(self._captured.schema, self._captured.name), self._captured.vector
 
     def build(self, generation: Generation, count: int) -> int:
         """Build a graph over a table of ours."""
