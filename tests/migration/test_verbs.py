@@ -41,6 +41,21 @@ class BadTexts:
         return NEW.encode(texts, kind=kind)
 
 
+class Outpaced:
+    """An encoder, while whose every call somebody writes another document without it."""
+
+    source = None
+
+    def __init__(self, world, encoder, other):
+        self.world, self.encoder, self.other, self.calls = world, encoder, other, 0
+        self.space = encoder.space
+
+    def encode(self, texts, *, kind="document"):
+        self.calls += 1
+        self.world.write({f"another {self.calls}": f"written during call {self.calls}"}, encoders=[self.other])
+        return self.encoder.encode(texts, kind=kind)
+
+
 @pytest.fixture(autouse=True)
 def _no_wait(monkeypatch):
     monkeypatch.setattr("revector.ledger.jobs.RETRY_SECONDS", 0.0)
@@ -155,6 +170,30 @@ def test_a_generation_is_filled_although_others_write_while_it_is_looked_through
 
     monkeypatch.setattr("revector.migration.filling.filling.reconcile", look)
     assert (world.proving().phase, len(looks)) == (Phase.PROVING, 1)
+
+
+def test_a_migration_gets_to_its_end_although_others_always_write_faster_than_a_text_is_embedded(world, monkeypatch):
+    monkeypatch.setattr("revector.migration.gates.CATCH_UP_SECONDS", 0.1)
+    monkeypatch.setattr("revector.ledger.jobs.RETRY_SECONDS", 0.1)
+    world.started()
+    migration = world.active(EncoderSet([OLD, Outpaced(world, NEW, OLD)]), verifier=None)
+    migration.run()
+    verification = migration.verify()
+    assert verification.passed, verification.reasons
+    migration.cutover()
+    assert migration.phase is Phase.SERVING
+    assert 0 < world.backend.ledger.jobs.counts(world.served).outstanding < 10
+    world.active().run()
+    world.assert_exact(world.served, NEW)
+
+
+def test_a_rollback_gets_to_its_end_although_others_always_write_faster_than_a_text_is_embedded(world, monkeypatch):
+    monkeypatch.setattr("revector.migration.gates.CATCH_UP_SECONDS", 0.1)
+    monkeypatch.setattr("revector.ledger.jobs.RETRY_SECONDS", 0.1)
+    world.serving()
+    world.write({"late": "written without the old model"}, encoders=[NEW])
+    world.active(EncoderSet([Outpaced(world, OLD, NEW), NEW])).rollback()
+    assert 0 < world.backend.ledger.jobs.counts(world.served).outstanding < 10
 
 
 # Cut-over

@@ -6,9 +6,12 @@ import time
 import numpy as np
 import pytest
 
+from revector.backends.arguments import checked_documents
 from revector.errors import EncoderError, RateLimitedError, SpaceMismatchError, SpendCapError, StoreError
 from revector.ledger.jobs import JobRequest
+from revector.ledger.owners import new_owner
 from revector.migration.filling import worker as worker_module
+from revector.migration.filling.claims import Claims
 from revector.migration.filling.worker import Worker
 from revector.migration.landing import land
 from revector.testing import HashEncoder, RecordingEncoder
@@ -247,6 +250,19 @@ def test_a_job_without_a_document_is_dropped(empty_world):
     empty_world.backend.ledger.jobs.enqueue(generation, [JobRequest(999, "hash of nothing", 1)])
     _run(empty_world, generation)
     assert empty_world.backend.ledger.jobs.counts(generation).total == 0
+
+
+def test_a_job_that_is_seen_before_its_document_waits_for_it(empty_world):
+    world = empty_world
+    generation, (first,) = world.queue("first"), world.backend.documents.by_id(["q0"])
+    (promised,) = checked_documents(["late"], ["written in a moment"])
+    world.backend.ledger.jobs.enqueue(generation, [JobRequest(first.key + 1, promised.content_hash, 1)])
+    assert len(Claims(world.backend, generation, new_owner(), 60.0).take(10, suspects=False)) == 1
+    (late,) = world.backend.documents.upsert(["late"], ["written in a moment"])
+    assert late.key == first.key + 1
+    world.backend.ledger.jobs.release_all()
+    _run(world, generation)
+    world.assert_exact(generation, NEW)
 
 
 def test_progress_reaches_the_end(empty_world):

@@ -15,6 +15,10 @@ STALE_VERIFICATION_SHARE = 0.05
 STALE_VERIFICATION_VECTORS = 1000
 """A verification no longer speaks for the generation when more vectors than both of these were written since."""
 
+CATCH_UP_SECONDS = 10.0
+"""For so long it is tried to leave no document of a moment ago without its vector."""
+REMAINDER, REMAINDER_SHARE = 100, 0.001
+
 
 def pass_gates(step: str, reasons: Sequence[str]) -> None:
     """Raise `GateRefusedError` if there are reasons against the step."""
@@ -41,13 +45,41 @@ def completeness(backend: Backend, generation: int, *, accept_failed: bool, embe
     return _incomplete(counts, stale - counts.failed - counts.outstanding * embedding, accept_failed)
 
 
-def remaining(backend: Backend, generation: int, *, accept_failed: bool) -> list[str]:
+def remaining(backend: Backend, generation: int, *, accept_failed: bool, few: int = 0) -> list[str]:
     """Return what keeps a generation from standing alone, if it was complete a moment ago: the jobs asked for since.
 
     Every write leaves a job for the vector that it lacks, so that nothing else has to be looked at.
+
+    Parameters
+    ----------
+    backend : Backend
+    generation : int
+    accept_failed : bool
+        Go on without the documents that could not be embedded.
+    few : int
+        Go on while no more documents than that wait; see `remainder`.
     """
     counts = backend.ledger.jobs.counts(generation)
-    return _incomplete(counts, counts.outstanding, accept_failed)
+    waiting = counts.outstanding if counts.outstanding > few else 0
+    return _incomplete(counts, waiting, accept_failed)
+
+
+def remainder(backend: Backend, generation: int, began: float) -> int:
+    """Return how many documents of a moment ago may wait for their vector when others go on to a generation.
+
+    None, as long as it is not certain that there is always one: where others write all the time, and a text takes
+    longer to be embedded than it takes them to write the next one. They wait as long as in every other phase.
+
+    Parameters
+    ----------
+    backend : Backend
+    generation : int
+    began : float
+        When the writers were to be caught up with for the first time, in seconds of `time.monotonic`.
+    """
+    if time.monotonic() < began + CATCH_UP_SECONDS:
+        return 0
+    return max(REMAINDER, int(REMAINDER_SHARE * backend.generations.count(generation)))
 
 
 def _incomplete(counts: JobCounts, waiting: int, accept_failed: bool) -> list[str]:

@@ -21,7 +21,14 @@ from revector.migration.cut_off import write_down_cut_off, write_down_cutover, w
 from revector.migration.filling.bridge import Fit, fit_bridge
 from revector.migration.filling.filling import RUNS_IN, Filling, OnProgress, source_of, target_of
 from revector.migration.filling.worker import WorkerReport
-from revector.migration.gates import completeness, pass_gates, remaining, retire_reasons, verification_reasons
+from revector.migration.gates import (
+    completeness,
+    pass_gates,
+    remainder,
+    remaining,
+    retire_reasons,
+    verification_reasons,
+)
 from revector.migration.inputs import rehash
 from revector.migration.parity import compared
 from revector.migration.patience import while_busy
@@ -304,8 +311,10 @@ class Migration:
     def cutover(self, *, accept_failed: bool = False) -> None:
         """Let readers see the new generation, from one moment to the next.
 
-        Writes of the last moments that lack their new vector are embedded first, if the new model is at hand. The index
-        is brought up to date, so that the first search of a reader does not have to.
+        Writes of the last moments that lack their new vector are embedded first, if the new model is at hand. Where
+        there is always one, because others write faster than a text is embedded, up to 100 (or a thousandth) are left
+        to the next worker after ten seconds of that. The index is brought up to date, so that the first search of a
+        reader does not have to.
 
         Parameters
         ----------
@@ -333,13 +342,15 @@ class Migration:
         pass_gates("cut-over", reasons + verification_reasons(self._backend, record, vectors=vectors))
         prepared = self._backend.index.prepare(target)
         pass_gates("cut-over", self._parity_reasons(record, target))
+        began = time.monotonic()
         for _ in range(_DRAINS):
             self._filling.catch_up(target)  # what was written meanwhile
+            few = remainder(self._backend, target.id, began) if is_at_hand else 0
             for attempt in while_busy():
                 with attempt, self._backend.exclusive():
                     record = self.record
                     require_transition(record.phase, Phase.SERVING)
-                    reasons = remaining(self._backend, target.id, accept_failed=accept_failed)
+                    reasons = remaining(self._backend, target.id, accept_failed=accept_failed, few=few)
                     if not reasons:
                         pass_gates("cut-over", verification_reasons(self._backend, record, vectors=vectors))
                         self._swap(record, target, asdict(prepared))
@@ -374,14 +385,16 @@ class Migration:
             reconcile(self._backend, source.id)
             self._filling.complete_source()
             self._backend.index.prepare(source)
+        began, few = time.monotonic(), 0
         for _ in range(_DRAINS):
             if self.phase is Phase.SERVING:
                 self._filling.complete_source()  # what was written meanwhile
+                few = remainder(self._backend, source.id, began)
             for attempt in while_busy():
                 with attempt, self._backend.exclusive():
                     record = self.record
                     require_transition(record.phase, Phase.ROLLED_BACK)
-                    reasons = self._rollback_reasons(record, accept_failed)
+                    reasons = self._rollback_reasons(record, accept_failed, few)
                     if not reasons:
                         self._swap_back(record)
                         return
@@ -438,10 +451,10 @@ class Migration:
             if record.paused is not paused and record.phase is not Phase.RETIRED:
                 self._backend.ledger.note(self._id, event, paused=paused)
 
-    def _rollback_reasons(self, record: MigrationRecord, accept_failed: bool) -> list[str]:
+    def _rollback_reasons(self, record: MigrationRecord, accept_failed: bool, few: int) -> list[str]:
         if record.phase is not Phase.SERVING:
             return []
-        return remaining(self._backend, record.source_generation, accept_failed=accept_failed)
+        return remaining(self._backend, record.source_generation, accept_failed=accept_failed, few=few)
 
     def _parity_reasons(self, record: MigrationRecord, target: Generation) -> Sequence[str]:
         """Compare what readers meet now with what they would meet, by the fields that were verified."""

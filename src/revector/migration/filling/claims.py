@@ -17,6 +17,8 @@ from revector.ledger.jobs import Claim, JobRequest
 from revector.migration.filling.unit import Unit
 from revector.migration.patience import patient
 
+_NOT_THERE = "there is no document, or not with the text that is to be embedded"
+
 
 @dataclass(frozen=True)
 class Load:
@@ -28,11 +30,14 @@ class Load:
     unit : Unit
     claimed_at : float
         When, in seconds of `time.time`.
+    was_all : bool
+        Whether there were no more jobs to claim at that moment.
     """
 
     claims: list[Claim]
     unit: Unit
     claimed_at: float
+    was_all: bool
 
     def __len__(self) -> int:
         """Return how many documents it holds."""
@@ -46,7 +51,8 @@ class Load:
     def parts(self, size: int) -> Iterator[Load]:
         """Yield it in parts of at most so many documents."""
         for start in range(0, len(self), size):
-            yield Load(self.claims[start : start + size], self.unit.part(start, start + size), self.claimed_at)
+            claims, unit = self.claims[start : start + size], self.unit.part(start, start + size)
+            yield Load(claims, unit, self.claimed_at, self.was_all)
 
 
 class Claims:
@@ -71,36 +77,42 @@ class Claims:
 
     @patient
     def take(self, limit: int, *, suspects: bool) -> Load:
-        """Claim the next jobs and read their texts; settle those whose document is gone or has a newer text.
+        """Claim the next jobs and read their texts; settle those whose document is gone or has another text.
 
-        If the store is lost on the way, others are claimed: `give_back` frees those that nobody knows of.
+        Not at once: where ledger and documents commit apart, a job may be seen before the text that it is for. If the
+        store is lost on the way, others are claimed: `give_back` frees those that nobody knows of.
         """
         jobs, claimed_at = self._backend.ledger.jobs, time.time()
         claims = jobs.claim(self._generation, self._owner, limit, self._lease_seconds, suspects=suspects)
         found = self._backend.documents.texts([claim.document_key for claim in claims], self._template)
-        gone = [claim.document_key for claim in claims if claim.document_key not in found]
-        if gone:
-            jobs.forget([self._generation], gone)
-        current, newer = [], []
+        current = []
         for claim in claims:
-            if claim.document_key in found:
-                hash_ = found[claim.document_key][0]
-                if hash_ == claim.content_hash:
-                    current.append(claim)
-                else:
-                    newer.append(JobRequest(claim.document_key, hash_, claim.priority))
-        jobs.enqueue(self._generation, newer)
-        return self._load(current, [found[claim.document_key][1] for claim in current], claimed_at)
+            if (hash_ := found.get(claim.document_key, ("",))[0]) == claim.content_hash:
+                current.append(claim)
+            else:
+                self._settle(claim, hash_)
+        texts, was_all = [found[claim.document_key][1] for claim in current], len(claims) < limit
+        return Load(current, self._unit(current, texts), claimed_at, was_all)
 
     def give_back(self) -> None:
         """Free what the owner holds, if anything."""
         self._backend.ledger.jobs.release(self._owner)
 
-    def _load(self, claims: list[Claim], texts: list[str], claimed_at: float) -> Load:
+    def _settle(self, claim: Claim, hash_: str) -> None:
+        """End a job whose document has another text, or is not there (""); the first time it is only put off."""
+        jobs = self._backend.ledger.jobs
+        if not claim.attempts:
+            jobs.fail(claim, self._owner, _NOT_THERE)
+        elif hash_:
+            jobs.enqueue(self._generation, [JobRequest(claim.document_key, hash_, claim.priority)])
+        else:
+            jobs.forget([self._generation], [claim.document_key])
+
+    def _unit(self, claims: list[Claim], texts: list[str]) -> Unit:
         keys = np.array([claim.document_key for claim in claims], dtype=np.int64)
         hashes = [claim.content_hash for claim in claims]
         known = self._backend.generations.with_hashes(self._generation, hashes) if hashes else {}
-        return Load(claims, Unit(self._generation, keys, hashes, texts, known), claimed_at)
+        return Unit(self._generation, keys, hashes, texts, known)
 
 
 class Heartbeat:

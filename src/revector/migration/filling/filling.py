@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 from revector.backends.contracts import Backend, Generation
@@ -14,6 +15,7 @@ from revector.migration.asking import is_asking, reconcile
 from revector.migration.filling.bridge import BridgeKeeper, Fit
 from revector.migration.filling.progress import Progress
 from revector.migration.filling.worker import Worker, WorkerReport
+from revector.migration.gates import remainder
 from revector.migration.patience import patient
 from revector.migration.strategies.base import Work
 
@@ -74,9 +76,10 @@ class Filling:
             report = worker.run(stop=stop)
             if self._goes_on(stop):
                 patient(reconcile)(self._backend, target.id)  # once: whatever is written from now on is asked for
+            began = time.monotonic()
             while self._goes_on(stop):
                 report += worker.run(stop=stop)
-                if self._prove(target.id):
+                if self._prove(target.id, began):
                     keeper.filled()
         return report
 
@@ -115,11 +118,12 @@ class Filling:
         return self._backend.ledger.jobs.seconds_until_due(generation) is not None
 
     @patient
-    def _prove(self, target: int) -> bool:
+    def _prove(self, target: int, began: float) -> bool:
         """Go on to PROVING if the generation, looked through before, is still full; tell whether this call did."""
+        few = remainder(self._backend, target, began)
         with self._backend.exclusive():
-            if not self._is_filling() or self._waits(target):
+            counts = self._backend.ledger.jobs.counts(target)
+            if not self._is_filling() or counts.outstanding > few:
                 return False
-            failed = self._backend.ledger.jobs.counts(target).failed
-            self._backend.ledger.advance(self._id, Phase.PROVING, "filled", {"failed": failed})
+            self._backend.ledger.advance(self._id, Phase.PROVING, "filled", {"failed": counts.failed})
             return True

@@ -36,6 +36,8 @@ _ASK_EVERY_SECONDS = 0.25  # whether to go on
 _POLL_SECONDS = 0.25
 _LEAST_WAIT_SECONDS = 0.005
 _RATE_LIMIT_SECONDS = 5.0
+_CAUGHT_UP_AFTER = 20
+"""After so many loads in a row that were all there was, a run has caught up with those who write all the time."""
 _RECENT_LOADS = 3  # the one in hand, and those whose vectors were not stored yet when it was read
 
 _log = logging.getLogger(__name__)
@@ -120,6 +122,9 @@ class Worker:
     def run(self, *, stop: threading.Event | None = None) -> WorkerReport:
         """Work until no job is outstanding, those under other workers' leases included.
 
+        Where others write faster than a text is embedded, there is always one left: then it ends once it has caught up
+        with them.
+
         Parameters
         ----------
         stop : threading.Event, optional
@@ -153,7 +158,8 @@ class Worker:
 
     def _work(self, reader: ThreadPoolExecutor, lander: Lander) -> None:
         upcoming: Future[Load] | None = None
-        while self._goes_on():
+        all_in_a_row = 0
+        while self._goes_on() and all_in_a_row < _CAUGHT_UP_AFTER:
             nothing_at_hand = upcoming is None
             if upcoming is None:
                 lander.flush()  # whoever claims suspects holds nothing else
@@ -164,11 +170,14 @@ class Worker:
             if not nothing_at_hand and self._heartbeat.may_be_lost(load):
                 continue
             if load:
+                all_in_a_row = all_in_a_row + 1 if load.was_all and not load.suspect else 0
                 if not load.suspect:
                     upcoming = reader.submit(self._claims.take, self._pace.load, suspects=False)
                 self._encode(load, lander)
-            elif nothing_at_hand and not self._wait():
-                return
+            elif nothing_at_hand:
+                all_in_a_row = 0
+                if not self._wait():
+                    return
 
     def _goes_on(self) -> bool:
         if self._stop.is_set():
