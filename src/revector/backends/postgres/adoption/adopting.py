@@ -20,6 +20,7 @@ from revector.backends.postgres.adoption.capture import Statement, fill, install
 from revector.backends.postgres.adoption.catalogue import look
 from revector.backends.postgres.adoption.contents import count
 from revector.backends.postgres.adoption.fragments import Captured, Column
+from revector.backends.postgres.adoption.locks import insist
 from revector.backends.postgres.adoption.making import ROWS_A_SLICE, announced, let_it_be_found, make_tables
 from revector.backends.postgres.adoption.names import columns_of, table_of
 from revector.backends.postgres.adoption.tables import AdoptedTable
@@ -30,10 +31,10 @@ from revector.backends.postgres.database.places import Place, place_of
 from revector.backends.postgres.database.postgres_errors import named
 from revector.encoders.base import TextEncoder
 from revector.encoders.identify import Identification, identify
-from revector.errors import InvalidArgumentError, StoreBusyError, StoreError
+from revector.errors import InvalidArgumentError, StoreError
 
 LOCK_SECONDS = 0.5
-"""So long a statement waits for the user's table, and keeps those waiting who come after it; then it tries again."""
+"""So long filling rests where somebody else was in its way."""
 PATIENCE_SECONDS = 120.0
 SAMPLE = 200
 """Vectors that the model is told by."""
@@ -203,7 +204,7 @@ def _adopt(place: Place, captured: Captured, encoder: TextEncoder, tell: Tell) -
         with database.outside() as driver:
             for statement in install(captured, {generation: True}, []):
                 tell(statement.purpose)
-                _run(driver, statement)
+                _run(driver, captured, statement)
             _fill(driver, captured, tell)
         let_it_be_found(database, captured, generation)
     finally:
@@ -214,30 +215,17 @@ def _clear(database: PostgresDatabase, captured: Captured) -> None:
     """Remove what an adoption that was cut off has left; the schema, and what every transaction reads, stay."""
     with database.outside() as driver:
         for statement in uninstall(captured):
-            _run(driver, statement)
+            _run(driver, captured, statement)
         for kind, name in driver.execute(_LEFT, (captured.collection,)).fetchall():
             drop = sql.SQL("DROP {} IF EXISTS {} CASCADE")
             driver.execute(drop.format(sql.SQL(kind), sql.Identifier(captured.collection, name)))
         driver.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(captured.collection, "meta")))
 
 
-def _run(driver: psycopg.Connection[Any], statement: Statement) -> None:
+def _run(driver: psycopg.Connection[Any], captured: Captured, statement: Statement) -> None:
     """Run a statement in a transaction of its own; again, where it would have to wait for the user's table."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
-            with driver.transaction():
-                driver.execute(f"SET LOCAL lock_timeout = {round(1000 * LOCK_SECONDS)}")
-                driver.execute(statement.sql)
-            return
-        except (errors.LockNotAvailable, errors.DeadlockDetected) as error:
-            if time.monotonic() >= deadline:
-                raise StoreBusyError(
-                    f"the table was locked by others for {PATIENCE_SECONDS:g} s ({statement.purpose}); end their "
-                    "transactions, and adopt it again",
-                    waited_seconds=PATIENCE_SECONDS,
-                ) from error
-        time.sleep(LOCK_SECONDS)
+    table = sql.Identifier(captured.schema, captured.name)
+    insist(driver, table, PATIENCE_SECONDS, lambda _: driver.execute(statement.sql))
 
 
 def _fill(driver: psycopg.Connection[Any], captured: Captured, tell: Tell) -> None:

@@ -20,10 +20,10 @@ from revector.backends.contracts import ALIAS
 from revector.backends.contracts.adoption import Released, Tell
 from revector.backends.postgres.adoption.backend import ADOPTED, captured_of
 from revector.backends.postgres.adoption.fragments import Captured
+from revector.backends.postgres.adoption.locks import Attempt, insist
 from revector.backends.postgres.adoption.releasing.column import facts
 from revector.backends.postgres.adoption.releasing.ending import Ending, lock_of
 from revector.backends.postgres.adoption.releasing.lacking import count_lacking
-from revector.backends.postgres.adoption.releasing.locks import Attempt, insist
 from revector.backends.postgres.adoption.releasing.plan import Plan, Serving, examine, is_quiet
 from revector.backends.postgres.adoption.releasing.replacing import Replacement
 from revector.backends.postgres.adoption.releasing.successor import begun, drop_successor, undo, write_in_place

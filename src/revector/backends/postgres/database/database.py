@@ -68,6 +68,16 @@ _SIGNS_OF_LIFE = {
 """A server that has vanished without a word is noticed in a minute, not in hours."""
 MADE_BY_ONE = f"SELECT pg_advisory_xact_lock({LOCK_CLASS}, 0)"
 """Lets one process at a time make what collections share, until its transaction ends."""
+WITHOUT_VACUUM = """
+SELECT set_config('lock_timeout',
+    (1500 + 1000 * extract(epoch FROM current_setting('deadlock_timeout')::interval))::integer::text, true);
+LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE
+"""
+"""Keeps vacuum from a table that others write to, until the transaction ends.
+
+Autovacuum is in the way of every lock that keeps writers out, for as long as it takes: minutes, where there is a graph.
+It gives way once somebody has waited for ``deadlock_timeout``, and no writer waits behind whoever asks for this lock.
+"""
 
 _SESSION = "SELECT pg_backend_pid()"
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -141,6 +151,7 @@ class PostgresDatabase:
             raise
         self._shared = f"SELECT pg_advisory_xact_lock_shared({LOCK_CLASS}, {lock})"
         self._alone = f"SELECT pg_advisory_xact_lock({LOCK_CLASS}, {lock})"
+        self._before_alone = ""
         settle_before_fork(self._engine.dispose)
         renew_in_child(self._leave_to_parent)
 
@@ -222,6 +233,7 @@ class PostgresDatabase:
 
     def also_lock(self, table: sql.Composable) -> None:
         """Keep everybody from writing to a table, by whatever program, while an exclusive transaction is open."""
+        self._before_alone = WITHOUT_VACUUM.format(table=table.as_string())
         self._alone += f"; LOCK TABLE {table.as_string()} IN SHARE ROW EXCLUSIVE MODE"
 
     @contextmanager
@@ -373,6 +385,8 @@ class PostgresDatabase:
         idle = _IDLE.format(milliseconds=round(1000 * IDLE_SECONDS))
         waits = _WAIT.format(milliseconds=max(1, round(1000 * min(wait_seconds, self.lock_seconds))))
         said = [_WRITE, self._path, settings, idle, lock, waits] if lock else [_READ, self._path, settings]
+        if lock == self._alone and self._before_alone:
+            said.insert(1, self._before_alone)
         cursor = driver.execute(sql.SQL("; ".join([*said, "SELECT history, shift FROM moment"])))
         while cursor.nextset():
             pass

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from revector.backends.contracts import ALIAS
 from revector.backends.postgres.adoption.fragments import Captured
-from revector.backends.postgres.adoption.releasing.locks import Attempt, NotYetError, insist
+from revector.backends.postgres.adoption.locks import Attempt, NotYetError, insist
 from revector.backends.postgres.adoption.releasing.plan import collection_schemas, why_not_drop
 from revector.backends.postgres.database.database import LOCK_CLASS, LOCK_OF, MADE_BY_ONE
 from revector.errors import GateRefusedError, StoreError

@@ -10,8 +10,8 @@ from psycopg import sql
 
 from revector.backends.contracts.adoption import Tell
 from revector.backends.postgres.adoption.fragments import Captured
+from revector.backends.postgres.adoption.locks import insist
 from revector.backends.postgres.adoption.releasing.indexes import ColumnIndex, Twin, twins
-from revector.backends.postgres.adoption.releasing.locks import insist
 from revector.backends.postgres.building import create_concurrently
 
 __all__ = ["pairs", "rebuild"]

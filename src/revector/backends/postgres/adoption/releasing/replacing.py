@@ -12,11 +12,11 @@ from psycopg import sql
 
 from revector.backends.contracts.adoption import Tell
 from revector.backends.postgres.adoption.fragments import Captured
+from revector.backends.postgres.adoption.locks import insist
 from revector.backends.postgres.adoption.releasing.column import Facts, carried, facts
 from revector.backends.postgres.adoption.releasing.dependants import users_of_column
 from revector.backends.postgres.adoption.releasing.ending import LOOK_EVERY_SECONDS, PAUSE_SECONDS
 from revector.backends.postgres.adoption.releasing.indexes import indexes, twins
-from revector.backends.postgres.adoption.releasing.locks import insist
 from revector.backends.postgres.adoption.releasing.plan import Plan, Serving, is_quiet
 from revector.backends.postgres.adoption.releasing.rebuilding import pairs, rebuild
 from revector.backends.postgres.adoption.releasing.successor import Successor

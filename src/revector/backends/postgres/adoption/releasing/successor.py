@@ -19,8 +19,8 @@ from psycopg import sql
 from psycopg.rows import args_row, scalar_row
 
 from revector.backends.postgres.adoption.fragments import Captured, fragments
+from revector.backends.postgres.adoption.locks import Attempt
 from revector.backends.postgres.adoption.releasing.column import Facts, stored_as
-from revector.backends.postgres.adoption.releasing.locks import Attempt
 from revector.backends.postgres.adoption.releasing.plan import Serving, free_name
 from revector.backends.postgres.schema import vectors_table
 from revector.errors import GateRefusedError

@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import errors, sql
 
+from revector.backends.postgres.database.database import WITHOUT_VACUUM
 from revector.errors import RevectorError, StoreBusyError
 
 __all__ = ["Attempt", "NotYetError", "insist"]
 
-FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.1, 0.8
+FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.1, 0.5
 _BUSY = (errors.LockNotAvailable, errors.DeadlockDetected)
 
 T = TypeVar("T")
@@ -97,7 +98,8 @@ def insist(
         before()
         try:
             with connection.transaction():
-                connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(round(1000 * wait)))
+                connection.execute(WITHOUT_VACUUM.format(table=table.as_string()))
+                connection.execute(f"SET LOCAL lock_timeout = {round(1000 * wait)}")
                 return work(Attempt(connection, wait))
         except (*_BUSY, NotYetError) as error:
             if time.monotonic() >= end:
