@@ -12,17 +12,19 @@ from psycopg import errors, sql
 from revector.backends.contracts import Generation
 from revector.backends.postgres.database import PostgresDatabase, driver_of
 from revector.backends.postgres.database.database import keeps_session
+from revector.backends.postgres.schema import vectors_name
 
 GRAPH_FROM = 10_000
 """Fewer vectors are measured in less than 10 ms: they need no graph."""
 LARGEST_DIMENSION = 2_000
 """Of a graph over ``vector``. Longer vectors are measured."""
+CLASSES = {"cosine": "vector_cosine_ops", "dot": "vector_ip_ops"}
+"""The operators of a graph by the metric of its space."""
 MOST_MEMORY_BYTES = 1 << 30
 """A build is given what its graph takes, up to this much (``maintenance_work_mem``); a larger one is slower."""
 _NODE_BYTES = 600  # links of a node with m = 16, and what pgvector keeps beside, about
 _LOOK_EVERY_SECONDS = 0.5
 
-_CLASSES = {"cosine": "vector_cosine_ops", "dot": "vector_ip_ops"}
 # What is named has its schema: these run outside of transactions, and find no search_path of ours.
 _CREATE = "CREATE INDEX CONCURRENTLY {name} ON {vectors} USING hnsw (vector {operators}) {options}"
 _DROP = "DROP INDEX CONCURRENTLY IF EXISTS {graph}"
@@ -108,8 +110,8 @@ class Graphs:
         return sql.SQL(statement).format(
             name=sql.Identifier(name),
             graph=sql.Identifier(schema, name),
-            vectors=sql.Identifier(schema, f"vectors_{generation.id}"),
-            operators=sql.Identifier(self._database.extension, _CLASSES[generation.space.metric]),
+            vectors=sql.Identifier(schema, vectors_name(generation.id)),
+            operators=sql.Identifier(self._database.extension, CLASSES[generation.space.metric]),
             options=options,
         )
 
@@ -157,4 +159,4 @@ def _give_memory(driver: psycopg.Connection[Any], needed_bytes: int) -> None:
 
 def graph_name(generation: Generation) -> str:
     """Return the name of a generation's graph, which needs no quotes."""
-    return f"vectors_{generation.id}_graph"
+    return f"{vectors_name(generation.id)}_graph"

@@ -24,7 +24,7 @@ from revector.backends.postgres.binary import KeyArray
 from revector.backends.postgres.database import PostgresDatabase, driver_of
 from revector.backends.postgres.filters import translate
 from revector.backends.postgres.sampling import drawn
-from revector.backends.postgres.schema import vectors_table
+from revector.backends.postgres.schema import DOCUMENTS, vectors_table
 from revector.backends.postgres.values import exact_json, known_ids, require_storable
 from revector.backends.sampling import Population
 from revector.errors import UnknownDocumentError
@@ -67,8 +67,8 @@ _DELETE = "DELETE FROM documents WHERE key = ANY(%(keys)s)"
 _COUNT = """
 INSERT INTO access (document_key, hits, failures)
 SELECT key, n, n * %(failed)s
-FROM (SELECT key, count(*) AS n FROM unnest(%(keys)s) AS given (key) GROUP BY key) AS listed JOIN documents USING (key)
-ORDER BY id COLLATE "C" FOR KEY SHARE OF documents
+FROM (SELECT key, count(*) AS n FROM unnest(%(keys)s) AS given (key) GROUP BY key) AS listed JOIN {table} USING (key)
+ORDER BY {order} FOR KEY SHARE OF {table} {others}
 ON CONFLICT (document_key) DO UPDATE SET
     hits = access.hits + excluded.hits, failures = access.failures + excluded.failures
 """
@@ -118,8 +118,8 @@ class PostgresDocuments:
         The collection.
     """
 
-    count_statement = _COUNT
-    """Counts one more access to ``keys``."""
+    held = DOCUMENTS
+    """What is locked where accesses are counted."""
 
     def __init__(self, database: PostgresDatabase) -> None:
         self._database = database
@@ -217,7 +217,7 @@ class PostgresDocuments:
     def record_access(self, keys: Keys, *, failed: bool = False) -> None:
         """Count one more search that returned each document; keys that do not exist are left out."""
         with self._database.transaction() as connection:
-            driver_of(connection).execute(self.count_statement, {"keys": KeyArray(keys), "failed": int(failed)})
+            driver_of(connection).execute(self.held.said(_COUNT), {"keys": KeyArray(keys), "failed": int(failed)})
 
     def hit_counts(self) -> list[tuple[int, int]]:
         """Return how often documents were returned, and how many documents that often; the most first."""

@@ -8,6 +8,8 @@ their vectors first. ``in_column`` marks a generation whose vectors are in a col
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import sqlalchemy as sa
 from psycopg import sql
 from sqlalchemy.dialects.postgresql import JSONB
@@ -77,9 +79,43 @@ CREATE INDEX ON {table} (seq);
 """
 
 
+@dataclass(frozen=True)
+class Held:
+    """How documents are locked, before what belongs to them is written.
+
+    Parameters
+    ----------
+    table : str
+        Has a row for each document, with its ``key`` and ``content_hash``.
+    order : str
+        In which rows are locked, by everybody.
+    others : str
+        What becomes of rows that others have locked: they are waited for, unless it says ``SKIP LOCKED``.
+    """
+
+    table: str
+    order: str
+    others: str = ""
+
+    def said(self, statement: str) -> str:
+        """Return a statement that says ``{table}``, ``{order}`` and ``{others}`` for these; other braces stay."""
+        for name, value in vars(self).items():
+            statement = statement.replace(f"{{{name}}}", value)
+        return statement
+
+
+DOCUMENTS = Held("documents", 'id COLLATE "C"')
+"""The order is known of new documents, too, which have no keys yet."""
+
+
+def vectors_name(generation: int) -> str:
+    """Return the name of the table, or view, of a generation's vectors, which needs no quotes."""
+    return f"vectors_{generation}"
+
+
 def vectors_table(generation: int) -> sql.Identifier:
-    """Return the name of the table of a generation's vectors."""
-    return sql.Identifier(f"vectors_{generation}")
+    """Return `vectors_name` for a statement."""
+    return sql.Identifier(vectors_name(generation))
 
 
 def create_vectors(generation: int, dimension: int) -> sql.Composed:

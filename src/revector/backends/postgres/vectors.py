@@ -16,19 +16,20 @@ from revector.backends.arguments import checked_ids, checked_vectors, missing_ge
 from revector.backends.contracts import Keys, Point, Tally, VectorInfo
 from revector.backends.postgres.binary import KeyArray, Matrix, VectorArray, matrix_of, vector_oid
 from revector.backends.postgres.database import PostgresDatabase, driver_of
-from revector.backends.postgres.schema import vectors_table
-from revector.backends.sampling import Population, draw
+from revector.backends.postgres.sampling import drawn
+from revector.backends.postgres.schema import DOCUMENTS, vectors_table
+from revector.backends.sampling import Population
 from revector.errors import UnknownDocumentError
 
 _BYTES_A_STATEMENT = 16 << 20
 
 # Compare-and-set: a row lands only while the document has the text that was embedded, and the document stays as it is
 # until then: FOR KEY SHARE would let a newer text be written with its vector, and this row land after that one. All
-# documents are locked before the first row is written, in the order that `PostgresDocuments` says.
+# documents are locked before the first row is written.
 _PUT = """
 WITH held AS MATERIALIZED (
     SELECT key, hash FROM unnest(%(keys)s::bigint[], %(hashes)b::text[]) AS given (key, hash)
-    JOIN documents USING (key) WHERE content_hash = hash ORDER BY id COLLATE "C" FOR SHARE OF documents
+    JOIN {table} USING (key) WHERE content_hash = hash ORDER BY {order} FOR SHARE OF {table} {others}
 )
 INSERT INTO {vectors} (document_key, seq, embedded_at, content_hash, vector)
 SELECT key, pg_current_xact_id()::text::bigint + %(shift)s, %(now)s, hash, vector
@@ -113,6 +114,9 @@ class PostgresVectors:
         The collection.
     """
 
+    held = DOCUMENTS
+    """What is locked where vectors land."""
+
     def __init__(self, database: PostgresDatabase) -> None:
         self._database = database
 
@@ -133,7 +137,7 @@ class PostgresVectors:
 
     def put_statement(self, generation: int) -> str:
         """Return the statement that stores ``keys``, ``hashes`` and ``vectors`` by compare-and-set."""
-        return of_generation(_PUT, generation)
+        return of_generation(self.held.said(_PUT), generation)
 
     def who_has_one(self, generation: int) -> sql.Identifier:
         """Return the table or view whose ``document_key`` says which documents have a vector."""
@@ -170,12 +174,7 @@ class PostgresVectors:
         """Return the keys of `n` vectors at random, or of all if they are fewer."""
         with self._database.snapshot() as connection:
             self.dimension(generation)
-
-            def ask(statement: str, keys: NDArray[np.int64] | None) -> NDArray[np.int64]:
-                parameters = None if keys is None else {"keys": KeyArray(keys)}
-                return _column(driver_of(connection).execute(statement, parameters).fetchall())
-
-            return draw(ask, _population(generation), n, seed)
+            return drawn(connection, _population(generation), n, seed)
 
     def stale_keys(self, generation: int, keys: Keys) -> NDArray[np.int64]:
         """Return those of the keys whose documents have no vector of their present text."""

@@ -14,12 +14,11 @@ from psycopg import sql
 
 from revector.backends.contracts import Document, Generation, NewDocument
 from revector.backends.postgres.adoption.fragments import Captured, fragments
-from revector.backends.postgres.building import Graphs, State
+from revector.backends.postgres.building import CLASSES, Graphs, State
 from revector.backends.postgres.database import PostgresDatabase, driver_of
 from revector.backends.postgres.documents import PostgresDocuments
 from revector.backends.postgres.generations import PostgresGenerations
-from revector.backends.postgres.schema import vectors_table
-from revector.backends.postgres.vectors import of_generation
+from revector.backends.postgres.schema import Held, vectors_name, vectors_table
 from revector.errors import StoreError
 
 _VECTORS = """
@@ -27,20 +26,6 @@ CREATE VIEW {view} AS
 SELECT r.key AS document_key, r.column_seq AS seq, r.column_at AS embedded_at, r.column_hash AS content_hash,
     {vector} AS vector
 FROM {schema}.rows AS r JOIN {table} AS t ON {shadow_is_of_row} WHERE {vector} IS NOT NULL
-"""
-# As `PostgresVectors` stores them, but it is the shadows that are locked, in the order of the triggers, and a row that
-# somebody is writing is left out: nobody knows for how long their transaction is open. Its job stays.
-_PUT = """
-WITH held AS MATERIALIZED (
-    SELECT key, hash FROM unnest(%(keys)s::bigint[], %(hashes)b::text[]) AS given (key, hash)
-    JOIN rows USING (key) WHERE content_hash = hash ORDER BY key FOR SHARE OF rows SKIP LOCKED
-)
-INSERT INTO {vectors} (document_key, seq, embedded_at, content_hash, vector)
-SELECT key, pg_current_xact_id()::text::bigint + %(shift)s, %(now)s, hash, vector
-FROM held JOIN unnest(%(keys)s::bigint[], %(vectors)s::vector[]) AS given (key, vector) USING (key) ORDER BY key
-ON CONFLICT (document_key) DO UPDATE SET
-    seq = excluded.seq, embedded_at = excluded.embedded_at,
-    content_hash = excluded.content_hash, vector = excluded.vector
 """
 # The row itself says which text it has: a statement of its writer may not have ended, so that its shadow does not.
 _PUT_IN_COLUMN = """
@@ -59,14 +44,6 @@ UPDATE rows SET column_hash = landed.hash, column_at = %(now)s,
     column_seq = pg_current_xact_id()::text::bigint + %(shift)s
 FROM landed WHERE rows.key = landed.key
 """
-_COUNT_ACCESS = """
-INSERT INTO access (document_key, hits, failures)
-SELECT key, n, n * %(failed)s
-FROM (SELECT key, count(*) AS n FROM unnest(%(keys)s) AS given (key) GROUP BY key) AS listed JOIN rows USING (key)
-ORDER BY key FOR KEY SHARE OF rows SKIP LOCKED
-ON CONFLICT (document_key) DO UPDATE SET
-    hits = access.hits + excluded.hits, failures = access.failures + excluded.failures
-"""
 _IN_COLUMN = "SELECT id FROM generations WHERE in_column"
 _COLUMN_GRAPH = """
 SELECT 1 FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid JOIN pg_am ON pg_am.oid = relam
@@ -82,12 +59,15 @@ AND indkey[0] = (SELECT attnum FROM pg_attribute WHERE attrelid = indrelid AND a
 ORDER BY indisvalid DESC, indexrelid LIMIT 1
 """
 """Of a graph over the user's column, or over that of one of its partitions."""
-_OPERATORS = {"cosine": "vector_cosine_ops", "dot": "vector_ip_ops"}
+
+SHADOWS = Held("rows", "key", "SKIP LOCKED")
+"""As triggers lock them. A row that somebody is writing is left out: nobody knows for how long. Its job stays."""
 
 
 def column_view(captured: Captured, generation: int) -> sql.Composed:
     """Return the statement that lets the user's column be read as the vectors of a generation."""
-    return sql.SQL(_VECTORS).format(**fragments(captured), view=sql.Identifier(captured.collection, _name(generation)))
+    view = sql.Identifier(captured.collection, vectors_name(generation))
+    return sql.SQL(_VECTORS).format(**fragments(captured), view=view)
 
 
 def row_names(captured: Captured) -> tuple[sql.Composable, ...]:
@@ -98,14 +78,10 @@ def row_names(captured: Captured) -> tuple[sql.Composable, ...]:
     )
 
 
-def _name(generation: int) -> str:
-    return f"vectors_{generation}"
-
-
 class AdoptedDocuments(PostgresDocuments):
     """The rows of a user's table, which are written there."""
 
-    count_statement = _COUNT_ACCESS
+    held = SHADOWS
 
     def __init__(self, database: PostgresDatabase, captured: Captured) -> None:
         super().__init__(database)
@@ -148,6 +124,7 @@ class AdoptedGenerations(PostgresGenerations):
         The table.
     """
 
+    held = SHADOWS
     named_by = "rows"
 
     def __init__(self, database: PostgresDatabase, captured: Captured) -> None:
@@ -162,7 +139,7 @@ class AdoptedGenerations(PostgresGenerations):
         """Return the statement that stores vectors in the user's column, or in a table of ours."""
         if generation in self.in_column():
             return self._put_in_column
-        return of_generation(_PUT, generation)
+        return super().put_statement(generation)
 
     def who_has_one(self, generation: int) -> sql.Identifier:
         """Return the shadows, which know it without reading the user's table, or a table of ours."""
@@ -193,7 +170,7 @@ class AdoptedGraphs(Graphs):
         """Tell whether the user has an index that searches of a generation use, or how far ours is."""
         if generation.id not in self._generations.in_column():
             return super().state(generation)
-        wanted = (self._table, self._table, self._captured.vector, _OPERATORS[generation.space.metric])
+        wanted = (self._table, self._table, self._captured.vector, CLASSES[generation.space.metric])
         with self._database.snapshot() as connection:
             found = driver_of(connection).execute(_COLUMN_GRAPH, wanted).fetchone()
         return "none" if found is None else "valid"
