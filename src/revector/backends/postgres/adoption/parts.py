@@ -130,6 +130,7 @@ class AdoptedGenerations(PostgresGenerations):
     def __init__(self, database: PostgresDatabase, captured: Captured) -> None:
         super().__init__(database)
         self._captured = captured
+        self._in_column: frozenset[int] | None = None
         self.row_names = row_names(captured)
         parts = {**fragments(captured), "column": sql.Identifier(captured.vector)}
         doubled = {name: sql.SQL(part.as_string().replace("%", "%%")) for name, part in parts.items()}
@@ -146,9 +147,11 @@ class AdoptedGenerations(PostgresGenerations):
         return sql.Identifier("column_state") if generation in self.in_column() else super().who_has_one(generation)
 
     def in_column(self) -> frozenset[int]:
-        """Return the generations whose vectors are in the user's column."""
-        with self._database.snapshot() as connection:
-            return frozenset(id_ for (id_,) in driver_of(connection).execute(_IN_COLUMN))
+        """Return the generations whose vectors are in the user's column: those of before, for ever."""
+        if self._in_column is None:
+            with self._database.snapshot() as connection:
+                self._in_column = frozenset(id_ for (id_,) in driver_of(connection).execute(_IN_COLUMN))
+        return self._in_column
 
     def remove_storage(self, driver: psycopg.Connection[Any], generation: int) -> None:
         """Remove what a dropped generation is read from; the user's column stays."""
