@@ -71,7 +71,7 @@ class PostgresBackend:
         return PostgresGenerations(self.database)
 
     def _graphs(self) -> Graphs:
-        return Graphs(self.database)
+        return Graphs(self.database, self.generations)
 
     @classmethod
     def open(cls, place: str | os.PathLike[str], *, read_only: bool = False) -> PostgresBackend:

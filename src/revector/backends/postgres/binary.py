@@ -16,10 +16,13 @@ from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
 from revector.backends.contracts import Keys
+from revector.errors import NumericalError
 
 Matrix = NDArray[np.float32]
 
 _INT8, _INT8_ARRAY = 20, 1016  # the numbers of bigint and bigint[], which are the same everywhere
+_OVERFLOW, _UNDERFLOW = 65_520.0, 2.0**-25
+"""What half precision rounds to infinity, and to 0: so much and more, so little and less."""
 _TYPES = "SELECT 'vector'::regtype::oid::int8, 'vector[]'::regtype::oid::int8"
 
 
@@ -78,6 +81,18 @@ def matrix_of(sent: Sequence[bytes], dimension: int) -> Matrix:
     """Return the vectors that ``vector_send`` gave, shape (n, dimension)."""
     stored = np.frombuffer(b"".join(sent), _vector(dimension))
     return stored["values"].astype(np.float32).reshape(len(sent), dimension)
+
+
+def require_half(keys: Keys, matrix: Matrix) -> None:
+    """Raise `NumericalError` unless half precision can hold vectors, shape (n, d), none of them as all zeros."""
+    highest = np.abs(matrix).max(axis=1, initial=0)
+    broken = np.flatnonzero((highest >= _OVERFLOW) | ((highest > 0) & (highest <= _UNDERFLOW)))
+    if len(broken):
+        raise NumericalError(
+            f"{len(broken)} of {len(matrix)} vectors do not fit into halfvec, whose numbers go from 6e-8 to 65504; the "
+            f"largest of document {keys[broken[0]]} is {highest[broken[0]]:g}; nothing was written. Use a model of "
+            "unit vectors, or a column of type vector"
+        )
 
 
 def _vector(dimension: int) -> list[Any]:

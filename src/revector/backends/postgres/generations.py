@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from revector.backends.arguments import missing_generation
 from revector.backends.contracts import ALIAS, Alias, Generation
 from revector.backends.postgres.database import driver_of
-from revector.backends.postgres.schema import create_vectors, vectors_table
+from revector.backends.postgres.schema import VectorType, create_vectors, vectors_table
 from revector.backends.postgres.serving import show
 from revector.backends.postgres.vectors import PostgresVectors
 from revector.errors import StaleAliasError, StoreError
@@ -49,10 +49,14 @@ class PostgresGenerations(PostgresVectors):
     def create(self, space: EmbeddingSpace, encoder_source: str | None) -> Generation:
         """Create an empty generation, and the table of its vectors."""
         with self._database.transaction() as connection:
-            row = (Jsonb(space.to_json()), encoder_source, time.time())
-            created = _generation(driver_of(connection).execute(_CREATE, row).fetchone())
-            driver_of(connection).execute(create_vectors(created.id, space.dimension))
+            driver, row = driver_of(connection), (Jsonb(space.to_json()), encoder_source, time.time())
+            created = _generation(driver.execute(_CREATE, row).fetchone())
+            driver.execute(create_vectors(created.id, space.dimension, self.new_type(driver)))
         return created
+
+    def new_type(self, driver: psycopg.Connection[Any]) -> VectorType:
+        """Return the type of the vectors of a generation that is created."""
+        return "vector"
 
     def get(self, generation: int) -> Generation:
         """Return a generation."""

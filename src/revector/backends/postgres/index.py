@@ -18,6 +18,7 @@ from revector.backends.contracts import Generation, IndexHealth, IndexShape, Key
 from revector.backends.postgres.binary import Matrix
 from revector.backends.postgres.building import Graphs, graph_name
 from revector.backends.postgres.database import PostgresDatabase, driver_of
+from revector.backends.postgres.schema import VectorType
 from revector.backends.postgres.shapes import shape_of
 from revector.backends.postgres.vectors import PostgresVectors, matrix_parameter, of_generation
 from revector.index.health import SAMPLE, examine
@@ -35,12 +36,19 @@ COVERED_SECONDS, NOT_COVERED_SECONDS = 5.0, 0.5
 """For so long an answer holds that a generation is covered, or is not: counting its vectors has its cost."""
 _HEALTH_K = 10
 
-_DISTANCES = {"cosine": "vector <=> asked.query", "dot": "vector <#> asked.query"}
+OVERFETCH = 4
+"""So many times the hits that are asked for are found by a graph of half the precision, and then measured."""
+_OPERATORS = {"cosine": "<=>", "dot": "<#>"}
 _SEARCH = """
 SELECT place::bigint, document_key, distance
 FROM unnest(%(queries)s::vector[]) WITH ORDINALITY AS asked (query, place)
-CROSS JOIN LATERAL (SELECT document_key, {distance} AS distance FROM {vectors} ORDER BY distance LIMIT %(k)s) AS found
+CROSS JOIN LATERAL (SELECT document_key, {distance} AS distance FROM {rows} ORDER BY distance LIMIT %(k)s) AS found
 """
+# A query's length does not change the order, and no number of a unit vector is too large for half the precision.
+_CANDIDATES = """(
+    SELECT document_key, vector FROM {vectors}
+    ORDER BY vector::{type} {operator} l2_normalize(asked.query) LIMIT %(candidates)s
+) AS candidates"""
 # No graph has this order, so that none is used; a vector of zeros has no cosine, and counts as one at a right angle.
 _EXACT = "coalesce(nullif({distance}, 'NaN'), 1)"
 # What the session has is NULL until pgvector is loaded.
@@ -88,14 +96,14 @@ class PgvectorIndex:
             if breadth <= BROADEST and len(queries):
                 asked = ("breadth", generation.id, breadth)
                 self._database.once(asked, lambda connection: self._set(driver_of(connection), generation.id, breadth))
-                found = self._found(generation, queries, k, exact=False)
+                found = self._found(generation, queries, k, _near(generation, self._graphs.over(generation)), breadth)
                 if found is not None and found[0].shape[1] == k:
                     return found
             return self.search_exact(generation, queries, k)
 
     def search_exact(self, generation: Generation, queries: NDArray[np.float32], k: int) -> Results:
         """Measure all vectors. As `search` otherwise."""
-        found = self._found(generation, queries, k, exact=True)
+        found = self._found(generation, queries, k, _exactly(generation))
         return _nothing(len(queries)) if found is None else found
 
     def vectors(self, generation: Generation, keys: Keys) -> tuple[NDArray[np.bool_], Matrix]:
@@ -174,19 +182,21 @@ class PgvectorIndex:
         if self._database.vector_version >= (0, 8):
             driver.execute(_ITERATIVE)
 
-    def _found(self, generation: Generation, queries: NDArray[np.float32], k: int, *, exact: bool) -> Results | None:
+    def _found(
+        self, generation: Generation, queries: NDArray[np.float32], k: int, statement: str, breadth: int = 0
+    ) -> Results | None:
         """Return scores and keys; ``None`` where queries found different numbers, or nothing was found."""
-        distance, metric = _DISTANCES[generation.space.metric], generation.space.metric
-        said = _SEARCH.replace("{distance}", _EXACT.format(distance=distance) if exact else distance)
         with self._database.snapshot() as connection:
-            parameters = {"queries": matrix_parameter(connection, np.asarray(queries, np.float32)), "k": k}
+            matrix = matrix_parameter(connection, np.asarray(queries, np.float32))
+            parameters = {"queries": matrix, "k": k, "candidates": min(OVERFETCH * k, breadth)}
             cursor = driver_of(connection).cursor(binary=True)
-            rows = np.array(cursor.execute(of_generation(said, generation.id), parameters).fetchall(), _FOUND)
+            rows = np.array(cursor.execute(of_generation(statement, generation.id), parameters).fetchall(), _FOUND)
         hits = np.bincount(rows["place"], minlength=len(queries) + 1)[1:]
         if not len(rows) or hits.min() != hits.max():
             return None
         rows = np.sort(rows, order=("place", "distance", "key")).reshape(len(queries), -1)
-        scores = np.nan_to_num(1 - rows["distance"]) if metric == "cosine" else -rows["distance"]
+        is_cosine = generation.space.metric == "cosine"
+        scores = np.nan_to_num(1 - rows["distance"]) if is_cosine else -rows["distance"]
         return scores.astype(np.float32), np.ascontiguousarray(rows["key"])
 
     def _has_few(self, generation: Generation) -> bool:
@@ -194,6 +204,22 @@ class PgvectorIndex:
             statement, most = of_generation(_AT_MOST, generation.id), {"most": EXACT_LIMIT + 1}
             (some,) = driver_of(connection).execute(statement, most).fetchone()
         return bool(some <= EXACT_LIMIT)
+
+
+def _exactly(generation: Generation) -> str:
+    """Return the statement that measures all vectors, whatever they are stored as."""
+    distance = f"vector::vector {_OPERATORS[generation.space.metric]} asked.query"
+    return _SEARCH.format(distance=_EXACT.format(distance=distance), rows="{vectors}")
+
+
+def _near(generation: Generation, over: VectorType | None) -> str:
+    """Return the statement that asks a graph over a type: its order has to be said as the graph says it."""
+    operator, type_ = _OPERATORS[generation.space.metric], f"{over}({generation.space.dimension})"
+    if over == "halfvec":
+        rows, stored = _CANDIDATES.format(type=type_, operator=operator, vectors="{vectors}"), "vector"
+    else:
+        rows, stored = "{vectors}", type_ if over else "vector"
+    return _SEARCH.format(distance=f"vector::{stored} {operator} asked.query", rows=rows)
 
 
 def _nothing(queries: int) -> Results:

@@ -9,12 +9,15 @@ their vectors first. ``in_column`` marks a generation whose vectors are in a col
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import sqlalchemy as sa
 from psycopg import sql
 from sqlalchemy.dialects.postgresql import JSONB
 
 VERSION = 1
+VectorType: TypeAlias = Literal["vector", "halfvec"]
+"""The types of pgvector that hold every number of a vector: of 4 bytes, or of 2."""
 METADATA = sa.MetaData()
 
 documents = sa.Table(
@@ -73,7 +76,7 @@ CREATE TABLE {table} (
     seq bigint NOT NULL,
     embedded_at double precision NOT NULL,
     content_hash text NOT NULL,
-    vector vector({dimension}) NOT NULL
+    vector {type}({dimension}) NOT NULL
 );
 CREATE INDEX ON {table} (seq);
 """
@@ -118,9 +121,10 @@ def vectors_table(generation: int) -> sql.Identifier:
     return sql.Identifier(vectors_name(generation))
 
 
-def create_vectors(generation: int, dimension: int) -> sql.Composed:
+def create_vectors(generation: int, dimension: int, type_: VectorType) -> sql.Composed:
     """Return the statements that make the table of a generation's vectors.
 
     `seq` is the number of the transaction that wrote the row, and `PostgresDatabase.shift`.
     """
-    return sql.SQL(_VECTORS).format(table=vectors_table(generation), dimension=sql.Literal(dimension))
+    parts = {"type": sql.Identifier(type_), "dimension": sql.Literal(dimension)}
+    return sql.SQL(_VECTORS).format(table=vectors_table(generation), **parts)

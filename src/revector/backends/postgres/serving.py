@@ -14,10 +14,11 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from revector.backends.postgres.building import OVER
 from revector.backends.postgres.database import PostgresDatabase, driver_of
 from revector.backends.postgres.database.database import MADE_BY_ONE
 from revector.backends.postgres.database.places import SCHEMA
-from revector.backends.postgres.index import BREADTH, BROADEST, WIDENED
+from revector.backends.postgres.index import BREADTH, BROADEST, OVERFETCH, WIDENED
 from revector.backends.postgres.schema import vectors_table
 from revector.errors import StoreBusyError
 
@@ -29,12 +30,17 @@ CREATE OR REPLACE VIEW serving AS SELECT {columns}, stored.vector::vector AS emb
 FROM {vectors} AS stored JOIN {named} AS named ON named.key = stored.document_key
 """
 _NO_SCHEMA = f"SELECT to_regnamespace('{SCHEMA}') IS NULL"
-_RELEASE = "revector 2"
+_RELEASE = "revector 3"
 """What the functions are: another text where a release changes them."""
 _FOUND = f"""
 SELECT obj_description(oid) FROM pg_proc
 WHERE proname = 'nearest' AND pronamespace = to_regnamespace('{SCHEMA}')
 """
+_OVER = OVER.format(
+    vectors="format('%I.%I', place, 'vectors_' || asked)",
+    dimension="(space ->> 'dimension')::integer",
+    operators="CASE space ->> 'metric' WHEN 'dot' THEN 'ip_ops' ELSE 'cosine_ops' END",
+)
 _FUNCTIONS = """
 CREATE OR REPLACE FUNCTION {revector}.serving(
     collection text,
@@ -60,6 +66,8 @@ DECLARE
     space jsonb;
     before text;
     breadth integer;
+    candidates integer := k;
+    graph text;
 BEGIN
     EXECUTE format('SELECT space FROM %I.generations WHERE id = $1 AND NOT dropped', place) INTO space USING asked;
     IF space IS NULL THEN
@@ -75,12 +83,19 @@ BEGIN
     before := current_setting('hnsw.ef_search');
     breadth := greatest(before::integer, breadth, {breadth}, least(k, {broadest}));
     PERFORM set_config('hnsw.ef_search', breadth::text, true);
+    graph := ({over});
+    IF graph = 'halfvec' THEN
+        candidates := greatest(k, least({overfetch}::bigint * k, breadth));
+    END IF;
     RETURN QUERY EXECUTE format(
         'SELECT documents.id, found.distance FROM ('
-        '    SELECT document_key, vector %s $1 AS distance FROM %I.%I ORDER BY distance LIMIT $2'
-        ') AS found JOIN %I.documents ON key = document_key ORDER BY distance',
-        CASE space ->> 'metric' WHEN 'dot' THEN '<#>' ELSE '<=>' END, place, 'vectors_' || asked, place
-    ) USING query, k;
+        '    SELECT document_key, vector::vector %1$s $1 AS distance FROM ('
+        '        SELECT document_key, vector FROM %2$I.%3$I ORDER BY vector::%4$s %1$s l2_normalize($1) LIMIT $3'
+        '    ) AS candidates ORDER BY distance LIMIT $2'
+        ') AS found JOIN %2$I.documents ON key = document_key ORDER BY distance',
+        CASE space ->> 'metric' WHEN 'dot' THEN '<#>' ELSE '<=>' END, place, 'vectors_' || asked,
+        coalesce(graph || '(' || (space ->> 'dimension') || ')', 'vector')
+    ) USING query, k, candidates;
     PERFORM set_config('hnsw.ef_search', before, true);
 END
 $nearest$;
@@ -127,6 +142,8 @@ def functions(extension: str) -> sql.Composed:
         breadth=sql.Literal(BREADTH),
         broadest=sql.Literal(BROADEST),
         widened=sql.Literal(WIDENED),
+        overfetch=sql.Literal(OVERFETCH),
+        over=sql.SQL(_OVER),
         release=sql.Literal(_RELEASE),
     )
 

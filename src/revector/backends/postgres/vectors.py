@@ -8,16 +8,17 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import psycopg
 from numpy.typing import NDArray
 from psycopg import sql
 from sqlalchemy.engine import Connection
 
 from revector.backends.arguments import checked_ids, checked_vectors, missing_generation
 from revector.backends.contracts import Keys, Point, Tally, VectorInfo
-from revector.backends.postgres.binary import KeyArray, Matrix, VectorArray, matrix_of, vector_oid
+from revector.backends.postgres.binary import KeyArray, Matrix, VectorArray, matrix_of, require_half, vector_oid
 from revector.backends.postgres.database import PostgresDatabase, driver_of
 from revector.backends.postgres.sampling import drawn
-from revector.backends.postgres.schema import DOCUMENTS, vectors_table
+from revector.backends.postgres.schema import DOCUMENTS, VectorType, vectors_name, vectors_table
 from revector.backends.sampling import Population
 from revector.errors import UnknownDocumentError
 
@@ -39,16 +40,16 @@ ON CONFLICT (document_key) DO UPDATE SET
     content_hash = excluded.content_hash, vector = excluded.vector
 """
 _GET = """
-SELECT document_key, vector_send(vector) FROM unnest(%(keys)s::bigint[]) WITH ORDINALITY AS wanted (key, place)
+SELECT document_key, vector_send(vector::vector) FROM unnest(%(keys)s::bigint[]) WITH ORDINALITY AS wanted (key, place)
 JOIN {vectors} ON document_key = wanted.key ORDER BY place
 """
 _GET_CURRENT = """
-SELECT document_key, vector_send(vector) FROM unnest(%(keys)s::bigint[]) WITH ORDINALITY AS wanted (key, place)
+SELECT document_key, vector_send(vector::vector) FROM unnest(%(keys)s::bigint[]) WITH ORDINALITY AS wanted (key, place)
 JOIN {vectors} AS stored ON document_key = wanted.key
 JOIN documents ON documents.key = wanted.key AND documents.content_hash = stored.content_hash ORDER BY place
 """
 _SCAN = """
-SELECT document_key, vector_send(vector) FROM {vectors}
+SELECT document_key, vector_send(vector::vector) FROM {vectors}
 WHERE document_key > %(after)s ORDER BY document_key LIMIT %(batch)s
 """
 _COUNT = "SELECT count(*) FROM {vectors}"
@@ -78,7 +79,7 @@ FROM (
 GROUP BY 1, 2 ORDER BY field IS NOT NULL, count(lost) DESC, count(*) DESC, 1, 2 LIMIT %(limit)s
 """
 _WITH_HASHES = """
-SELECT wanted.hash, vector_send(twin.vector) FROM unnest(%(hashes)s::text[]) AS wanted (hash)
+SELECT wanted.hash, vector_send(twin.vector::vector) FROM unnest(%(hashes)s::text[]) AS wanted (hash)
 CROSS JOIN LATERAL (
     SELECT vector FROM documents JOIN {vectors} AS stored ON document_key = key
     WHERE documents.content_hash = wanted.hash AND stored.content_hash = wanted.hash LIMIT 1
@@ -94,6 +95,10 @@ ORDER BY place
 _UNKNOWN = """
 SELECT wanted.id FROM unnest(%(ids)s::text[]) AS wanted (id)
 WHERE NOT EXISTS (SELECT 1 FROM documents WHERE documents.id = wanted.id)
+"""
+_TYPE = """
+SELECT typname::text FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid
+WHERE attrelid = to_regclass(%s) AND attname = %s
 """
 _DIMENSION = "SELECT (space ->> 'dimension')::integer FROM generations WHERE id = %s AND NOT dropped"
 _POINT = "SELECT pg_current_snapshot()::text"
@@ -119,11 +124,14 @@ class PostgresVectors:
 
     def __init__(self, database: PostgresDatabase) -> None:
         self._database = database
+        self._types: dict[int, VectorType] = {}
 
     def put(self, generation: int, keys: Keys, hashes: Sequence[str], vectors: NDArray[np.float32]) -> int:
         """Store vectors by compare-and-set; return how many landed."""
         with self._database.transaction() as connection:
             matrix = checked_vectors(keys, hashes, vectors, self.dimension(generation))
+            if self.type_of(generation) == "halfvec":
+                require_half(keys, matrix)
             fixed = {"shift": self._database.shift, "now": time.time()}
             statement, landed = self.put_statement(generation), 0
             for part in _parts(np.asarray(keys, np.int64), matrix):
@@ -229,6 +237,16 @@ class PostgresVectors:
         """Return the dimension of a generation's space; raise `StoreError` if the generation does not exist."""
         return self._database.once(("dimension", generation), lambda connection: _dimension(connection, generation))
 
+    def type_of(self, generation: int) -> VectorType:
+        """Return the type that a generation's vectors are stored in, which never changes."""
+        if generation not in self._types:
+            with self._database.snapshot() as connection:
+                found = type_of(driver_of(connection), vectors_name(generation), "vector")
+            if found is None:
+                raise missing_generation(generation)
+            self._types[generation] = found
+        return self._types[generation]
+
     def _number(self, generation: int, statement: str, parameters: dict[str, Any] | None = None) -> int:
         with self._database.snapshot() as connection:
             self.dimension(generation)
@@ -247,6 +265,12 @@ def _dimension(connection: Connection, generation: int) -> int:
     if found is None:
         raise missing_generation(generation)
     return int(found[0])
+
+
+def type_of(driver: psycopg.Connection[Any], table: str, column: str) -> VectorType | None:
+    """Return the type of a column of vectors, of a table as SQL spells it; ``None`` where there is none."""
+    found = driver.execute(_TYPE, (table, column)).fetchone()
+    return None if found is None else found[0]
 
 
 def matrix_parameter(connection: Connection, matrix: Matrix) -> VectorArray:

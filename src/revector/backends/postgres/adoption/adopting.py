@@ -40,7 +40,7 @@ SAMPLE = 200
 """Vectors that the model is told by."""
 _SAMPLE = """
 SELECT text, {send}(vector) FROM (
-    SELECT {text} AS text, {vector} AS vector FROM {table} TABLESAMPLE BERNOULLI ({percent}) REPEATABLE (1)
+    SELECT {text} AS text, {vector}::{type} AS vector FROM {table} TABLESAMPLE BERNOULLI ({percent}) REPEATABLE (1)
 ) AS drawn WHERE vector IS NOT NULL AND text <> '' LIMIT {most}
 """
 _BREATH_SECONDS = 0.01  # between two slices, for other writers
@@ -104,11 +104,6 @@ def _place(place: str, table: TableToAdopt) -> Place:
 
 
 def _require_adoptable(table: AdoptedTable) -> None:
-    if table.vector.kind != "vector":
-        raise InvalidArgumentError(
-            f"vector: the column is of type {table.vector.type}, and only vector can be adopted so far; "
-            "convert it first, with ALTER TABLE … ALTER COLUMN … TYPE vector(…)"
-        )
     if table.row_security_applies:
         raise InvalidArgumentError(
             f"row-level security hides rows of {table.schema}.{table.name} from this role; adopt it as its owner, or "
@@ -173,6 +168,7 @@ def _sample(driver: psycopg.Connection[Any], table: AdoptedTable, rows: int) -> 
     statement = sql.SQL(_SAMPLE).format(
         text=table.text_expression,
         vector=vector,
+        type=sql.Identifier(table.extension_schema, "vector"),
         send=sql.Identifier(table.extension_schema, "vector_send"),
         table=table.identifier,
         percent=sql.Literal(min(100.0, 150.0 * SAMPLE / max(rows, 1))),

@@ -14,11 +14,13 @@ from psycopg import sql
 
 from revector.backends.contracts import Document, Generation, NewDocument
 from revector.backends.postgres.adoption.fragments import Captured, fragments
-from revector.backends.postgres.building import CLASSES, Graphs, State
+from revector.backends.postgres.building import Graphs, State
 from revector.backends.postgres.database import PostgresDatabase, driver_of
 from revector.backends.postgres.documents import PostgresDocuments
 from revector.backends.postgres.generations import PostgresGenerations
-from revector.backends.postgres.schema import Held, vectors_name, vectors_table
+from revector.backends.postgres.schema import Held, VectorType, vectors_name, vectors_table
+from revector.backends.postgres.shapes import Found, index_over
+from revector.backends.postgres.vectors import type_of
 from revector.errors import StoreError
 
 _VECTORS = """
@@ -45,20 +47,6 @@ UPDATE rows SET column_hash = landed.hash, column_at = %(now)s,
 FROM landed WHERE rows.key = landed.key
 """
 _IN_COLUMN = "SELECT id FROM generations WHERE in_column"
-_COLUMN_GRAPH = """
-SELECT 1 FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid JOIN pg_am ON pg_am.oid = relam
-JOIN pg_opclass ON pg_opclass.oid = indclass[0]
-WHERE indrelid = %s::regclass AND amname IN ('hnsw', 'ivfflat') AND indisvalid AND indpred IS NULL AND indkey[0] = (
-    SELECT attnum FROM pg_attribute WHERE attrelid = %s::regclass AND attname = %s
-) AND opcname = %s
-"""
-_COLUMN_OPTIONS = """
-SELECT reloptions FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid JOIN pg_am ON pg_am.oid = relam
-WHERE indrelid IN (SELECT relid FROM pg_partition_tree(%s::regclass) UNION SELECT %s::regclass) AND amname = 'hnsw'
-AND indkey[0] = (SELECT attnum FROM pg_attribute WHERE attrelid = indrelid AND attname = %s)
-ORDER BY indisvalid DESC, indexrelid LIMIT 1
-"""
-"""Of a graph over the user's column, or over that of one of its partitions."""
 
 SHADOWS = Held("rows", "key", "SKIP LOCKED")
 """As triggers lock them. A row that somebody is writing is left out: nobody knows for how long. Its job stays."""
@@ -146,6 +134,10 @@ class AdoptedGenerations(PostgresGenerations):
         """Return the shadows, which know it without reading the user's table, or a table of ours."""
         return sql.Identifier("column_state") if generation in self.in_column() else super().who_has_one(generation)
 
+    def new_type(self, driver: psycopg.Connection[Any]) -> VectorType:
+        """Return the type of the user's column: what is verified before a cut-over is what `release` gives back."""
+        return type_of(driver, _table(self._captured).as_string(), self._captured.vector) or super().new_type(driver)
+
     def in_column(self) -> frozenset[int]:
         """Return the generations whose vectors are in the user's column: those of before, for ever."""
         if self._in_column is None:
@@ -165,34 +157,44 @@ class AdoptedGraphs(Graphs):
     """Graphs, those of the user's column among them, which are the user's own."""
 
     def __init__(self, database: PostgresDatabase, captured: Captured, generations: AdoptedGenerations) -> None:
-        super().__init__(database)
+        super().__init__(database, generations)
         self._captured, self._generations = captured, generations
-        self._table = sql.Identifier(captured.schema, captured.name).as_string()
 
     def state(self, generation: Generation) -> State:
         """Tell whether the user has an index that searches of a generation use, or how far ours is."""
         if generation.id not in self._generations.in_column():
             return super().state(generation)
-        wanted = (self._table, self._table, self._captured.vector, CLASSES[generation.space.metric])
-        with self._database.snapshot() as connection:
-            found = driver_of(connection).execute(_COLUMN_GRAPH, wanted).fetchone()
-        return "none" if found is None else "valid"
+        return "none" if self.look(generation) is None else "valid"
 
     def searched(self, generation: Generation) -> tuple[sql.Identifier, str]:
         """Return the user's table and column, or a table of ours."""
         if generation.id not in self._generations.in_column():
             return super().searched(generation)
-        return sql.Identifier(self._captured.schema, self._captured.name), self._captured.vector
+        return _table(self._captured), self._captured.vector
 
     def build(self, generation: Generation, count: int) -> int:
         """Build a graph over a table of ours."""
         return 0 if generation.id in self._generations.in_column() else super().build(generation, count)
 
+    def new_type(self, driver: psycopg.Connection[Any], generation: Generation) -> VectorType:
+        """Return half of the type of the vectors where the user's own graph is over that, too."""
+        users = self._users_own(driver)
+        return "halfvec" if users and users.type == "halfvec" else super().new_type(driver, generation)
+
     def options(self, driver: psycopg.Connection[Any]) -> sql.Composable:
         """Return how the user's own graph was built: ours are built alike."""
-        found = driver.execute(_COLUMN_OPTIONS, (self._table, self._table, self._captured.vector)).fetchone()
-        if found is None or not found[0]:
-            return sql.SQL("")
-        pairs = [option.partition("=") for option in found[0]]
-        options = [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Literal(value)) for name, _, value in pairs]
+        users = self._users_own(driver)
+        if not users or not users.options:
+            return super().options(driver)
+        said = sql.SQL("{} = {}")
+        options = [said.format(sql.Identifier(name), sql.Literal(value)) for name, value in users.options.items()]
         return sql.SQL("WITH ({})").format(sql.SQL(", ").join(options))
+
+    def _users_own(self, driver: psycopg.Connection[Any]) -> Found | None:
+        """Return the user's own graph, if there is one."""
+        found = index_over(driver, _table(self._captured), self._captured.vector)
+        return found if found and found.kind == "hnsw" else None
+
+
+def _table(captured: Captured) -> sql.Identifier:
+    return sql.Identifier(captured.schema, captured.name)
