@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -10,11 +11,12 @@ from psycopg.rows import args_row, dict_row
 
 from revector.backends.postgres.adoption.fragments import Captured
 from revector.backends.postgres.adoption.releasing.column import MEMBERS, OF_COLUMN, Connection, facts, said, texts
+from revector.backends.postgres.building import LARGEST_DIMENSION
 
 __all__ = ["ColumnIndex", "Twin", "indexes", "twins"]
 
 _GRAPHS = ("hnsw", "ivfflat")
-_LONGEST_OF_GRAPHS = {"vector": 2_000, "halfvec": 4_000}  # dimensions
+_CAST = re.compile(r"\((.+)\)::(vector|halfvec)\(\d+\)")
 
 _INDEXES = f"""{MEMBERS}
 SELECT indexrelid::int8 AS oid, pg_class.relname::text AS name, schema, member.name AS table_name, is_partitioned,
@@ -150,15 +152,19 @@ def _index(
     renamed: tuple[str | None, str | None],
 ) -> ColumnIndex:
     expressions, predicate = renamed
-    limit = _LONGEST_OF_GRAPHS.get(kind, dimension) if row["method"] in _GRAPHS else dimension
+    cast = _cast(row)
+    limit = LARGEST_DIMENSION.get(cast or kind, dimension) if row["method"] in _GRAPHS else dimension
     before = f" WHERE {row['predicate']}" if row["predicate"] else ""
     body = str(row["definition"]).removeprefix(row["head"]).removesuffix(before)
     key, of_others = f"{row['method']} ({row['quoted']}", row["is_key"]
     if row["is_key"] and body.startswith((f"{key} ", f"{key})")):
         body, of_others = f"{row['method']} ({sql.Identifier(successor).as_string()}{body[len(key) :]}", False
+    if cast:
+        successors = f"({sql.Identifier(successor).as_string()})::{cast}({dimension})"
+        body = body.replace(f"({row['expressions']})", f"({successors})", 1)
     flaws = {
         "is not valid": not row["is_valid"],
-        "is over an expression of the column": expressions != row["expressions"],
+        "is over an expression of the column": not cast and expressions != row["expressions"],
         "has other columns as well": of_others,
         f"holds at most {limit:,} dimensions, and the vectors have {dimension:,}": dimension > limit,
     }
@@ -177,3 +183,9 @@ def _index(
         is_constraint=row["is_constraint"],
         comment=row["comment"],
     )
+
+
+def _cast(row: dict[str, Any]) -> str | None:
+    """Return the type of pgvector that an index casts the column to, with its dimension, and does nothing else."""
+    found = _CAST.fullmatch(row["expressions"] or "")
+    return found[2] if found and found[1] == row["quoted"] else None
