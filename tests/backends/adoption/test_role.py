@@ -195,7 +195,7 @@ TRIGGER = "CREATE TRIGGER own AFTER INSERT ON docs EXECUTE FUNCTION suppress_red
     ("role", "statements"),
     [
         ("migrator", (*WRITES, TRIGGER, "CREATE SCHEMA other")),
-        ("worker", (*WRITES, *OURS[3:], TRIGGER, "UPDATE docs SET id = id + 1")),
+        ("worker", (*WRITES, *OURS[4:], TRIGGER, "UPDATE docs SET id = id + 1")),
         ("reader", (*WRITES, *OURS, TRIGGER, "SELECT * FROM docs", "SELECT 1 FROM revector.serving('docs')")),
         ("application", (*OURS, TRIGGER, *WRITES[4:])),
     ],

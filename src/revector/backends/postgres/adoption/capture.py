@@ -11,6 +11,9 @@ A row keeps its shadow, and hence its vectors, when its key changes. Which row b
 is told by their order, since PostgreSQL notes both at once. Were that ever wrong, shadows would change places, and what
 is computed from the present texts afterwards would still be right.
 
+Where a column that a trigger goes by is called otherwise, or gone, the user's statement goes through, and a row of
+`missed` says so. Once all is as it was, `fill_again` lets `fill` compare every row with its shadow.
+
 Not seen are writes with ``session_replication_role = replica``, rows that come or go with a partition, and those of
 partitions that were made later and are written by their own name; `uncovered` finds such partitions.
 """
@@ -83,6 +86,7 @@ def install(captured: Captured, live: Mapping[int, bool], own: Collection[int]) 
     fill = body(triggers.FILL, parts)
     return [
         said(triggers.ROWS, "shadows of the rows"),
+        said(triggers.MISSED, "what could not be captured"),
         said(triggers.VIEWS, "the documents, and what is known of their vectors"),
         said(triggers.SET_ASIDE, "rows without text wait for nobody"),
         *follow(captured, live, own),
@@ -90,7 +94,6 @@ def install(captured: Captured, live: Mapping[int, bool], own: Collection[int]) 
         cover(captured, [(captured.schema, captured.name), *captured.partitions]),
         said(triggers.FILLING, "how far the rows have shadows"),
         said(triggers.FILL_FUNCTION, "shadows of the rows that are there", settings=settings, body=fill),
-        fill_again(captured),
     ]
 
 
@@ -154,10 +157,8 @@ def fill(captured: Captured, most: int) -> sql.Composed:
 
 
 def fill_again(captured: Captured) -> Statement:
-    """Return the statement after which `fill` begins anew: rows have come, or gone, that were not captured."""
-    return Statement(
-        sql.SQL(triggers.BEGIN_FILLING).format(**fragments(captured)), "which rows have shadows, from the start"
-    )
+    """Return the statement after which `fill` compares all rows with their shadows: some were written uncaptured."""
+    return Statement(sql.SQL(triggers.FILL_AGAIN).format(**fragments(captured)), "what was written uncaptured")
 
 
 def uninstall(captured: Captured) -> list[Statement]:

@@ -65,18 +65,22 @@ ALTER TABLE {schema}.filling
     ADD only_row integer PRIMARY KEY CHECK (only_row = 1),
     ADD state text NOT NULL CHECK (state IN ('rows', 'wait', 'gone', 'done')),
     ADD ended xid8,
-    ADD swept bigint NOT NULL DEFAULT 0
-"""
-BEGIN_FILLING = """
+    ADD swept bigint NOT NULL DEFAULT 0,
+    ADD is_again boolean NOT NULL DEFAULT false;
 INSERT INTO {schema}.filling (only_row, state) VALUES (1, 'rows')
-ON CONFLICT (only_row) DO UPDATE SET state = 'rows', {no_ids}, ended = NULL, swept = 0
 """
+FILL_AGAIN = """
+DELETE FROM {schema}.missed;
+UPDATE {schema}.filling SET state = 'rows', {no_ids}, ended = NULL, swept = 0, is_again = true
+"""
+# A row says that something was written which nobody could take notice of. It has no key that writers would wait for.
+MISSED = "CREATE TABLE {schema}.missed (at timestamptz NOT NULL)"
 DROP = """
 DROP FUNCTION IF EXISTS {schema}.set_aside() CASCADE;
 DROP FUNCTION IF EXISTS {schema}.inserted(), {schema}.updated(), {schema}.deleted(), {schema}.truncated(),
     {schema}.fill(integer), {schema}.forget(bigint[]), {schema}.forget_all();
 DROP VIEW IF EXISTS {schema}.documents, {schema}.present, {schema}.column_state, {schema}.live;
-DROP TABLE IF EXISTS {schema}.filling, {schema}.rows
+DROP TABLE IF EXISTS {schema}.filling, {schema}.missed, {schema}.rows
 """
 
 # What is said in several places, each after those that it needs
@@ -118,8 +122,7 @@ REVOKE ALL ON FUNCTION {schema}.{function}() FROM PUBLIC
 """
 FILL_FUNCTION = """
 CREATE OR REPLACE FUNCTION {schema}.fill(most integer) RETURNS text LANGUAGE plpgsql {settings} SET lock_timeout = 500
-AS {body};
-REVOKE ALL ON FUNCTION {schema}.fill(integer) FROM PUBLIC
+AS {body}
 """
 FORGET_FUNCTION = """
 CREATE OR REPLACE FUNCTION {schema}.forget(gone bigint[]) RETURNS void LANGUAGE plpgsql AS {body}
@@ -166,14 +169,17 @@ _WANTED = f"""
 """
 
 
-def _shadow(facts: str) -> str:
-    """Return the beginning of a statement that gives shadows to rows without one; their vectors are of their texts."""
+def _shadow(facts: str, *, believed: str = "has_vector") -> str:
+    """Return the beginning of a statement that gives shadows to rows without one.
+
+    The vectors of which `believed` holds are of the rows' texts; the others are made again.
+    """
     return f"""
     WITH found AS ({{{facts}}} OFFSET 0), changed AS (
         INSERT INTO rows ({{names}}, content_hash, has_text, updated_at, column_seq, column_at, column_hash)
         SELECT {{names}}, content_hash, content_hash <> {{empty_hash}}, updated_at,
-            CASE WHEN has_vector THEN {_SEQ} END, CASE WHEN has_vector THEN {_NOW} END,
-            CASE WHEN has_vector THEN content_hash END
+            CASE WHEN {believed} THEN {_SEQ} END, CASE WHEN {believed} THEN {_NOW} END,
+            CASE WHEN {believed} THEN content_hash END
         FROM found
         ON CONFLICT ({{name}}) DO NOTHING
         RETURNING key, content_hash, column_hash IS NULL AS is_stale, true AS is_retold
@@ -231,6 +237,24 @@ _MOVE = f"""
     ON CONFLICT DO NOTHING;
 """
 
+
+def _unless_changed(read: str) -> str:
+    """Return the statements that give up where the user's table is not what it was: a column is called otherwise, say.
+
+    The user's statement must not fail then. It is tried whether all that follows can be planned, and nothing is read:
+    a subtransaction that writes nothing has no number, and is as good as free. One around what follows would take a
+    number for every statement, and from 64 in a transaction on, all others' snapshots are slower.
+    """
+    return f"""
+    BEGIN
+        PERFORM FROM {read} WHERE false;
+    EXCEPTION WHEN syntax_error_or_access_rule_violation THEN
+        INSERT INTO missed SELECT statement_timestamp() WHERE NOT EXISTS (SELECT FROM missed);
+        RETURN NULL;
+    END;
+    """
+
+
 _INSERTED = f"""
 <<known>>
 DECLARE
@@ -238,6 +262,7 @@ DECLARE
     written boolean[];
     all_new boolean;
 BEGIN
+    {_unless_changed("{new_ids}, present AS p")}
     {_shadow("facts_new")}
     SELECT (SELECT count(*) FROM changed) = (SELECT count(*) FROM new_rows) INTO known.all_new;
     IF NOT known.all_new THEN
@@ -256,6 +281,7 @@ DECLARE
     moved boolean;
     made bigint;
 BEGIN
+    {_unless_changed("(SELECT {facts} FROM new_rows AS t) AS a, present AS p")}
     SELECT array_agg(pair.key), array_agg(pair.written), bool_or(pair.moved)
     INTO known.keys, known.written, known.moved
     FROM (SELECT {{shadow_before}} AS key, {{is_written}} AS written, {{is_moved}} AS moved FROM {{pairs}}) AS pair;
@@ -280,6 +306,7 @@ _DELETED = f"""
 DECLARE
     keys bigint[];
 BEGIN
+    {_unless_changed("{old_ids}, present AS p")}
     {_forget("SELECT {shadow_before} AS key FROM {old_ids} WHERE {is_gone}")}
     RETURN NULL;
 END
@@ -289,6 +316,7 @@ _TRUNCATED = f"""
 DECLARE
     keys bigint[];
 BEGIN
+    {_unless_changed("present AS p")}
     IF NOT EXISTS (SELECT FROM present) THEN
         IF forget_all() THEN
             RETURN NULL;
@@ -300,11 +328,23 @@ END
 """
 FUNCTIONS = {"inserted": _INSERTED, "updated": _UPDATED, "deleted": _DELETED, "truncated": _TRUNCATED}
 
+# Rows that were written unseen: nobody knows of which text their vectors are. They are locked as by who writes them.
+_COMPARE = f"""
+    IF progress.is_again THEN
+        SELECT array_agg(r.key), array_agg(false) INTO known.keys, known.written
+        FROM ({{facts_of_slice}}) AS p JOIN rows AS r ON {{present_is_of_shadow}}
+        WHERE p.content_hash <> r.content_hash OR p.has_vector <> (r.column_hash IS NOT NULL);
+        PERFORM FROM rows AS r JOIN {{table}} AS t ON {{shadow_is_of_row}}
+        WHERE r.key = ANY(known.keys) ORDER BY r.key FOR NO KEY UPDATE OF t;
+        {_RENEW}
+    END IF;
+"""
 FILL = f"""
 <<known>>
 DECLARE
     progress filling;
     keys bigint[];
+    written boolean[];
     last bigint;
 BEGIN
     SELECT * INTO known.progress FROM filling FOR UPDATE;
@@ -312,7 +352,8 @@ BEGIN
         IF progress.id_1 IS NULL THEN
             SELECT {{present_ids}} INTO {{progress_ids}} FROM present AS p ORDER BY {{present_ids}} LIMIT 1;
         END IF;
-        {_shadow("facts_of_slice")}
+        {_COMPARE}
+        {_shadow("facts_of_slice", believed="has_vector AND NOT progress.is_again")}
         UPDATE filling SET
             ({{ids}}) = (SELECT {{ids}} FROM found ORDER BY {{ids_down}} LIMIT 1),
             state = CASE WHEN (SELECT count(*) FROM found) <= most THEN 'wait' ELSE 'rows' END,
