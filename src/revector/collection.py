@@ -28,6 +28,7 @@ from revector.migration.filling.worker import WorkerReport
 from revector.migration.following import follow
 from revector.migration.migration import Migration
 from revector.migration.serving import ServingReader
+from revector.migration.status import obstacle_of
 from revector.migration.strategies import Strategy
 from revector.migration.upserts import Upsert
 from revector.migration.writes import delete_documents
@@ -312,6 +313,11 @@ class Collection:
         record = self._backend.ledger.active(self._backend.alias)
         planned = [] if record is None else [record.target_space]
         return [*(generation.space for generation in self._backend.generations.all()), *planned]
+
+    @property
+    def obstacle(self) -> str:
+        """What keeps the collection from being moved, and what to do about that; empty where nothing does."""
+        return obstacle_of(self._backend)
 
     def remember(self, encoder: TextEncoder) -> None:
         """Write down where a model of this collection is loaded from now on: `encoder.source`.

@@ -165,6 +165,24 @@ class DamagedStoreError(StoreError):
     """A store's file is damaged, truncated, or something else; only a backup helps."""
 
 
+class GoneError(StoreError):
+    """What a collection is made of is gone, as when it was released or dropped; it does not help to try again."""
+
+
+class ChangedTableError(StoreError):
+    """A user's table is not what was adopted, since a column was renamed, say; nothing is moved until it is so again.
+
+    Attributes
+    ----------
+    table : str
+        Its name, as it was adopted.
+    """
+
+    def __init__(self, message: str, *, table: str) -> None:
+        super().__init__(message)
+        self.table = table
+
+
 class ReadOnlyError(StoreError):
     """Something was to be written to a collection that is only read; nothing was embedded or paid for.
 

@@ -91,7 +91,8 @@ def status(collection: CollectionUrl, as_json: AsJson = False) -> None:
     with opened(collection) as docs:
         migration = docs.migration
         if migration is None:
-            emit(None, f"{shown_place(collection)} is served with {docs.serving_space}; no migration", as_json=as_json)
+            said = f"{shown_place(collection)} is served with {docs.serving_space}; no migration"
+            emit(None, "\n".join(filter(None, [said, docs.obstacle])), as_json=as_json)
         else:
             _emit_status(collection, migration, as_json)
 

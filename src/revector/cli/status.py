@@ -34,7 +34,7 @@ NEXT = {
 
 
 def show_status(url: str, status: MigrationStatus, failures: Sequence[FailedDocument]) -> RenderableType:
-    """Show phase, share, outcome of the verification, failures, and the verbs that come next."""
+    """Show phase, share, outcome of the verification, what is in the way, failures, and the verbs that come next."""
     rows = {
         "phase": f"{status.phase}: {'paused; ' if status.paused else ''}{MEANING[status.phase]}",
         "moving to": str(status.target_space),
@@ -45,6 +45,8 @@ def show_status(url: str, status: MigrationStatus, failures: Sequence[FailedDocu
         rows["verified"] = "; ".join(status.verification["reasons"]) or "passed"
     if status.retention_ends is not None:
         rows["old kept until"] = time.strftime("%Y-%m-%d %H:%M", time.localtime(status.retention_ends))
+    if status.obstacle:
+        rows["in the way"] = status.obstacle
     if failures:
         rows["failed"] = "\n".join(_failures(failures))
     if NEXT[status.phase]:

@@ -249,6 +249,7 @@ class Migration:
         if record.paused:
             raise MigrationError("the migration is paused; call resume() first")
         stop, source = stop or threading.Event(), source_of(self._backend, record)
+        in_slices(self._backend.recapture, stop)
         ask_for_all(self._backend, self._id, self._turns(), stop)  # where a start was cut off
         report = self._filling.fill_target(on_progress, stop)
         report += self._filling.catch_up(source, stop)
@@ -287,6 +288,7 @@ class Migration:
             raise MigrationError(f"{reason}; {before_work(record.phase, 'verify')}")
         target = target_of(self._backend, record)
         encoder = self._encoders.require(target, purpose="verification")
+        in_slices(self._backend.recapture)
         prepared = self._backend.index.prepare(target)
         self._filling.catch_up(target)  # last, as little as may be should land between this and the count
         seq = self._backend.generations.last_seq()
@@ -334,6 +336,7 @@ class Migration:
         record = self.record
         require_transition(record.phase, Phase.SERVING)
         target = target_of(self._backend, record)
+        in_slices(self._backend.recapture)
         self._filling.catch_up(target)
         vectors = self._backend.generations.count(target.id)
         is_at_hand = self._encoders.find(target) is not None
@@ -382,6 +385,7 @@ class Migration:
         require_transition(self.phase, Phase.ROLLED_BACK)
         if self.phase is Phase.SERVING:
             source = source_of(self._backend, self.record)
+            in_slices(self._backend.recapture)
             reconcile(self._backend, source.id)
             self._filling.complete_source()
             self._backend.index.prepare(source)

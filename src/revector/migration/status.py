@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from revector.backends.contracts import Backend
+from revector.errors import ChangedTableError, ReadOnlyError
 from revector.ledger.jobs import JobCounts
 from revector.ledger.records import MigrationRecord
 from revector.ledger.state import Phase
@@ -29,6 +30,8 @@ class MigrationStatus:
         Outcome of the last one.
     retention_ends : float or None
         When the old generation may be retired, in seconds since the epoch.
+    obstacle : str
+        What keeps it from going on, and what to do about that; empty where nothing does.
     """
 
     id: int
@@ -45,6 +48,7 @@ class MigrationStatus:
     source_jobs: JobCounts
     verification: dict[str, Any] | None
     retention_ends: float | None
+    obstacle: str = ""
 
     @property
     def share(self) -> float:
@@ -88,7 +92,19 @@ def status_of(backend: Backend, record: MigrationRecord) -> MigrationStatus:
             source_jobs=backend.ledger.jobs.counts(record.source_generation),
             verification=record.verification,
             retention_ends=retention_ends(record),
+            obstacle=obstacle_of(backend),
         )
+
+
+def obstacle_of(backend: Backend) -> str:
+    """Return what keeps a collection from being moved, as long as it is so; empty where nothing does."""
+    try:
+        backend.require_writable()
+    except ChangedTableError as error:
+        return str(error)
+    except ReadOnlyError:
+        pass
+    return ""
 
 
 def _moved(backend: Backend, record: MigrationRecord, without_job: int) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import psycopg
 import pytest
 from psycopg import sql
 
@@ -179,17 +178,15 @@ def test_texts_of_ten_megabytes_are_moved(server, application):
     assert found == texts
 
 
-def test_a_column_that_is_renamed_on_the_way_is_named_and_can_be_named_back(server, application):
+def test_a_column_may_be_renamed_on_the_way_and_named_back(server, application):
     application.execute("CREATE EXTENSION vector")
     application.execute("CREATE TABLE docs (id int PRIMARY KEY, body text, v vector(8))")
     application.execute("INSERT INTO docs SELECT i, 'text ' || i FROM generate_series(1, 5) i")
     steps = moved(server, application, TableToAdopt("docs", "id", ("body",), "v"))
     assert next(steps) == "filling"
     application.execute("ALTER TABLE docs RENAME body TO content")
-    with pytest.raises(psycopg.errors.UndefinedColumn):  # loudly, rather than that a text is missed
-        application.execute("UPDATE docs SET content = 'text 6' WHERE id = 5")
+    application.execute("UPDATE docs SET content = 'text 6' WHERE id = 5")
     application.execute("ALTER TABLE docs RENAME content TO body")
-    application.execute("UPDATE docs SET body = 'text 6' WHERE id = 5")
     *_, found = steps
     assert found["5"] == "text 6"
 

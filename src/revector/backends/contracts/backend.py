@@ -116,7 +116,10 @@ class Backend(Protocol):
         ...
 
     def require_writable(self) -> None:
-        """Raise `ReadOnlyError` if nothing can be written, `ClosedError` after `close`: before anything is paid for."""
+        """Raise `ReadOnlyError` if nothing can be written, `ClosedError` after `close`: before anything is paid for.
+
+        Of what others write: raise `ChangedTableError` or `GoneError` if that is not what it was.
+        """
         ...
 
     def transaction(self, timeout_seconds: float = 30.0) -> AbstractContextManager[object]:
@@ -159,6 +162,18 @@ class Backend(Protocol):
         That is what dropped generations took, and what was kept for an index that has no use for it any more. Call it
         outside of transactions, until it says no, with a moment for other writers in between. Whoever was stopped
         half-way leaves the rest to the next one.
+        """
+        ...
+
+    def recapture(self, *, anew: bool = False) -> bool:
+        """Look through a slice of what others have written unseen, and ask for its vectors; tell whether there is more.
+
+        Where nobody writes but by the backend, there is never any. Call it as `reclaim`.
+
+        Parameters
+        ----------
+        anew : bool
+            Begin to look through everything, whether or not anything is known to have been written unseen.
         """
         ...
 

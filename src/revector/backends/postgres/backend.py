@@ -172,6 +172,10 @@ class PostgresBackend:
                 driver.execute(_FORGET, (dropped,))
         return True
 
+    def recapture(self, *, anew: bool = False) -> bool:
+        """Return ``False``: nobody writes unseen."""
+        return False
+
     def history(self) -> int:
         """Return a number that is another one once the collection's past was replaced, by a restored dump, say."""
         with self.database.snapshot():

@@ -124,6 +124,10 @@ class SqliteBackend:
         """Give back a slice of a generation's deletions up to a point, but for the newest."""
         return forget_deletions(self._database, generation, upto)
 
+    def recapture(self, *, anew: bool = False) -> bool:
+        """Return ``False``: nobody writes unseen."""
+        return False
+
     def history(self) -> int:
         """Return a number that is another one once the database's past was replaced while it was open."""
         with self._database.snapshot():

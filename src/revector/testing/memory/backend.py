@@ -107,6 +107,10 @@ class MemoryBackend:
             self.ledger.jobs.forget_generation(generation)
         return bool(left)
 
+    def recapture(self, *, anew: bool = False) -> bool:
+        """Return ``False``: nobody writes unseen."""
+        return False
+
     def history(self) -> int:
         """Return always the same: nothing replaces the past of a store in memory."""
         return 0

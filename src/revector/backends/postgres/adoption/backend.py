@@ -9,17 +9,19 @@ from dataclasses import asdict
 from typing import Any
 
 import psycopg
-from psycopg import sql
+from psycopg import errors, sql
 from sqlalchemy.engine import Connection
 
 from revector.backends.contracts import ALIAS
-from revector.backends.postgres.adoption.capture import follow, uncovered
+from revector.backends.postgres.adoption.capture import fill, fill_again, follow, uncovered
+from revector.backends.postgres.adoption.changes import require_unchanged
 from revector.backends.postgres.adoption.fragments import Captured, Column
 from revector.backends.postgres.adoption.parts import AdoptedDocuments, AdoptedGenerations, AdoptedGraphs
 from revector.backends.postgres.backend import PostgresBackend
 from revector.backends.postgres.database import PostgresDatabase, driver_of
 from revector.backends.postgres.database.database import TIMEOUT_SECONDS
 from revector.backends.postgres.queue import BESIDE_WRITERS
+from revector.errors import StoreError
 
 ADOPTED = "adopted"
 """The note that says of which table the rows are, once its adoption is complete."""
@@ -30,6 +32,11 @@ LOCK_SECONDS = 0.5
 Less than the server waits before it looks for such a circle (``deadlock_timeout``, 1 s), in which it may end either.
 """
 _FOLLOWED = "followed"
+_ROWS_A_SLICE = 1_000
+_IS_CAPTURED = "SELECT state = 'done' AND NOT EXISTS (SELECT FROM missed) FROM filling"
+_FILLING = "SELECT state FROM filling FOR UPDATE"
+_MISSED = "SELECT FROM missed LIMIT 1"
+_LOST = (errors.UndefinedTable, errors.UndefinedColumn)
 _KNOWN = "SELECT id, in_column FROM generations WHERE NOT dropped ORDER BY id"
 _LIVE = f"""
 SELECT generation FROM aliases WHERE name = '{ALIAS}'
@@ -92,12 +99,59 @@ class AdoptedBackend(PostgresBackend):
     def _graphs(self) -> AdoptedGraphs:
         return AdoptedGraphs(self.database, self.captured, AdoptedGenerations(self.database, self.captured))
 
+    def require_writable(self) -> None:
+        """Raise as `PostgresBackend.require_writable`, and what `require_unchanged` raises of the table."""
+        super().require_writable()
+        self._require_unchanged()
+
+    @contextmanager
+    def transaction(self, timeout_seconds: float = TIMEOUT_SECONDS) -> Iterator[Connection]:
+        """Open, or join, a write transaction of the calling thread."""
+        with self._explained(), self.database.transaction(timeout_seconds) as connection:
+            yield connection
+
     @contextmanager
     def exclusive(self, timeout_seconds: float = TIMEOUT_SECONDS) -> Iterator[Connection]:
         """Open a transaction beside which nobody writes to the table; at its end, triggers know what it changed."""
-        with self.database.exclusive(timeout_seconds) as connection:
+        with self._explained(), self.database.exclusive(timeout_seconds) as connection:
+            self._require_unchanged()
             yield connection
             self._follow(driver_of(connection))
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """Open, or join, a consistent view for reads."""
+        with self._explained(), self.database.snapshot() as connection:
+            yield connection
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say what has become of the table, where something of it is missing."""
+        try:
+            yield
+        except StoreError as error:
+            reason = getattr(error.__cause__, "orig", error.__cause__)
+            if isinstance(reason, _LOST) and not self.database.in_transaction:
+                self._require_unchanged()
+            raise
+
+    def _require_unchanged(self) -> None:
+        with self.database.snapshot() as connection:
+            require_unchanged(self.url, driver_of(connection), self.captured)
+
+    def recapture(self, *, anew: bool = False) -> bool:
+        """Compare a slice of the rows with their shadows, if some were written unseen; tell whether there is more."""
+        with self.database.snapshot() as connection:
+            if not anew and driver_of(connection).execute(_IS_CAPTURED).fetchone() == (True,):
+                return False
+        with self.database.transaction() as connection:
+            driver = driver_of(connection)
+            (before,) = driver.execute(_FILLING).fetchone()
+            if anew or driver.execute(_MISSED).fetchone() is not None:
+                driver.execute(fill_again(self.captured).sql)
+                before = "rows"
+            (state,) = driver.execute(fill(self.captured, _ROWS_A_SLICE)).fetchone()
+        return bool(state != "done" and (before, state) != ("wait", "wait"))  # others' transactions are left to later
 
     def _follow(self, driver: psycopg.Connection[Any]) -> None:
         known = driver.execute(_KNOWN).fetchall()

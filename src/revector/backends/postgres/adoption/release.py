@@ -19,11 +19,13 @@ from psycopg import errors, sql
 from revector.backends.contracts import ALIAS
 from revector.backends.contracts.adoption import Released, Tell
 from revector.backends.postgres.adoption.backend import ADOPTED, captured_of
+from revector.backends.postgres.adoption.changes import Change, change_of
 from revector.backends.postgres.adoption.fragments import Captured
 from revector.backends.postgres.adoption.locks import Attempt, insist
 from revector.backends.postgres.adoption.releasing.column import facts
 from revector.backends.postgres.adoption.releasing.ending import Ending, lock_of
 from revector.backends.postgres.adoption.releasing.lacking import count_lacking
+from revector.backends.postgres.adoption.releasing.letting_go import let_go, why_not_let_go
 from revector.backends.postgres.adoption.releasing.plan import Plan, Serving, examine, is_quiet
 from revector.backends.postgres.adoption.releasing.replacing import Replacement
 from revector.backends.postgres.adoption.releasing.successor import begun, drop_successor, undo, write_in_place
@@ -98,6 +100,8 @@ def release(
             if not keeps_session(driver):
                 raise StoreError(f"{where.url} is reached through a pooler; give the URL of the server itself")
             captured, serving = _known(driver, where)
+            if (change := change_of(driver, captured)) is not None:
+                return _let_go(driver, captured, change, allow_missing=allow_missing, dry_run=dry_run, tell=tell)
             if dry_run:
                 given = Given(_required(examine(driver, captured, serving, **said)))
             else:
@@ -267,13 +271,39 @@ def _known(driver: psycopg.Connection[Any], where: Place) -> tuple[Captured, Ser
     return captured_of(note[0]), Serving(*serving)
 
 
-def _released(driver: psycopg.Connection[Any], captured: Captured, given: Given) -> Released:
+def _let_go(
+    driver: psycopg.Connection[Any],
+    captured: Captured,
+    change: Change,
+    *,
+    allow_missing: bool,
+    dry_run: bool,
+    tell: Tell,
+) -> Released:
+    """Drop the collection of a table that is not what was adopted."""
+    _required(Plan(reasons=why_not_let_go(driver, captured, change, allow_missing=allow_missing)))
+    if not dry_run:
+        tell("dropping the collection")
+        with _alone(driver, captured, SECONDS):
+            let_go(driver, captured, seconds=SECONDS)
+    vectors = 0
+    with suppress(errors.UndefinedTable, errors.UndefinedColumn):
+        vectors = _vectors(driver, captured)
+    what = change.what.partition(";")[0]
+    return Released(f"{captured.schema}.{captured.name}", vectors, (), (), notices=(f"{what}: it stays as it is",))
+
+
+def _vectors(driver: psycopg.Connection[Any], captured: Captured) -> int:
     table, vector = sql.Identifier(captured.schema, captured.name), sql.Identifier(captured.vector)
     (vectors,) = driver.execute(sql.SQL(_VECTORS).format(table=table, vector=vector)).fetchone() or (0,)
+    return int(vectors)
+
+
+def _released(driver: psycopg.Connection[Any], captured: Captured, given: Given) -> Released:
     indexes = given.plan.indexes
     return Released(
         table=f"{captured.schema}.{captured.name}",
-        vectors=vectors,
+        vectors=_vectors(driver, captured),
         indexes=tuple(f"{index.schema}.{index.name}" for index in indexes if not index.flaw),
         left_out=tuple(f"{index.schema}.{index.name}: {index.flaw}" for index in indexes if index.flaw),
         missing=given.missing,
