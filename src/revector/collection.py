@@ -490,8 +490,9 @@ class Collection:
         ------
         EncoderError
             A model refuses to go on.
+        GoneError
+            The collection was released or dropped, or an adopted table was.
         """
-        self._backend.require_writable()
         return follow(self._backend, self._encoders, self._filled, stop)
 
     def _filled(self, stop: threading.Event) -> WorkerReport:

@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 from revector.backends.contracts import Backend, Generation
 from revector.encoders.at_hand import EncoderSet
-from revector.errors import ClosedError, ReadOnlyError, StoreError
+from revector.errors import ClosedError, GoneError, ReadOnlyError, StoreError
 from revector.migration.asking import reconcile
 from revector.migration.filling.worker import Worker, WorkerReport
 from revector.migration.serving import ServingReader
+from revector.migration.slices import in_slices
 
 LOOK_EVERY_SECONDS = 1.0
 RECONCILE_EVERY_SECONDS = 600.0
@@ -55,7 +56,8 @@ def follow(
 ) -> WorkerReport:
     """Embed what is written in every live generation whose model is at hand, until told to stop.
 
-    A store that cannot be reached for a while is tried again; a model that fails ends it.
+    A store that cannot be reached for a while is tried again, and so is a table that is not what was adopted; a model
+    that fails ends it, and so does a collection that was released or dropped.
 
     Parameters
     ----------
@@ -66,10 +68,19 @@ def follow(
         Does what the migration has to do, if there is one that fills, and returns what it did.
     stop : threading.Event
         Ends it after the unit in hand.
+
+    Raises
+    ------
+    EncoderError
+        A model refuses to go on.
+    GoneError
+        There is no collection any more, or nothing that it was adopted from.
     """
     report, reader, reconciled = WorkerReport(0, 0, 0, 0.0), ServingReader(backend), time.monotonic()
     while not stop.is_set():
         try:
+            backend.require_writable()
+            in_slices(backend.recapture, stop)
             report += fill(Turn(stop, TURN_SECONDS))
             is_due = time.monotonic() >= reconciled + RECONCILE_EVERY_SECONDS
             for generation in reader.read().live:
@@ -78,7 +89,7 @@ def follow(
                 report += _caught_up(backend, encoders, generation, Turn(stop, TURN_SECONDS))
             reconciled = time.monotonic() if is_due else reconciled
             stop.wait(LOOK_EVERY_SECONDS)
-        except (ClosedError, ReadOnlyError):
+        except (ClosedError, GoneError, ReadOnlyError):
             raise
         except StoreError as error:
             _log.warning("%s; trying again", error)

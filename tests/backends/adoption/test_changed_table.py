@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +15,7 @@ from typer.testing import CliRunner
 from revector import Collection
 from revector.backends.contracts.adoption import TableToAdopt
 from revector.backends.postgres.adoption.adopting import adopt
+from revector.backends.postgres.adoption.release import release
 from revector.backends.postgres.database.places import place_of
 from revector.cli import app
 from revector.errors import ChangedTableError, GoneError
@@ -167,3 +171,38 @@ def test_a_collection_whose_table_is_gone_says_so_in_python(shop, url):
         shop.execute("DROP TABLE docs CASCADE")
         with pytest.raises(GoneError, match=r"public\.docs was dropped"):
             docs.search("text", k=1)
+
+
+@pytest.mark.parametrize("end", ["release", "drop"])
+def test_following_ends_once_there_is_nothing_to_follow(shop, adopted, end):
+    def come_to_an_end():
+        if end == "drop":
+            shop.execute("DROP TABLE docs CASCADE")
+        else:
+            options = {"allow_missing": False, "in_place": False, "fire_triggers": False, "dry_run": False}
+            release(adopted, **options, tell=lambda _: None)
+
+    timers = [threading.Timer(1.5, come_to_an_end), threading.Timer(20, signal.raise_signal, [signal.SIGTERM])]
+    for timer in timers:
+        timer.start()
+    told, code = said("run", adopted, "--follow")
+    timers[1].cancel()
+    assert ({"release": "released or dropped", "drop": "public.docs was dropped"}[end] in told, code) == (True, 1)
+
+
+def test_following_waits_until_a_column_has_its_name_again(shop, adopted):
+    stop = threading.Event()
+    with opened(adopted) as docs:
+        follower = threading.Thread(target=docs.follow, args=(stop,))
+        follower.start()
+        shop.execute(RENAMED["title"])
+        shop.execute("UPDATE docs SET x = 'changed' WHERE id = 3")
+        time.sleep(1.5)
+        shop.execute("ALTER TABLE docs RENAME x TO title")
+        vector, end = "SELECT embedding FROM docs WHERE id = 3", time.monotonic() + 20
+        before = shop.execute(vector).fetchone()
+        while shop.execute(vector).fetchone() == before and time.monotonic() < end:
+            time.sleep(0.1)
+        stop.set()
+        follower.join()
+    assert_exact(shop, "SELECT id, embedding FROM docs", OLD)

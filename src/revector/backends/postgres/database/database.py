@@ -41,7 +41,7 @@ from revector._forks import holding_off_forks, is_torn, keep_for_ever, renew_in_
 from revector.backends.postgres.database.places import SCHEMA, Place
 from revector.backends.postgres.database.postgres_errors import is_disconnect, is_lock_timeout, named
 from revector.backends.postgres.queue import DIALECT
-from revector.errors import ClosedError, ReadOnlyError, StoreError
+from revector.errors import ClosedError, GoneError, ReadOnlyError, StoreError
 
 TIMEOUT_SECONDS = 30.0
 RECONNECT_SECONDS = 20.0
@@ -88,6 +88,7 @@ WHERE extname = 'vector'
 """
 _IS_THERE = "SELECT 1 FROM pg_namespace WHERE nspname = %s"
 LOCK_OF = "SELECT (oid::bigint & 2147483647)::integer FROM pg_namespace WHERE nspname = %s"
+_IS_OURS = "SELECT to_regclass(%s)"
 _ONLY_READS = "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only') = 'on'"
 _MAY_WRITE = "SELECT has_schema_privilege(%s, 'USAGE'), has_table_privilege(%s, 'INSERT, UPDATE, DELETE')"
 TABLES = """
@@ -159,6 +160,10 @@ class PostgresDatabase:
     def url(self) -> str:
         """Where it is, without secrets."""
         return self.place.url
+
+    @property
+    def _meta(self) -> str:
+        return f"{_quoted(self.place.schema)}.meta"
 
     @property
     def read_only(self) -> bool:
@@ -351,10 +356,18 @@ class PostgresDatabase:
             try:
                 return self._connected(partial(self._say_begin, wait, lock))
             except (DBAPIError, psycopg.Error) as error:
+                if isinstance(_reason(error), psycopg.errors.UndefinedTable):
+                    self._require_there()
                 if not is_lock_timeout(_reason(error)) or time.monotonic() >= deadline:
                     raise
             wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
             time.sleep(random.uniform(0.02, 0.1))
+
+    def _require_there(self) -> None:
+        """Raise `GoneError` if there is no collection any more."""
+        with self._engine.connect() as connection:
+            if _row(driver_of(connection).execute(_IS_OURS, (self._meta,))) == (None,):
+                raise GoneError(f"{self.url}: the collection was released or dropped since it was opened")
 
     def _connected(self, begin: Callable[[psycopg.Connection[Any]], object]) -> Connection:
         """Return a connection on which something was begun: a new one where it was lost, for `RECONNECT_SECONDS`."""
@@ -459,8 +472,8 @@ class PostgresDatabase:
             driver.execute(new_moment())
 
     def _require_ours(self, driver: psycopg.Connection[Any]) -> None:
-        meta = f"{_quoted(self.place.schema)}.meta"
-        if _row(driver.execute("SELECT to_regclass(%s)", (meta,))) == (None,):
+        meta = self._meta
+        if _row(driver.execute(_IS_OURS, (meta,))) == (None,):
             raise StoreError(f"{self.url}: the schema {self.place.schema!r} is not one of revector; give another name")
         uses, writes = _row(driver.execute(_MAY_WRITE, (self.place.schema, meta)))
         if not uses:
