@@ -11,7 +11,7 @@ from psycopg.sql import SQL, Identifier, Literal
 from captured import OWN, Followed
 from revector.backends.postgres.adoption.capture import follow
 from revector.backends.postgres.adoption.release import Serving, give_back
-from revector.backends.postgres.database.database import LOCK_CLASS
+from revector.backends.postgres.database.opening import LOCK_CLASS
 from revector.backends.postgres.database.places import place_of
 from user_tables import new_database
 

@@ -14,7 +14,8 @@ from revector.backends.contracts.adoption import Adopted, Released, TableToAdopt
 from revector.backends.postgres.asking import ask_in
 from revector.backends.postgres.building import Graphs
 from revector.backends.postgres.database import PostgresDatabase, driver_of
-from revector.backends.postgres.database.database import TIMEOUT_SECONDS, schema_exists
+from revector.backends.postgres.database.database import TIMEOUT_SECONDS
+from revector.backends.postgres.database.opening import schema_exists
 from revector.backends.postgres.database.places import place_of
 from revector.backends.postgres.documents import PostgresDocuments
 from revector.backends.postgres.generations import PostgresGenerations

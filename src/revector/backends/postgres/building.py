@@ -11,7 +11,7 @@ from psycopg import errors, sql
 
 from revector.backends.contracts import Generation
 from revector.backends.postgres.database import PostgresDatabase, driver_of
-from revector.backends.postgres.database.database import keeps_session
+from revector.backends.postgres.database.connecting import keeps_session
 from revector.backends.postgres.schema import VectorType, vectors_name
 from revector.backends.postgres.vectors import PostgresVectors
 

@@ -16,7 +16,7 @@ from psycopg import sql
 
 from revector.backends.postgres.building import OVER
 from revector.backends.postgres.database import PostgresDatabase, driver_of
-from revector.backends.postgres.database.database import MADE_BY_ONE
+from revector.backends.postgres.database.opening import MADE_BY_ONE
 from revector.backends.postgres.database.places import SCHEMA
 from revector.backends.postgres.index import BREADTH, BROADEST, OVERFETCH, WIDENED
 from revector.backends.postgres.schema import vectors_table

@@ -26,7 +26,7 @@ from revector.backends.postgres.adoption.names import columns_of, table_of
 from revector.backends.postgres.adoption.tables import AdoptedTable
 from revector.backends.postgres.binary import matrix_of
 from revector.backends.postgres.database import PostgresDatabase
-from revector.backends.postgres.database.database import new_connection
+from revector.backends.postgres.database.connecting import new_connection
 from revector.backends.postgres.database.places import Place, place_of
 from revector.backends.postgres.database.postgres_errors import named
 from revector.encoders.base import TextEncoder

@@ -19,7 +19,7 @@ from revector.backends.postgres.adoption.capture import Statement, fill, follow,
 from revector.backends.postgres.adoption.fragments import Captured
 from revector.backends.postgres.adoption.parts import AdoptedGenerations, column_view, row_names
 from revector.backends.postgres.database import PostgresDatabase, driver_of
-from revector.backends.postgres.database.database import TABLES, new_moment
+from revector.backends.postgres.database.opening import TABLES, new_moment
 from revector.backends.postgres.database.places import SCHEMA
 from revector.backends.postgres.serving import ensure_functions, functions, view
 from revector.encoders.base import TextEncoder

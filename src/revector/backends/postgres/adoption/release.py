@@ -29,7 +29,7 @@ from revector.backends.postgres.adoption.releasing.letting_go import let_go, why
 from revector.backends.postgres.adoption.releasing.plan import Plan, Serving, examine, is_quiet
 from revector.backends.postgres.adoption.releasing.replacing import Replacement
 from revector.backends.postgres.adoption.releasing.successor import begun, drop_successor, undo, write_in_place
-from revector.backends.postgres.database.database import keeps_session, new_connection
+from revector.backends.postgres.database.connecting import keeps_session, new_connection
 from revector.backends.postgres.database.places import Place, place_of
 from revector.backends.postgres.database.postgres_errors import named
 from revector.errors import GateRefusedError, StoreBusyError, StoreError

@@ -34,11 +34,20 @@ from typing import Any, NamedTuple, TypeVar
 import psycopg
 import sqlalchemy as sa
 from psycopg import sql
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from revector._forks import holding_off_forks, is_torn, keep_for_ever, renew_in_child, settle_before_fork
-from revector.backends.postgres.database.places import SCHEMA, Place
+from revector.backends.postgres.database.connecting import (
+    driver_of,
+    give_back,
+    keeps_session,
+    new_engine,
+    row_of,
+    savepoint,
+)
+from revector.backends.postgres.database.opening import LOCK_CLASS, is_ours, opened
+from revector.backends.postgres.database.places import Place
 from revector.backends.postgres.database.postgres_errors import is_disconnect, is_lock_timeout, named
 from revector.backends.postgres.queue import DIALECT
 from revector.errors import ClosedError, GoneError, ReadOnlyError, StoreError
@@ -46,10 +55,6 @@ from revector.errors import ClosedError, GoneError, ReadOnlyError, StoreError
 TIMEOUT_SECONDS = 30.0
 RECONNECT_SECONDS = 20.0
 """For so long a connection is tried to be made again after one was lost."""
-_CONNECT_SECONDS = 10
-_OLDEST_SERVER, _OLDEST_VECTOR = 140_000, (0, 7)
-LOCK_CLASS = 0x72766374
-"""The first half of every advisory lock of revector; the second one is the collection's."""
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.1, 0.8
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 1.0
 IDLE_SECONDS = 20
@@ -59,15 +64,6 @@ _IDLE = """
 SELECT set_config('idle_in_transaction_session_timeout', '{milliseconds}', true)
 WHERE current_setting('idle_in_transaction_session_timeout') = '0'
 """  # a limit of the server's own stays
-_SIGNS_OF_LIFE = {
-    "keepalives_idle": 30,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,
-}
-"""A server that has vanished without a word is noticed in a minute, not in hours."""
-MADE_BY_ONE = f"SELECT pg_advisory_xact_lock({LOCK_CLASS}, 0)"
-"""Lets one process at a time make what collections share, until its transaction ends."""
 WITHOUT_VACUUM = """
 SELECT set_config('lock_timeout',
     (1500 + 1000 * extract(epoch FROM current_setting('deadlock_timeout')::interval))::integer::text, true);
@@ -79,33 +75,10 @@ Autovacuum is in the way of every lock that keeps writers out, for as long as it
 It gives way once somebody has waited for ``deadlock_timeout``, and no writer waits behind whoever asks for this lock.
 """
 
-_SESSION = "SELECT pg_backend_pid()"
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"  # not READ WRITE: a default that forbids it is somebody's will
-_EXTENSION = """
-SELECT nspname, extversion FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace
-WHERE extname = 'vector'
-"""
-_IS_THERE = "SELECT 1 FROM pg_namespace WHERE nspname = %s"
-LOCK_OF = "SELECT (oid::bigint & 2147483647)::integer FROM pg_namespace WHERE nspname = %s"
-_IS_OURS = "SELECT to_regclass(%s)"
-_ONLY_READS = "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only') = 'on'"
-_MAY_WRITE = "SELECT has_schema_privilege(%s, 'USAGE'), has_table_privilege(%s, 'INSERT, UPDATE, DELETE')"
-TABLES = """
-CREATE TABLE meta (key text PRIMARY KEY, value text NOT NULL);
-CREATE TABLE moment (
-    only_row integer PRIMARY KEY CHECK (only_row = 1),
-    history bigint NOT NULL,
-    shift bigint NOT NULL
-);
-COMMENT ON TABLE moment IS 'history: another number once the past was replaced, by a restored dump; '
-    'shift: what is added to the number of a transaction, so that the sum grows when a dump is restored elsewhere';
-"""
-"""What every transaction of a collection reads."""
 _NOTE = "SELECT value FROM meta WHERE key = %s"
 _KEEP_NOTE = "INSERT INTO meta (key, value) VALUES (%s, %s) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
-
-_OPEN = (psycopg.pq.TransactionStatus.INTRANS, psycopg.pq.TransactionStatus.INERROR)
 
 T = TypeVar("T")
 
@@ -140,16 +113,16 @@ class PostgresDatabase:
     def __init__(self, place: Place, *, read_only: bool = False) -> None:
         self.place = place
         self._why_read_only = "it was opened with read_only=True; open it without" if read_only else ""
-        self.extension = ""
-        self.vector_version: tuple[int, ...] = ()
         self._closed = False
         self._local = threading.local()
-        self._engine = _new_engine(place.connection)
+        self._engine = new_engine(place.connection)
         try:
-            self._path, lock = self._prepared(read_only)
+            with self._named_errors(), self._engine.connect() as connection:
+                found = opened(driver_of(connection), place, self._why_read_only)
         except BaseException:
             self._engine.dispose()
             raise
+        self._path, lock, self.extension, self.vector_version, self._why_read_only = found
         self._shared = f"SELECT pg_advisory_xact_lock_shared({LOCK_CLASS}, {lock})"
         self._alone = f"SELECT pg_advisory_xact_lock({LOCK_CLASS}, {lock})"
         self._before_alone = ""
@@ -160,10 +133,6 @@ class PostgresDatabase:
     def url(self) -> str:
         """Where it is, without secrets."""
         return self.place.url
-
-    @property
-    def _meta(self) -> str:
-        return f"{_quoted(self.place.schema)}.meta"
 
     @property
     def read_only(self) -> bool:
@@ -252,7 +221,7 @@ class PostgresDatabase:
             try:
                 yield driver_of(connection)
             finally:
-                _give_back(connection, keep=False)  # what was set stays with the session, which nobody else must get
+                give_back(connection, keep=False)  # what was set stays with the session, which nobody else must get
 
     @property
     def history(self) -> int:
@@ -319,7 +288,7 @@ class PostgresDatabase:
         assert ambient is not None
         if not self._local.writable:
             raise StoreError("a write inside a snapshot; end the snapshot first, its view can be out of date by now")
-        with self._named_errors(self.lock_seconds), _savepoint(ambient):
+        with self._named_errors(self.lock_seconds), savepoint(ambient):
             yield ambient
 
     @contextmanager
@@ -345,7 +314,7 @@ class PostgresDatabase:
             finally:
                 if os.getpid() == process:
                     # a pool that was left behind, by `close` or for a fork, closes nothing any more
-                    _give_back(connection, keep=pool is self._engine.pool)
+                    give_back(connection, keep=pool is self._engine.pool)
 
     def _begin(self, timeout_seconds: float, lock: str) -> Connection:
         """Begin a transaction: again where others hold the lock for too long."""
@@ -366,7 +335,7 @@ class PostgresDatabase:
     def _require_there(self) -> None:
         """Raise `GoneError` if there is no collection any more."""
         with self._engine.connect() as connection:
-            if _row(driver_of(connection).execute(_IS_OURS, (self._meta,))) == (None,):
+            if not is_ours(driver_of(connection), self.place):
                 raise GoneError(f"{self.url}: the collection was released or dropped since it was opened")
 
     def _connected(self, begin: Callable[[psycopg.Connection[Any]], object]) -> Connection:
@@ -388,7 +357,7 @@ class PostgresDatabase:
         try:
             begin(driver_of(connection))
         except BaseException:
-            _give_back(connection, keep=False)
+            give_back(connection, keep=False)
             raise
         return connection
 
@@ -403,7 +372,7 @@ class PostgresDatabase:
         cursor = driver.execute(sql.SQL("; ".join([*said, "SELECT history, shift FROM moment"])))
         while cursor.nextset():
             pass
-        self._local.moment = _Moment(*_row(cursor))
+        self._local.moment = _Moment(*row_of(cursor))
         if lock == self._alone:
             driver.execute(_WAIT.format(milliseconds=round(1000 * TIMEOUT_SECONDS)))
 
@@ -428,63 +397,6 @@ class PostgresDatabase:
         except (psycopg.Error, UnicodeEncodeError) as error:
             raise named(self.url, error, waited_seconds=waited_seconds) from error
 
-    # Opening
-
-    def _prepared(self, asked_to_read: bool) -> tuple[str, int]:
-        """Make the schema of a new collection; return how tables are found there, and the lock's second half."""
-        with self._named_errors(), self._engine.connect() as connection:
-            driver = driver_of(connection)
-            if driver.info.server_version < _OLDEST_SERVER:
-                raise StoreError(
-                    f"{self.url}: PostgreSQL {driver.info.server_version // 10_000} is too old; 14 or newer"
-                )
-            encoding = driver.info.parameter_status("server_encoding")
-            if encoding != "UTF8":
-                raise StoreError(
-                    f"{self.url}: the database is encoded in {encoding}, expected UTF8, which holds any text"
-                )
-            replica, reads = _row(driver.execute(_ONLY_READS))
-            if (replica or reads) and not self._why_read_only:
-                self._why_read_only = "the server is a replica" if replica else "this role only reads"
-            if driver.execute(_IS_THERE, (self.place.schema,)).fetchone() is None:
-                if self._why_read_only:
-                    raise StoreError(f"{self.url} does not exist, and is only to be read; give another name")
-                self._make(driver)
-            self._require_ours(driver)
-            self.extension, self.vector_version = _extension(self.url, driver)
-            path = self._path_with(self.extension)
-            (lock,) = _row(driver.execute(LOCK_OF, (self.place.schema,)))
-            return path, int(lock)
-
-    def _make(self, driver: psycopg.Connection[Any]) -> None:
-        """Create the schema with what every transaction reads, and the extension where it is missing."""
-        schema = sql.Identifier(self.place.schema)
-        with driver.transaction():
-            driver.execute(MADE_BY_ONE)
-            driver.execute("CREATE EXTENSION IF NOT EXISTS vector")
-            if driver.execute(_IS_THERE, (self.place.schema,)).fetchone() is not None:
-                return  # another process was faster
-            if driver.execute(_IS_THERE, (SCHEMA,)).fetchone() is None:
-                driver.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(SCHEMA)))
-            driver.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
-            driver.execute(sql.SQL("SET LOCAL search_path = {}").format(schema))
-            driver.execute(TABLES)
-            driver.execute(new_moment())
-
-    def _require_ours(self, driver: psycopg.Connection[Any]) -> None:
-        meta = self._meta
-        if _row(driver.execute(_IS_OURS, (meta,))) == (None,):
-            raise StoreError(f"{self.url}: the schema {self.place.schema!r} is not one of revector; give another name")
-        uses, writes = _row(driver.execute(_MAY_WRITE, (self.place.schema, meta)))
-        if not uses:
-            raise StoreError(f"{self.url}: this role may not use the schema; docs/postgres.md says what it needs")
-        if not writes and not self._why_read_only:
-            self._why_read_only = "this role may only read; docs/postgres.md says what a writer needs"
-
-    def _path_with(self, extension: str) -> str:
-        names = [sql.Identifier(name) for name in dict.fromkeys([self.place.schema, "pg_catalog", extension])]
-        return sql.SQL("SET LOCAL search_path = {}").format(sql.SQL(", ").join(names)).as_string()
-
     def _leave_to_parent(self) -> None:
         """Start anew in a forked child: what a transaction of the parent still had open is never touched there."""
         keep_for_ever(self._engine.pool)
@@ -493,119 +405,5 @@ class PostgresDatabase:
         self._local = threading.local()
 
 
-def new_moment() -> sql.Composed:
-    """Return the statement that begins the history of a collection."""
-    return sql.SQL("INSERT INTO moment VALUES (1, {}, 0)").format(sql.Literal(random.getrandbits(62)))
-
-
-def schema_exists(place: Place) -> bool:
-    """Tell whether a database has the schema of a collection; raise `StoreError` if it cannot be reached."""
-    try:
-        with psycopg.connect(**{"connect_timeout": _CONNECT_SECONDS, **place.connection}) as driver:
-            return driver.execute(_IS_THERE, (place.schema,)).fetchone() is not None
-    except psycopg.Error as error:
-        raise named(place.url, error) from error
-
-
-def keeps_session(driver: psycopg.Connection[Any]) -> bool:
-    """Tell whether a connection has a session to itself: a pooler between may give another one to each transaction.
-
-    The process that answers is not the one that it was connected to, then. Nothing can be prepared or set there.
-    """
-    return _row(driver.execute(_SESSION)) == (driver.info.backend_pid,)
-
-
-def driver_of(connection: Connection) -> Any:
-    """Return psycopg's own connection, which costs no time where nothing has to be translated."""
-    return connection.connection.driver_connection
-
-
-@contextmanager
-def _savepoint(connection: Connection) -> Iterator[None]:
-    driver = driver_of(connection)
-    driver.execute("SAVEPOINT joined")
-    try:
-        yield
-    except BaseException:
-        if _is_alive(connection, driver):
-            driver.execute("ROLLBACK TO joined; RELEASE joined")
-        raise
-    driver.execute("RELEASE joined")
-
-
-def _is_alive(connection: Connection, driver: psycopg.Connection[Any]) -> bool:
-    """Tell whether the transaction goes on; SQLAlchemy gives a connection up when a statement was interrupted."""
-    status = driver.info.transaction_status
-    return not connection.invalidated and not driver.closed and status != psycopg.pq.TransactionStatus.ACTIVE
-
-
-def _give_back(connection: Connection, *, keep: bool) -> None:
-    """Return a connection to the pool without a transaction; close one that is not kept, or still at work."""
-    if not connection.invalidated:
-        driver = driver_of(connection)
-        if keep and driver.info.transaction_status in _OPEN:
-            with suppress(psycopg.Error):
-                driver.execute("ROLLBACK")
-        if not keep or driver.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-            driver.close()
-        if driver.closed:
-            connection.invalidate()
-    connection.close()
-
-
-def new_connection(parameters: dict[str, Any]) -> psycopg.Connection[Any]:
-    """Connect to a server, in autocommit mode."""
-    options = {
-        "connect_timeout": _CONNECT_SECONDS,
-        **_SIGNS_OF_LIFE,
-        "application_name": SCHEMA,
-        **parameters,
-        "client_encoding": "utf8",
-    }
-    connection = psycopg.connect(**options, autocommit=True)
-    if not keeps_session(connection):
-        connection.prepare_threshold = None
-    return connection
-
-
-def _new_engine(parameters: dict[str, Any]) -> Engine:
-    return sa.create_engine(
-        "postgresql+psycopg://",
-        creator=lambda: new_connection(parameters),
-        isolation_level="AUTOCOMMIT",  # transactions are begun and ended here, by what is said to the driver
-        use_native_hstore=False,
-        pool_size=4,
-        max_overflow=-1,
-        pool_reset_on_return=None,
-        hide_parameters=True,  # texts and the sources of encoders do not belong into messages
-    )
-
-
-def _extension(url: str, driver: psycopg.Connection[Any]) -> tuple[str, tuple[int, ...]]:
-    """Return the schema that pgvector is in, and its version."""
-    found = driver.execute(_EXTENSION).fetchone()
-    if found is None:
-        raise StoreError(
-            f"{url}: pgvector is not installed in this database; let an administrator CREATE EXTENSION vector"
-        )
-    schema, version = found
-    numbers = tuple(map(int, version.split(".")[:2]))
-    if numbers < _OLDEST_VECTOR:
-        raise StoreError(
-            f"{url}: pgvector {version} is too old; install 0.7 or newer, then ALTER EXTENSION vector UPDATE"
-        )
-    return str(schema), numbers
-
-
 def _reason(error: DBAPIError | psycopg.Error) -> BaseException | None:
     return error.orig if isinstance(error, DBAPIError) else error
-
-
-def _row(cursor: psycopg.Cursor[Any]) -> tuple[Any, ...]:
-    found = cursor.fetchone()
-    assert found is not None
-    return tuple(found)
-
-
-def _quoted(name: str) -> str:
-    return sql.Identifier(name).as_string()

@@ -13,7 +13,7 @@ from revector.backends.contracts import ALIAS
 from revector.backends.postgres.adoption.fragments import Captured
 from revector.backends.postgres.adoption.locks import Attempt, NotYetError, insist
 from revector.backends.postgres.adoption.releasing.plan import collection_schemas, why_not_drop
-from revector.backends.postgres.database.database import LOCK_CLASS, LOCK_OF, MADE_BY_ONE
+from revector.backends.postgres.database.opening import LOCK_CLASS, LOCK_OF, MADE_BY_ONE
 from revector.errors import GateRefusedError, StoreError
 
 __all__ = ["LOOK_EVERY_SECONDS", "PAUSE_SECONDS", "CountLeft", "Ending", "lock_of"]

@@ -13,7 +13,7 @@ from revector.backends.postgres.adoption.locks import Attempt, insist
 from revector.backends.postgres.adoption.releasing.dependants import users_of_schemas
 from revector.backends.postgres.adoption.releasing.ending import lock_of
 from revector.backends.postgres.adoption.releasing.plan import collection_schemas
-from revector.backends.postgres.database.database import LOCK_CLASS, MADE_BY_ONE
+from revector.backends.postgres.database.opening import LOCK_CLASS, MADE_BY_ONE
 
 __all__ = ["let_go", "why_not_let_go"]
 
