@@ -14,7 +14,6 @@ from revector.backends.postgres.adoption import triggers
 _STEADY_TYPES = ("bigint", "integer", "smallint", "uuid")
 # What a session has set is no part of an id.
 _STEADY = "SET datestyle = 'ISO' SET intervalstyle = 'postgres' SET timezone = 'UTC' SET bytea_output = 'hex'"
-_IDS = {"row": "values", "before": "ids_before", "after": "ids_after"}
 _FIELDS_A_CALL = 50  # PostgreSQL takes 100 arguments
 
 
@@ -166,31 +165,22 @@ def _metadata(captured: Captured) -> sql.Composable:
 
 
 def _names(key: tuple[Column, ...], parts: Mapping[str, sql.Composable]) -> dict[str, sql.Composable]:
-    """Return how rows are named: by their keys, and by those as texts unless they are texts.
-
-    One unique index is enough where equal keys have equal texts (1.0 and 1.00 have not): indexes are what a row costs.
-    """
-    by_key = {"name": "{ids}", "id_index": "", "steady": ""}
-    by_key |= {f"found_by_{of}": f"{{shadow_is_of_{of}}}" for of in ("row", "before", "after")}
+    """Return how rows are named: by their keys, and by those as texts unless they are texts."""
     if len(key) == 1 and key[0].is_text:
-        names = {"id": "r.id_1::text", "id_column": "", "names": "{ids}", "named": "{keys}"}
-        return _said({**by_key, **names, "names_to": "{ids_to}", "names_moved": "{ids_moved}"}, parts)
+        by_key = {"id": "r.id_1::text", "id_column": "", "id_index": "", "steady": "", "names": "{ids}"}
+        return _said({**by_key, "named": "{keys}", "names_to": "{ids_to}", "names_moved": "{ids_moved}"}, parts)
     id_of = "{}::text" if len(key) == 1 else "jsonb_build_array({})::text"
-    texts = {of: id_of.format(f"{{{ids}}}") for of, ids in _IDS.items()}
     names = {
         "id": "r.id",
         "id_column": 'ADD id text COLLATE "C" NOT NULL,',
+        "id_index": "CREATE INDEX ON {schema}.rows (id)",
+        "steady": "" if all(column.is_steady for column in key) else _STEADY,
         "names": "{ids}, id",
-        "named": f"{{keys}}, {texts['row']} AS id",
-        "names_to": f"{{ids_to}}, {texts['after']} AS to_id",
+        "named": f"{{keys}}, {id_of.format('{values}')} AS id",
+        "names_to": f"{{ids_to}}, {id_of.format('{ids_after}')} AS to_id",
         "names_moved": "{ids_moved}, moved.to_id",
     }
-    if all(column.is_steady for column in key):
-        by_text = {"name": "id", "id_index": "", "steady": ""}
-        by_text |= {f"found_by_{of}": f"r.id = {text}" for of, text in texts.items()}
-        return _said({**by_text, **names}, parts)
-    by_key |= {"id_index": "CREATE INDEX ON {schema}.rows (id)", "steady": _STEADY}
-    return _said({**by_key, **names}, parts)
+    return _said(names, parts)
 
 
 def _said(templates: Mapping[str, str], parts: Mapping[str, sql.Composable]) -> dict[str, sql.Composable]:

@@ -25,7 +25,7 @@ ALTER TABLE {schema}.rows
     ADD column_seq bigint,
     ADD column_at double precision,
     ADD column_hash text,
-    ADD UNIQUE ({name});
+    ADD UNIQUE ({ids});
 CREATE INDEX ON {schema}.rows (content_hash);
 {id_index}
 """
@@ -92,13 +92,13 @@ FRAGMENTS = {
     "facts_of_slice": """
         SELECT p.* FROM present AS p WHERE ({present_ids}) >= ({progress_ids}) ORDER BY {present_ids} LIMIT most + 1
     """,
-    "shadow_before": "(SELECT r.key FROM rows AS r WHERE {found_by_before})",
-    "shadow_after": "(SELECT r.key FROM rows AS r WHERE {found_by_after})",
+    "shadow_before": "(SELECT r.key FROM rows AS r WHERE {shadow_is_of_before})",
+    "shadow_after": "(SELECT r.key FROM rows AS r WHERE {shadow_is_of_after})",
     "old_ids": "(SELECT {keys} FROM old_rows AS t) AS b",
     "new_ids": "(SELECT {keys} FROM new_rows AS t) AS a",
     "all_ids": "(SELECT {keys} FROM old_rows AS t UNION SELECT {keys} FROM new_rows AS t) AS b",
     "facts_new": "SELECT p.* FROM {new_ids} JOIN present AS p ON {present_is_after}",
-    "shadow_of_row": "(SELECT r.key FROM rows AS r WHERE {found_by_row})",
+    "shadow_of_row": "(SELECT r.key FROM rows AS r WHERE {shadow_is_of_row})",
     "facts_before": "SELECT {facts} FROM old_rows AS t WHERE {shadow_of_row} IS NULL",
     "facts_missing": "SELECT p.* FROM {all_ids} JOIN present AS p ON {present_is_before} WHERE {shadow_before} IS NULL",
     "is_gone": "(SELECT true FROM present AS p WHERE {present_is_before}) IS NULL",
@@ -181,7 +181,7 @@ def _shadow(facts: str, *, believed: str = "has_vector") -> str:
             CASE WHEN {believed} THEN {_SEQ} END, CASE WHEN {believed} THEN {_NOW} END,
             CASE WHEN {believed} THEN content_hash END
         FROM found
-        ON CONFLICT ({{name}}) DO NOTHING
+        ON CONFLICT ({{ids}}) DO NOTHING
         RETURNING key, content_hash, column_hash IS NULL AS is_stale, true AS is_retold
     ), asked AS (INSERT INTO jobs (generation, document_key, content_hash, priority, turn) {_WANTED})
     """
