@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from psycopg import sql
+
 from revector.backends.postgres.adoption.contents import Contents, count
+from revector.backends.postgres.adoption.fragments import Captured, Column, fragments
 from user_tables import DOCS, looked_after
 
 
@@ -48,3 +51,15 @@ def test_columns_of_two_collations_are_one_text(connection):
     table = looked_after(connection, f"CREATE TABLE docs ({columns})", text="body,title")
     connection.execute("INSERT INTO docs VALUES (1, 'a', 'b'), (2, 'a', 'b'), (3, 'b', 'a')")
     assert count(connection, table).duplicates == 2
+
+
+def test_an_empty_column_is_no_part_of_a_text_here_as_for_the_triggers(connection):
+    """Or the sample that names the model would have blank lines which are never embedded."""
+    table = looked_after(connection, DOCS, text="title,body")
+    connection.execute(
+        "INSERT INTO docs (slug, title, body) VALUES ('a', '', 'one'), ('b', NULL, 'one'), ('c', '', '')"
+    )
+    texts = sql.SQL("SELECT {} FROM docs ORDER BY slug").format(table.text_expression)
+    captured = Captured("c", "app", "docs", (Column("id", "bigint"),), ("title", "body"), "embedding")
+    seen = sql.SQL("SELECT {} FROM docs AS t ORDER BY slug").format(fragments(captured)["text"])
+    assert connection.execute(texts).fetchall() == connection.execute(seen).fetchall() == [("one",), ("one",), ("",)]

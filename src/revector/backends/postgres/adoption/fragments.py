@@ -10,6 +10,7 @@ from psycopg import sql
 
 from revector.backends.contracts import content_hash
 from revector.backends.postgres.adoption import triggers
+from revector.backends.postgres.adoption.tables import joined_text
 
 _STEADY_TYPES = ("bigint", "integer", "smallint", "uuid")
 # What a session has set is no part of an id.
@@ -111,7 +112,7 @@ def fragments(captured: Captured) -> dict[str, sql.Composable]:
         "present_is_of_shadow": _each("p.{id} = r.{id}", keys, " AND "),
         "empty_hash": sql.Literal(content_hash("")),
         "vector": _column(captured.vector),
-        "text": _text(captured),
+        "text": joined_text([_column(name) for name in captured.text]),
         "updated_at": _updated_at(captured),
         "metadata": _metadata(captured),
     }
@@ -136,15 +137,6 @@ def _each(template: str, columns: Mapping[str, str], joint: str = ", ") -> sql.C
 
 def _column(name: str) -> sql.Composed:
     return sql.SQL("t.{}").format(sql.Identifier(name))
-
-
-def _text(captured: Captured) -> sql.Composed:
-    if len(captured.text) == 1:
-        joined = sql.SQL("coalesce({}::text, '')").format(_column(captured.text[0]))
-    else:
-        parts = [sql.SQL("nullif({}::text, '')").format(_column(name)) for name in captured.text]
-        joined = sql.SQL("concat_ws(chr(10) || chr(10), {})").format(sql.SQL(", ").join(parts))
-    return sql.SQL('({} COLLATE "C")').format(joined)
 
 
 def _updated_at(captured: Captured) -> sql.Composable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,7 +10,7 @@ from psycopg import sql
 
 from revector.backends.postgres.adoption.names import TableName
 
-__all__ = ["AdoptedTable", "Column", "Metric", "VectorIndex"]
+__all__ = ["AdoptedTable", "Column", "Metric", "VectorIndex", "joined_text"]
 
 ColumnKind = Literal["text", "time", "json", "vector", "halfvec", "sparsevec", "other"]
 Metric = Literal["cosine", "dot", "l2"]
@@ -151,7 +152,15 @@ class AdoptedTable:
 
     @property
     def text_expression(self) -> sql.Composed:
-        """A row's text in a statement: its text columns, joined by a blank line; empty where all of them are null."""
-        columns = [sql.SQL("{}::pg_catalog.text").format(sql.Identifier(column.name)) for column in self.texts]
-        joined = sql.SQL("pg_catalog.concat_ws(E'\\n\\n', {})").format(sql.SQL(", ").join(columns))
-        return sql.SQL('({} COLLATE pg_catalog."C")').format(joined)
+        """A row's text in a statement, as `joined_text` has it."""
+        return joined_text([sql.Identifier(column.name) for column in self.texts])
+
+
+def joined_text(columns: Sequence[sql.Composable]) -> sql.Composed:
+    """Return the text of a row: its text columns, those that are not empty, joined by blank lines."""
+    if len(columns) == 1:
+        joined = sql.SQL("coalesce({}::pg_catalog.text, '')").format(columns[0])
+    else:
+        parts = [sql.SQL("nullif({}::pg_catalog.text, '')").format(column) for column in columns]
+        joined = sql.SQL("pg_catalog.concat_ws(E'\\n\\n', {})").format(sql.SQL(", ").join(parts))
+    return sql.SQL('({} COLLATE pg_catalog."C")').format(joined)
