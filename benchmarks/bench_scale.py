@@ -36,9 +36,9 @@ from memory_watch import in_process, mapped_mb, status_mb
 from migrating import halved, ingested, migrate, timed
 from raw_store import claims, insert_documents, plain_seconds, settle
 from revector import Collection, Encoder, Migration
+from revector.backends.contracts import ROWS_AT_ONCE
 from revector.encoders.base import TextEncoder
 from revector.formats.named_models import fetch_model
-from revector.migration.filling.lander import MOST_ROWS
 
 PARTS = ("verbs", "claims", "rate")
 WRITES_A_SECOND = 20.0
@@ -228,7 +228,7 @@ def landed_plainly(path: Path, new: TextEncoder) -> float:
         migration.start()
         generation = migration.record.target_generation
     assert generation is not None
-    return plain_seconds(path, generation, 4 * new.space.dimension, MOST_ROWS)
+    return plain_seconds(path, generation, 4 * new.space.dimension, ROWS_AT_ONCE)
 
 
 def bench_rate(report: Report, title: str, texts: Sequence[str], load: Callable[[], TextEncoder]) -> None:

@@ -26,13 +26,14 @@ from migrating import timed
 from pg_application import adopt, body, make_table, models
 from pg_server import connected, database
 from revector import Background, Collection, Encoder
+from revector.backends.contracts import ROWS_AT_ONCE
 from revector.backends.postgres.binary import matrix_of
 from revector.encoders.base import TextEncoder
 from revector.encoders.service.openai import OpenAIEncoder
 from revector.errors import EncoderError
 from revector.formats.named_models import fetch_model
 from revector.ledger.owners import new_owner
-from revector.migration.filling.lander import MOST_NUMBERS, MOST_ROWS
+from revector.migration.filling.lander import MOST_NUMBERS
 
 LEASE_SECONDS = 600.0
 LARGE = 1_000
@@ -67,7 +68,7 @@ def bench_put(report: Report, server: str, n: int) -> None:
     """Land vectors that are at hand, as workers do: by one connection, and by two."""
     new = models()[1]
     with adopted(server, n) as url, opened(url, new) as documents:
-        backend, size = documents._backend, min(MOST_ROWS, MOST_NUMBERS // new.space.dimension)
+        backend, size = documents._backend, min(ROWS_AT_ONCE, MOST_NUMBERS // new.space.dimension)
         listed = [document for batch in backend.documents.scan(10_000) for document in batch]
         keys = np.array([document.key for document in listed])
         hashes = [document.content_hash for document in listed]
@@ -107,7 +108,7 @@ def bench_ledger(report: Report, server: str, n: int) -> None:
         started = timed(migration.start)
         jobs, generation, owner = documents._backend.ledger.jobs, migration.record.target_generation, new_owner()
         assert generation is not None
-        size, spent = min(MOST_ROWS, MOST_NUMBERS // new.space.dimension), {"claim": 0.0, "complete": 0.0}
+        size, spent = min(ROWS_AT_ONCE, MOST_NUMBERS // new.space.dimension), {"claim": 0.0, "complete": 0.0}
         ended = 0
         while True:
             began = time.perf_counter()

@@ -89,3 +89,9 @@ def test_a_search_is_as_wide_as_pgvector_allows_at_most(backend, generation):
 
 def test_a_generation_without_a_graph_needs_no_wider_search(backend):
     assert not backend.index.widen(backend.generations.create(EmbeddingSpace("flat", 4, "1"), None))
+
+
+def test_few_vectors_are_put_at_once_where_each_finds_its_place_in_a_graph(backend, generation):
+    bare = backend.generations.create(generation.space, None)
+    at_once = [backend.generations.rows_at_once(of.id) for of in (generation, bare)]
+    assert at_once[0] < 50 < 1_000 < at_once[1]

@@ -207,11 +207,14 @@ class JobQueue:
 
     def forget_generation(self, generation: int) -> None:
         """Drop all jobs of a generation, a slice a transaction, so that nobody waits for long meanwhile."""
-        removed = _SLICE
-        while removed == _SLICE:
-            with self._database.transaction() as connection:
-                slice_ = {"of_generation": generation, "most": _SLICE}
-                removed = connection.execute(self._statements.forget_some, slice_).rowcount
+        while self.forget_some(generation) == _SLICE:
+            pass
+
+    def forget_some(self, generation: int) -> int:
+        """Drop a slice of the jobs of a generation; return how many."""
+        with self._database.transaction() as connection:
+            slice_ = {"of_generation": generation, "most": _SLICE}
+            return connection.execute(self._statements.forget_some, slice_).rowcount
 
     def retry_failed(self, generation: int) -> int:
         """Try all failed jobs of a generation again (alone, if they killed workers); return how many there are."""

@@ -87,6 +87,24 @@ def assert_exact(shop, docs, encoder):
     assert docs.serving_space == encoder.space
 
 
+def test_vectors_land_in_the_users_column_a_few_at_a_time(url, shop, monkeypatch):
+    adopted(url)
+    for number in range(ROWS, ROWS + 100):
+        insert(shop, number, f"text number {number}", vector=False)
+    with opened(url) as docs:
+        put, sizes = docs._backend.generations.put, []
+        monkeypatch.setattr(docs._backend.generations, "put", lambda *given: sizes.append(len(given[1])) or put(*given))
+        stop = threading.Event()
+        with ThreadPoolExecutor(1) as pool:
+            following = pool.submit(docs.follow, stop)
+            while docs._backend.generations.count_stale(1):
+                time.sleep(0.05)
+            stop.set()
+            following.result()
+        assert (sum(sizes), max(sizes) < 50) == (100, True)
+        assert_exact(shop, docs, OLD)
+
+
 def test_a_table_is_adopted_searched_and_moved_there_and_back(url, shop):
     told = adopted(url)
     assert (told.contents["rows"], told.url.endswith("#docs")) == (ROWS, True)

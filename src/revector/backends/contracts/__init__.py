@@ -2,7 +2,15 @@
 
 from revector.backends.contracts.backend import ALIAS, Backend, Backup, Capabilities
 from revector.backends.contracts.documents import Document, DocumentFacts, Documents, Keys, NewDocument, content_hash
-from revector.backends.contracts.generations import Alias, Generation, Generations, Point, Tally, VectorInfo
+from revector.backends.contracts.generations import (
+    ROWS_AT_ONCE,
+    Alias,
+    Generation,
+    Generations,
+    Point,
+    Tally,
+    VectorInfo,
+)
 from revector.backends.contracts.index import EXACT, Index, IndexHealth, IndexShape, Preparation
 from revector.backends.contracts.ledger import Jobs, Leases, Ledger
 from revector.backends.contracts.order import Order
@@ -10,6 +18,7 @@ from revector.backends.contracts.order import Order
 __all__ = [
     "ALIAS",
     "EXACT",
+    "ROWS_AT_ONCE",
     "Alias",
     "Backend",
     "Backup",

@@ -48,6 +48,10 @@ class VectorInfo:
     generation: int
 
 
+ROWS_AT_ONCE = 2_048
+"""What `Generations.rows_at_once` is where it takes a few microseconds to put a vector."""
+
+
 @dataclass(frozen=True)
 class Tally:
     """How many documents have a vector, of all or of those with one value in a field of their metadata.
@@ -100,6 +104,10 @@ class Generations(Protocol):
         ...
 
     # Vectors
+
+    def rows_at_once(self, generation: int) -> int:
+        """Return how many vectors are put in one transaction at most, beside which nobody writes their documents."""
+        ...
 
     def put(self, generation: int, keys: Keys, hashes: Sequence[str], vectors: NDArray[np.float32]) -> int:
         """Store vectors by compare-and-set: one lands only where the document still has that content hash.

@@ -27,13 +27,7 @@ from revector.encoders.base import TextEncoder
 from revector.errors import StoreError
 from revector.ledger.records import Ledger
 
-_JOBS_A_SLICE = 2_000
 _NEXT_DROPPED = "SELECT min(id) FROM generations WHERE dropped"
-_FORGET_JOBS = """
-DELETE FROM jobs WHERE generation = %(generation)s AND document_key IN (
-    SELECT document_key FROM jobs WHERE generation = %(generation)s ORDER BY document_key LIMIT %(most)s FOR UPDATE
-)
-"""
 _FORGET = "DELETE FROM generations WHERE id = %s AND dropped"
 _LOCK_TIMEOUT = "SET LOCAL lock_timeout = '200ms'"
 _BROKEN = """
@@ -169,7 +163,7 @@ class PostgresBackend:
             driver = driver_of(connection)
             driver.execute(_LOCK_TIMEOUT)  # a reader of long ago would keep everybody waiting who reads it after us
             self.generations.remove_storage(driver, dropped)
-            if not driver.execute(_FORGET_JOBS, {"generation": dropped, "most": _JOBS_A_SLICE}).rowcount:
+            if not self.ledger.jobs.forget_some(dropped):
                 driver.execute(_FORGET, (dropped,))
         return True
 

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from revector._behind import ROWS_AT_A_TIME, is_behind, step_aside
 from revector.backends.arguments import checked_ids, checked_vectors, missing_generation
-from revector.backends.contracts import Keys, Point, Tally, VectorInfo
+from revector.backends.contracts import ROWS_AT_ONCE, Keys, Point, Tally, VectorInfo
 from revector.backends.local_index.feed import VectorChanges
 from revector.backends.sampling import Population
 from revector.backends.sqlite.database import Database
@@ -116,6 +116,10 @@ class SqliteVectors:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def rows_at_once(self, generation: int) -> int:
+        """Return how many vectors are put in one transaction at most."""
+        return ROWS_AT_ONCE
 
     def put(self, generation: int, keys: Keys, hashes: Sequence[str], vectors: NDArray[np.float32]) -> int:
         """Store vectors by compare-and-set; return how many landed."""

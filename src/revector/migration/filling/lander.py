@@ -23,8 +23,8 @@ from revector.threads import return_freed_memory
 MOST_WAITING = 8
 """Units that wait or land, at most: so many, and the one that is being encoded, are lost when a worker is killed."""
 _TOGETHER_SECONDS = 0.1  # units that are quicker land together, half of those that may wait
-MOST_ROWS, MOST_NUMBERS = 2048, 1 << 19
-"""Documents that land in one transaction, and numbers of their vectors (2 MiB): nobody else writes meanwhile."""
+MOST_NUMBERS = 1 << 19
+"""Numbers of the vectors that land in one transaction (2 MiB); see also `Generations.rows_at_once`."""
 _COUNTING_SHARE = 0.05  # of the time may go into counting jobs for the progress
 _TRIM_EVERY_SECONDS = 1.0  # or what three stages free, each in a thread of its own, comes to 200 MB with a fast model
 
@@ -123,7 +123,7 @@ class Lander:
         if failed:
             self._store(Rows.of([], [], {}), failed)
         rows = _joined([each.result.rows for each in encoded])
-        for part in rows.parts(_rows_a_transaction(rows.vectors.shape[1])):
+        for part in rows.parts(self._rows_a_transaction(rows.vectors.shape[1])) if len(rows) else ():
             landed = self._store(part)
             if self._on_landed is not None:
                 self._on_landed(landed)
@@ -136,6 +136,10 @@ class Lander:
     @patient
     def _store(self, rows: Rows, failed: Mapping[Claim, Exception] | None = None) -> int:
         return land(self._backend, self._generation, rows, failed=failed, owner=self._owner)
+
+    @patient
+    def _rows_a_transaction(self, dimension: int) -> int:
+        return max(1, min(self._backend.generations.rows_at_once(self._generation), MOST_NUMBERS // max(1, dimension)))
 
     def _report(self, processed: int) -> None:
         self._meter.add(processed)
@@ -154,10 +158,6 @@ class Lander:
             self._documents = self._backend.documents.count()
             self._counts = self._backend.ledger.jobs.counts(self._generation)
         self._recount_at = began + (time.monotonic() - began) / _COUNTING_SHARE
-
-
-def _rows_a_transaction(dimension: int) -> int:
-    return max(1, min(MOST_ROWS, MOST_NUMBERS // max(1, dimension)))
 
 
 def _joined(parts: list[Rows]) -> Rows:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector.backends.arguments import checked_ids, checked_vectors, missing_generation
-from revector.backends.contracts import Keys, Point, Tally, VectorInfo
+from revector.backends.contracts import ROWS_AT_ONCE, Keys, Point, Tally, VectorInfo
 from revector.errors import UnknownDocumentError
 from revector.testing.memory.database import MemoryDatabase
 from revector.testing.memory.state import State, StoredDocument, StoredVector, drawn
@@ -31,6 +31,10 @@ class MemoryVectors:
 
     def __init__(self, database: MemoryDatabase) -> None:
         self._database = database
+
+    def rows_at_once(self, generation: int) -> int:
+        """Return how many vectors are put in one transaction at most."""
+        return ROWS_AT_ONCE
 
     def put(self, generation: int, keys: Keys, hashes: Sequence[str], vectors: NDArray[np.float32]) -> int:
         """Store vectors by compare-and-set; return how many landed."""

@@ -20,7 +20,7 @@ from revector.backends.postgres.documents import PostgresDocuments
 from revector.backends.postgres.generations import PostgresGenerations
 from revector.backends.postgres.schema import Held, VectorType, vectors_name, vectors_table
 from revector.backends.postgres.shapes import Found, index_over
-from revector.backends.postgres.vectors import type_of
+from revector.backends.postgres.vectors import FEW_AT_ONCE, type_of
 from revector.errors import StoreError
 
 _VECTORS = """
@@ -123,6 +123,10 @@ class AdoptedGenerations(PostgresGenerations):
         parts = {**fragments(captured), "column": sql.Identifier(captured.vector)}
         doubled = {name: sql.SQL(part.as_string().replace("%", "%%")) for name, part in parts.items()}
         self._put_in_column = sql.SQL(_PUT_IN_COLUMN).format(**doubled).as_string()
+
+    def rows_at_once(self, generation: int) -> int:
+        """Return few for the user's column: they may have a graph, and triggers, and nobody else writes these rows."""
+        return FEW_AT_ONCE if generation in self.in_column() else super().rows_at_once(generation)
 
     def put_statement(self, generation: int) -> str:
         """Return the statement that stores vectors in the user's column, or in a table of ours."""
