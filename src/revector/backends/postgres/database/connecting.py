@@ -27,7 +27,11 @@ _OPEN = (psycopg.pq.TransactionStatus.INTRANS, psycopg.pq.TransactionStatus.INER
 
 
 def new_connection(parameters: dict[str, Any]) -> psycopg.Connection[Any]:
-    """Connect to a server, in autocommit mode."""
+    """Connect to a server, in autocommit mode, with nothing prepared.
+
+    A plan that is kept is that for the table as it was then: a queue that was empty is read from end to end once it is
+    long. And behind a pooler, the next transaction may have another session.
+    """
     options = {
         "connect_timeout": _CONNECT_SECONDS,
         **_SIGNS_OF_LIFE,
@@ -36,8 +40,7 @@ def new_connection(parameters: dict[str, Any]) -> psycopg.Connection[Any]:
         "client_encoding": "utf8",
     }
     connection = psycopg.connect(**options, autocommit=True)
-    if not keeps_session(connection):
-        connection.prepare_threshold = None
+    connection.prepare_threshold = None
     return connection
 
 
