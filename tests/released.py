@@ -33,7 +33,7 @@ ON CONFLICT (document_key) DO UPDATE SET content_hash = excluded.content_hash, v
 """
 _WRONG = f"""
 SELECT docs.* FROM {{table}} AS docs CROSS JOIN LATERAL (SELECT sha256(convert_to({{body}}, 'UTF8')) AS hash) AS said
-WHERE {{vector}}::text IS DISTINCT FROM CASE WHEN {{body}} <> '' THEN {_OF_HASH.format(hash="hash")}::text END
+WHERE {{body}} <> '' AND {{vector}}::text IS DISTINCT FROM {_OF_HASH.format(hash="hash")}::text
 """
 _COLUMNS = """
 SELECT attrelid::regclass::text, attname, format_type(atttypid, atttypmod), attnotnull, pg_get_expr(adbin, adrelid),

@@ -124,6 +124,8 @@ def _filter(given: str) -> dict[str, Any]:
 
 
 def _snippet(text: str) -> str:
+    if not text.strip():
+        return "(its text is gone)"
     return text if len(text) <= SNIPPET_CHARACTERS else text[:SNIPPET_CHARACTERS].rsplit(" ", 1)[0] + " …"
 
 

@@ -289,6 +289,7 @@ class Migration:
         target = target_of(self._backend, record)
         encoder = self._encoders.require(target, purpose="verification")
         in_slices(self._backend.recapture)
+        gone = self._filling.carry_over()
         prepared = self._backend.index.prepare(target)
         self._filling.catch_up(target)  # last, as little as may be should land between this and the count
         seq = self._backend.generations.last_seq()
@@ -304,7 +305,7 @@ class Migration:
         parity = compared(self._backend, source_of(self._backend, record), target, fields)
         reasons = (*result.reasons, *parity.reasons)
         built = {"index_built": prepared.built, "index_seconds": prepared.seconds}
-        details = {**result.details, **parity.details, **built}
+        details = {**result.details, **parity.details, "found_without_text": gone, **built}
         passed = result.passed and not parity.reasons
         outcome = {"passed": passed, "reasons": list(reasons), "seq": seq, "at": time.time(), "fields": fields}
         self._backend.ledger.note(self._id, "verify", {**outcome, "details": details}, verification=outcome)
@@ -321,7 +322,8 @@ class Migration:
         Parameters
         ----------
         accept_failed : bool
-            Go on without the documents that could not be embedded.
+            Go on without the documents that could not be embedded. Those whose text is gone are still found: by their
+            old vector, carried over by the map between the spaces.
 
         Raises
         ------
@@ -343,6 +345,7 @@ class Migration:
         reasons = completeness(self._backend, target.id, accept_failed=accept_failed, embedding=is_at_hand)
         reasons += objections(self._strategies, ServingReader(self._backend).read().situation(self._encoders))
         pass_gates("cut-over", reasons + verification_reasons(self._backend, record, vectors=vectors))
+        gone = self._filling.carry_over()
         prepared = self._backend.index.prepare(target)
         pass_gates("cut-over", self._parity_reasons(record, target))
         began = time.monotonic()
@@ -356,7 +359,7 @@ class Migration:
                     reasons = remaining(self._backend, target.id, accept_failed=accept_failed, few=few)
                     if not reasons:
                         pass_gates("cut-over", verification_reasons(self._backend, record, vectors=vectors))
-                        self._swap(record, target, asdict(prepared))
+                        self._swap(record, target, {"index": asdict(prepared), "found_without_text": gone})
                         return
         pass_gates("cut-over", reasons)
 
@@ -426,6 +429,8 @@ class Migration:
         self._backend.require_writable()
         if self.phase is Phase.RETIRED and in_slices(self._backend.reclaim):  # which a call that was cut off left
             return
+        if self.phase is Phase.SERVING:
+            self._filling.carry_over()  # what came without a text since the cut-over
         with self._backend.exclusive():
             record = self.record
             require_transition(record.phase, Phase.RETIRED)
@@ -465,10 +470,9 @@ class Migration:
         fields = (record.verification or {}).get("fields")
         return compared(self._backend, source_of(self._backend, record), target, fields).reasons
 
-    def _swap(self, record: MigrationRecord, target: Generation, prepared: dict[str, Any]) -> None:
+    def _swap(self, record: MigrationRecord, target: Generation, details: dict[str, Any]) -> None:
         moved = self._backend.generations.swap_alias(record.alias, target.id, record.alias_version)
-        details = {"generation": target.id, "index": prepared}
-        write_down_cutover(self._backend, self._id, moved.version, details)
+        write_down_cutover(self._backend, self._id, moved.version, {"generation": target.id, **details})
 
     def _swap_back(self, record: MigrationRecord) -> None:
         version = record.alias_version

@@ -49,6 +49,8 @@ class Hit:
     metadata : dict
     generation : int
         The generation whose space the ranking is in.
+    text_gone : bool
+        The document has no text: its vector is of an earlier one, or was carried over from another model's space.
     """
 
     id: str
@@ -56,6 +58,7 @@ class Hit:
     text: str
     metadata: dict[str, Any]
     generation: int
+    text_gone: bool = False
 
 
 @dataclass(frozen=True)
@@ -229,10 +232,10 @@ class Searcher:
         return self._answer(serving, rankings, blend.generation_of, where)
 
     def _unmoved(self, blend: Blend, target: Generation, most: int) -> dict[int, tuple[str, str]]:
-        """Return hash and text of the best candidates that the new model has not seen, best first."""
+        """Return hash and text, if there is one, of the best candidates that the new model has not seen, best first."""
         wanted = blend.unmigrated(most)
         found = self._backend.documents.texts(wanted, target.space.template) if wanted else {}
-        return {key: found[key] for key in wanted if key in found}
+        return {key: found[key] for key in wanted if key in found and found[key][1].strip()}
 
     def _rescore(
         self, blend: Blend, target: Generation, reading: Reading, documents: Mapping[int, tuple[str, str]]
@@ -283,10 +286,12 @@ class Searcher:
             (key, score) for key, score in zip(*(part.tolist() for part in ranked), strict=True) if key in documents
         ]
         self.behind.count([key for key, _ in pairs])
-        return [
-            Hit(documents[key].id, score, documents[key].text, documents[key].metadata, generation_of(key))
-            for key, score in pairs
-        ]
+        return [_hit(documents[key], score, generation_of(key)) for key, score in pairs]
+
+
+def _hit(document: Document, score: float, generation: int) -> Hit:
+    gone = not document.text.strip()
+    return Hit(document.id, score, document.text, document.metadata, generation, text_gone=gone)
 
 
 def _as_asked(reading: Reading, rescore: int | None, write_through: bool | None) -> Reading:

@@ -371,6 +371,36 @@ def test_graphs_are_built_as_the_users_own_is(url, shop, monkeypatch):
         assert (docs.check().index.graphs, docs.check().problems) == (1, ())
 
 
+def test_rows_whose_text_is_gone_are_found_to_the_end(url, shop):
+    """Flagged in every hit, by a vector that the map carries over, which a release leaves in the column."""
+    shop.execute("UPDATE shop.docs SET title = NULL, body = NULL WHERE id = 3")
+    adopted(url)
+    with opened(url) as docs:
+
+        def gone():
+            return [hit.id for hit in docs.search("text", k=ROWS) if hit.text_gone]
+
+        assert gone() == ["3"]
+        migration = docs.migrate(NEW, retention_seconds=0)
+        migration.start()
+        shop.execute("UPDATE shop.docs SET title = NULL, body = NULL WHERE id = 4")
+        assert sorted(gone()) == ["3", "4"]
+        migration.run()
+        migration.verify()
+        with pytest.raises(GateRefusedError, match="2 documents could not be embedded"):
+            migration.cutover()
+        migration.cutover(accept_failed=True)
+        assert sorted(gone()) == ["3", "4"]
+        marks = shop.execute("SELECT id FROM revector_docs.serving WHERE content_hash = 'mapped' ORDER BY id")
+        assert marks.fetchall() == [(3,), (4,)], "readers in SQL see it as well"
+        migration.retire(confirm=True)
+        assert sorted(gone()) == ["3", "4"]
+    options = {"allow_missing": False, "in_place": False, "fire_triggers": False, "dry_run": False}
+    PostgresBackend.release(f"{url}#docs", tell=lambda _: None, **options)
+    kept = "SELECT count(*) FROM shop.docs WHERE vector_dims(embedding) = %s"
+    assert shop.execute(kept, [NEW.space.dimension]).fetchone() == (ROWS,)
+
+
 def test_a_graph_that_differs_from_the_one_that_serves_is_refused(url, shop, monkeypatch):
     """The user builds theirs anew, by other parameters, after ours was built."""
     monkeypatch.setattr(building, "GRAPH_FROM", 10)

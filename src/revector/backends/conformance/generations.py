@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from revector.backends.conformance.samples import DIMENSION, SPACE, new_generation, put, put_matrix, vector, write
-from revector.backends.contracts import Backend, Generation, Point, Tally, content_hash
+from revector.backends.contracts import MAPPED, Backend, Generation, Point, Tally, content_hash
 from revector.errors import (
     NumericalError,
     ShapeError,
@@ -64,6 +64,18 @@ class GenerationsConformance:
         write(backend, "a")
         assert put(backend, generation, [old]) == 0
         assert backend.generations.count(generation.id) == 0
+
+    def test_a_vector_that_was_carried_over_is_found_and_stays_stale(self, backend: Backend) -> None:
+        """It is of no text, until one of the present text takes its place."""
+        (document,), generation = write(backend, "a"), new_generation(backend)
+        keys, hashes, rows = [document.key], [document.content_hash], vector(3.0)[None]
+        assert backend.generations.put(generation.id, keys, hashes, rows, mapped=True) == 1
+        assert backend.generations.vectors(generation.id, keys)[1][0, 0] == 3.0
+        assert backend.generations.stale_keys(generation.id, keys).tolist() == keys
+        assert backend.generations.with_hashes(generation.id, hashes) == {}
+        assert backend.generations.info(generation.id, ["id-a"])[0].content_hash == MAPPED
+        put(backend, generation, [document])
+        assert backend.generations.count_stale(generation.id) == 0
 
     def test_vectors_of_two_generations_are_tallied(self, backend: Backend) -> None:
         """Stale ones, too; a document that is left out is not lost."""

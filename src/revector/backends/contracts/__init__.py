@@ -3,6 +3,7 @@
 from revector.backends.contracts.backend import ALIAS, Backend, Backup, Capabilities
 from revector.backends.contracts.documents import Document, DocumentFacts, Documents, Keys, NewDocument, content_hash
 from revector.backends.contracts.generations import (
+    MAPPED,
     ROWS_AT_ONCE,
     Alias,
     Generation,
@@ -18,6 +19,7 @@ from revector.backends.contracts.order import Order
 __all__ = [
     "ALIAS",
     "EXACT",
+    "MAPPED",
     "ROWS_AT_ONCE",
     "Alias",
     "Backend",

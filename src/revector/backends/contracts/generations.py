@@ -16,6 +16,10 @@ Point: TypeAlias = int | str
 """A moment of all generations, which JSON can hold; only the generations that gave it know what it means."""
 
 
+MAPPED = "mapped"
+"""Stands in place of the content hash of a vector that was not made of a text, but carried over from another space."""
+
+
 @dataclass(frozen=True)
 class Generation:
     """One physical set of vectors of one space."""
@@ -37,7 +41,7 @@ class Alias:
 
 @dataclass(frozen=True)
 class VectorInfo:
-    """What is known of one stored vector. `content_hash` is that of the text it was computed from."""
+    """What is known of one stored vector. `content_hash` is that of the text it was computed from, or `MAPPED`."""
 
     id: str
     model: str
@@ -109,7 +113,15 @@ class Generations(Protocol):
         """Return how many vectors are put in one transaction at most, beside which nobody writes their documents."""
         ...
 
-    def put(self, generation: int, keys: Keys, hashes: Sequence[str], vectors: NDArray[np.float32]) -> int:
+    def put(
+        self,
+        generation: int,
+        keys: Keys,
+        hashes: Sequence[str],
+        vectors: NDArray[np.float32],
+        *,
+        mapped: bool = False,
+    ) -> int:
         """Store vectors by compare-and-set: one lands only where the document still has that content hash.
 
         Parameters
@@ -121,6 +133,8 @@ class Generations(Protocol):
         hashes : sequence of str, length n
             Content hashes of the texts that were embedded.
         vectors : ndarray of float32, shape (n, dimension)
+        mapped : bool
+            They were carried over from another space: they are found, and stay stale, under the mark `MAPPED`.
 
         Returns
         -------

@@ -14,7 +14,7 @@ from psycopg import sql
 from sqlalchemy.engine import Connection
 
 from revector.backends.arguments import checked_ids, checked_vectors, missing_generation
-from revector.backends.contracts import ROWS_AT_ONCE, Keys, Point, Tally, VectorInfo
+from revector.backends.contracts import MAPPED, ROWS_AT_ONCE, Keys, Point, Tally, VectorInfo
 from revector.backends.postgres.binary import KeyArray, Matrix, VectorArray, matrix_of, require_half, vector_oid
 from revector.backends.postgres.database import PostgresDatabase, driver_of
 from revector.backends.postgres.sampling import drawn
@@ -35,7 +35,7 @@ WITH held AS MATERIALIZED (
     JOIN {table} USING (key) WHERE content_hash = hash ORDER BY {order} FOR SHARE OF {table} {others}
 )
 INSERT INTO {vectors} (document_key, seq, embedded_at, content_hash, vector)
-SELECT key, pg_current_xact_id()::text::bigint + %(shift)s, %(now)s, hash, vector
+SELECT key, pg_current_xact_id()::text::bigint + %(shift)s, %(now)s, coalesce(%(mark)s, hash), vector
 FROM held JOIN unnest(%(keys)s::bigint[], %(vectors)s::vector[]) AS given (key, vector) USING (key) ORDER BY key
 ON CONFLICT (document_key) DO UPDATE SET
     seq = excluded.seq, embedded_at = excluded.embedded_at,
@@ -140,13 +140,22 @@ class PostgresVectors:
             (has_graph,) = driver_of(connection).execute(of_generation(_HAS_GRAPH, generation)).fetchone()
         return FEW_AT_ONCE if has_graph else ROWS_AT_ONCE
 
-    def put(self, generation: int, keys: Keys, hashes: Sequence[str], vectors: NDArray[np.float32]) -> int:
+    def put(
+        self,
+        generation: int,
+        keys: Keys,
+        hashes: Sequence[str],
+        vectors: NDArray[np.float32],
+        *,
+        mapped: bool = False,
+    ) -> int:
         """Store vectors by compare-and-set; return how many landed."""
         with self._database.transaction() as connection:
             matrix = checked_vectors(keys, hashes, vectors, self.dimension(generation))
             if self.type_of(generation) == "halfvec":
                 require_half(keys, matrix)
-            fixed = {"shift": self._database.shift, "now": time.time()}
+            mark = MAPPED if mapped else None
+            fixed = {"shift": self._database.shift, "now": time.time(), "mark": mark}
             statement, landed = self.put_statement(generation), 0
             for part in _parts(np.asarray(keys, np.int64), matrix):
                 given = {

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from revector._behind import ROWS_AT_A_TIME, is_behind, step_aside
 from revector.backends.arguments import checked_ids, checked_vectors, missing_generation
-from revector.backends.contracts import ROWS_AT_ONCE, Keys, Point, Tally, VectorInfo
+from revector.backends.contracts import MAPPED, ROWS_AT_ONCE, Keys, Point, Tally, VectorInfo
 from revector.backends.local_index.feed import VectorChanges
 from revector.backends.sampling import Population
 from revector.backends.sqlite.database import Database
@@ -30,7 +30,8 @@ _ROWS_A_STATEMENT = 4096  # SQLite holds a billion bytes in one parameter
 # the driver gives the interpreter up, and has to wait for it again, at every step.
 _PUT = """
 INSERT INTO vectors (document_key, generation, seq, embedded_at, content_hash, vector)
-SELECT documents.key, :generation, :seq, :now, content_hash, substr(:matrix, 1 + :width * listed.key, :width)
+SELECT documents.key, :generation, :seq, :now, coalesce(:mark, content_hash),
+       substr(:matrix, 1 + :width * listed.key, :width)
 FROM json_each(:rows) AS listed CROSS JOIN documents ON documents.key = json_extract(listed.value, '$[0]')
 WHERE content_hash = json_extract(listed.value, '$[1]')
 ON CONFLICT (document_key, generation) DO UPDATE SET
@@ -121,13 +122,22 @@ class SqliteVectors:
         """Return how many vectors are put in one transaction at most."""
         return ROWS_AT_ONCE
 
-    def put(self, generation: int, keys: Keys, hashes: Sequence[str], vectors: NDArray[np.float32]) -> int:
+    def put(
+        self,
+        generation: int,
+        keys: Keys,
+        hashes: Sequence[str],
+        vectors: NDArray[np.float32],
+        *,
+        mapped: bool = False,
+    ) -> int:
         """Store vectors by compare-and-set; return how many landed."""
         with self._database.transaction() as connection:
             matrix = checked_vectors(keys, hashes, vectors, self._dimension(generation))
             if not len(matrix):
                 return 0
-            fixed = {"generation": generation, "seq": next_seq(connection), "now": time.time()}
+            fixed: dict[str, Any] = {"generation": generation, "seq": next_seq(connection), "now": time.time()}
+            fixed["mark"] = MAPPED if mapped else None
             fixed["width"] = matrix.shape[1] * _F32.itemsize
             rows, landed = [*zip(np.asarray(keys).tolist(), hashes, strict=True)], 0
             for start in range(0, len(rows), _ROWS_A_STATEMENT):

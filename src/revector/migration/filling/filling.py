@@ -12,6 +12,7 @@ from revector.errors import MigrationError
 from revector.ledger.records import MigrationRecord
 from revector.ledger.state import Phase
 from revector.migration.asking import is_asking, reconcile
+from revector.migration.carrying import carry_over
 from revector.migration.filling.bridge import BridgeKeeper, Fit
 from revector.migration.filling.progress import Progress
 from revector.migration.filling.worker import Worker, WorkerReport
@@ -89,6 +90,11 @@ class Filling:
             return WorkerReport(0, 0, 0, 0.0)
         batch, may_run = patient(self._work)().batch, self._may_run
         return patient(Worker)(self._backend, encoder, generation.id, batch=batch, may_run=may_run).run(stop=stop)
+
+    def carry_over(self) -> int:
+        """Let documents whose text is gone be found in the new generation; return how many."""
+        record = self._backend.ledger.record(self._id)
+        return carry_over(self._backend, source_of(self._backend, record), target_of(self._backend, record), self._fit)
 
     def complete_source(self) -> None:
         """Embed what was asked for and written without the old model; raise `EncoderError` if it is not at hand."""

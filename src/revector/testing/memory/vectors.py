@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector.backends.arguments import checked_ids, checked_vectors, missing_generation
-from revector.backends.contracts import ROWS_AT_ONCE, Keys, Point, Tally, VectorInfo
+from revector.backends.contracts import MAPPED, ROWS_AT_ONCE, Keys, Point, Tally, VectorInfo
 from revector.errors import UnknownDocumentError
 from revector.testing.memory.database import MemoryDatabase
 from revector.testing.memory.state import State, StoredDocument, StoredVector, drawn
@@ -36,7 +36,15 @@ class MemoryVectors:
         """Return how many vectors are put in one transaction at most."""
         return ROWS_AT_ONCE
 
-    def put(self, generation: int, keys: Keys, hashes: Sequence[str], vectors: NDArray[np.float32]) -> int:
+    def put(
+        self,
+        generation: int,
+        keys: Keys,
+        hashes: Sequence[str],
+        vectors: NDArray[np.float32],
+        *,
+        mapped: bool = False,
+    ) -> int:
         """Store vectors by compare-and-set; return how many landed."""
         with self._database.change() as view:
             state = view.state
@@ -45,7 +53,7 @@ class MemoryVectors:
             landed, now, seq = 0, time.time(), state.seq + 1
             for key, hash_, vector in zip(_listed(keys), hashes, matrix, strict=True):
                 if key in documents and self._takes(documents[key], hash_):
-                    rows[key] = StoredVector(seq, now, hash_, vector)
+                    rows[key] = StoredVector(seq, now, MAPPED if mapped else hash_, vector)
                     landed += 1
             view.state = replace(state, vectors={**state.vectors, generation: rows}, seq=seq)
             return landed

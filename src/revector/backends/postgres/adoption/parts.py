@@ -42,7 +42,7 @@ WITH held AS MATERIALIZED (
     AND encode(sha256(convert_to({text}, 'UTF8')), 'hex') = held.hash
     RETURNING held.key, held.hash
 )
-UPDATE rows SET column_hash = landed.hash, column_at = %(now)s,
+UPDATE rows SET column_hash = coalesce(%(mark)s, landed.hash), column_at = %(now)s,
     column_seq = pg_current_xact_id()::text::bigint + %(shift)s
 FROM landed WHERE rows.key = landed.key
 """

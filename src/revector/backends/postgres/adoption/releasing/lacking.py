@@ -11,27 +11,30 @@ from psycopg import sql
 from revector.backends.postgres.adoption.fragments import Captured, fragments
 from revector.backends.postgres.schema import vectors_table
 
-__all__ = ["NOTHING", "Lacking", "count_lacking", "outlast"]
+__all__ = ["NOTHING", "VECTOR", "Lacking", "count_lacking", "outlast"]
 
 _MOST_AWAITED = 1_000
 _LOOK_EVERY_SECONDS = 0.1
 
-_VECTOR = "LEFT JOIN {vectors} AS v ON v.document_key = r.key AND v.content_hash = r.content_hash"
+VECTOR = """
+LEFT JOIN {vectors} AS v ON v.document_key = r.key AND (v.content_hash = r.content_hash OR NOT r.has_text)
+"""
+"""Of a row's present text; of a row without text the one by which it is found."""
 _COUNT = f"""
 SELECT count(*), count(*) FILTER (WHERE r.has_text AND v.document_key IS NULL),
     count(*) FILTER (WHERE NOT r.has_text AND v.document_key IS NULL)
-FROM {{schema}}.rows AS r {_VECTOR}
+FROM {{schema}}.rows AS r {VECTOR}
 """
 _UNKNOWN = """
 SELECT count(*) FROM {table} AS t WHERE NOT EXISTS (SELECT FROM {schema}.rows AS r WHERE {shadow_is_of_row})
 """
 _WHICH = f"""
-SELECT r.key, r.content_hash FROM {{schema}}.rows AS r {_VECTOR}
+SELECT r.key, r.content_hash FROM {{schema}}.rows AS r {VECTOR}
 WHERE r.has_text AND v.document_key IS NULL LIMIT {_MOST_AWAITED + 1}
 """
 _STILL = f"""
 SELECT r.key, r.content_hash FROM unnest({{awaited}}::bigint[], {{of_texts}}::text[]) AS given (key, hash)
-JOIN {{schema}}.rows AS r ON r.key = given.key AND r.content_hash = given.hash {_VECTOR}
+JOIN {{schema}}.rows AS r ON r.key = given.key AND r.content_hash = given.hash {VECTOR}
 WHERE v.document_key IS NULL
 """
 

@@ -21,6 +21,7 @@ from psycopg.rows import args_row, scalar_row
 from revector.backends.postgres.adoption.fragments import Captured, fragments
 from revector.backends.postgres.adoption.locks import Attempt
 from revector.backends.postgres.adoption.releasing.column import Facts, stored_as
+from revector.backends.postgres.adoption.releasing.lacking import VECTOR
 from revector.backends.postgres.adoption.releasing.plan import Serving, free_name
 from revector.backends.postgres.schema import vectors_table
 from revector.errors import GateRefusedError
@@ -74,36 +75,36 @@ SELECT key FROM {schema}.rows
 WHERE key > (SELECT copied_through FROM {schema}.release) AND key <= {last} ORDER BY key LIMIT {most}
 """
 _COPIED = "UPDATE {schema}.release SET copied_through = {through}"
-_HOLD = """
+_HOLD = f"""
 WITH asked AS MATERIALIZED (
-    SELECT r.* FROM {schema}.rows AS r WHERE r.key = ANY({keys}::bigint[])
+    SELECT r.* FROM {{schema}}.rows AS r WHERE r.key = ANY({{keys}}::bigint[])
 ), held AS MATERIALIZED (
-    SELECT r.key FROM asked AS r JOIN {table} AS t ON {shadow_is_of_row} ORDER BY r.key
+    SELECT r.key FROM asked AS r JOIN {{table}} AS t ON {{shadow_is_of_row}} ORDER BY r.key
     FOR NO KEY UPDATE OF t SKIP LOCKED
 )
-SELECT r.key, held.key IS NOT NULL, {is_expected} AND v.document_key IS NULL
-FROM asked AS r JOIN {table} AS t ON {shadow_is_of_row} LEFT JOIN held ON held.key = r.key
-LEFT JOIN {vectors} AS v ON v.document_key = r.key AND v.content_hash = r.content_hash ORDER BY r.key
+SELECT r.key, held.key IS NOT NULL, {{is_expected}} AND v.document_key IS NULL
+FROM asked AS r JOIN {{table}} AS t ON {{shadow_is_of_row}} LEFT JOIN held ON held.key = r.key
+{VECTOR} ORDER BY r.key
 """
-_WRITE = """
+_WRITE = f"""
 WITH wanted AS MATERIALIZED (
-    SELECT r.*, {value} AS successor FROM {schema}.rows AS r JOIN {table} AS t ON {shadow_is_of_row}
-    LEFT JOIN {vectors} AS v ON v.document_key = r.key AND v.content_hash = r.content_hash
-    WHERE r.key = ANY({keys}::bigint[]) AND ROW(t.{successor})::record *<> ROW({value})::record
+    SELECT r.*, {{value}} AS successor FROM {{schema}}.rows AS r JOIN {{table}} AS t ON {{shadow_is_of_row}}
+    {VECTOR}
+    WHERE r.key = ANY({{keys}}::bigint[]) AND ROW(t.{{successor}})::record *<> ROW({{value}})::record
 ), written AS (
-    UPDATE {table} AS t SET {successor} = r.successor FROM wanted AS r WHERE {shadow_is_of_row} RETURNING r.key
+    UPDATE {{table}} AS t SET {{successor}} = r.successor FROM wanted AS r WHERE {{shadow_is_of_row}} RETURNING r.key
 )
 SELECT (SELECT count(*) FROM wanted) - (SELECT count(*) FROM written)
 """
-_WRITE_ALL = """
-UPDATE {table} AS t SET {column} = found.vector
+_WRITE_ALL = f"""
+UPDATE {{table}} AS t SET {{column}} = found.vector
 FROM (
-    SELECT t.tableoid AS part, t.ctid AS place, v.vector::{type} AS vector FROM {table} AS t
-    LEFT JOIN {schema}.rows AS r ON {shadow_is_of_row}
-    LEFT JOIN {vectors} AS v ON v.document_key = r.key AND v.content_hash = r.content_hash
+    SELECT t.tableoid AS part, t.ctid AS place, v.vector::{{type}} AS vector FROM {{table}} AS t
+    LEFT JOIN {{schema}}.rows AS r ON {{shadow_is_of_row}}
+    {VECTOR}
 ) AS found
 WHERE (t.tableoid, t.ctid) = (found.part, found.place)
-    AND ROW(t.{column})::record *<> ROW(found.vector)::record
+    AND ROW(t.{{column}})::record *<> ROW(found.vector)::record
 """
 _NOTE = "INSERT INTO {schema}.release_log (document_key) SELECT unnest({keys}::bigint[])"
 _LAST = "SELECT coalesce(max(id), 0) FROM {schema}.release_log"
