@@ -96,6 +96,9 @@ def test_what_comes_without_a_text_after_the_cutover_is_carried_before_the_old_v
     world.write({"later": ""}, encoders=[OLD])
     migration.run()
     assert "later" not in world.vectors(world.served)
+    with pytest.raises(GateRefusedError):
+        migration.retire(confirm=True)
+    assert "later" not in world.vectors(world.served), "nothing is carried by a step that is refused"
     migration.retire(confirm=True, force=True)
     assert found(world)["later"]
 

@@ -228,6 +228,26 @@ def test_retire_wants_a_yes(cli: Cli) -> None:
     assert cli.json("retire", "--yes", "--force")["phase"] == "retired"
 
 
+def test_a_rollback_goes_on_without_documents_that_failed_where_that_is_accepted(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accepted: list[bool] = []
+    monkeypatch.setattr(Migration, "rollback", lambda _, *, accept_failed: accepted.append(accept_failed))
+    cli.filled()("start", "--model", str(cli.new))
+    cli("rollback")
+    cli("rollback", "--accept-failed")
+    assert accepted == [False, True]
+
+
+def test_a_text_that_is_gone_is_told_in_hits(cli: Cli) -> None:
+    cli.filled()
+    with Collection.open(cli.path) as docs:
+        docs._backend.documents.upsert(["bread"], [""])
+    hits = {hit["id"]: hit["text_gone"] for hit in cli.json("search", "knead the dough", "-k", "9")["hits"]}
+    assert hits == {**dict.fromkeys(TEXTS, False), "bread": True}
+    assert "(its text is gone)" in cli("search", "knead the dough", "-k", "9").stdout
+
+
 def test_a_migration_started_twice_goes_on(cli: Cli) -> None:
     cli.filled()
     started = cli.json("start", "--model", str(cli.new))

@@ -430,6 +430,7 @@ class Migration:
         if self.phase is Phase.RETIRED and in_slices(self._backend.reclaim):  # which a call that was cut off left
             return
         if self.phase is Phase.SERVING:
+            pass_gates("retire", retire_reasons(self.record, confirm=confirm, force=force))
             self._filling.carry_over()  # what came without a text since the cut-over
         with self._backend.exclusive():
             record = self.record
