@@ -39,7 +39,6 @@ def searched(backend, generation, queries, k):
     """Return what a search finds, how often it has used the graph, and what exact search finds."""
     with backend.snapshot() as connection:
         driver = driver_of(connection)
-        driver.execute("SET LOCAL enable_seqscan = off")
         found = backend.index.search(generation, queries, k)
         graph = f"vectors_{generation.id}_graph"
         (scans,) = driver.execute("SELECT pg_stat_get_xact_numscans(to_regclass(%s))", [graph]).fetchone()

@@ -8,6 +8,8 @@ thousands.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 from revector.backends.arguments import checked_queries
 from revector.backends.contracts import Generation, IndexHealth, IndexShape, Keys, Preparation
 from revector.backends.postgres.binary import Matrix
-from revector.backends.postgres.building import Graphs, graph_name
+from revector.backends.postgres.building import LARGEST_DIMENSION, Graphs, graph_name
 from revector.backends.postgres.database import PostgresDatabase, driver_of
 from revector.backends.postgres.schema import VectorType
 from revector.backends.postgres.shapes import shape_of
@@ -96,7 +98,9 @@ class PgvectorIndex:
             if breadth <= BROADEST and len(queries):
                 asked = ("breadth", generation.id, breadth)
                 self._database.once(asked, lambda connection: self._set(driver_of(connection), generation.id, breadth))
-                found = self._found(generation, queries, k, _near(generation, self._graphs.over(generation)), breadth)
+                statement = _near(generation, self._graphs.over(generation))
+                with self._walking(generation):
+                    found = self._found(generation, queries, k, statement, breadth)
                 if found is not None and found[0].shape[1] == k:
                     return found
             return self.search_exact(generation, queries, k)
@@ -181,6 +185,20 @@ class PgvectorIndex:
         driver.execute(_BREADTH, {"breadth": breadth, "generation": str(generation)})
         if self._database.vector_version >= (0, 8):
             driver.execute(_ITERATIVE)
+
+    @contextmanager
+    def _walking(self, generation: Generation) -> Iterator[None]:
+        """Let a graph of long vectors be used: to read all of these seems cheap to the planner, for they are in TOAST.
+
+        The other way to their order is to sort them.
+        """
+        if generation.space.dimension <= LARGEST_DIMENSION["vector"]:
+            yield
+            return
+        with self._database.snapshot() as connection:
+            driver_of(connection).execute("SET LOCAL enable_sort = off")
+            yield
+            driver_of(connection).execute("SET LOCAL enable_sort TO DEFAULT")
 
     def _found(
         self, generation: Generation, queries: NDArray[np.float32], k: int, statement: str, breadth: int = 0

@@ -30,7 +30,7 @@ CREATE OR REPLACE VIEW serving AS SELECT {columns}, stored.vector::vector AS emb
 FROM {vectors} AS stored JOIN {named} AS named ON named.key = stored.document_key
 """
 _NO_SCHEMA = f"SELECT to_regnamespace('{SCHEMA}') IS NULL"
-_RELEASE = "revector 3"
+_RELEASE = "revector 4"
 """What the functions are: another text where a release changes them."""
 _FOUND = f"""
 SELECT obj_description(oid) FROM pg_proc
@@ -65,6 +65,7 @@ DECLARE
     asked integer := coalesce(generation, (SELECT s.generation FROM {revector}.serving(collection) AS s));
     space jsonb;
     before text;
+    sorts text := current_setting('enable_sort');
     breadth integer;
     candidates integer := k;
     graph text;
@@ -84,6 +85,9 @@ BEGIN
     breadth := greatest(before::integer, breadth, {breadth}, least(k, {broadest}));
     PERFORM set_config('hnsw.ef_search', breadth::text, true);
     graph := ({over});
+    IF graph IS NOT NULL THEN  -- the planner takes to read long vectors, which are in TOAST, for cheap
+        PERFORM set_config('enable_sort', 'off', true);
+    END IF;
     IF graph = 'halfvec' THEN
         candidates := greatest(k, least({overfetch}::bigint * k, breadth));
     END IF;
@@ -97,6 +101,7 @@ BEGIN
         coalesce(graph || '(' || (space ->> 'dimension') || ')', 'vector')
     ) USING query, k, candidates;
     PERFORM set_config('hnsw.ef_search', before, true);
+    PERFORM set_config('enable_sort', sorts, true);
 END
 $nearest$;
 COMMENT ON FUNCTION {revector}.nearest IS {release};
