@@ -63,14 +63,16 @@ def run(name, *, without=""):
 
 @contextmanager
 def following():
-    """Run the block that follows what is written, until the end; it ends well when it is told to."""
+    """Run the block that follows what is written, beside a release; then it ends, and says that nothing is left."""
     command = ["bash", "-c", SHELL.replace("{ ", "{ exec ") + block("follow")]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as follower:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as follower:
         try:
             yield
+            _, said = follower.communicate(timeout=60)
         finally:
             follower.send_signal(signal.SIGTERM)
-    assert follower.returncode == 0
+    assert follower.returncode == 1
+    assert b"the collection was released" in said
 
 
 def wait_for(phase, seconds=60):
