@@ -151,6 +151,8 @@ class PostgresBackend:
         parameters = {"generation": generation, "after": after, "until": until, **vars(order)}
         with self.database.transaction() as connection:
             self.generations.get(generation)
+            if not after:  # of a table that was just filled the planner knows nothing
+                driver_of(connection).execute(f"ANALYZE (SKIP_LOCKED) {self.generations.named_by}")
             connection.execute(ask_in(generation), parameters)
 
     def reclaim(self) -> bool:

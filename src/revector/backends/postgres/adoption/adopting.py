@@ -16,7 +16,7 @@ from psycopg import errors, sql
 
 from revector.backends.contracts.adoption import Adopted, TableToAdopt, Tell
 from revector.backends.postgres.adoption.backend import is_adopted
-from revector.backends.postgres.adoption.capture import Statement, fill, install, uninstall
+from revector.backends.postgres.adoption.capture import Statement, analyze, fill, install, uninstall
 from revector.backends.postgres.adoption.catalogue import look
 from revector.backends.postgres.adoption.contents import count
 from revector.backends.postgres.adoption.fragments import Captured, Column
@@ -234,3 +234,4 @@ def _fill(driver: psycopg.Connection[Any], captured: Captured, tell: Tell) -> No
         except (errors.LockNotAvailable, errors.DeadlockDetected):
             state = "busy"
         time.sleep(LOCK_SECONDS if state in ("wait", "busy") else _BREATH_SECONDS)
+    driver.execute(analyze(captured).sql)

@@ -156,6 +156,13 @@ def fill(captured: Captured, most: int) -> sql.Composed:
     return sql.SQL("SELECT {}.fill({})").format(sql.Identifier(captured.collection), sql.Literal(most))
 
 
+def analyze(captured: Captured) -> Statement:
+    """Return the statement after which the planner knows the shadows: of a table just filled it knows nothing."""
+    return Statement(
+        sql.SQL("ANALYZE (SKIP_LOCKED) {}").format(sql.Identifier(captured.collection, "rows")), "how many there are"
+    )
+
+
 def fill_again(captured: Captured) -> Statement:
     """Return the statement after which `fill` compares all rows with their shadows: some were written uncaptured."""
     return Statement(sql.SQL(triggers.FILL_AGAIN).format(**fragments(captured)), "what was written uncaptured")

@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 from revector.backends.contracts import ALIAS
 from revector.backends.postgres import schema
 from revector.backends.postgres.adoption.backend import ADOPTED, as_note, follow_generations
-from revector.backends.postgres.adoption.capture import Statement, fill, follow, install, uninstall
+from revector.backends.postgres.adoption.capture import Statement, analyze, fill, follow, install, uninstall
 from revector.backends.postgres.adoption.fragments import Captured
 from revector.backends.postgres.adoption.parts import AdoptedGenerations, column_view, row_names
 from revector.backends.postgres.database import PostgresDatabase, driver_of
@@ -84,6 +84,7 @@ def announced(captured: Captured, encoder: TextEncoder, extension: str) -> tuple
             f"shadows of the rows that are there, in slices of {ROWS_A_SLICE:,}: again and again until it says done",
             fill(captured, ROWS_A_SLICE).as_string(),
         ),
+        *_of([analyze(captured)]),
         *_of(_found(captured, extension)),
     ]
     return tuple(f"-- {purpose}\n{statement.strip()}" for purpose, statement in said)
