@@ -82,12 +82,13 @@ def follow(
             backend.require_writable()
             in_slices(backend.recapture, stop)
             report += fill(Turn(stop, TURN_SECONDS))
-            is_due = time.monotonic() >= reconciled + RECONCILE_EVERY_SECONDS
-            for generation in reader.read().live:
-                if is_due:
-                    reconcile(backend, generation.id)
+            live = reader.read().live
+            for generation in live:
                 report += _caught_up(backend, encoders, generation, Turn(stop, TURN_SECONDS))
-            reconciled = time.monotonic() if is_due else reconciled
+            if time.monotonic() >= reconciled + RECONCILE_EVERY_SECONDS:  # last: others may hold what it asks for
+                for generation in live:
+                    reconcile(backend, generation.id)
+                reconciled = time.monotonic()
             stop.wait(LOOK_EVERY_SECONDS)
         except (ClosedError, GoneError, ReadOnlyError):
             raise

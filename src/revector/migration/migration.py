@@ -31,7 +31,7 @@ from revector.migration.gates import (
 )
 from revector.migration.inputs import rehash
 from revector.migration.parity import compared
-from revector.migration.patience import while_busy
+from revector.migration.patience import patient, while_busy
 from revector.migration.planning import Given, going_on, planned, require_version
 from revector.migration.priorities import Turns
 from revector.migration.serving import ServingReader
@@ -389,7 +389,7 @@ class Migration:
         if self.phase is Phase.SERVING:
             source = source_of(self._backend, self.record)
             in_slices(self._backend.recapture)
-            reconcile(self._backend, source.id)
+            patient(reconcile)(self._backend, source.id)
             self._filling.complete_source()
             self._backend.index.prepare(source)
         began, few = time.monotonic(), 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import ParamSpec, TypeVar
@@ -37,6 +38,13 @@ def patient(step: Callable[P, T]) -> Callable[P, T]:
         return _attempts(StoreBusyError, StoreUnavailableError, seconds=OUTAGE_SECONDS)(step, *args, **options)
 
     return again
+
+
+def outlast(began: float, why: str) -> None:
+    """Raise `StoreBusyError`, with why, once something has been in the way for `OUTAGE_SECONDS`."""
+    waited = time.monotonic() - began
+    if waited > OUTAGE_SECONDS:
+        raise StoreBusyError(f"{why} (waited {waited:.0f} s)", waited_seconds=waited)
 
 
 def _attempts(*kinds: type[Exception], seconds: float) -> Retrying:

@@ -29,7 +29,8 @@ from revector.migration.filling.lander import Lander
 from revector.migration.filling.pace import Pace
 from revector.migration.filling.progress import Progress
 from revector.migration.filling.unit import UnitResult, run_unit
-from revector.migration.patience import patient
+from revector.migration.landing import LATER_SECONDS
+from revector.migration.patience import outlast, patient
 
 FAILURES_IN_A_ROW = 256  # then the encoder is at fault, not the documents
 _ASK_EVERY_SECONDS = 0.25  # whether to go on
@@ -134,11 +135,14 @@ class Worker:
         ------
         EncoderError
             The encoder refuses to go on (`SpendCapError`), or nothing but failures came from it.
+        StoreBusyError
+            What is left is held by transactions of others that do not end.
         """
         self._backend.require_writable()
         self._stop = stop or threading.Event()
         self._pace, self._recent = Pace(self._batch), deque[Vectors](maxlen=_RECENT_LOADS)
         self._report, self._failed_in_a_row, self._ask_at = WorkerReport(0, 0, 0, 0.0), 0, 0.0
+        self._held_since: float | None = None
         began = time.monotonic()
         jobs = self._backend.ledger.jobs
         patient(jobs.release_dead_owners)()
@@ -146,7 +150,7 @@ class Worker:
             with (
                 Heartbeat(jobs, self._owner, self._lease_seconds) as self._heartbeat,
                 ThreadPoolExecutor(1, thread_name_prefix="revector-reader") as reader,
-                Lander(self._backend, self._generation, self._owner, self._on_progress, self._on_landed) as lander,
+                Lander(self._backend, self._generation, self._owner, self._on_progress, self._note_landed) as lander,
             ):
                 self._work(reader, lander)
                 lander.flush()
@@ -176,8 +180,9 @@ class Worker:
                 self._encode(load, lander)
             elif nothing_at_hand:
                 all_in_a_row = 0
-                if not self._wait():
+                if (due := self._wait()) is None:
                     return
+                self._outlast(due)
 
     def _goes_on(self) -> bool:
         if self._stop.is_set():
@@ -189,14 +194,31 @@ class Worker:
         return allowed
 
     @patient
-    def _wait(self) -> bool:
-        """Wait for retries or for other workers; return whether there is anything to wait for."""
+    def _wait(self) -> float | None:
+        """Wait for retries or for other workers; return when a job is due, or ``None`` if none is left."""
         self._claims.give_back()  # nothing is at hand: what is held was claimed when the store was lost
         due = self._backend.ledger.jobs.seconds_until_due(self._generation)
-        if due is None:
-            return False
-        self._stop.wait(min(_POLL_SECONDS, due + _LEAST_WAIT_SECONDS))
-        return True
+        if due is not None:
+            self._stop.wait(min(_POLL_SECONDS, due + _LEAST_WAIT_SECONDS))
+        return due
+
+    def _outlast(self, due: float) -> None:
+        """Give up where nothing lands for long, though jobs are due: others' transactions hold them, or their rows."""
+        if due > LATER_SECONDS:  # a retry, or what other workers hold
+            self._held_since = None
+            return
+        self._held_since = self._held_since or time.monotonic()
+        outlast(
+            self._held_since,
+            "documents wait for a vector, and transactions that are still open hold their rows; end those (a database "
+            "shows who is idle in a transaction), or wait for them, then run it again",
+        )
+
+    def _note_landed(self, count: int) -> None:
+        if count:
+            self._held_since = None
+        if self._on_landed is not None:
+            self._on_landed(count)
 
     def _encode(self, load: Load, lander: Lander) -> None:
         """Encode a load unit by unit, and pass each on to land."""

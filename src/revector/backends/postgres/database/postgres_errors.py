@@ -43,6 +43,7 @@ _NOT_MADE = {
     "does not exist": "there is no such database, or no such role; create it first",
 }
 """What is found in the messages of a server in English when no connection is made: they come without a code."""
+_END_IT = "end their transaction (pg_stat_activity shows who is idle in one), or try again"
 _LOST_ANYHOW = "the connection to the server failed or was lost; is it running, and can it be reached? Try again"
 _COMMITTING = "; it was lost while it committed, what was written may be stored"
 _READ_ONLY = (errors.ReadOnlySqlTransaction,)
@@ -79,7 +80,7 @@ def named(place: str, error: BaseException, *, waited_seconds: float = 0.0, comm
     if isinstance(error, errors.InsufficientPrivilege):
         return StoreError(f"{place}: permission is missing ({said}); docs/postgres.md says what the role needs")
     if is_lock_timeout(error):
-        held = f"somebody else held a lock for longer than {waited_seconds:g} s; try again"
+        held = f"somebody else held a lock for longer than {waited_seconds:g} s; {_END_IT}"
         return StoreBusyError(f"{place}: {held} ({said})", waited_seconds=waited_seconds)
     if busy := _meaning(_BUSY, error):
         return StoreBusyError(f"{place}: {busy} ({said})", waited_seconds=0.0)
