@@ -28,6 +28,7 @@ from revector.migration.filling.worker import WorkerReport
 from revector.migration.following import follow
 from revector.migration.migration import Migration
 from revector.migration.serving import ServingReader
+from revector.migration.slices import in_slices
 from revector.migration.status import obstacle_of
 from revector.migration.strategies import Strategy
 from revector.migration.upserts import Upsert
@@ -356,6 +357,15 @@ class Collection:
         """
         serving = self._serving.read().serving
         return examine_collection(self._backend, serving)
+
+    def recapture(self) -> None:
+        """Look through everything that others may have written unseen, and ask for its vectors; `follow` embeds them.
+
+        In a collection of our own, there is nothing like that.
+        """
+        self._backend.require_writable()
+        self._backend.recapture(anew=True)
+        in_slices(self._backend.recapture)
 
     def prepare(self) -> Preparation:
         """Make the index ready for searches at their fastest, after many documents were added at once.

@@ -4,6 +4,7 @@ import pytest
 
 from captured import COLUMN, OWN, followed
 from revector.backends.contracts import content_hash
+from revector.backends.postgres.adoption import unseen
 
 psycopg = pytest.importorskip("psycopg")
 
@@ -100,3 +101,29 @@ def test_no_statement_needs_a_transaction_of_its_own(docs):
         (number,) = docs.run("SELECT pg_current_xact_id()::text").fetchone()
     written = f'SELECT xmin::text FROM "{docs.collection}".rows WHERE id_1 IN (1, 4)'
     assert docs.run(written).fetchall() == [(number,), (number,)]
+
+
+def unseen_of(docs):
+    with docs.connection.transaction():
+        docs.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        return unseen.count_unseen(docs.connection, docs.captured)
+
+
+def test_nothing_was_written_unseen_where_triggers_ran(docs):
+    docs.run("UPDATE docs SET body = 'changed', id = 20 WHERE id = 1")
+    assert (unseen_of(docs), str(unseen_of(docs))) == ((3, 3, 3, 3, 0), "")
+
+
+def test_what_was_written_without_triggers_is_counted(docs):
+    docs.run("SET session_replication_role = replica")
+    docs.run("UPDATE docs SET body = 'changed' WHERE id = 1; DELETE FROM docs WHERE id = 2")
+    docs.run("INSERT INTO docs VALUES (4, 'four'), (5, 'five')")
+    assert unseen_of(docs) == (4, 3, 3, 2, 1)
+
+
+def test_a_sample_is_compared_where_there_are_many_rows(docs, monkeypatch):
+    monkeypatch.setattr(unseen, "ROWS_A_SLICE", 2)
+    docs.run("INSERT INTO docs SELECT i, 'text ' || i FROM generate_series(10, 1000) AS i")
+    docs.run("SET session_replication_role = replica; UPDATE docs SET body = body || '!'")
+    found = unseen_of(docs)
+    assert (found.rows, found.compared, found.there, found.changed) == (994, 40, 40, 40)

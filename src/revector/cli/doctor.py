@@ -33,11 +33,14 @@ def doctor(
     collection: Annotated[
         str | None, typer.Argument(help="A collection's database file, to be checked, too.", callback=noted)
     ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="First look through all that others wrote, and ask for the vectors.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what this installation can do, and check a collection: its file, its vectors, its index."""
     installation = _installation()
-    health = _health(collection) if collection is not None else None
+    health = _health(collection, repair=repair) if collection is not None else None
     found = {"installation": installation, "collection": health}
     rows = {name: str(value) for name, value in installation.items()}
     emit(found, fields(rows if health is None else {**rows, **_rows(health)}), as_json=as_json)
@@ -57,8 +60,10 @@ def _installation() -> dict[str, Any]:
     }
 
 
-def _health(collection: str) -> CollectionHealth:
+def _health(collection: str, *, repair: bool) -> CollectionHealth:
     with opened(collection) as docs:
+        if repair:
+            docs.recapture()
         return docs.check()
 
 

@@ -19,7 +19,7 @@ class CollectionHealth:
     stale : int
         Documents without a vector of their present text in the generation that serves.
     damage : tuple of str
-        What the database's own check found wrong with its file.
+        What the backend's own check found wrong, each with what helps.
     index : IndexHealth
         Of the generation that serves.
     notices : tuple of str
@@ -35,7 +35,7 @@ class CollectionHealth:
     @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong, each with what to do about it; empty for a sound collection."""
-        found = [f"the database is damaged ({damage}): restore it from a backup" for damage in self.damage]
+        found = list(self.damage)
         if self.stale:
             found.append(
                 f"{self.stale:,} of {self.documents:,} documents have no vector of their present text, so no search "

@@ -206,3 +206,23 @@ def test_following_waits_until_a_column_has_its_name_again(shop, adopted):
         stop.set()
         follower.join()
     assert_exact(shop, "SELECT id, embedding FROM docs", OLD)
+
+
+def test_texts_that_were_written_without_triggers_are_found_by_doctor_and_mended(shop, url):
+    shop.execute("SET session_replication_role = replica; UPDATE docs SET title = 'unseen' WHERE id < 3")
+    told, code = said("doctor", url)
+    assert ("of 20 rows that were compared, 3 have another text than is known" in told, code) == (True, 1)
+    assert "written unseen" not in said("doctor", url, "--repair")[0]
+    with opened(url) as docs:
+        docs.migration.cutover()
+    assert_exact(shop, "SELECT id, embedding FROM revector_docs.serving", NEW)
+
+
+def test_triggers_that_were_disabled_are_made_anew(shop, adopted):
+    shop.execute("ALTER TABLE docs DISABLE TRIGGER ALL; UPDATE docs SET title = 'unseen' WHERE id < 3")
+    told, code = said("doctor", adopted)
+    assert ("public.docs is written without revector's triggers" in told, code) == (True, 1)
+    said("doctor", adopted, "--repair")
+    shop.execute("UPDATE docs SET title = 'seen' WHERE id > 10")
+    waiting = "SELECT count(*) FROM revector_docs.jobs WHERE state = 'pending'"
+    assert shop.execute(waiting).fetchone() == (3 + 9,)

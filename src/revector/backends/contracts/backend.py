@@ -173,7 +173,8 @@ class Backend(Protocol):
         Parameters
         ----------
         anew : bool
-            Begin to look through everything, whether or not anything is known to have been written unseen.
+            Begin to look through everything, whether or not anything is known to have been written unseen, and see
+            from now on what can be seen.
         """
         ...
 
@@ -185,7 +186,7 @@ class Backend(Protocol):
         ...
 
     def check(self) -> list[str]:
-        """Look for damage in what is stored; return what was found, empty where all is well."""
+        """Look for damage in what is stored; return what was found and what helps, empty where all is well."""
         ...
 
     def backup(self, directory: Path) -> Backup:

@@ -148,7 +148,7 @@ class SqliteBackend:
 
     def check(self) -> list[str]:
         """Run SQLite's integrity check over the whole file."""
-        return self._database.check()
+        return [f"the database is damaged ({each}): restore it from a backup" for each in self._database.check()]
 
     def backup(self, directory: Path) -> Backup:
         """Copy the collection as it is now into a folder, under its own name; leases stay with the original."""

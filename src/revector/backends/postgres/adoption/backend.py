@@ -13,10 +13,11 @@ from psycopg import errors, sql
 from sqlalchemy.engine import Connection
 
 from revector.backends.contracts import ALIAS
-from revector.backends.postgres.adoption.capture import fill, fill_again, follow, uncovered
-from revector.backends.postgres.adoption.changes import require_unchanged
+from revector.backends.postgres.adoption.capture import cover, fill, fill_again, follow, uncovered
+from revector.backends.postgres.adoption.changes import change_of, require_unchanged
 from revector.backends.postgres.adoption.fragments import Captured, Column
 from revector.backends.postgres.adoption.parts import AdoptedDocuments, AdoptedGenerations, AdoptedGraphs
+from revector.backends.postgres.adoption.unseen import count_unseen
 from revector.backends.postgres.backend import PostgresBackend
 from revector.backends.postgres.database import PostgresDatabase, driver_of
 from revector.backends.postgres.database.database import TIMEOUT_SECONDS
@@ -144,6 +145,8 @@ class AdoptedBackend(PostgresBackend):
         with self.database.snapshot() as connection:
             if not anew and driver_of(connection).execute(_IS_CAPTURED).fetchone() == (True,):
                 return False
+        if anew:
+            self._cover()
         with self.database.transaction() as connection:
             driver = driver_of(connection)
             (before,) = driver.execute(_FILLING).fetchone()
@@ -152,6 +155,13 @@ class AdoptedBackend(PostgresBackend):
                 before = "rows"
             (state,) = driver.execute(fill(self.captured, _ROWS_A_SLICE)).fetchone()
         return bool(state != "done" and (before, state) != ("wait", "wait"))  # others' transactions are left to later
+
+    def _cover(self) -> None:
+        """Capture what is written to partitions that were attached, and triggers disabled, since the adoption."""
+        with self.database.transaction() as connection:
+            driver = driver_of(connection)
+            if missed := driver.execute(uncovered(self.captured)).fetchall():
+                driver.execute(cover(self.captured, missed).sql)
 
     def _follow(self, driver: psycopg.Connection[Any]) -> None:
         known = driver.execute(_KNOWN).fetchall()
@@ -162,8 +172,14 @@ class AdoptedBackend(PostgresBackend):
             self.database.keep_note(_FOLLOWED, now)
 
     def check(self) -> list[str]:
-        """Look for indexes that are not valid, and for partitions whose writes are not captured."""
+        """Look for indexes that are not valid, and for what is, or was, written without being captured."""
+        problems = super().check()
         with self.database.snapshot() as connection:
-            missed = driver_of(connection).execute(uncovered(self.captured)).fetchall()
-        said = "{}.{} is written without revector's triggers, for it was attached later: adopt the table again"
-        return [*super().check(), *(said.format(*table) for table in missed)]
+            driver = driver_of(connection)
+            if (change := change_of(driver, self.captured)) is not None:
+                return [*problems, change.what]
+            missed = driver.execute(uncovered(self.captured)).fetchall()
+            unseen = str(count_unseen(driver, self.captured))
+        said = "{}.{} is written without revector's triggers, for it was attached later, or they are disabled"
+        found = [said.format(*table) for table in missed] + ([f"rows were written unseen ({unseen})"] if unseen else [])
+        return [*problems, *(f"{each}: revector doctor --repair mends that" for each in found)]
