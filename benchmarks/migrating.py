@@ -33,6 +33,7 @@ def ingested(path: Place, texts: Sequence[str], old: TextEncoder) -> Place:
         for begin in range(0, len(texts), INGESTED):
             part = texts[begin : begin + INGESTED]
             documents.upsert([str(begin + i) for i in range(len(part))], part)
+        documents.prepare()
     return path
 
 

@@ -29,7 +29,6 @@ from revector.ledger.records import Ledger
 
 _NEXT_DROPPED = "SELECT min(id) FROM generations WHERE dropped"
 _FORGET = "DELETE FROM generations WHERE id = %s AND dropped"
-_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '200ms'"
 _BROKEN = """
 SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class ON pg_class.oid = indrelid
 WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %s) AND NOT indisvalid
@@ -163,7 +162,6 @@ class PostgresBackend:
             return False
         with self.database.transaction() as connection:
             driver = driver_of(connection)
-            driver.execute(_LOCK_TIMEOUT)  # a reader of long ago would keep everybody waiting who reads it after us
             self.generations.remove_storage(driver, dropped)
             if not self.ledger.jobs.forget_some(dropped):
                 driver.execute(_FORGET, (dropped,))

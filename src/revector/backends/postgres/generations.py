@@ -13,12 +13,14 @@ from sqlalchemy.engine import Connection
 from revector.backends.arguments import missing_generation
 from revector.backends.contracts import ALIAS, Alias, Generation
 from revector.backends.postgres.database import driver_of
+from revector.backends.postgres.database.database import WITHOUT_VACUUM
 from revector.backends.postgres.schema import VectorType, create_vectors, vectors_table
 from revector.backends.postgres.serving import show
 from revector.backends.postgres.vectors import PostgresVectors
 from revector.errors import StaleAliasError, StoreError
 from revector.spaces import EmbeddingSpace
 
+_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '200ms'"
 _COLUMNS = "id, space, encoder_source, created_at"
 _CREATE = f"""
 INSERT INTO generations (space, encoder_source, created_at) VALUES (%s, %s, %s) RETURNING {_COLUMNS}
@@ -88,7 +90,12 @@ class PostgresGenerations(PostgresVectors):
 
     def remove_storage(self, driver: psycopg.Connection[Any], generation: int) -> None:
         """Remove the table of a dropped generation, in the open transaction."""
-        driver.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(vectors_table(generation)))
+        table = vectors_table(generation)
+        if driver.execute("SELECT to_regclass(%s)", (table.as_string(),)).fetchone() == (None,):
+            return
+        driver.execute(WITHOUT_VACUUM.format(table=table.as_string()))
+        driver.execute(_LOCK_TIMEOUT)  # a reader of long ago would keep everybody waiting who reads it after us
+        driver.execute(sql.SQL("DROP TABLE {}").format(table))
 
     def alias(self, name: str) -> Alias | None:
         """Return an alias, or ``None``."""
