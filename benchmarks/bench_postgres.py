@@ -2,8 +2,9 @@
 
 ``application``: a table of 200,000 rows with an index over its vectors, one process that writes to it in plain SQL,
 one that reads what serves by prepared statements, and one that follows what is written (`pg_application`); meanwhile
-the table is adopted and moved to another model, there, back, and there again. No read may fail, no write be lost, and
-in the end every vector is that of its row's present text. ``rate``: rows a second of vectors that are at hand and of
+the table is adopted and moved to another model, there, back, and there again, and given back at last, beside an
+application that only inserts by then. No read may fail, no write be lost, and in the end every vector is that of its
+row's present text. ``rate``: rows a second of vectors that are at hand and of
 whole migrations, what the queue takes of a document, and the triggers of a statement (`pg_rates`). ``vecshift``: the
 same table moved by vecshift and by us, with one local service. ``scale``: rows that the database has generated are
 planned, and some claimed at the beginning, in the middle and near the end, beside a writer (`pg_scale`).
@@ -25,9 +26,12 @@ from pg_application import (
     WRITES_A_SECOND,
     adopt,
     follow,
+    insert,
     make_table,
     models,
     read,
+    release,
+    require_given_back,
     require_right,
     write,
 )
@@ -132,11 +136,19 @@ def bench_application(report: Report, server: str) -> None:
                 report.table(title, [row(timeline, phase, written.requests, reads) for phase in phases])
             backend, serving = documents._backend, documents._backend.generations.alias("live").generation
             awaited(lambda: not backend.generations.count_stale(serving))
-        follower.finish()
-        failed = failures([*written.requests, *reads])
-        assert not failed, f"{len(failed)} requests failed: {', '.join(sorted(set(failed))[:3])}"
         rows = require_right(url, n, written)
-        report.note("in the end", right_rows=rows, failed_requests=0, refusals=timeline.refusals)
+        inserter = Load(insert, url)
+        with timeline.phase("release"):
+            release(url)
+        inserted = inserter.finish()
+        follower.finish()
+        report.table(f"{n} rows, {WRITES_A_SECOND:g} inserts/s", [row(timeline, "release", inserted, [])])
+        failed = failures([*written.requests, *reads, *inserted])
+        assert not failed, f"{len(failed)} requests failed: {', '.join(sorted(set(failed))[:3])}"
+        lacking = require_given_back(url)
+        report.note(
+            "in the end", right_rows=rows, failed_requests=0, refusals=timeline.refusals, rows_after_release=lacking
+        )
 
 
 def more(parser: argparse.ArgumentParser) -> None:

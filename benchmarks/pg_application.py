@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,13 +21,14 @@ from revector import Collection
 from revector.backends.contracts.adoption import TableToAdopt
 from revector.backends.postgres import PostgresBackend
 from revector.backends.postgres.binary import KeyArray, VectorArray, matrix_of, vector_oid
+from revector.errors import GoneError
 
 TABLE = TableToAdopt("docs", "id", ("body",), "embedding", name="docs")
 DIMENSIONS = 256, 384
 """Of the old model and of the new one."""
 WRITES_A_SECOND, READS_A_SECOND = 50.0, 20.0
 K = 10
-_ROWS_SENT, _WARM_UP = 10_000, 20
+_ROWS_SENT, _WARM_UP, _LATE = 10_000, 20, 1_000_000_000
 TABLE_STATEMENT = "CREATE TABLE docs (id bigint PRIMARY KEY, body text NOT NULL, price integer, embedding vector({}))"
 _FILL = "INSERT INTO docs SELECT * FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::vector[])"
 _INDEX = "SET maintenance_work_mem = '1GB'; CREATE INDEX ON docs USING hnsw (embedding vector_cosine_ops)"
@@ -43,6 +45,8 @@ ORDER BY embedding <=> (SELECT embedding FROM revector_docs.serving WHERE id = %
 """
 _CONTENT = "SELECT id, body FROM docs WHERE id > %s ORDER BY id LIMIT %s"
 _SERVED = "SELECT id, vector_send(embedding) FROM revector_docs.serving WHERE id = ANY(%s) ORDER BY id"
+_GIVEN_BACK = "SELECT id, body, vector_send(embedding) FROM docs ORDER BY id"
+_LACKING = "SELECT count(*), count(*) FILTER (WHERE id >= %s) FROM docs WHERE embedding IS NULL"
 
 
 def models() -> tuple[FreeEncoder, FreeEncoder]:
@@ -164,11 +168,43 @@ def read(ready: Callable[[], None], stop: Any, url: str, n: int) -> list[Request
         return at_rate(READS_A_SECOND, stop, ask)
 
 
+def insert(ready: Callable[[], None], stop: Any, url: str) -> list[Request]:
+    """Insert rows at a steady rate, and no vectors: the model of those in the column is about to be another one."""
+    with connected(url) as connection:
+
+        def one(turn: int) -> None:
+            connection.execute(_INSERT, (_LATE + turn, f"late row {turn}", 0, None))
+
+        ready()
+        return at_rate(WRITES_A_SECOND, stop, one)
+
+
 def follow(ready: Callable[[], None], stop: Any, url: str) -> None:
-    """Embed what the application writes: ``revector run --follow``."""
+    """Embed what the application writes: ``revector run --follow``, until the collection is released."""
     with Collection.open(f"{url}#docs", encoders=models()) as documents:
         ready()
-        documents.follow(stop)
+        with suppress(GoneError):
+            documents.follow(stop)
+
+
+def release(url: str) -> None:
+    """Give the table back, with the vectors that serve."""
+    said = {"allow_missing": False, "in_place": False, "fire_triggers": False, "dry_run": False}
+    PostgresBackend.release(f"{url}#docs", tell=lambda _: None, **said)
+
+
+def require_given_back(url: str) -> int:
+    """Assert that the column has the new model's vectors, but of rows written since; return how many these are."""
+    encoder = models()[1]
+    with connected(url) as connection:
+        said = connection.cursor(binary=True).execute(_GIVEN_BACK)
+        while rows := said.fetchmany(_ROWS_SENT):
+            have = [(body, sent) for _, body, sent in rows if sent is not None]
+            stored = matrix_of([sent for _, sent in have], encoder.space.dimension)
+            np.testing.assert_allclose(stored, encoder.encode([body for body, _ in have]), atol=1e-6)
+        lacking, late = connection.execute(_LACKING, [_LATE]).fetchone() or (0, 0)
+        assert lacking == late, f"{lacking - late} rows from before the release have no vector"
+    return int(late)
 
 
 def require_right(url: str, n: int, written: Written) -> int:
