@@ -64,14 +64,16 @@ def captured_of(note: str) -> Captured:
     return Captured(**{**kept, **lists, "partitions": pairs, "key": tuple(Column(**column) for column in kept["key"])})
 
 
-def follow_generations(driver: psycopg.Connection[Any], captured: Captured) -> str:
-    """Let triggers know which generations there are by now, in the open transaction; return what they know."""
+def follow_generations(database: PostgresDatabase, driver: psycopg.Connection[Any], captured: Captured) -> None:
+    """Let triggers know, in the open transaction, which generations there are by now, unless they do."""
     known = dict(driver.execute(_KNOWN).fetchall())
-    live = {id_: known[id_] for (id_,) in driver.execute(_LIVE) if id_ in known}
+    live = {id_: known[id_] for id_ in sorted(id_ for (id_,) in driver.execute(_LIVE)) if id_ in known}
     own = [id_ for id_, in_column in known.items() if not in_column]
-    for statement in follow(captured, dict(sorted(live.items())), own):
-        driver.execute(statement.sql)
-    return json.dumps([sorted(live.items()), own])
+    now = json.dumps([live, own])
+    if database.note(_FOLLOWED) != now:
+        for statement in follow(captured, live, own):
+            driver.execute(statement.sql)
+        database.keep_note(_FOLLOWED, now)
 
 
 class AdoptedBackend(PostgresBackend):
@@ -117,7 +119,7 @@ class AdoptedBackend(PostgresBackend):
         with self._explained(), self.database.exclusive(timeout_seconds) as connection:
             self._require_unchanged()
             yield connection
-            self._follow(driver_of(connection))
+            follow_generations(self.database, driver_of(connection), self.captured)
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
@@ -162,14 +164,6 @@ class AdoptedBackend(PostgresBackend):
             driver = driver_of(connection)
             if missed := driver.execute(uncovered(self.captured)).fetchall():
                 driver.execute(cover(self.captured, missed).sql)
-
-    def _follow(self, driver: psycopg.Connection[Any]) -> None:
-        known = driver.execute(_KNOWN).fetchall()
-        live = sorted(id_ for (id_,) in driver.execute(_LIVE))
-        now = json.dumps([known, live])
-        if self.database.note(_FOLLOWED) != now:
-            follow_generations(driver, self.captured)
-            self.database.keep_note(_FOLLOWED, now)
 
     def check(self) -> list[str]:
         """Look for indexes that are not valid, and for what is, or was, written without being captured."""

@@ -55,7 +55,7 @@ def let_it_be_found(database: PostgresDatabase, captured: Captured, generation: 
         driver = driver_of(connection)
         driver.execute(column_view(captured, generation))
         generations.create_alias(ALIAS, generation)
-        follow_generations(driver, captured)
+        follow_generations(database, driver, captured)
         ensure_functions(database)
         database.keep_note("schema_version:store", str(schema.VERSION))
         database.keep_note(ADOPTED, as_note(captured))
