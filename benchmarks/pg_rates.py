@@ -25,7 +25,7 @@ from local_service import serve
 from migrating import timed
 from pg_application import adopt, body, make_table, models
 from pg_server import connected, database
-from revector import Background, Collection, Encoder
+from revector import Collection, Encoder, Migration
 from revector.backends.contracts import ROWS_AT_ONCE
 from revector.backends.postgres.binary import matrix_of
 from revector.encoders.base import TextEncoder
@@ -129,13 +129,20 @@ def bench_ledger(report: Report, server: str, n: int) -> None:
         )
 
 
-def migrated(url: str, new: TextEncoder, batch: int | None = None) -> float:
-    """Move the collection up to PROVING; return the seconds of `run`, and leave the vectors to be looked at."""
+def moved(migration: Migration) -> float:
+    """Move a collection up to PROVING; return the seconds of `run`."""
+    migration.start()
+    seconds, _ = timed(migration.run)
+    assert str(migration.phase) == "proving", migration.status()
+    assert migration.status().moved == migration.status().documents
+    return seconds
+
+
+def served(url: str, new: TextEncoder) -> float:
+    """Move the collection, and let the new vectors serve; return the seconds of `run`."""
     with opened(url, new) as documents:
-        migration = documents.migrate(new, strategy=None if batch is None else Background(batch=batch))
-        migration.start()
-        seconds, _ = timed(migration.run)
-        assert str(migration.phase) == "proving", migration.status()
+        migration = documents.migrate(new)
+        seconds = moved(migration)
         assert migration.verify(sample=50).passed
         migration.cutover()
     return seconds
@@ -147,8 +154,8 @@ def bench_run(report: Report, server: str, title: str, bodies: Sequence[str], ne
     for _ in range(report.rounds):
         batches = (64, 1024)
         bare.append(min(timed(partial(_encode, new, bodies, batch))[0] for batch in batches))
-        with adopted(server, len(bodies), bodies.__getitem__) as url:
-            ours.append(migrated(url, new))
+        with adopted(server, len(bodies), bodies.__getitem__) as url, opened(url, new) as documents:
+            ours.append(moved(documents.migrate(new)))
     rates = [len(bodies) / statistics.median(seconds) for seconds in (bare, ours)]
     report.note(title, bare_per_second=rates[0], run_per_second=rates[1], run_of_bare=rates[1] / rates[0])
 
@@ -241,7 +248,7 @@ def bench_vecshift(report: Report, server: str, n: int) -> None:
         for wire in ("float", "base64"):
             new = OpenAIEncoder("free", base_url=service.url, known_dimension=dimension, encoding_format=wire)
             with adopted(server, n) as url:
-                ours[wire] = migrated(url, new)
+                ours[wire] = served(url, new)
                 vectors = _vectors(url, _OURS)
         with database(server, "vecshift") as url:
             make_table(url, n, index=False)
