@@ -173,7 +173,8 @@ def test_a_generation_is_filled_although_others_write_while_it_is_looked_through
 
 
 def test_a_migration_gets_to_its_end_although_others_always_write_faster_than_a_text_is_embedded(world, monkeypatch):
-    monkeypatch.setattr("revector.migration.gates.CATCH_UP_SECONDS", 0.1)
+    monkeypatch.setattr("revector.migration.gates.CATCH_UP_SECONDS", 0.5)
+    monkeypatch.setattr("revector.migration.gates.DRAINS", 1)
     monkeypatch.setattr("revector.ledger.jobs.RETRY_SECONDS", 0.1)
     world.started()
     migration = world.active(EncoderSet([OLD, Outpaced(world, NEW, OLD)]), verifier=None)
@@ -188,7 +189,8 @@ def test_a_migration_gets_to_its_end_although_others_always_write_faster_than_a_
 
 
 def test_a_rollback_gets_to_its_end_although_others_always_write_faster_than_a_text_is_embedded(world, monkeypatch):
-    monkeypatch.setattr("revector.migration.gates.CATCH_UP_SECONDS", 0.1)
+    monkeypatch.setattr("revector.migration.gates.CATCH_UP_SECONDS", 0.5)
+    monkeypatch.setattr("revector.migration.gates.DRAINS", 1)
     monkeypatch.setattr("revector.ledger.jobs.RETRY_SECONDS", 0.1)
     world.serving()
     world.write({"late": "written without the old model"}, encoders=[NEW])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import count
 
 from revector.backends.contracts import Backend
 from revector.errors import GateRefusedError
@@ -18,6 +19,9 @@ STALE_VERIFICATION_VECTORS = 1000
 CATCH_UP_SECONDS = 10.0
 """For so long it is tried to leave no document of a moment ago without its vector."""
 REMAINDER, REMAINDER_SHARE = 100, 0.001
+"""So many may be left afterwards, or such a share of the generation if that is more."""
+DRAINS = 30
+"""How often it is tried, at least."""
 
 
 def pass_gates(step: str, reasons: Sequence[str]) -> None:
@@ -57,25 +61,38 @@ def remaining(backend: Backend, generation: int, *, accept_failed: bool, few: in
     accept_failed : bool
         Go on without the documents that could not be embedded.
     few : int
-        Go on while no more documents than that wait; see `remainder`.
+        Go on while no more documents than that wait; see `drains`.
     """
     counts = backend.ledger.jobs.counts(generation)
     waiting = counts.outstanding if counts.outstanding > few else 0
     return _incomplete(counts, waiting, accept_failed)
 
 
-def remainder(backend: Backend, generation: int, began: float) -> int:
-    """Return how many documents of a moment ago may wait for their vector when others go on to a generation.
+def drains(backend: Backend, generation: int, *, accept_failed: bool) -> Iterator[int]:
+    """Yield, for each attempt to leave nothing to embed before others go on to a generation, how many may be left.
 
     None, as long as it is not certain that there is always one: where others write all the time, and a text takes
-    longer to be embedded than it takes them to write the next one. They wait as long as in every other phase.
+    longer to be embedded than it takes them to write the next one. Those that are left wait as in every other phase.
+    It ends after `DRAINS` attempts, the last of them with some left, or with the first document that fails.
+    """
+    began, few = time.monotonic(), 0
+    for attempt in count(1):
+        yield few
+        has_failed = backend.ledger.jobs.counts(generation).failed and not accept_failed
+        if has_failed or (few and attempt >= DRAINS):
+            return
+        few = remainder(backend, generation, began)
+
+
+def remainder(backend: Backend, generation: int, began: float) -> int:
+    """Return how many documents of a moment ago may be left, if it was tried since a time to leave none; see `drains`.
 
     Parameters
     ----------
     backend : Backend
     generation : int
     began : float
-        When the writers were to be caught up with for the first time, in seconds of `time.monotonic`.
+        In seconds of `time.monotonic`.
     """
     if time.monotonic() < began + CATCH_UP_SECONDS:
         return 0

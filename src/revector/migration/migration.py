@@ -23,8 +23,8 @@ from revector.migration.filling.filling import RUNS_IN, Filling, OnProgress, sou
 from revector.migration.filling.worker import WorkerReport
 from revector.migration.gates import (
     completeness,
+    drains,
     pass_gates,
-    remainder,
     remaining,
     retire_reasons,
     verification_reasons,
@@ -49,7 +49,6 @@ from revector.migration.verification import VerificationResult, Verified, Verifi
 
 _STARTED = (Phase.FILLING, Phase.PROVING)
 _VERIFIES_IN = (Phase.PROVING, Phase.SERVING)
-_DRAINS = 30  # attempts to catch up with writers before a cut-over or rollback gives up
 
 
 class Migration:
@@ -348,15 +347,14 @@ class Migration:
         gone = self._filling.carry_over()
         prepared = self._backend.index.prepare(target)
         pass_gates("cut-over", self._parity_reasons(record, target))
-        began = time.monotonic()
-        for _ in range(_DRAINS):
+        for few in drains(self._backend, target.id, accept_failed=accept_failed):
             self._filling.catch_up(target)  # what was written meanwhile
-            few = remainder(self._backend, target.id, began) if is_at_hand else 0
             for attempt in while_busy():
                 with attempt, self._backend.exclusive():
                     record = self.record
                     require_transition(record.phase, Phase.SERVING)
-                    reasons = remaining(self._backend, target.id, accept_failed=accept_failed, few=few)
+                    left = few if is_at_hand else 0
+                    reasons = remaining(self._backend, target.id, accept_failed=accept_failed, few=left)
                     if not reasons:
                         pass_gates("cut-over", verification_reasons(self._backend, record, vectors=vectors))
                         self._swap(record, target, {"index": asdict(prepared), "found_without_text": gone})
@@ -386,17 +384,15 @@ class Migration:
         accept_failed = flag(accept_failed, "accept_failed")
         self._backend.require_writable()
         require_transition(self.phase, Phase.ROLLED_BACK)
+        source = source_of(self._backend, self.record)
         if self.phase is Phase.SERVING:
-            source = source_of(self._backend, self.record)
             in_slices(self._backend.recapture)
             patient(reconcile)(self._backend, source.id)
             self._filling.complete_source()
             self._backend.index.prepare(source)
-        began, few = time.monotonic(), 0
-        for _ in range(_DRAINS):
+        for few in drains(self._backend, source.id, accept_failed=accept_failed):
             if self.phase is Phase.SERVING:
                 self._filling.complete_source()  # what was written meanwhile
-                few = remainder(self._backend, source.id, began)
             for attempt in while_busy():
                 with attempt, self._backend.exclusive():
                     record = self.record
