@@ -13,7 +13,7 @@ from revector.backends.contracts import Backend, Generation
 from revector.encoders.at_hand import EncoderSet
 from revector.encoders.base import TextEncoder, space_of
 from revector.errors import InvalidArgumentError, MigrationError
-from revector.evaluation.verify import verify
+from revector.evaluation.verify import Verification, verify
 from revector.ledger.records import MigrationRecord
 from revector.ledger.state import Phase, before_work, require_transition
 from revector.migration.asking import ask_for_all, reconcile
@@ -45,7 +45,7 @@ from revector.migration.strategies import (
     strategies_from_json,
 )
 from revector.migration.strategies.base import Facts, Work
-from revector.migration.verification import VerificationResult, Verified, Verifier
+from revector.migration.verification import VerificationResult, Verifier
 
 _STARTED = (Phase.FILLING, Phase.PROVING)
 _VERIFIES_IN = (Phase.PROVING, Phase.SERVING)
@@ -308,7 +308,7 @@ class Migration:
         passed = result.passed and not parity.reasons
         outcome = {"passed": passed, "reasons": list(reasons), "seq": seq, "at": time.time(), "fields": fields}
         self._backend.ledger.note(self._id, "verify", {**outcome, "details": details}, verification=outcome)
-        return Verified(passed, reasons, details)
+        return Verification(passed, reasons, details)
 
     def cutover(self, *, accept_failed: bool = False) -> None:
         """Let readers see the new generation, from one moment to the next.

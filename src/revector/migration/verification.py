@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from revector.backends.contracts import Backend
@@ -26,29 +25,6 @@ class VerificationResult(Protocol):
     def details(self) -> dict[str, Any]:
         """The measured figures, as JSON."""
         ...
-
-
-@dataclass(frozen=True)
-class Verified:
-    """What was found by a verifier, and by comparing the generation with the one that serves.
-
-    Parameters
-    ----------
-    passed : bool
-        Nothing speaks against a cut-over.
-    reasons : tuple of str
-        One sentence for each check that failed.
-    details : dict
-        The measured figures.
-    """
-
-    passed: bool
-    reasons: tuple[str, ...]
-    details: dict[str, Any]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return everything as plain JSON types."""
-        return asdict(self)
 
 
 class Verifier(Protocol):
