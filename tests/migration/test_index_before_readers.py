@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from revector.backends.contracts import Generation
-from revector.backends.contracts.index import Preparation
+from revector.backends.contracts import Generation, IndexShape, Preparation
 from revector.errors import GateRefusedError
 from worlds import World
 
@@ -19,6 +18,9 @@ class RecordingIndexes:
 
     def close(self) -> None:
         """Nothing to save."""
+
+    def shape(self, generation: Generation) -> IndexShape:
+        return IndexShape("hnsw")
 
     def prepare(self, generation: Generation) -> Preparation:
         self.calls.append((generation.id, self.world.served))

@@ -192,7 +192,7 @@ def test_a_row_is_there_as_soon_as_its_writer_has_written_it(tmp_path: Path) -> 
     writer = threading.Thread(target=write)
     writer.start()
     (row,) = itertools.islice(read_documents(tmp_path / "fifo"), 1)
-    assert written.is_set()
+    assert written.wait(5)  # and did not wait for us
     read.set()
     writer.join()
     assert row.id == "a"

@@ -74,8 +74,8 @@ def run(
 ) -> None:
     """Re-embed what is left. It can be interrupted, and run again."""
     if follow:
-        with behind_searches(nice), opened(collection, encoder) as docs:
-            report = docs.follow(_told_to_stop())
+        with behind_searches(nice), opened(collection, encoder) as docs, _told_to_stop() as stop:
+            report = docs.follow(stop)
         emit(report, f"embedded {report.embedded:,} documents, {report.failed:,} failed", as_json=as_json)
         return
     with _migrating(collection, encoder, nice) as migration:
@@ -165,12 +165,16 @@ def _said(figure: Any) -> str:
     return f"{figure:,.4g}" if isinstance(figure, float) else f"{figure:,}" if isinstance(figure, int) else str(figure)
 
 
-def _told_to_stop() -> threading.Event:
-    """Return what is set by the signals that end a process that runs for ever."""
+@contextmanager
+def _told_to_stop() -> Iterator[threading.Event]:
+    """Yield what the signals set that end a process which runs for ever; afterwards they do what they did before."""
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
 
 
 def _planned(docs: Collection, model: str | None, template: str | None, retention_days: float | None) -> Migration:
