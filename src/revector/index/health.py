@@ -106,8 +106,8 @@ class HnswHealth:
 
 
 def examine(index: Searched, shape: Mapping[str, Any], queries: Any, k: int, ef: int, sample: int) -> HnswHealth:
-    """Do the work of `HnswIndex.check`; `shape` is what the core tells of the graph."""
-    recalls = _Referee(index, queries, k, sample).recalls(ef)
+    """Do the work of `HnswIndex.check`; `shape` is what the core tells of the graph. No `sample` asks it nothing."""
+    recalls = _Referee(index, queries, k, sample).recalls(ef) if sample else np.empty(0)
     return HnswHealth(
         **{**shape, "degrees": tuple(shape["degrees"])},
         recall=float(recalls.mean()) if len(recalls) else float("nan"),
