@@ -85,6 +85,8 @@ class AdoptedBackend(PostgresBackend):
         The collection's schema, in the database of the table.
     """
 
+    generations: AdoptedGenerations
+
     def __init__(self, database: PostgresDatabase) -> None:
         note = database.note(ADOPTED)
         assert note is not None
@@ -100,7 +102,7 @@ class AdoptedBackend(PostgresBackend):
         return AdoptedGenerations(self.database, self.captured)
 
     def _graphs(self) -> AdoptedGraphs:
-        return AdoptedGraphs(self.database, self.captured, AdoptedGenerations(self.database, self.captured))
+        return AdoptedGraphs(self.database, self.captured, self.generations)
 
     def require_writable(self) -> None:
         """Raise as `PostgresBackend.require_writable`, and what `require_unchanged` raises of the table."""
