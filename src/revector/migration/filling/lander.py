@@ -139,7 +139,7 @@ class Lander:
 
     @patient
     def _rows_a_transaction(self, dimension: int) -> int:
-        return max(1, min(self._backend.generations.rows_at_once(self._generation), MOST_NUMBERS // max(1, dimension)))
+        return max(1, min(self._backend.generations.rows_at_once(self._generation), MOST_NUMBERS // dimension))
 
     def _report(self, processed: int) -> None:
         self._meter.add(processed)
