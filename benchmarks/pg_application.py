@@ -25,7 +25,7 @@ from revector.errors import GoneError
 
 TABLE = TableToAdopt("docs", "id", ("body",), "embedding", name="docs")
 DIMENSIONS = 256, 384
-"""Of the old model and of the new one."""
+"""The old model's, and the new one's."""
 WRITES_A_SECOND, READS_A_SECOND = 50.0, 20.0
 K = 10
 _ROWS_SENT, _WARM_UP, _LATE = 10_000, 20, 1_000_000_000

@@ -15,7 +15,7 @@ FEW_VALUES = 20
 """A field with more values in the sample is none that is filtered by, but a name, a date, or a price."""
 MOST_FIELDS = 10
 MOST_VALUES = 1_000
-"""Of all fields together: those that lack most, and the most frequent ones."""
+"""So many of all fields together are compared: those that lack most, and the most frequent ones."""
 _NAMED = 3
 
 

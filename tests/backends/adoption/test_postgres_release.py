@@ -103,7 +103,7 @@ def test_a_column_of_half_precision_stays_one(server):
 
 
 def test_rows_without_text_keep_the_vector_by_which_they_are_found(table):
-    """Of the text that they had, or carried over; where there was neither, they have none."""
+    """They have that of the text that they had, or one that was carried over; where there was neither, none."""
     table.begin()
     table.run("UPDATE docs SET body = '' WHERE id = 3; UPDATE docs SET body = NULL WHERE id = 4")
     table.run("INSERT INTO docs (id, body, embedding) VALUES (91, NULL, '[1, 2, 3]'), (92, NULL, '[1, 2, 3]')")

@@ -118,7 +118,7 @@ class Backend(Protocol):
     def require_writable(self) -> None:
         """Raise `ReadOnlyError` if nothing can be written, `ClosedError` after `close`: before anything is paid for.
 
-        Of what others write: raise `ChangedTableError` or `GoneError` if that is not what it was.
+        Where others write: raise `ChangedTableError` or `GoneError` if what they write to is not what it was.
         """
         ...
 

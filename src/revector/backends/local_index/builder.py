@@ -39,7 +39,7 @@ WHOLE_SHARE = 0.8
 DEAD_SHARE = 0.25
 """A graph of which more is left out is not ready to serve: it makes searches longer."""
 M, EF_CONSTRUCTION = 16, 200
-"""Of every graph."""
+"""Every graph is built so."""
 LEASE_SECONDS = 120.0
 _RENEWAL_SECONDS = 30.0
 _VECTORS_A_BATCH = 4096

@@ -18,7 +18,7 @@ from revector.backends.postgres.vectors import PostgresVectors
 GRAPH_FROM = 10_000
 """Fewer vectors are measured in less than 10 ms: they need no graph."""
 LARGEST_DIMENSION: dict[str, int] = {"vector": 2_000, "halfvec": 4_000}
-"""Of a graph over each type. Longer vectors are measured."""
+"""So long are vectors at most in a graph over each type; longer ones are measured."""
 MOST_MEMORY_BYTES = 1 << 30
 """A build is given what its graph takes, up to this much (``maintenance_work_mem``); a larger one is slower."""
 _NODE_BYTES = 600  # links of a node with m = 16, and what pgvector keeps beside, about

@@ -19,7 +19,7 @@ _LOOK_EVERY_SECONDS = 0.1
 VECTOR = """
 LEFT JOIN {vectors} AS v ON v.document_key = r.key AND (v.content_hash = r.content_hash OR NOT r.has_text)
 """
-"""Of a row's present text; of a row without text the one by which it is found."""
+"""That of a row's present text; where it has no text, the one by which it is found."""
 _COUNT = f"""
 SELECT count(*), count(*) FILTER (WHERE r.has_text AND v.document_key IS NULL),
     count(*) FILTER (WHERE NOT r.has_text AND v.document_key IS NULL)
