@@ -34,7 +34,8 @@ from revector.migration.strategies import Strategy
 from revector.migration.upserts import Upsert
 from revector.migration.writes import delete_documents
 from revector.opening import find_again, listed_encoders, require_collection, require_path
-from revector.search.searcher import Hit, Rescored, Searcher
+from revector.search.hits import Hit
+from revector.search.searcher import Rescored, Searcher
 from revector.spaces import EmbeddingSpace, require_one_of
 
 __all__ = ["Collection", "Hit"]

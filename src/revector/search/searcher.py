@@ -24,6 +24,7 @@ from revector.migration.serving import Serving, ServingReader
 from revector.migration.strategies.base import Budget, Reading
 from revector.search.behind import WriteBehind
 from revector.search.blend import Blend
+from revector.search.hits import Hit
 from revector.search.queries import QueryEncoder
 from revector.search.ranking import Ranking
 from revector.search.recall import Recall
@@ -34,31 +35,6 @@ Matrix = NDArray[np.float32]
 # What a query finds that is zero (empty, or of unknown words, under a static model): all documents are equally far.
 _NOTHING: Ranking = (np.empty(0, np.int64), np.empty(0, np.float64))
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Hit:
-    """A document that was found.
-
-    Parameters
-    ----------
-    id : str
-    score : float
-        Higher is better. Comparable within one search, not between phases of a migration.
-    text : str
-    metadata : dict
-    generation : int
-        The generation whose space the ranking is in.
-    text_gone : bool
-        The document has no text: its vector is of an earlier one, or was carried over from another model's space.
-    """
-
-    id: str
-    score: float
-    text: str
-    metadata: dict[str, Any]
-    generation: int
-    text_gone: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,72 @@
+"""What a search returns: documents, and on request how each came by its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Arm = Literal["alone", "old", "new", "both"]
+"""Which generations of a migration an answer was made from; "alone" where there is no migration."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """How a hit came by its place. Scores are those of the vectors that are stored now; higher is better.
+
+    Parameters
+    ----------
+    arm : {"alone", "old", "new", "both"}
+        Which generations answered: the only one, or that of the migration's old or new model, or both.
+    old_score, new_score : float or None
+        By either model; ``None`` where that generation was not read, or has no vector of the document.
+    merging : str
+        How the scores of two generations became one (`Reading.merging`); empty where one generation answered.
+    guessed : str
+        By which arithmetic the score was guessed from the one in the other space; empty if it was not guessed.
+    rescored : bool
+        The new model embedded the document in this search.
+    carried : bool
+        The vector was carried over by a map from another space; the document has not been embedded by this model.
+    rerank_score : float or None
+        By the re-ranker; ``None`` if it did not see the document.
+    """
+
+    arm: Arm
+    old_score: float | None = None
+    new_score: float | None = None
+    merging: str = ""
+    guessed: str = ""
+    rescored: bool = False
+    carried: bool = False
+    rerank_score: float | None = None
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A document that was found.
+
+    Parameters
+    ----------
+    id : str
+    score : float
+        Higher is better. Comparable within one search, not between phases of a migration.
+    text : str
+    metadata : dict
+    generation : int
+        The generation whose space the ranking is in.
+    text_gone : bool
+        The document has no text: its vector is of an earlier one, or was carried over from another model's space.
+    degraded : str or None
+        Why the answer may be worse than usual, such as a model that is not at hand; ``None`` if nothing was missing.
+    explanation : Explanation or None
+        How it came by its place; ``None`` unless the search was asked to explain.
+    """
+
+    id: str
+    score: float
+    text: str
+    metadata: dict[str, Any]
+    generation: int
+    text_gone: bool = False
+    degraded: str | None = None
+    explanation: Explanation | None = None
