@@ -41,6 +41,10 @@ class LedgerDatabase(Protocol):
         """Open, or join, a consistent view for reads."""
         ...
 
+    def note(self, key: str) -> str | None:
+        """Return what was kept under a name, or ``None``."""
+        ...
+
     def ensure_schema(self, component: str, version: int, tables: sa.MetaData) -> None:
         """Create the tables of one component the first time; refuse those of a newer revector."""
         ...

@@ -13,6 +13,7 @@ from revector.errors import LedgerConflictError, MigrationError
 from revector.ledger.database import LedgerDatabase
 from revector.ledger.jobs import JobQueue
 from revector.ledger.leases import LeaseTable
+from revector.ledger.observations import ObservationTable
 from revector.ledger.schema import METADATA, VERSION, asking, events, migrations
 from revector.ledger.state import Phase, require_transition, steps_to_end
 from revector.spaces import EmbeddingSpace
@@ -97,6 +98,7 @@ class Ledger:
         self._database = database
         self.jobs = JobQueue(database)
         self.leases = LeaseTable(database)
+        self.observations = ObservationTable(database)
         database.ensure_schema("ledger", VERSION, METADATA)
 
     def plan(
@@ -184,6 +186,12 @@ class Ledger:
         query = events.select().where(events.c.migration_id == migration_id).order_by(events.c.id)
         with self._database.snapshot() as connection:
             return [_event(row) for row in connection.execute(query)]
+
+    def last_note(self, migration_id: int, event: str) -> dict[str, Any] | None:
+        """Return the details of the last event of a name, or ``None``."""
+        query = sa.select(events.c.details).where(events.c.migration_id == migration_id, events.c.name == event)
+        with self._database.snapshot() as connection:
+            return connection.scalar(query.order_by(events.c.id.desc()).limit(1))
 
     def last_event(self) -> str:
         """Return what names the last event of all migrations."""

@@ -11,7 +11,7 @@ from revector.backends.conformance.following import FollowingConformance
 from revector.backends.conformance.generations import GenerationsConformance
 from revector.backends.conformance.index import IndexConformance
 from revector.backends.conformance.jobs import JobConformance
-from revector.backends.conformance.ledger import LeaseConformance, LedgerConformance
+from revector.backends.conformance.ledger import LeaseConformance, LedgerConformance, ObservationConformance
 from revector.backends.conformance.transactions import TransactionsConformance
 
 __all__ = [
@@ -24,5 +24,6 @@ __all__ = [
     "JobConformance",
     "LeaseConformance",
     "LedgerConformance",
+    "ObservationConformance",
     "TransactionsConformance",
 ]

@@ -23,7 +23,7 @@ from revector.backends.conformance.filters import FilterConformance
 from revector.backends.conformance.generations import GenerationsConformance
 from revector.backends.conformance.index import IndexConformance
 from revector.backends.conformance.jobs import JobConformance
-from revector.backends.conformance.ledger import LeaseConformance, LedgerConformance
+from revector.backends.conformance.ledger import LeaseConformance, LedgerConformance, ObservationConformance
 from revector.backends.conformance.samples import DIMENSION, new_generation, put, put_matrix, write
 from revector.backends.conformance.transactions import TransactionsConformance
 from revector.backends.contracts import Backend, Order
@@ -43,6 +43,7 @@ class BackendConformance(
     LedgerConformance,
     JobConformance,
     LeaseConformance,
+    ObservationConformance,
 ):
     """All that `revector.backends.contracts` promises: the suites of the four parts, and what they do together."""
 

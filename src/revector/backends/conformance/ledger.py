@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import astuple
 
 import pytest
 
@@ -10,6 +11,7 @@ from revector.backends.conformance.owners import ME, YOU, dead_owner
 from revector.backends.conformance.threads import at_once, meanwhile
 from revector.backends.contracts import Backend
 from revector.errors import IllegalTransitionError, LedgerConflictError, MigrationError
+from revector.ledger.observations import Said
 from revector.ledger.records import MigrationRecord
 from revector.ledger.state import TRANSITIONS, Phase
 from revector.spaces import EmbeddingSpace
@@ -192,3 +194,55 @@ class LeaseConformance:
         """The others are told so."""
         got = at_once(8, lambda number: backend.ledger.leases.acquire("build", f"elsewhere:{number}:1:1", 60.0))
         assert sorted(map(bool, got)) == [False] * 7 + [True]
+
+
+class ObservationConformance:
+    """What `revector.backends.contracts.Observations` promises, one behaviour a test."""
+
+    def test_sums_add_up(self, backend: Backend) -> None:
+        """Nested ones, too; what a name did not have begins at nothing."""
+        observations = backend.ledger.observations
+        observations.add(1, "step", {"n": 1, "bins": {3: 2}})
+        observations.add(1, "step", {"n": 2, "bins": {3: 1, 4: 5}, "late": 0.5})
+        assert observations.sums(1, "step") == {"n": 3, "bins": {"3": 3, "4": 5}, "late": 0.5}
+
+    def test_sums_of_other_migrations_and_names_are_other_sums(self, backend: Backend) -> None:
+        """They start empty."""
+        backend.ledger.observations.add(1, "step", {"n": 1})
+        assert backend.ledger.observations.sums(2, "step") == {}
+        assert backend.ledger.observations.sums(1, "next") == {}
+
+    def test_nothing_was_observed_before_the_first_time(self, backend: Backend) -> None:
+        """Which is not an error."""
+        assert backend.ledger.observations.sums(1, "step") == {}
+        assert backend.ledger.observations.feedback(1, "step") == []
+
+    def test_two_that_add_at_the_same_time_both_count(self, backend: Backend) -> None:
+        """Also where both are the first ones."""
+        observations = backend.ledger.observations
+        observations.add(1, "other", {"n": 1})
+        meanwhile(backend, *[lambda: observations.add(1, "step", {"n": 1})] * 2)
+        assert observations.sums(1, "step") == {"n": 2}
+
+    def test_feedback_is_credited_query_by_query(self, backend: Backend) -> None:
+        """The reward is that of the best document, by its place."""
+        teams = {"x": 1, "y": -1, "z": 1}
+        said = [Said("a", id_, "both", team, place, 1.0) for place, (id_, team) in enumerate(teams.items())]
+        backend.ledger.observations.record(1, "step", said)
+        backend.ledger.observations.record(1, "step", [Said("b", "x", "old", 0, 3, 1.0)])
+        found = backend.ledger.observations.feedback(1, "step")
+        assert sorted(map(astuple, found)) == [("both", 1.0, 1.0), ("old", 0.0, 0.25)]
+
+    def test_of_a_document_in_an_answer_the_last_word_counts(self, backend: Backend) -> None:
+        """A click that is followed by a complaint is a complaint."""
+        for worth in (1.0, -1.0):
+            backend.ledger.observations.record(1, "step", [Said("a", "x", "both", 1, 0, worth)])
+        assert [each.preference for each in backend.ledger.observations.feedback(1, "step")] == [-1.0]
+
+    def test_the_last_note_of_a_name_is_kept(self, backend: Backend) -> None:
+        """Others do not hide it."""
+        planned = _plan(backend)
+        for event, details in (("stage", {"at": 1}), ("stage", {"at": 2}), ("other", {"at": 3})):
+            backend.ledger.note(planned.id, event, details)
+        assert backend.ledger.last_note(planned.id, "stage") == {"at": 2}
+        assert backend.ledger.last_note(planned.id, "never") is None

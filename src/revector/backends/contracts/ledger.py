@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from revector.ledger.jobs import Claim, FailedJob, JobCounts, JobRequest
+from revector.ledger.observations import QueryFeedback, Said
 from revector.ledger.records import Event, Fields, MigrationRecord
 from revector.ledger.state import Phase
 from revector.spaces import EmbeddingSpace
@@ -140,6 +141,33 @@ class Leases(Protocol):
 
 
 @runtime_checkable
+class Observations(Protocol):
+    """What searches have seen while a migration compares two models. Each method is atomic."""
+
+    def add(self, migration_id: int, name: str, sums: Mapping[str, Any]) -> None:
+        """Add numbers, which may be nested by name, to those that are kept under a name.
+
+        Not to be called inside a transaction.
+        """
+        ...
+
+    def sums(self, migration_id: int, name: str) -> dict[str, Any]:
+        """Return what is kept under a name; empty if nothing is."""
+        ...
+
+    def record(self, migration_id: int, name: str, said: Sequence[Said]) -> None:
+        """Keep what readers said; of the same document in the same answer the last word counts.
+
+        Not to be called inside a transaction.
+        """
+        ...
+
+    def feedback(self, migration_id: int, name: str) -> list[QueryFeedback]:
+        """Return what readers said of each query."""
+        ...
+
+
+@runtime_checkable
 class Ledger(Protocol):
     """The durable truth of migrations. `advance` is the only place where a phase changes."""
 
@@ -151,6 +179,11 @@ class Ledger(Protocol):
     @property
     def leases(self) -> Leases:
         """What one process at a time does."""
+        ...
+
+    @property
+    def observations(self) -> Observations:
+        """What searches have seen while a migration compares two models."""
         ...
 
     def plan(
@@ -222,6 +255,10 @@ class Ledger(Protocol):
 
     def events(self, migration_id: int) -> list[Event]:
         """Return the events of a migration, the oldest first."""
+        ...
+
+    def last_note(self, migration_id: int, event: str) -> dict[str, Any] | None:
+        """Return the details of the last event of a name, or ``None``."""
         ...
 
     def last_event(self) -> Hashable:
