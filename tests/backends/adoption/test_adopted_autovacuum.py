@@ -12,6 +12,7 @@ from psycopg import sql
 
 from revector.backends.contracts.adoption import TableToAdopt
 from revector.backends.opening import open_backend
+from revector.backends.postgres import PostgresBackend
 from revector.backends.postgres.adoption.adopting import adopt
 from revector.backends.postgres.adoption.locks import insist
 from revector.backends.postgres.database.places import place_of
@@ -19,10 +20,10 @@ from user_tables import new_database
 from worlds import OLD
 
 VERY_SLOW = """
-ALTER TABLE docs SET (autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0,
+ALTER TABLE {} SET (autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0,
     autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1)
 """
-RUNS = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'autovacuum: VACUUM%.docs%' AND datname = current_database()"
+RUNS = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'autovacuum: VACUUM %{}%' AND datname = current_database()"
 SECONDS = 60.0
 
 
@@ -39,20 +40,22 @@ def url(server):
 
 
 @pytest.fixture
-def vacuum(url):
-    """Have the table vacuumed, for minutes; return what tells whether it still is."""
+def vacuum(url, request):
+    """Have a table vacuumed, for minutes, the user's by default; return what tells whether it still is."""
+    table = getattr(request, "param", "public.docs")
+    runs = RUNS.format(table)
     with psycopg.connect(url.partition("#")[0], autocommit=True) as connection:
         connection.execute("ALTER SYSTEM SET autovacuum_naptime = '1s'")
         try:
             connection.execute("SELECT pg_reload_conf()")
-            connection.execute(VERY_SLOW)
+            connection.execute(VERY_SLOW.format(table))
             connection.execute("INSERT INTO docs SELECT i, repeat('text ', 100) FROM generate_series(1, 5000) AS i")
             connection.execute("DELETE FROM docs WHERE id % 2 = 0")
             end = time.monotonic() + SECONDS
-            while not connection.execute(RUNS).fetchall():
+            while not connection.execute(runs).fetchall():
                 assert time.monotonic() < end, "there is no autovacuum"
                 time.sleep(0.1)
-            yield lambda: bool(connection.execute(RUNS).fetchall())
+            yield lambda: bool(connection.execute(runs).fetchall())
         finally:
             connection.execute("ALTER SYSTEM RESET autovacuum_naptime")
             connection.execute("SELECT pg_reload_conf()")
@@ -79,3 +82,12 @@ def test_a_change_of_the_table_does_not_wait_for_its_end(url, vacuum):
         began = time.monotonic()
         insist(connection, table, 30, lambda attempt: attempt.lock("ACCESS EXCLUSIVE", [table]))
     assert time.monotonic() < began + 10
+
+
+@pytest.mark.parametrize("vacuum", ["revector_docs.rows"], indirect=True)
+def test_a_release_does_not_wait_for_its_end_in_a_table_of_the_collection(url, vacuum):
+    assert vacuum()
+    said = {"allow_missing": True, "in_place": False, "fire_triggers": False, "dry_run": False}
+    began = time.monotonic()
+    PostgresBackend.release(url, tell=lambda _: None, **said)
+    assert time.monotonic() < began + 30

@@ -23,7 +23,8 @@ T = TypeVar("T")
 _LOCK = "SET LOCAL statement_timeout = {wait}; LOCK TABLE {tables} IN {mode} MODE; SET LOCAL statement_timeout = 0"
 _HOLDERS = """
 SELECT DISTINCT pid FROM pg_locks WHERE granted AND locktype = 'relation' AND pid <> pg_backend_pid()
-AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND relation = {table}::regclass
+AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+AND relation = ANY({tables}::regclass[])
 ORDER BY pid
 """
 
@@ -72,6 +73,7 @@ def insist(
     seconds: float,
     work: Callable[[Attempt], T],
     before: Callable[[], object] = lambda: None,
+    ours: Callable[[], Sequence[sql.Identifier]] = tuple,
 ) -> T:
     """Do something in a transaction; once more, from its beginning, where a lock was not to be had, for so long.
 
@@ -87,6 +89,8 @@ def insist(
         What is done; it may raise `NotYetError` to be done again.
     before : callable
         What is done before each attempt, without its locks.
+    ours : callable
+        Returns the tables of the collection that are locked as well, as they are at that moment.
 
     Raises
     ------
@@ -98,23 +102,25 @@ def insist(
         before()
         try:
             with connection.transaction():
-                connection.execute(WITHOUT_VACUUM.format(table=table.as_string()))
+                tables = [table, *ours()]
+                names = ", ".join(each.as_string() for each in tables)
+                connection.execute(WITHOUT_VACUUM.format(table=names))
                 connection.execute(f"SET LOCAL lock_timeout = {round(1000 * wait)}")
                 return work(Attempt(connection, wait))
         except (*_BUSY, NotYetError) as error:
             if time.monotonic() >= end:
-                raise StoreBusyError(_why(connection, table, error), waited_seconds=seconds) from error
+                raise StoreBusyError(_why(connection, tables, error), waited_seconds=seconds) from error
         time.sleep(random.uniform(wait, 2 * wait))
         wait = min(2 * wait, LONGEST_WAIT_SECONDS)
 
 
-def _why(connection: psycopg.Connection[Any], table: sql.Identifier, error: Exception) -> str:
+def _why(connection: psycopg.Connection[Any], tables: Sequence[sql.Identifier], error: Exception) -> str:
     if isinstance(error, NotYetError):
         return str(error)
-    name = table.as_string()
-    asked = sql.SQL(_HOLDERS).format(table=sql.Literal(name))
-    holders = ", ".join(str(pid) for (pid,) in connection.execute(asked)) or "nobody any more"
+    names = [table.as_string() for table in tables]
+    holders = connection.execute(sql.SQL(_HOLDERS).format(tables=sql.Literal(names)))
+    listed = ", ".join(str(pid) for (pid,) in holders) or "nobody any more"
     return (
-        f"others held locks on {name} whenever it was tried, now the processes: {holders}; end what they do "
+        f"others held locks on {', '.join(names)} whenever it was tried, now the processes: {listed}; end what they do "
         "(pg_stat_activity shows it), or try again"
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from typing import Any, NamedTuple
 
 import psycopg
@@ -26,7 +27,7 @@ from revector.backends.postgres.adoption.releasing.column import facts
 from revector.backends.postgres.adoption.releasing.ending import Ending, lock_of
 from revector.backends.postgres.adoption.releasing.lacking import count_lacking
 from revector.backends.postgres.adoption.releasing.letting_go import let_go, why_not_let_go
-from revector.backends.postgres.adoption.releasing.plan import Plan, Serving, examine, is_quiet
+from revector.backends.postgres.adoption.releasing.plan import Plan, Serving, collection_tables, examine, is_quiet
 from revector.backends.postgres.adoption.releasing.replacing import Replacement
 from revector.backends.postgres.adoption.releasing.successor import begun, drop_successor, undo, write_in_place
 from revector.backends.postgres.database.connecting import keeps_session, new_connection
@@ -179,7 +180,7 @@ def abandon(connection: psycopg.Connection[Any], captured: Captured, *, seconds:
         return left is not None
 
     with _alone(connection, captured, seconds):
-        return insist(connection, table, seconds, take_back)
+        return insist(connection, table, seconds, take_back, ours=partial(collection_tables, connection, captured))
 
 
 def _leave_column(task: _Task) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import psycopg
@@ -12,7 +13,7 @@ from psycopg import sql
 from revector.backends.contracts import ALIAS
 from revector.backends.postgres.adoption.fragments import Captured
 from revector.backends.postgres.adoption.locks import Attempt, NotYetError, insist
-from revector.backends.postgres.adoption.releasing.plan import collection_schemas, why_not_drop
+from revector.backends.postgres.adoption.releasing.plan import collection_schemas, collection_tables, why_not_drop
 from revector.backends.postgres.database.opening import LOCK_CLASS, LOCK_OF, MADE_BY_ONE
 from revector.errors import GateRefusedError, StoreError
 
@@ -23,7 +24,6 @@ T = TypeVar("T")
 PAUSE_SECONDS = 1.0
 """So long writers are kept waiting, each time, for the last vectors."""
 LOOK_EVERY_SECONDS = 0.02
-_TABLES = "SELECT relname::text FROM pg_class WHERE relnamespace = {schema}::regnamespace AND relkind = 'r' ORDER BY 1"
 _SERVES = "SELECT generation FROM {schema}.aliases WHERE name = {alias}"
 
 
@@ -78,7 +78,8 @@ class Ending:
             finally:
                 self._note_pause()
 
-        done = insist(self._connection, self._table, self._seconds, timed, before)
+        ours = partial(collection_tables, self._connection, self._captured)
+        done = insist(self._connection, self._table, self._seconds, timed, before, ours)
         self._note_pause()  # the commit is a part of it
         return done
 
@@ -129,7 +130,9 @@ class Ending:
         self._connection.execute(MADE_BY_ONE)
         self._require([*why_not_drop(self._connection, self._captured), *self._of_serving(), *reasons])
         dropped = map(sql.Identifier, collection_schemas(self._connection, self._captured))
-        attempt.lock("ACCESS EXCLUSIVE", [*self._tables(), self._table], tries=tries)
+        attempt.lock(
+            "ACCESS EXCLUSIVE", [*collection_tables(self._connection, self._captured), self._table], tries=tries
+        )
         drop = sql.SQL("DROP SCHEMA {} CASCADE").format(sql.SQL(", ").join(dropped))
         self._connection.execute(sql.SQL("; ").join([drop, *statements]))
 
@@ -150,11 +153,6 @@ class Ending:
         if self._connection.execute(asked).fetchone() == (self._generation,):
             return []
         return ["another generation serves by now; run it again"]
-
-    def _tables(self) -> list[sql.Identifier]:
-        schema = sql.Literal(sql.Identifier(self._captured.collection).as_string())
-        found = self._connection.execute(sql.SQL(_TABLES).format(schema=schema))
-        return [sql.Identifier(self._captured.collection, name) for (name,) in found]
 
 
 def lock_of(connection: psycopg.Connection[Any], captured: Captured) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -12,7 +13,7 @@ from revector.backends.postgres.adoption.fragments import Captured
 from revector.backends.postgres.adoption.locks import Attempt, insist
 from revector.backends.postgres.adoption.releasing.dependants import users_of_schemas
 from revector.backends.postgres.adoption.releasing.ending import lock_of
-from revector.backends.postgres.adoption.releasing.plan import collection_schemas
+from revector.backends.postgres.adoption.releasing.plan import collection_schemas, collection_tables
 from revector.backends.postgres.database.opening import LOCK_CLASS, MADE_BY_ONE
 
 __all__ = ["let_go", "why_not_let_go"]
@@ -37,4 +38,5 @@ def let_go(connection: psycopg.Connection[Any], captured: Captured, *, seconds: 
         schemas = map(sql.Identifier, collection_schemas(connection, captured))
         connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.SQL(", ").join(schemas)))
 
-    insist(connection, sql.Identifier(captured.collection, "rows"), seconds, drop)
+    ours = partial(collection_tables, connection, captured)
+    insist(connection, sql.Identifier(captured.collection, "rows"), seconds, drop, ours=ours)

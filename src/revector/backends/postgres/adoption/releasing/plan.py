@@ -41,6 +41,7 @@ _OTHERS = """
 SELECT FROM pg_namespace WHERE nspname ^@ {prefix} AND nspname <> {collection}
 AND EXISTS (SELECT FROM pg_class WHERE relnamespace = pg_namespace.oid AND relname = 'moment') LIMIT 1
 """
+_TABLES = "SELECT relname::text FROM pg_class WHERE relnamespace = {schema}::regnamespace AND relkind = 'r' ORDER BY 1"
 _UNFINISHED = "SELECT phase FROM {schema}.migrations WHERE phase NOT IN ('planned', 'retired')"
 _SHARED = "SELECT FROM pg_namespace WHERE nspname = {shared} AND pg_has_role(nspowner, 'USAGE')"
 
@@ -141,6 +142,13 @@ def collection_schemas(connection: psycopg.Connection[Any], captured: Captured) 
     others = connection.execute(sql.SQL(_OTHERS).format(prefix=prefix, collection=collection)).fetchone()
     shared = connection.execute(sql.SQL(_SHARED).format(shared=sql.Literal(SCHEMA))).fetchone()
     return [captured.collection, SCHEMA] if shared is not None and others is None else [captured.collection]
+
+
+def collection_tables(connection: psycopg.Connection[Any], captured: Captured) -> list[sql.Identifier]:
+    """Return the tables of the collection, which go with its schema."""
+    schema = sql.Literal(sql.Identifier(captured.collection).as_string())
+    found = connection.execute(sql.SQL(_TABLES).format(schema=schema))
+    return [sql.Identifier(captured.collection, name) for (name,) in found]
 
 
 def free_name(vector: str, taken: Iterable[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -17,7 +18,7 @@ from revector.backends.postgres.adoption.releasing.column import Facts, carried,
 from revector.backends.postgres.adoption.releasing.dependants import users_of_column
 from revector.backends.postgres.adoption.releasing.ending import LOOK_EVERY_SECONDS, PAUSE_SECONDS
 from revector.backends.postgres.adoption.releasing.indexes import indexes, twins
-from revector.backends.postgres.adoption.releasing.plan import Plan, Serving, is_quiet
+from revector.backends.postgres.adoption.releasing.plan import Plan, Serving, collection_tables, is_quiet
 from revector.backends.postgres.adoption.releasing.rebuilding import pairs, rebuild
 from revector.backends.postgres.adoption.releasing.successor import Successor
 from revector.backends.postgres.building import graph_bytes
@@ -74,7 +75,8 @@ class Replacement:
     def prepare(self, tell: Tell) -> None:
         """Make the column, fill it, and build its indexes, while the table is read and written."""
         tell("adding a column")
-        insist(self._connection, self._table, self._seconds, self._successor.begin)
+        ours = partial(collection_tables, self._connection, self._captured)
+        insist(self._connection, self._table, self._seconds, self._successor.begin, ours=ours)
         written, rows = 0, self._plan.lacking.rows
 
         def count(more: int) -> None:
