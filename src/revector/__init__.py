@@ -34,11 +34,15 @@ if TYPE_CHECKING:
     from revector.evaluation.verdict import Verdict
     from revector.migration.migration import Migration
     from revector.migration.strategies.background import Background
+    from revector.migration.strategies.dual_index import DualIndex
+    from revector.migration.strategies.on_read import OnRead
     from revector.rerank.cross import CrossEncoder
     from revector.spaces import EmbeddingSpace, Template
 
 _LAZY = {
     "Background": "revector.migration.strategies.background",
+    "DualIndex": "revector.migration.strategies.dual_index",
+    "OnRead": "revector.migration.strategies.on_read",
     "Collection": "revector.collection",
     "CrossEncoder": "revector.rerank.cross",
     "EmbeddingSpace": "revector.spaces",
@@ -59,6 +63,7 @@ __all__ = [
     "Background",
     "Collection",
     "CrossEncoder",
+    "DualIndex",
     "EmbeddingSpace",
     "Encoder",
     "ExactIndex",
@@ -70,6 +75,7 @@ __all__ = [
     "LowRankMap",
     "MapReport",
     "Migration",
+    "OnRead",
     "OpenAIEncoder",
     "Procrustes",
     "ResidualMLP",

@@ -66,6 +66,14 @@ def number(value: Any, name: str, *, least: float | None = None, above: float | 
     return real
 
 
+def share(value: Any, name: str, *, zero: bool = False) -> float:
+    """Return a number above 0, or 0 if that is allowed, and up to 1; raise `InvalidArgumentError` for anything else."""
+    real = _real(value)
+    if not (0 < real <= 1 or (zero and real == 0)):
+        raise InvalidArgumentError(f"{name} is {shown(value)}, expected a share: {'' if zero else 'above '}0 to 1")
+    return real
+
+
 def score(value: Any, name: str) -> float:
     """Return a real number as float, infinities included; raise `InvalidArgumentError` for anything else."""
     real = _real(value)

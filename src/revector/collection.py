@@ -523,7 +523,7 @@ class Collection:
             return
         self._closed = True
         try:
-            self._searcher.behind.close()
+            self._searcher.close()
         finally:
             self._backend.close()
 

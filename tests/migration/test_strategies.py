@@ -9,12 +9,21 @@ from typing import Any
 import pytest
 
 from revector.backends.contracts import Generation
-from revector.errors import GateRefusedError
+from revector.errors import GateRefusedError, InvalidArgumentError
 from revector.ledger.state import Phase
 from revector.migration import strategies
-from revector.migration.strategies import Background, chosen_reading, chosen_work, strategies_from_json
+from revector.migration.strategies import (
+    Background,
+    DualIndex,
+    OnRead,
+    chosen_reading,
+    chosen_work,
+    strategies_from_json,
+    strategies_named,
+)
 from revector.migration.strategies.base import Facts, Reading, Situation, Work
 from revector.testing import HashEncoder
+from worlds import NEW as NEW_ENCODER
 
 OLD = Generation(1, HashEncoder(8, seed=1).space, None, 0.0)
 NEW = Generation(2, HashEncoder(12, seed=2).space, None, 0.0)
@@ -98,3 +107,73 @@ def test_a_migration_of_another_process_goes_by_the_strategies_that_were_kept(wo
     migration.verify()
     with pytest.raises(GateRefusedError, match="not on a Friday"):
         migration.cutover()
+
+
+KINDS_OF_STRATEGY = [Background(batch=7), OnRead(5, 0.5, 3), DualIndex(80, 0.25, after_cutover=True)]
+
+
+@pytest.mark.parametrize("strategy", KINDS_OF_STRATEGY, ids=lambda each: type(each).__name__)
+def test_a_strategy_comes_back_as_it_was_kept(strategy: Any) -> None:
+    assert strategies_from_json([strategy.to_json()]) == (strategy,)
+
+
+@pytest.mark.parametrize("strategy", KINDS_OF_STRATEGY[1:], ids=lambda each: type(each).__name__)
+@pytest.mark.parametrize("change", [{"new": 1}, {"depth": None, "hits": None}])
+def test_what_a_newer_revector_kept_of_a_strategy_is_refused(strategy: Any, change: dict[str, Any]) -> None:
+    with pytest.raises(InvalidArgumentError, match="were not written by this revector"):
+        strategies_from_json({**strategy.to_json(), **change})
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [(OnRead, {"hits": 0}), (OnRead, {"tail_share": 0}), (OnRead, {"tail_share": 1.5}), (DualIndex, {"depth": 0})],
+)
+def test_a_strategy_refuses_what_it_cannot_do(kind: Any, wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidArgumentError, match=next(iter(wrong))):
+        kind(**wrong)
+
+
+def test_strategies_are_named_in_their_order() -> None:
+    assert strategies_named("background, on-read") == (Background(), OnRead())
+
+
+def test_an_unknown_name_says_which_names_there_are() -> None:
+    with pytest.raises(InvalidArgumentError, match="'magic' is not a strategy; there are background, on-read"):
+        strategies_named("background,magic")
+
+
+def test_on_read_alone_leaves_everything_to_those_who_search() -> None:
+    reading = OnRead(hits=4).reads(_situation(Phase.FILLING))
+    assert (reading.recall, reading.budget.texts, reading.queued) == ((OLD, NEW), 0, 4)
+
+
+def test_on_read_keeps_the_budget_of_the_strategy_before_it() -> None:
+    alone = chosen_reading([Background()], _situation(Phase.FILLING))
+    assert chosen_reading([Background(), OnRead()], _situation(Phase.FILLING)) == replace(alone, queued=10)
+
+
+@pytest.mark.parametrize(("after_cutover", "recalled"), [(False, (NEW,)), (True, (OLD, NEW))])
+def test_a_dual_index_reads_both_after_the_cutover_if_that_is_wished(after_cutover: bool, recalled: Any) -> None:
+    assert DualIndex(after_cutover=after_cutover).reads(_situation(Phase.SERVING)).recall == recalled
+
+
+COMBINED = [
+    OnRead(tail_share=1.0),
+    DualIndex(),
+    [Background(), OnRead()],
+    [OnRead(tail_share=1.0), DualIndex(after_cutover=True)],
+]
+
+
+@pytest.mark.parametrize("strategy", COMBINED, ids=lambda each: str(each)[:60])
+def test_every_strategy_goes_through_the_whole_life_of_a_migration(world: Any, strategy: Any) -> None:
+    migration = world.plan(strategy=strategy)
+    migration.start()
+    migration.rollback()
+    migration.start()
+    migration.run()
+    migration.verify()
+    migration.cutover()
+    world.assert_exact(world.served, NEW_ENCODER)
+    migration.retire(confirm=True, force=True)
+    assert migration.phase is Phase.RETIRED

@@ -28,6 +28,7 @@ from revector.cli.status import show_status
 from revector.collection import Collection
 from revector.errors import InvalidArgumentError
 from revector.migration.migration import Migration
+from revector.migration.strategies import strategies_named
 
 SECONDS_A_DAY = 86_400.0
 
@@ -45,6 +46,14 @@ def start(
         typer.Option("--model", metavar="MODEL", help="The new model; not needed to start a migration again."),
     ] = None,
     template: TemplateFields = None,
+    strategy: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="NAMES",
+            help="How to get there, separated by commas: background, on-read, dual-index; background unless it was "
+            "said before.",
+        ),
+    ] = None,
     retention_days: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(min=0, help="How long the old vectors are kept; 7 unless it was said before."),
@@ -54,7 +63,7 @@ def start(
 ) -> None:
     """Start to move to a new model, or go on with a migration that was planned, started or rolled back."""
     with behind_searches(), opened(collection, encoder) as docs:
-        migration = _planned(docs, model, template, retention_days)
+        migration = _planned(docs, model, template, strategy, retention_days)
         migration.start()
         _emit_status(collection, migration, as_json)
 
@@ -78,7 +87,7 @@ def run(
             report = docs.follow(stop)
         emit(report, f"embedded {report.embedded:,} documents, {report.failed:,} failed", as_json=as_json)
         return
-    with _migrating(collection, encoder, nice) as migration:
+    with migrating(collection, encoder, nice) as migration:
         if retry_failed:
             migration.retry_failed()
         with show_progress() as on_progress:
@@ -112,7 +121,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Check the new vectors: counts, a sample embedded again, search, index; exit with 3 if something is wrong."""
-    with _migrating(collection, encoder) as migration:
+    with migrating(collection, encoder) as migration:
         verification = migration.verify(fields=field or None)
     figures = {name: figure for name, figure in verification.details.items() if not isinstance(figure, list)}
     found = {name.replace("_", " "): _said(figure) for name, figure in figures.items()}
@@ -129,7 +138,7 @@ def cutover(
     as_json: AsJson = False,
 ) -> None:
     """Serve from the new vectors. The old ones are kept up to date, for a rollback."""
-    with _migrating(collection, encoder) as migration:
+    with migrating(collection, encoder) as migration:
         migration.cutover(accept_failed=accept_failed)
         _emit_status(collection, migration, as_json)
 
@@ -143,7 +152,7 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Serve from the old vectors again."""
-    with _migrating(collection, encoder) as migration:
+    with migrating(collection, encoder) as migration:
         migration.rollback(accept_failed=accept_failed)
         _emit_status(collection, migration, as_json)
 
@@ -156,7 +165,7 @@ def retire(
     as_json: AsJson = False,
 ) -> None:
     """Drop the vectors that do not serve, and end the migration."""
-    with _migrating(collection, encoder) as migration:
+    with migrating(collection, encoder) as migration:
         migration.retire(confirm=yes, force=force)
         _emit_status(collection, migration, as_json)
 
@@ -177,20 +186,25 @@ def _told_to_stop() -> Iterator[threading.Event]:
             signal.signal(number, handler or signal.SIG_DFL)
 
 
-def _planned(docs: Collection, model: str | None, template: str | None, retention_days: float | None) -> Migration:
+def _planned(
+    docs: Collection, model: str | None, template: str | None, strategy: str | None, retention_days: float | None
+) -> Migration:
     """Return the migration to start: a new one for a model, or the present one."""
     if model is None and template is not None:
         raise InvalidArgumentError("--template needs the model that is given these fields: name it with --model")
+    if model is None and strategy is not None:
+        raise InvalidArgumentError("--strategy needs the model to move to: name it with --model")
     if model is not None:
         retention = None if retention_days is None else retention_days * SECONDS_A_DAY
-        return docs.migrate(open_encoder(model, template), retention_seconds=retention)
+        strategies = None if strategy is None else strategies_named(strategy)
+        return docs.migrate(open_encoder(model, template), strategy=strategies, retention_seconds=retention)
     if docs.migration is None:
         raise InvalidArgumentError("there is no migration to start again; name the new model with --model")
     return docs.migration
 
 
 @contextmanager
-def _migrating(url: str, encoders: Sequence[str] | None, niceness: int = NICENESS) -> Iterator[Migration]:
+def migrating(url: str, encoders: Sequence[str] | None, niceness: int = NICENESS) -> Iterator[Migration]:
     """Open a collection with a migration, and stand back behind whoever searches it.
 
     Raises

@@ -10,7 +10,16 @@ from revector.errors import StoreError
 from revector.ledger.state import Phase
 from revector.migration.inputs import fields_read
 from revector.migration.strategies import Strategy, chosen_reading, strategies_from_json
-from revector.migration.strategies.base import Reading, Situation
+from revector.migration.strategies.base import Reading, Situation, Stage
+
+STAGE = "rollout"
+"""The events that say where a rollout stands; the last one counts."""
+
+
+def stage_of(backend: Backend, migration_id: int) -> Stage | None:
+    """Return where the rollout of a migration stands, or ``None`` if it has not begun."""
+    kept = backend.ledger.last_note(migration_id, STAGE)
+    return None if kept is None else Stage(**kept)
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,10 @@ class Serving:
         Whether the generation that serves is the migration's new one.
     fields : tuple of str
         What templates read of the metadata: those of the live generations, and that of a planned one.
+    stage : Stage or None
+        Of the migration's rollout, once there is one.
+    migration : int or None
+        The id of the migration.
     """
 
     alias: Alias
@@ -42,13 +55,15 @@ class Serving:
     strategies: tuple[Strategy, ...] = ()
     moved: bool = False
     fields: tuple[str, ...] = ()
+    stage: Stage | None = None
+    migration: int | None = None
 
     @property
     def live(self) -> tuple[Generation, ...]:
         """The generations that writes have to reach, the serving one first."""
         return (self.serving,) if self.other is None else (self.serving, self.other)
 
-    def reading(self, encoders: EncoderSet, *, covered: bool = True) -> Reading:
+    def reading(self, encoders: EncoderSet, *, covered: bool = True, key: str | None = None) -> Reading:
         """Ask the strategies what a search reads now.
 
         Where searches of the other generation do not answer in the usual time (`covered`), it is not read, unless the
@@ -58,26 +73,41 @@ class Serving:
         """
         if self.other is None:
             return Reading((self.serving,))
-        return chosen_reading(self.strategies, self.situation(encoders, covered=covered))
+        return chosen_reading(self.strategies, self.situation(encoders, covered=covered, key=key))
 
-    def situation(self, encoders: EncoderSet, *, covered: bool = True) -> Situation:
+    def situation(self, encoders: EncoderSet, *, covered: bool = True, key: str | None = None) -> Situation:
         """Return what strategies are asked about; there must be another generation."""
         assert self.other is not None
         assert self.phase is not None
         old, new = (self.other, self.serving) if self.moved else (self.serving, self.other)
-        if encoders.find(self.serving) is None:
-            found = [] if encoders.find(self.other) is None else [self.other]
-        elif self.moved or encoders.find_behind(self.other) is None or not covered:
-            found = [self.serving]  # which answers for as long as the other one would have to be waited for
-        else:
-            found = [self.serving, self.other]
-        at_hand = frozenset(generation.id for generation in found)
-        return Situation(self.phase, old, new, at_hand, Reading((self.serving,)))
+        at_hand = _AtHand(self.serving, self.other, encoders, covered)
+        return Situation(self.phase, old, new, at_hand, Reading((self.serving,)), key, self.stage)
 
     def findable(self, encoders: EncoderSet) -> Generation:
         """Return a generation whose vectors let searches find a document, and whose model is at hand if one is."""
         recalled = self.reading(encoders).recall
         return next((generation for generation in recalled if encoders.find(generation) is not None), self.serving)
+
+
+@dataclass(frozen=True)
+class _AtHand:
+    """The generations that answer in the usual time, found out as far as a strategy asks.
+
+    The other generation's model is loaded in the thread that asks only if the serving one's is not to be had: where
+    that one answers, it does so for as long as the other one would have to be waited for.
+    """
+
+    serving: Generation
+    other: Generation
+    encoders: EncoderSet
+    covered: bool
+
+    def __contains__(self, generation: object) -> bool:
+        if self.encoders.find(self.serving) is None:
+            return generation == self.other.id and self.encoders.find(self.other) is not None
+        if generation != self.other.id:
+            return generation == self.serving.id
+        return self.covered and self.encoders.find_behind(self.other) is not None
 
 
 class ServingReader:
@@ -129,6 +159,8 @@ class ServingReader:
             strategies_from_json(record.strategy),
             serving.id == record.target_generation,
             fields_read([serving.space, record.target_space, *([] if other is None else [other.space])]),
+            stage_of(self._backend, record.id),
+            record.id,
         )
 
     def _generation(self, generation: int) -> Generation:

@@ -25,6 +25,7 @@ from revector.migration.strategies.base import Budget, Reading
 from revector.search.behind import WriteBehind
 from revector.search.blend import Blend
 from revector.search.hits import Hit
+from revector.search.on_read import OnReadPool
 from revector.search.queries import QueryEncoder
 from revector.search.ranking import Ranking
 from revector.search.recall import Recall
@@ -81,6 +82,12 @@ class Searcher:
         self._renew_lock()
         renew_in_child(self._renew_lock)
         self.behind = WriteBehind(backend)
+        self.on_read = OnReadPool(backend, encoders, self.behind)
+
+    def close(self) -> None:
+        """End the threads that work behind searches, and write what they have left."""
+        self.on_read.close()
+        self.behind.close()
 
     def _renew_lock(self) -> None:
         self._counting = threading.Lock()
@@ -205,7 +212,12 @@ class Searcher:
             known = blend.knows_best(place, min(k, reading.budget.texts) or k)
             with self._counting:
                 self._answers["fully" if known else "partly" if embedded else "not_at_all"] += 1
-        return self._answer(serving, rankings, blend.generation_of, where)
+
+        def leave(best: Sequence[Document]) -> None:
+            unmoved = [each for each in best[: reading.queued] if blend.generation_of(each.key) != new.id]
+            self.on_read.ask(new, unmoved)
+
+        return self._answer(serving, rankings, blend.generation_of, where, leave if reading.queued else None)
 
     def _unmoved(self, blend: Blend, target: Generation, most: int) -> dict[int, tuple[str, str]]:
         """Return hash and text, if there is one, of the best candidates that the new model has not seen, best first."""
@@ -241,10 +253,11 @@ class Searcher:
         rankings: Sequence[Ranking],
         generation_of: Callable[[int], int],
         where: Where | None,
+        leave: Callable[[Sequence[Document]], None] | None = None,
     ) -> list[list[Hit]] | None:
         """Read what was found, and count it; ``None`` if another generation serves by now.
 
-        What does not match by now is left out, like what was deleted.
+        What does not match by now is left out, like what was deleted. What each query found is passed to `leave`.
         """
         keys = np.unique(np.concatenate([ranked for ranked, _ in rankings]))
         with self._backend.snapshot():
@@ -252,16 +265,22 @@ class Searcher:
                 return None
             found = self._backend.documents.by_key(keys[keys >= 0])
         documents = {d.key: d for d in found if where is None or where.matches(d.metadata)}
-        return [self._hits(ranked, documents, generation_of) for ranked in rankings]
+        return [self._hits(ranked, documents, generation_of, leave) for ranked in rankings]
 
     def _hits(
-        self, ranked: Ranking, documents: Mapping[int, Document], generation_of: Callable[[int], int]
+        self,
+        ranked: Ranking,
+        documents: Mapping[int, Document],
+        generation_of: Callable[[int], int],
+        leave: Callable[[Sequence[Document]], None] | None,
     ) -> list[Hit]:
         """Turn keys into hits, without documents that are gone, and count the access."""
         pairs = [
             (key, score) for key, score in zip(*(part.tolist() for part in ranked), strict=True) if key in documents
         ]
         self.behind.count([key for key, _ in pairs])
+        if leave is not None:
+            leave([documents[key] for key, _ in pairs])
         return [_hit(documents[key], score, generation_of(key)) for key, score in pairs]
 
 

@@ -70,6 +70,7 @@ class Filling:
                 target.id,
                 batch=work.batch,
                 lease_seconds=work.lease_seconds,
+                share=work.share,
                 on_progress=on_progress,
                 may_run=self._may_run,
                 on_landed=keeper.landed,

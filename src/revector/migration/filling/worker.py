@@ -78,6 +78,8 @@ class Worker:
         Texts given to the encoder at a time; by default as many as it embeds in a third of a second.
     lease_seconds : float
         How long a job is held without a sign of life; a heartbeat renews it three times as often.
+    share : float
+        Of the time, that is spent on the work; the run rests for the remainder, after each unit.
     on_progress : callable, optional
         Called with `Progress` after each landing, by another thread.
     may_run : callable, optional
@@ -99,6 +101,7 @@ class Worker:
         *,
         batch: int | None = None,
         lease_seconds: float = 60.0,
+        share: float = 1.0,
         on_progress: Callable[[Progress], None] | None = None,
         may_run: Callable[[], bool] | None = None,
         on_landed: Callable[[int], object] | None = None,
@@ -114,7 +117,7 @@ class Worker:
             encoder.space, purpose=f"the vectors of generation {generation}"
         )
         self._backend, self._encoder, self._generation = backend, encoder, generation
-        self._batch, self._lease_seconds = batch, lease_seconds
+        self._batch, self._lease_seconds, self._share = batch, lease_seconds, share
         self._on_progress, self._may_run, self._on_landed = on_progress, may_run, on_landed
         self._owner = new_owner()
         self._claims = Claims(backend, generation, self._owner, lease_seconds)
@@ -228,7 +231,8 @@ class Worker:
                 return
             unit, began = part.unit.knowing(self._recent), time.perf_counter()
             result = run_unit(self._encoder, unit)
-            self._pace.note(result.embedded, time.perf_counter() - began)
+            took = time.perf_counter() - began
+            self._pace.note(result.embedded, took)
             self._recent[0].update(zip(result.rows.hashes, result.rows.vectors, strict=True))
             lander.add(part, result)
             self._tally(part, result)
@@ -236,6 +240,8 @@ class Worker:
                 self._yield_to_limit(part, result, result.stopped)
             elif result.stopped is not None:
                 raise result.stopped
+            elif self._share < 1:
+                self._stop.wait(took * (1 / self._share - 1))
         if load.suspect:
             lander.flush()
 

@@ -11,19 +11,28 @@ from revector.errors import InvalidArgumentError
 from revector.ledger.records import Fields
 from revector.migration.strategies.background import Background
 from revector.migration.strategies.base import Facts, Reading, Situation, Strategy, Work
+from revector.migration.strategies.dual_index import DualIndex
+from revector.migration.strategies.on_read import OnRead
 
 __all__ = [
     "Background",
+    "DualIndex",
+    "OnRead",
     "Strategy",
     "chosen_reading",
     "chosen_strategies",
     "chosen_work",
     "objections",
     "strategies_from_json",
+    "strategies_named",
     "strategies_to_json",
 ]
 
-_NAMED = {"background": Background}
+_NAMED: dict[str, Any] = {
+    "background": Background,
+    "on-read": OnRead,
+    "dual-index": DualIndex,
+}
 
 
 def strategies_from_json(fields: Any) -> tuple[Strategy, ...]:
@@ -36,10 +45,26 @@ def chosen_strategies(given: Any) -> tuple[Strategy, ...]:
     listed = tuple(given) if isinstance(given, (list, tuple)) else (given,)
     for each in listed:
         if type(each) not in _NAMED.values():
-            raise InvalidArgumentError(f"strategy is {shown(each)}, expected a Background, or a list of strategies")
+            kinds = ", ".join(kind.__name__ for kind in _NAMED.values())
+            raise InvalidArgumentError(f"strategy is {shown(each)}, expected one of {kinds}, or a list of them")
     if not listed:
         raise InvalidArgumentError("strategy is an empty list; leave it out for a plain Background")
     return listed
+
+
+def strategies_named(names: str) -> tuple[Strategy, ...]:
+    """Return strategies with their defaults by their names, separated by commas: ``"background,on-read"``.
+
+    Raises
+    ------
+    InvalidArgumentError
+        There is no strategy of one of the names.
+    """
+    listed = [name.strip() for name in names.split(",")]
+    for name in listed:
+        if name not in _NAMED:
+            raise InvalidArgumentError(f"{shown(name)} is not a strategy; there are {', '.join(_NAMED)}")
+    return tuple(_NAMED[name]() for name in listed)
 
 
 def strategies_to_json(strategies: Sequence[Strategy]) -> Fields | list[Fields]:
@@ -49,9 +74,9 @@ def strategies_to_json(strategies: Sequence[Strategy]) -> Fields | list[Fields]:
 
 
 def chosen_work(strategies: Sequence[Strategy], facts: Facts) -> Work:
-    """Return what workers do: what the first strategy says that minds."""
-    answers = (strategy.fills(facts) for strategy in strategies)
-    return next((work for work in answers if work is not None), Work())
+    """Return what workers do: what the first strategy says that minds, or a plain `Background`."""
+    answers = (strategy.fills(facts) for strategy in (*strategies, Background()))
+    return next(work for work in answers if work is not None)
 
 
 def objections(strategies: Sequence[Strategy], situation: Situation) -> list[str]:
@@ -70,4 +95,5 @@ def _strategy(fields: Any) -> Strategy:
     name = fields.get("name") if isinstance(fields, Mapping) else None
     if name not in _NAMED:
         raise InvalidArgumentError(f"{shown(name)} is not a strategy that this revector knows")
-    return _NAMED[name].from_json(dict(fields))
+    strategy: Strategy = _NAMED[name].from_json(dict(fields))
+    return strategy

@@ -8,12 +8,9 @@ from typing import Any
 
 from revector._arguments import function, number, shown, whole_number
 from revector.errors import InvalidArgumentError
-from revector.ledger.state import Phase
 from revector.migration.priorities import SAMPLE_PER_DIMENSION, PriorityRule
-from revector.migration.strategies.base import Budget, Facts, Reading, Situation, Work
+from revector.migration.strategies.base import CANDIDATES, MOVING, Budget, Facts, Reading, Situation, Work
 
-CANDIDATES = 50
-"""Documents of each generation that compete for a ranking while documents move, at least."""
 RESCORING = Budget(texts=10, texts_in_flight=32, milliseconds=10.0)
 """The ten best hits are what it takes to remove the dip; no search takes much longer for them than for the rest."""
 
@@ -61,8 +58,7 @@ class Background:
         The old generation is complete, so that nothing is missed that the old model would have found; what the new one
         holds is found by the new model as well, and the best candidates that it lacks are embedded on the spot.
         """
-        moving = situation.phase in (Phase.FILLING, Phase.PROVING)
-        if not moving or situation.new.id not in situation.at_hand:
+        if situation.phase not in MOVING or situation.new.id not in situation.at_hand:
             return situation.reading
         return Reading((situation.old, situation.new), CANDIDATES, RESCORING)
 

@@ -6,13 +6,22 @@ what workers do, what a search reads, and what else must hold before the next st
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Protocol, TypeVar
 
+from revector._arguments import shown
 from revector.backends.contracts import Generation
+from revector.errors import InvalidArgumentError
 from revector.ledger.state import Phase
 from revector.migration.priorities import PriorityRule
+
+MOVING = (Phase.FILLING, Phase.PROVING)
+"""While both generations may answer."""
+CANDIDATES = 50
+"""Documents of each generation that compete for a ranking while documents move, at least."""
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,8 @@ class Work:
         Texts given to the encoder at a time; ``None`` for as many as its speed suggests.
     lease_seconds : float
         How long a worker may hold a document without a sign of life.
+    share : float
+        Of the time, that a worker spends on its work; it rests for the remainder.
     """
 
     sample: int = 0
@@ -51,6 +62,7 @@ class Work:
     rule: PriorityRule | None = None
     batch: int | None = None
     lease_seconds: float = 60.0
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -87,12 +99,50 @@ class Reading:
         For the embedding of candidates that the last generation lacks.
     write_through : bool
         Whether those vectors are stored, so that each is paid for once.
+    queued : int
+        How many hits of a query that the new generation lacks are embedded behind the search, which does not wait.
+    arm : {"", "old", "new", "both"}
+        Which one of a rollout's arms it is: what is seen of the search counts for that. With "both", the two
+        generations are ranked alone, and interleaved.
+    weight_of_old : float
+        Of the old model's standardised score where a document has both; 0 ranks by the new model alone.
     """
 
     recall: tuple[Generation, ...]
     depth: int = 0
     budget: Budget = Budget(0)
     write_through: bool = True
+    queued: int = 0
+    arm: str = ""
+    weight_of_old: float = 0.0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where a rollout stands.
+
+    Attributes
+    ----------
+    at : int
+        The step of its ramp, from 0.
+    began : float
+        When that began, in seconds since the epoch.
+    reason : str
+        Why it stands there, for people.
+    stopped, passed : bool
+        Whether it is over, and which way it ended.
+    """
+
+    at: int
+    began: float
+    reason: str
+    stopped: bool = False
+    passed: bool = False
+
+    @property
+    def name(self) -> str:
+        """What this step's observations are kept under; a step that begins again starts with none."""
+        return f"{self.at} {self.began!r}"
 
 
 @dataclass(frozen=True)
@@ -105,18 +155,24 @@ class Situation:
         Of the migration.
     old, new : Generation
         Those of the migration; the new one from `start` on.
-    at_hand : frozenset of int
-        The generations that can be searched in the usual time: their models are at hand, their indexes up to date.
-        After the cut-over the old one is among them only if the new model is not at hand.
+    at_hand : container of int
+        The generations that can be searched in the usual time: their models are at hand, their indexes up to date. To
+        ask for one that does not serve has its model loaded behind the search.
     reading : Reading
         What the strategies before this one chose; at first, the generation that serves alone.
+    key : str or None
+        What the caller of a search names, so that searches of one reader are answered by one arm.
+    stage : Stage or None
+        Of the rollout, once there is one.
     """
 
     phase: Phase
     old: Generation
     new: Generation
-    at_hand: frozenset[int]
+    at_hand: Container[int]
     reading: Reading
+    key: str | None = None
+    stage: Stage | None = None
 
 
 class Strategy(Protocol):
@@ -137,3 +193,23 @@ class Strategy(Protocol):
     def to_json(self) -> dict[str, Any]:
         """Return what the ledger keeps: a ``name``, and the fields."""
         ...
+
+
+def restored(kind: type[Value], kept: Any) -> Value:
+    """Build a strategy whose constructor takes all that it keeps beside its name.
+
+    Raises
+    ------
+    InvalidArgumentError
+        A field is missing, or one that this revector does not know, or the value of one is wrong.
+    """
+    if not isinstance(kept, dict):
+        raise InvalidArgumentError(f"fields is {shown(kept)}, expected what to_json returned")
+    names = {item.name for item in fields(kind)}  # type: ignore[arg-type]
+    given = {name: value for name, value in kept.items() if name != "name"}
+    if names != set(given):
+        raise InvalidArgumentError(
+            f"fields of {kind.__name__} are {', '.join(sorted(map(str, given)))}, expected "
+            f"{', '.join(sorted(names))}; they were not written by this revector's to_json"
+        )
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})

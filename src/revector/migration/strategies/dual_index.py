@@ -1,0 +1,65 @@
+"""Dual index: both generations answer every search, before the cut-over and, if that is wished, after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from revector._arguments import flag, share, whole_number
+from revector.ledger.state import Phase
+from revector.migration.strategies.base import CANDIDATES, MOVING, Facts, Reading, Situation, Work, restored
+
+
+@dataclass(frozen=True)
+class DualIndex:
+    """Query both generations, and merge what they find.
+
+    Fills nothing by itself: it stands in a list beside `Background` or `OnRead`, and says how deep both are read, and
+    whether the old model's scores count in the ranking for as long as its generation is kept.
+
+    Parameters
+    ----------
+    depth : int
+        Candidates of each generation.
+    weight_of_old : float
+        Weight of the old model's standardised score where both are known, 0 to 1; 0 ranks by the new model alone. Two
+        models that are alike can rank better together than either does; the verdict of `assess` measures that.
+    after_cutover : bool
+        Whether both are read after the cut-over, too, until `retire`.
+    """
+
+    depth: int = CANDIDATES
+    weight_of_old: float = 0.0
+    after_cutover: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "depth", whole_number(self.depth, "depth", least=1))
+        object.__setattr__(self, "weight_of_old", share(self.weight_of_old, "weight_of_old", zero=True))
+        object.__setattr__(self, "after_cutover", flag(self.after_cutover, "after_cutover"))
+
+    def fills(self, facts: Facts) -> Work | None:
+        """Leave the work to others."""
+        return None
+
+    def reads(self, situation: Situation) -> Reading:
+        """Let both generations compete."""
+        both = (situation.old, situation.new)
+        reads = situation.phase in MOVING or (situation.phase is Phase.SERVING and self.after_cutover)
+        if not reads or any(generation.id not in situation.at_hand for generation in both):
+            return situation.reading
+        depth = max(self.depth, situation.reading.depth)
+        return replace(situation.reading, recall=both, depth=depth, weight_of_old=self.weight_of_old)
+
+    def gates(self, situation: Situation) -> Sequence[str]:
+        """Ask for nothing beyond what every cut-over needs."""
+        return ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the ledger keeps."""
+        return {"name": "dual-index", **asdict(self)}
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> DualIndex:
+        """Build the strategy from what `to_json` returned."""
+        return restored(cls, fields)
