@@ -27,6 +27,7 @@ LEVELS = [
         "mapping",
         "index",
         "fusion",
+        "rollout",
     },
     {"encoders", "rerank", "formats", "ledger"},
     {"backends"},
