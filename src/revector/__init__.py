@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from revector.encoders.native.encoder import Encoder
     from revector.encoders.sentence_transformers import SentenceTransformersEncoder
     from revector.encoders.service.openai import OpenAIEncoder
+    from revector.encoders.shortened import Shortened
     from revector.encoders.templated import Templated
     from revector.evaluation.best_map import MapReport, fit_best
     from revector.evaluation.verdict import Verdict
@@ -36,7 +37,10 @@ if TYPE_CHECKING:
     from revector.migration.strategies.background import Background
     from revector.migration.strategies.dual_index import DualIndex
     from revector.migration.strategies.on_read import OnRead
+    from revector.migration.strategies.representation import Representation
+    from revector.migration.strategies.rollout import Rollout
     from revector.rerank.cross import CrossEncoder
+    from revector.rollout import Margins, Ramp
     from revector.spaces import EmbeddingSpace, Template
 
 _LAZY = {
@@ -49,7 +53,12 @@ _LAZY = {
     "Encoder": "revector.encoders.native.encoder",
     "Hit": "revector.collection",
     "MapReport": "revector.evaluation.best_map",
+    "Margins": "revector.rollout",
     "Migration": "revector.migration.migration",
+    "Ramp": "revector.rollout",
+    "Representation": "revector.migration.strategies.representation",
+    "Rollout": "revector.migration.strategies.rollout",
+    "Shortened": "revector.encoders.shortened",
     "OpenAIEncoder": "revector.encoders.service.openai",
     "SentenceTransformersEncoder": "revector.encoders.sentence_transformers",
     "Template": "revector.spaces",
@@ -78,10 +87,12 @@ __all__ = [
     "OnRead",
     "OpenAIEncoder",
     "Procrustes",
+    "Representation",
     "ResidualMLP",
     "RidgeMap",
     "ScoreMap",
     "SentenceTransformersEncoder",
+    "Shortened",
     "Template",
     "Templated",
     "Verdict",

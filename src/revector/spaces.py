@@ -154,6 +154,11 @@ class EmbeddingSpace:
         """The space of the same model when it is given the text alone."""
         return self if self.template is None else dataclasses.replace(self, template=None)
 
+    def shortens(self, other: EmbeddingSpace) -> bool:
+        """Tell whether vectors of this space are the first numbers of those of another one, of the same model."""
+        alike = dataclasses.replace(other, model=self.model, dimension=self.dimension)
+        return self.dimension < other.dimension and alike == self
+
     def text_of(self, text: str, metadata: Mapping[str, Any]) -> str:
         """Return what the model is given of a document."""
         return text if self.template is None else self.template.render(text, metadata)

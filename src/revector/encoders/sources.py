@@ -1,7 +1,7 @@
 """Encoders by name: how a command line or a collection says which encoder it means, and how it is loaded again.
 
 ``PATH-OR-ID`` is the native encoder; ``openai:MODEL?name=value&…`` and ``sentence-transformers:PATH-OR-ID?…`` are the
-others, with their arguments.
+others, with their arguments. ``shortened:SOURCE?dimension=N`` keeps the first numbers of any of them.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from revector.errors import InvalidArgumentError
 __all__ = [
     "OPENAI",
     "SENTENCE_TRANSFORMERS",
+    "SHORTENED",
     "Readers",
     "load_encoder",
     "missing",
@@ -31,6 +32,8 @@ __all__ = [
 
 OPENAI = "openai:"
 SENTENCE_TRANSFORMERS = "sentence-transformers:"
+SHORTENED = "shortened:"
+"""The first numbers of the vectors of another source."""
 BESIDE = "beside:"
 """A folder near the collection, by its way from there and by the source that it had (``was``)."""
 
@@ -57,6 +60,10 @@ def load_encoder(source: str) -> TextEncoder:
         from revector.encoders.sentence_transformers import SentenceTransformersEncoder
 
         return SentenceTransformersEncoder.from_source(source)
+    if source.startswith(SHORTENED):
+        from revector.encoders.shortened import Shortened
+
+        return Shortened.from_source(source)
     from revector.encoders.native.encoder import Encoder
 
     native: TextEncoder = Encoder.from_pretrained(source)

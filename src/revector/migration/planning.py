@@ -10,7 +10,7 @@ from revector.backends.contracts import Alias, Backend
 from revector.errors import MigrationError, StaleAliasError, StoreError
 from revector.ledger.records import MigrationRecord
 from revector.ledger.state import Phase
-from revector.migration.strategies import Background, Strategy, strategies_to_json
+from revector.migration.strategies import Background, Representation, Strategy, strategies_to_json
 from revector.spaces import EmbeddingSpace
 
 RETENTION_SECONDS = 7 * 86400.0
@@ -33,13 +33,14 @@ def planned(backend: Backend, given: Given) -> MigrationRecord:
     source = backend.generations.get(present.generation)
     if source.space.fingerprint == given.space.fingerprint:
         raise MigrationError(f"{backend.alias!r} is in the space {source.space} already; there is nothing to migrate")
+    plain = Representation() if given.space.shortens(source.space) else Background()
     return backend.ledger.plan(
         alias=backend.alias,
         alias_version=present.version,
         source_generation=source.id,
         target_space=given.space,
         target_encoder_source=given.source,
-        strategy=strategies_to_json(given.strategies or (Background(),)),
+        strategy=strategies_to_json(given.strategies or (plain,)),
         retention_seconds=RETENTION_SECONDS if given.retention_seconds is None else given.retention_seconds,
     )
 

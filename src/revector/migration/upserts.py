@@ -10,6 +10,7 @@ from revector.backends.contracts import Backend, Document, Generation, NewDocume
 from revector.encoders.at_hand import EncoderSet
 from revector.encoders.base import TextEncoder
 from revector.encoders.once import Embedded, Vectors, embed_once
+from revector.encoders.shortened import shortened_vectors
 from revector.errors import EncoderError, RefusedDocumentsError
 from revector.migration.inputs import Inputs, hashed
 from revector.migration.landing import Rows, land
@@ -89,6 +90,9 @@ class Upsert:
         vectors = {reading.id: embedded.vectors}
         for live in serving.live:
             if live.id == reading.id:
+                continue
+            if live.space.shortens(reading.space):
+                vectors[live.id] = shortened_vectors(embedded.vectors, live.space)
                 continue
             find = self.encoders.find if live == serving.serving else self.encoders.find_behind
             if (other := find(live)) is not None:

@@ -12,6 +12,7 @@ from types import TracebackType
 import numpy as np
 
 from revector.backends.contracts import Backend, Jobs
+from revector.encoders.shortened import shortened_vectors
 from revector.errors import StoreError
 from revector.ledger.jobs import Claim, JobRequest
 from revector.migration.filling.unit import Unit
@@ -68,11 +69,16 @@ class Claims:
         Who holds the leases.
     lease_seconds : float
         How long a job is held without a sign of life.
+    source : int, optional
+        The generation whose vectors are shortened, where it has one of the same text.
     """
 
-    def __init__(self, backend: Backend, generation: int, owner: str, lease_seconds: float) -> None:
-        self._backend, self._generation = backend, generation
-        self._template = backend.generations.get(generation).space.template
+    def __init__(
+        self, backend: Backend, generation: int, owner: str, lease_seconds: float, source: int | None = None
+    ) -> None:
+        self._backend, self._generation, self._source = backend, generation, source
+        self._space = backend.generations.get(generation).space
+        self._template = self._space.template
         self._owner, self._lease_seconds = owner, lease_seconds
 
     @patient
@@ -112,6 +118,9 @@ class Claims:
         keys = np.array([claim.document_key for claim in claims], dtype=np.int64)
         hashes = [claim.content_hash for claim in claims]
         known = self._backend.generations.with_hashes(self._generation, hashes) if hashes else {}
+        if self._source is not None and (left := [hash_ for hash_ in hashes if hash_ not in known]):
+            found = self._backend.generations.with_hashes(self._source, left)
+            known |= shortened_vectors(found, self._space)
         return Unit(self._generation, keys, hashes, texts, known)
 
 

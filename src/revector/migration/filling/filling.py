@@ -71,6 +71,7 @@ class Filling:
                 batch=work.batch,
                 lease_seconds=work.lease_seconds,
                 share=work.share,
+                source=record.source_generation if work.derived else None,
                 on_progress=on_progress,
                 may_run=self._may_run,
                 on_landed=keeper.landed,

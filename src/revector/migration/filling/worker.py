@@ -78,6 +78,8 @@ class Worker:
         Texts given to the encoder at a time; by default as many as it embeds in a third of a second.
     lease_seconds : float
         How long a job is held without a sign of life; a heartbeat renews it three times as often.
+    source : int, optional
+        The generation whose vectors are shortened; see `Claims`.
     share : float
         Of the time, that is spent on the work; the run rests for the remainder, after each unit.
     on_progress : callable, optional
@@ -101,6 +103,7 @@ class Worker:
         *,
         batch: int | None = None,
         lease_seconds: float = 60.0,
+        source: int | None = None,
         share: float = 1.0,
         on_progress: Callable[[Progress], None] | None = None,
         may_run: Callable[[], bool] | None = None,
@@ -120,7 +123,7 @@ class Worker:
         self._batch, self._lease_seconds, self._share = batch, lease_seconds, share
         self._on_progress, self._may_run, self._on_landed = on_progress, may_run, on_landed
         self._owner = new_owner()
-        self._claims = Claims(backend, generation, self._owner, lease_seconds)
+        self._claims = Claims(backend, generation, self._owner, lease_seconds, source)
         self._stop = threading.Event()
 
     def run(self, *, stop: threading.Event | None = None) -> WorkerReport:

@@ -13,11 +13,15 @@ from revector.migration.strategies.background import Background
 from revector.migration.strategies.base import Facts, Reading, Situation, Strategy, Work
 from revector.migration.strategies.dual_index import DualIndex
 from revector.migration.strategies.on_read import OnRead
+from revector.migration.strategies.representation import Representation
+from revector.migration.strategies.rollout import Rollout
 
 __all__ = [
     "Background",
     "DualIndex",
     "OnRead",
+    "Representation",
+    "Rollout",
     "Strategy",
     "chosen_reading",
     "chosen_strategies",
@@ -32,6 +36,7 @@ _NAMED: dict[str, Any] = {
     "background": Background,
     "on-read": OnRead,
     "dual-index": DualIndex,
+    "representation": Representation,
 }
 
 

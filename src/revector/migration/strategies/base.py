@@ -53,6 +53,8 @@ class Work:
         Texts given to the encoder at a time; ``None`` for as many as its speed suggests.
     lease_seconds : float
         How long a worker may hold a document without a sign of life.
+    derived : bool
+        Whether vectors are taken from the source generation, whose space the new one shortens.
     share : float
         Of the time, that a worker spends on its work; it rests for the remainder.
     """
@@ -63,6 +65,7 @@ class Work:
     batch: int | None = None
     lease_seconds: float = 60.0
     share: float = 1.0
+    derived: bool = False
 
 
 @dataclass(frozen=True)
