@@ -1,4 +1,7 @@
-"""A real embedding service on this machine, honest by default, that limits, fails, stalls and lies on demand."""
+"""A real service on this machine, honest by default, that limits, fails, stalls and lies on demand.
+
+It embeds texts, and judges documents: how many words of the query they hold, ten points each.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +63,25 @@ class Exchange:
     def texts(self) -> list[str]:
         return self.payload["input"]
 
+    @property
+    def shown(self) -> dict[str, Any]:
+        """What a re-ranker shows the model."""
+        return json.loads(self.payload["messages"][-1]["content"])
+
     def honest(self) -> dict[str, Any]:
+        return self._judged() if "messages" in self.payload else self._embedded()
+
+    def _judged(self) -> dict[str, Any]:
+        words = set(self.shown["query"].split())
+        judgements = [
+            {"document": one["document"], "relevance": 10 * len(words & set(one["text"].split()))}
+            for one in self.shown["documents"]
+        ]
+        message = {"role": "assistant", "content": json.dumps({"judgements": judgements})}
+        usage = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
+        return {"object": "chat.completion", "choices": [{"index": 0, "message": message}], "usage": usage}
+
+    def _embedded(self) -> dict[str, Any]:
         rows = 3 * MODEL.encode(self.texts)  # not of unit length: that is the encoder's business
         data = [{"object": "embedding", "index": i, "embedding": self._written(row)} for i, row in enumerate(rows)]
         tokens = sum(map(tokens_of, self.texts))
@@ -182,7 +203,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.path != "/v1/embeddings":
+        if self.path not in ("/v1/embeddings", "/v1/chat/completions"):
             self.send_error(404)
             return
         headers = {name.lower(): value for name, value in self.headers.items()}

@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 
 from revector.errors import PortableError, ServiceError
 
-__all__ = ["Answer", "NotJsonError", "RefusalInAnswerError", "is_used_up", "read_answer"]
+__all__ = [
+    "Answer",
+    "NotJsonError",
+    "RefusalInAnswerError",
+    "is_used_up",
+    "read_answer",
+    "read_fields",
+    "tokens_charged",
+]
 
 # What services that put an error into a successful answer call it, beside a status.
 _USED_UP = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
@@ -76,10 +84,8 @@ def read_answer(body: bytes, *, n_texts: int, dimension: int | None) -> Answer:
     ServiceError
         It is JSON, and cannot be the answer to what was asked.
     """
-    fields = _parsed(body)
-    data = fields.get("data") if isinstance(fields, dict) else None
-    if isinstance(fields, dict) and not data and _says_error(fields):
-        raise RefusalInAnswerError(_status(fields))
+    fields = read_fields(body, "data")
+    data = fields.get("data")
     if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
         raise ServiceError("expected an object with a list 'data' of objects")
     rows = [_row(item.get("embedding")) for item in _in_order(data, n_texts)]
@@ -88,7 +94,37 @@ def read_answer(body: bytes, *, n_texts: int, dimension: int | None) -> Answer:
         expected = "one length" if dimension is None else f"{dimension} numbers each"
         raise ServiceError(f"rows have {_listed(sorted({len(row) for row in rows}))} numbers, expected {expected}")
     model = fields.get("model")
-    return Answer(np.stack(rows), _tokens(fields.get("usage"), n_texts), model if isinstance(model, str) else None)
+    return Answer(np.stack(rows), tokens_charged(fields, least=n_texts), model if isinstance(model, str) else None)
+
+
+def read_fields(body: bytes, wanted: str) -> dict[str, Any]:
+    """Read the object that an answer is, which may or may not have the field that is wanted.
+
+    Raises
+    ------
+    NotJsonError
+        The body is not JSON.
+    RefusalInAnswerError
+        It is an error, and has nothing of what is wanted.
+    """
+    fields = _parsed(body)
+    if not isinstance(fields, dict):
+        return {}
+    if not fields.get(wanted) and _says_error(fields):
+        raise RefusalInAnswerError(_status(fields))
+    return fields
+
+
+def tokens_charged(fields: dict[str, Any], *, least: int) -> int | None:
+    """Return the tokens that an answer says it was charged; ``None`` if it does not say, or says less than can be.
+
+    No text is less than a token: a service that says so does not count, and a budget must not believe it.
+    """
+    usage = fields.get("usage")
+    if not isinstance(usage, dict):
+        return None
+    tokens = usage.get("total_tokens", usage.get("prompt_tokens"))
+    return tokens if isinstance(tokens, int) and not isinstance(tokens, bool) and tokens >= least else None
 
 
 def is_used_up(body: bytes) -> bool:
@@ -148,14 +184,6 @@ def _row(embedding: Any) -> NDArray[np.float32]:
     except (binascii.Error, ValueError, OverflowError) as error:
         raise ServiceError(f"an embedding cannot be read: {error}") from error
     raise ServiceError(f"an embedding is {type(embedding).__name__}, expected numbers or base64")
-
-
-def _tokens(usage: Any, n_texts: int) -> int | None:
-    if not isinstance(usage, dict):
-        return None
-    tokens = usage.get("total_tokens", usage.get("prompt_tokens"))
-    # No text is less than a token: a service that says so does not count, and a budget must not believe it.
-    return tokens if isinstance(tokens, int) and not isinstance(tokens, bool) and tokens >= n_texts else None
 
 
 def _listed(values: Sequence[Any]) -> str:

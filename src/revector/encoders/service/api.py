@@ -1,4 +1,4 @@
-"""One request to an OpenAI-compatible ``/embeddings`` endpoint.
+"""One request to an OpenAI-compatible endpoint, such as ``/embeddings``.
 
 The HTTP library is httpx2: the maintained continuation of httpx, with typed errors that say whether a request was sent,
 strict timeouts, the system's certificates and proxies, and a connection pool that threads can share. The service's own
@@ -26,8 +26,17 @@ from revector._optional import require
 from revector._secrets import Secret, redacted
 from revector.errors import InvalidArgumentError, PortableError, ServiceError
 
-__all__ = ["Endpoint", "Reply", "UnansweredError", "request_headers", "service_address"]
+__all__ = [
+    "Endpoint",
+    "Reply",
+    "UnansweredError",
+    "address_of_environment",
+    "request_headers",
+    "service_address",
+    "service_key",
+]
 
+_BASE_URL = "https://api.openai.com/v1"
 _EXCERPT_CHARACTERS = 200
 _EXCERPT_BYTES = 1 << 16
 _CONNECT_SECONDS = 10.0
@@ -69,6 +78,8 @@ class Endpoint:
         Longest silence of the service.
     connections : int
         Most requests under way at once.
+    path : str
+        What is asked of the service.
 
     Raises
     ------
@@ -86,9 +97,10 @@ class Endpoint:
         headers: Mapping[str, Secret],
         timeout_seconds: float,
         connections: int,
+        path: str = "/embeddings",
     ) -> None:
-        self.url = address + "/embeddings"
-        self._http = require("httpx2", extra="openai", purpose="an encoder behind HTTP")
+        self.url = address + path
+        self._http = require("httpx2", extra="openai", purpose="a model behind HTTP")
         self._key, self._headers = key, dict(headers)
         self._secrets = [*self._headers.values(), *([] if key is None else [key])]
         self._timeout, self._connections = min(timeout_seconds, _LONGEST_SECONDS), connections
@@ -211,6 +223,28 @@ def _header_name(name: object, place: int) -> str:
     if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):  # it may be a value: it is not repeated
         raise InvalidArgumentError(f"headers: name {place} is not the name of a header (letters, digits and hyphens)")
     return name.lower()
+
+
+def service_key(api_key: str | Secret | None) -> Secret | None:
+    """Return the key that is given, or that of the environment.
+
+    Raises
+    ------
+    InvalidArgumentError
+        It cannot be sent. The message does not repeat it.
+    """
+    try:
+        if api_key is None:
+            value = os.environ.get("OPENAI_API_KEY")
+            return Secret(value, name="the environment's OPENAI_API_KEY") if value else None
+        return Secret(api_key, name="api_key")
+    finally:
+        api_key = value = None  # or a traceback with its locals would show it
+
+
+def address_of_environment() -> str:
+    """Return ``$OPENAI_BASE_URL``, or the address of OpenAI; raise `InvalidArgumentError` if it is not one."""
+    return service_address(os.environ.get("OPENAI_BASE_URL") or _BASE_URL, "the environment's OPENAI_BASE_URL")
 
 
 def service_address(base_url: str, name: str) -> str:

@@ -18,9 +18,9 @@ from revector._forks import renew_in_child
 from revector.encoders.service.answers import Answer
 from revector.encoders.service.client import (
     BlamedTextsError,
-    EmbeddingsClient,
     Patience,
     ServerFailedError,
+    ServiceClient,
     TextsNotTakenError,
 )
 from revector.errors import ServiceError
@@ -78,7 +78,7 @@ class Service:
 
     Parameters
     ----------
-    client : EmbeddingsClient
+    client : ServiceClient
     connections : int
         Most requests under way.
     dimension : int or None
@@ -87,7 +87,7 @@ class Service:
         Refuse answers from another model than the first answer's.
     """
 
-    def __init__(self, client: EmbeddingsClient, *, connections: int, dimension: int | None, check_model: bool) -> None:
+    def __init__(self, client: ServiceClient, *, connections: int, dimension: int | None, check_model: bool) -> None:
         self.client = client
         self.without: frozenset[str] = frozenset()
         self.counted = 0

@@ -8,7 +8,8 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Generic, Protocol, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
@@ -17,7 +18,15 @@ from revector.encoders.service.api import Endpoint, Reply, UnansweredError
 from revector.encoders.service.pacing import Pacer, SpendMeter, pause_asked, pause_until_reset
 from revector.errors import EncoderError, InvalidArgumentError, PortableError, RateLimitedError, ServiceError
 
-__all__ = ["BlamedTextsError", "EmbeddingsClient", "Patience", "RetryPolicy", "ServerFailedError", "TextsNotTakenError"]
+__all__ = [
+    "BlamedTextsError",
+    "Patience",
+    "Question",
+    "RetryPolicy",
+    "ServerFailedError",
+    "ServiceClient",
+    "TextsNotTakenError",
+]
 
 _OK = frozenset(range(200, 300)) - {204, 205}  # which have no body
 _SERVER_FAILED = range(500, 600)
@@ -118,6 +127,40 @@ class RetryPolicy:
         return random_share * min(self.backoff_most_seconds, doubled)
 
 
+class Counted(Protocol):
+    """An answer that says what it was charged."""
+
+    @property
+    def tokens(self) -> int | None:
+        """``None`` if the service does not say."""
+        ...
+
+
+A = TypeVar("A", bound=Counted)
+
+
+@dataclass(frozen=True)
+class Question(Generic[A]):
+    """What one request asks.
+
+    Attributes
+    ----------
+    payload : mapping
+        What is sent as JSON.
+    read : callable
+        Reads the body of a successful answer; raises what `read_answer` raises.
+    tokens : int
+        What it will be charged, at most.
+    most_bytes : int
+        No answer is longer.
+    """
+
+    payload: Mapping[str, Any]
+    read: Callable[[bytes], A]
+    tokens: int
+    most_bytes: int
+
+
 class _TryAgain(PortableError):  # noqa: N818 - never leaves this module
     """An attempt failed in a way that another one may not.
 
@@ -157,7 +200,7 @@ class _Charge:
     tokens: int
 
 
-class EmbeddingsClient:
+class ServiceClient:
     """Asks one model of a service for rows. Safe to share between threads.
 
     Parameters
@@ -224,7 +267,21 @@ class EmbeddingsClient:
             It refuses for now; there is no money for it; it fails.
         """
         kept = {name: value for name, value in self.payload.items() if name not in without}
-        payload = {**kept, **fields, "input": list(texts)}
+        most = _BYTES_OF_AN_ANSWER + _BYTES_OF_A_ROW * len(texts)
+        read = partial(read_answer, n_texts=len(texts), dimension=dimension)
+        question = Question({**kept, **fields, "input": list(texts)}, read, tokens, most)
+        return self.ask(question, patience=patience, stop=stop)
+
+    def ask(self, question: Question[A], *, patience: Patience, stop: threading.Event) -> A:
+        """Send one request, for as long as that may help; return what its answer was read as. Errors as for `embed`.
+
+        Parameters
+        ----------
+        question : Question
+        patience : Patience
+        stop : threading.Event
+            Ends every wait with `Stopped`.
+        """
         failures = itertools.count(1)
         retrying = Retrying(
             retry=retry_if_exception_type(_TryAgain),
@@ -234,9 +291,10 @@ class EmbeddingsClient:
             reraise=True,
         )
         try:
-            return retrying(self._attempt, payload, tokens, dimension, patience, stop)
+            answer: A = retrying(self._attempt, question, patience, stop)
         except _TryAgain as last:
             raise last.final(patience.earlier + retrying.statistics["attempt_number"]) from last.__cause__
+        return answer
 
     def patience(self, failures: int | None = None) -> Patience:
         """Return the patience for texts that are sent now for the first time."""
@@ -254,22 +312,15 @@ class EmbeddingsClient:
         asked = _failure(state).pause
         return asked or self._retries.pause(patience.earlier + state.attempt_number, self._uniform())
 
-    def _attempt(
-        self,
-        payload: Mapping[str, Any],
-        tokens: int,
-        dimension: int | None,
-        patience: Patience,
-        stop: threading.Event,
-    ) -> Answer:
+    def _attempt(self, question: Question[A], patience: Patience, stop: threading.Event) -> A:
         self._require_no_long_pause(patience)
-        with self._charged(tokens, stop) as charge:
-            reply = self._post(payload, charge)
+        with self._charged(question.tokens, stop) as charge:
+            reply = self._post(question, charge)
             if reply.status not in _OK:
                 charge.tokens = 0
                 raise self._refusal(reply, reply.status)
-            answer = self._read(reply, len(payload["input"]), dimension, charge)
-            charge.tokens = tokens if answer.tokens is None else answer.tokens
+            answer = self._read(reply, question, charge)
+            charge.tokens = question.tokens if answer.tokens is None else answer.tokens
         reset = pause_until_reset(reply.headers)
         if reset:
             self._pacer.pause(reset)
@@ -296,10 +347,10 @@ class EmbeddingsClient:
             self._meter.settle(tokens, charge.tokens)
             self._pacer.give_back(tokens - charge.tokens)
 
-    def _post(self, payload: Mapping[str, Any], charge: _Charge) -> Reply:
-        most = _BYTES_OF_AN_ANSWER + _BYTES_OF_A_ROW * len(payload["input"])
+    def _post(self, question: Question[Any], charge: _Charge) -> Reply:
+        most = question.most_bytes
         try:
-            reply = self.endpoint.post(payload, most_bytes=most)
+            reply = self.endpoint.post(question.payload, most_bytes=most)
         except UnansweredError as error:
             charge.tokens *= error.sent
             raise _TryAgain(str(error), failed=error.sent) from error
@@ -310,9 +361,9 @@ class EmbeddingsClient:
             raise ServiceError(f"{self.endpoint.url} answered with more than {most:,} bytes", status=reply.status)
         return reply
 
-    def _read(self, reply: Reply, n_texts: int, dimension: int | None, charge: _Charge) -> Answer:
+    def _read(self, reply: Reply, question: Question[A], charge: _Charge) -> A:
         try:
-            return read_answer(reply.body, n_texts=n_texts, dimension=dimension)
+            return question.read(reply.body)
         except (RefusalInAnswerError, NotJsonError, ServiceError) as error:
             problem = error
         if isinstance(problem, RefusalInAnswerError):

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NoReturn, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
 
-from revector._secrets import Secret
 from revector.encoders.base import Kind
-from revector.encoders.service.api import Endpoint, request_headers, service_address
+from revector.encoders.service.api import (
+    Endpoint,
+    address_of_environment,
+    request_headers,
+    service_address,
+    service_key,
+)
 from revector.encoders.service.asking import Batch, Service
-from revector.encoders.service.client import EmbeddingsClient, RetryPolicy
+from revector.encoders.service.client import RetryPolicy, ServiceClient
 from revector.encoders.service.pacing import Pacer, SpendMeter
 from revector.encoders.service.parallel import run_bounded
 from revector.encoders.service.token_counts import (
@@ -33,7 +37,6 @@ from revector.spaces import EmbeddingSpace
 
 __all__ = ["OpenAIEncoder"]
 
-_BASE_URL = "https://api.openai.com/v1"
 _NONE = "none"
 
 # What a source may say beside the model, and how it is read. Keys and headers are secrets and never part of it.
@@ -156,7 +159,7 @@ class OpenAIEncoder:
         check_model: bool = True,
     ) -> None:
         try:
-            key, sent = _key(api_key), request_headers({} if headers is None else headers)
+            key, sent = service_key(api_key), request_headers({} if headers is None else headers)
             address = None if base_url is None else service_address(base_url, "base_url")
         finally:
             del api_key, headers, base_url  # or a traceback with its locals would show them
@@ -171,14 +174,14 @@ class OpenAIEncoder:
         self._meter = SpendMeter(price_per_million_tokens, spend_cap)
         self._said = None if sent else _said(given)
         self._endpoint = Endpoint(
-            address or _address_of_environment(),
+            address or address_of_environment(),
             key=key,
             headers=sent,
             timeout_seconds=timeout_seconds,
             connections=concurrency,
         )
         asked = {"encoding_format": encoding_format, "dimensions": dimensions}
-        client = EmbeddingsClient(
+        client = ServiceClient(
             self._endpoint,
             {"model": model, **{name: value for name, value in asked.items() if value is not None}},
             pacer=pacer or Pacer(requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute),
@@ -349,21 +352,6 @@ class OpenAIEncoder:
         if self._service.counted:
             return self._meter.tokens / self._service.counted
         return TYPICAL_SHARE if self._count is count_at_most else 1.0
-
-
-def _key(api_key: str | Secret | None) -> Secret | None:
-    """Return the key that is given, or that of the environment."""
-    try:
-        if api_key is None:
-            value = os.environ.get("OPENAI_API_KEY")
-            return Secret(value, name="the environment's OPENAI_API_KEY") if value else None
-        return Secret(api_key, name="api_key")
-    finally:
-        api_key = value = None  # or a traceback with its locals would show it
-
-
-def _address_of_environment() -> str:
-    return service_address(os.environ.get("OPENAI_BASE_URL") or _BASE_URL, "the environment's OPENAI_BASE_URL")
 
 
 def _said(given: Mapping[str, Any]) -> dict[str, Any]:
