@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,12 +31,17 @@ from revector.migration.serving import ServingReader
 from revector.migration.slices import in_slices
 from revector.migration.status import obstacle_of
 from revector.migration.strategies import Strategy
+from revector.migration.strategies.base import Merging
 from revector.migration.upserts import Upsert
 from revector.migration.writes import delete_documents
 from revector.opening import find_again, listed_encoders, require_collection, require_path
 from revector.search.hits import Hit
+from revector.search.request import Asked, Request
 from revector.search.searcher import Rescored, Searcher
 from revector.spaces import EmbeddingSpace, require_one_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["Collection", "Hit"]
 
@@ -181,26 +186,10 @@ class Collection:
     # Searches
 
     @overload
-    def search(
-        self,
-        query: str,
-        k: int = 10,
-        *,
-        where: Mapping[str, Any] | None = None,
-        rescore: int | None = None,
-        write_through: bool | None = None,
-    ) -> list[Hit]: ...
+    def search(self, query: str, k: int = 10, **asked: Unpack[Asked]) -> list[Hit]: ...
 
     @overload
-    def search(
-        self,
-        query: list[str] | tuple[str, ...],
-        k: int = 10,
-        *,
-        where: Mapping[str, Any] | None = None,
-        rescore: int | None = None,
-        write_through: bool | None = None,
-    ) -> list[list[Hit]]: ...
+    def search(self, query: list[str] | tuple[str, ...], k: int = 10, **asked: Unpack[Asked]) -> list[list[Hit]]: ...
 
     def search(
         self,
@@ -210,6 +199,8 @@ class Collection:
         where: Mapping[str, Any] | None = None,
         rescore: int | None = None,
         write_through: bool | None = None,
+        merge: Merging | None = None,
+        explain: bool = False,
     ) -> list[Hit] | list[list[Hit]]:
         """Find the documents nearest to a query, right in every phase of a migration.
 
@@ -229,6 +220,11 @@ class Collection:
             what does not fit is left to `run`.
         write_through : bool, optional
             Whether those vectors are stored, so that each is paid for once; by default the strategy says (yes).
+        merge : {"zscore", "calibrated", "minmax", "rrf"}, optional
+            While two generations answer: how their scores become one (`revector.search.ranking.in_new_space`). By
+            default the strategy says.
+        explain : bool
+            Whether every hit says how it came by its place (`Hit.explanation`).
 
         Returns
         -------
@@ -242,14 +238,13 @@ class Collection:
         InvalidArgumentError
             An argument is something else, `where` is not a filter; nothing is embedded.
         """
-        write_through = None if write_through is None else flag(write_through, "write_through")
+        request = Request(k, where, rescore, write_through, merge, explain)
         if isinstance(query, str):
-            text = valid_unicode(query, "query")
-            return self._searcher.search([text], k, where=where, rescore=rescore, write_through=write_through)[0]
+            return self._searcher.search([valid_unicode(query, "query")], request)[0]
         if not isinstance(query, Iterable):
             raise InvalidArgumentError(f"query is {shown(query)}, expected a str, or a sequence of them")
         texts = [valid_unicode(text, f"query[{place}]") for place, text in enumerate(strings(query, "query"))]
-        return self._searcher.search(texts, k, where=where, rescore=rescore, write_through=write_through)
+        return self._searcher.search(texts, request)
 
     def search_vector(
         self,
@@ -283,7 +278,7 @@ class Collection:
         """
         if not isinstance(space, EmbeddingSpace):
             raise InvalidArgumentError(f"space is {shown(space)}, expected the EmbeddingSpace that the vector is of")
-        return self._searcher.search_vectors(_one_row(vector), space, k, where=where)[0]
+        return self._searcher.search_vectors(_one_row(vector), space, Request(k, where))[0]
 
     def load_models(self) -> None:
         """Load the models of all generations that are live, so that no search or write has to.

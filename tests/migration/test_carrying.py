@@ -10,6 +10,7 @@ from revector.errors import EncoderError, GateRefusedError
 from revector.mapping import load_map
 from revector.migration.filling.bridge import fit_bridge
 from revector.migration.serving import ServingReader
+from revector.search.request import Request
 from revector.search.searcher import Searcher
 from worlds import NEW, OLD
 
@@ -46,7 +47,7 @@ def cut_over(migration):
 def found(world, **options):
     """Which documents a search finds, and whether their text is gone."""
     searcher = Searcher(world.backend, world.encoders, ServingReader(world.backend))
-    hits = {hit.id: hit.text_gone for hit in searcher.search(["text"], 100, **options)[0]}
+    hits = {hit.id: hit.text_gone for hit in searcher.search(["text"], Request(100, **options))[0]}
     searcher.behind.close()
     return hits
 

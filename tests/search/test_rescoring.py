@@ -100,7 +100,7 @@ def test_every_answer_is_counted_whichever_thread_gave_it(places: Any) -> None:
     with Collection.open(places / "docs.db", HashEncoder(16, seed=1, name="old")) as docs:
         docs.upsert(texts, texts)
         docs.migrate(HashEncoder(16, seed=2, name="new")).start()
-        docs._searcher._answers = _Slowly()
+        docs._searcher._ranked = _Slowly()
         threads = [threading.Thread(target=docs.search, args=(text, 1), kwargs={"rescore": 3}) for text in texts[:6]]
         for thread in threads:
             thread.start()

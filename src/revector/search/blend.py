@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from revector.backends.contracts import Backend, Generation
 from revector.backends.filters import Where
 from revector.migration.landing import Rows
+from revector.migration.strategies.base import Reading
 from revector.search import ranking
-from revector.search.ranking import Candidates, Keys, Ranking, Scores
+from revector.search.hits import Explanation
+from revector.search.ranking import Candidates, Keys, Ranked, Scores
 from revector.search.recall import Recall
 from revector.similarity import normalize
 from revector.spaces import EmbeddingSpace
@@ -59,15 +61,17 @@ class Blend:
         self._old_queries, self._new_queries = old_queries, new_queries
         self._queries: list[_Query] = []
         self._moved: Keys = np.empty(0, np.int64)
+        self._added: set[int] = set()
 
-    def recall(self, depth: int, where: Where | None = None) -> None:
+    def recall(self, depth: int, where: Where | None = None, *, fresh: bool = False) -> None:
         """Search both generations for `depth` hits a query that match a filter, and score all candidates by either.
 
         Call it inside a snapshot. A vector of the new generation that is not of the present text counts as missing.
+        Where the new generation is complete as well, it is to be `fresh`; see `Index.search`.
         """
         recall = Recall(self._backend, where)
         _, by_old = recall.search(self._old, self._old_queries, depth)
-        _, by_new = recall.search(self._new, self._new_queries, depth, fresh=False)
+        _, by_new = recall.search(self._new, self._new_queries, depth, fresh=fresh)
         found = [np.unique(keys[keys >= 0]) for keys in np.concatenate([by_old, by_new], axis=1)]
         keys = np.unique(np.concatenate(found)) if len(found) > 1 else found[0]
         in_old, old_vectors = self._backend.index.vectors(self._old, keys)
@@ -82,9 +86,14 @@ class Blend:
 
     def unmigrated(self, limit: int) -> list[int]:
         """Return the documents among the best `limit` of each query that the new model has not seen, best first."""
-        best = [query.candidates.unmigrated(limit).tolist() for query in self._queries]
+        best = [self.lacking(place, limit) for place in range(len(self._queries))]
         in_turn = (keys[place] for place in range(limit) for keys in best if place < len(keys))
         return list(dict.fromkeys(in_turn))
+
+    def lacking(self, query: int, limit: int) -> list[int]:
+        """Return the best documents of a query that the new model has not seen, best first."""
+        keys: list[int] = self._queries[query].candidates.unmigrated(limit).tolist()
+        return keys
 
     def add(self, rows: Rows) -> None:
         """Take vectors of the new generation that were just made."""
@@ -96,15 +105,20 @@ class Blend:
             _, own, fresh = np.intersect1d(query.keys, keys, assume_unique=True, return_indices=True)
             query.new[own] = scores[place, fresh]
         self._moved = np.union1d(self._moved, keys)
+        self._added.update(keys.tolist())
 
     def _as_searched(self, vectors: Matrix) -> Matrix:
         return normalize(vectors) if self._new.space.metric == "cosine" and len(vectors) else vectors
 
-    def rank(self, query: int, limit: int) -> Ranking:
+    def rank(self, query: int, limit: int, reading: Reading) -> Ranked:
         """Rank the candidates of a query: by the new model, unless it knows too few of them and the old one some."""
         candidates = self._queries[query].candidates
-        by_new = candidates.carry_the_new_space or not self._old_queries[query].any()
-        return (ranking.in_new_space if by_new else ranking.in_old_space)(candidates, limit)
+        if self._by_new(query, candidates):
+            return ranking.in_new_space(candidates, limit, reading.merging, reading.weight_of_old)
+        return ranking.in_old_space(candidates, limit, reading.merging)
+
+    def _by_new(self, query: int, candidates: Candidates) -> bool:
+        return candidates.carry_the_new_space or not self._old_queries[query].any()
 
     def knows_best(self, query: int, limit: int) -> bool:
         """Tell whether the new model has seen the best candidates of a query, by the old model."""
@@ -115,6 +129,24 @@ class Blend:
         place = int(np.searchsorted(self._moved, key))
         moved = place < len(self._moved) and self._moved[place] == key
         return self._new.id if moved else self._old.id
+
+    def explained(self, query: int, ranked: Ranked, reading: Reading, key: int, _score: float) -> Explanation:
+        """Return how a candidate came by its place in a ranking of this query."""
+        found = self._queries[query]
+        place = int(np.searchsorted(found.keys, key))
+        old, new = (None if np.isnan(score) else float(score) for score in (found.old[place], found.new[place]))
+        by_new = self._by_new(query, found.candidates)
+        own = new if by_new else old
+        return Explanation(
+            "both",
+            old,
+            new,
+            merging=reading.merging,
+            weight_of_old=reading.weight_of_old if by_new else 0.0,
+            guessed="" if own is not None or ranked.curve is None else "new" if by_new else "old",
+            calibration="" if ranked.curve is None else str(ranked.curve),
+            rescored=key in self._added,
+        )
 
 
 def _scores(space: EmbeddingSpace, queries: Matrix, known: NDArray[np.bool_], vectors: Matrix) -> Scores:

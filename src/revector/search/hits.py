@@ -11,7 +11,7 @@ Arm = Literal["alone", "old", "new", "both"]
 
 @dataclass(frozen=True)
 class Explanation:
-    """How a hit came by its place. Scores are those of the vectors that are stored now; higher is better.
+    """How a hit came by its place. Scores are similarities: higher is better.
 
     Parameters
     ----------
@@ -21,24 +21,27 @@ class Explanation:
         By either model; ``None`` where that generation was not read, or has no vector of the document.
     merging : str
         How the scores of two generations became one (`Reading.merging`); empty where one generation answered.
-    guessed : str
-        By which arithmetic the score was guessed from the one in the other space; empty if it was not guessed.
+    weight_of_old : float
+        Share of the old model's score where both models know the document; 0 where the new one ranks alone.
+    guessed : {"", "old", "new"}
+        Which model's score stands in the ranking although there is none: what the other one's score stands for.
+    calibration : str
+        By which arithmetic a score by the one model stands for one by the other; empty if that was not needed.
     rescored : bool
         The new model embedded the document in this search.
     carried : bool
         The vector was carried over by a map from another space; the document has not been embedded by this model.
-    rerank_score : float or None
-        By the re-ranker; ``None`` if it did not see the document.
     """
 
     arm: Arm
     old_score: float | None = None
     new_score: float | None = None
     merging: str = ""
-    guessed: str = ""
+    weight_of_old: float = 0.0
+    guessed: Literal["", "old", "new"] = ""
+    calibration: str = ""
     rescored: bool = False
     carried: bool = False
-    rerank_score: float | None = None
 
 
 @dataclass(frozen=True)

@@ -6,20 +6,82 @@ embedded) one by the new model. The two scales have nothing to do with each othe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from revector import fusion
+from revector.mapping import ScoreMap
+from revector.migration.strategies.base import Merging
 
 Scores = NDArray[np.float64]
 Keys = NDArray[np.int64]
 LEAST_PAIRS = 4
 """On 3,000 docstrings and 500 queries, nDCG@10 of a static model, .433, became .422 with one pair, .442 with two."""
 
-Ranking = tuple[Keys, Scores]
-"""Keys and scores, best first."""
+
+@dataclass(frozen=True)
+class Curve:
+    """What a score by one model stands for on the other one's scale: lines between knots.
+
+    Beyond the last knots the lines go on, but not those of "calibrated", which says no more than it has seen.
+
+    Parameters
+    ----------
+    knots, values : sequence of float
+        A score, and what it stands for; with none, a score stands for itself.
+    pairs : int
+        Candidates with both scores that it was fitted on.
+    merging : {"zscore", "calibrated", "minmax"}
+        How.
+    """
+
+    knots: Sequence[float]
+    values: Sequence[float]
+    pairs: int
+    merging: Merging
+
+    @classmethod
+    def through(cls, merging: Merging, old: Scores, new: Scores) -> Curve:
+        """Fit a curve on the scores of the same documents by either model, as `in_new_space` says."""
+        pairs = len(old)
+        spread = float(old.std()) if pairs else 0.0
+        if spread == 0.0:
+            return cls((), (), pairs, merging)
+        if merging == "calibrated":
+            fitted = ScoreMap.isotonic(old, new)
+            return cls(fitted.old, fitted.new, pairs, merging)
+        if merging == "minmax":
+            return cls((float(old.min()), float(old.max())), (float(new.min()), float(new.max())), pairs, merging)
+        middle, mean = float(old.mean()), float(new.mean())
+        return cls((middle, middle + spread), (mean, mean + float(new.std())), pairs, merging)
+
+    def __call__(self, scores: Scores) -> Scores:
+        """Return what scores stand for; NaN is refused."""
+        if not self.knots:
+            return scores
+        return fusion.calibrated(scores, self.knots, self.values, extrapolate=self.merging != "calibrated")
+
+    def __str__(self) -> str:
+        """Return the arithmetic, as `Explanation.calibration` shows it."""
+        if not self.knots:
+            return f"as it is: {self.pairs} documents with both scores do not tell"
+        if self.merging == "calibrated":
+            return f"{len(self.knots)} levels, by calibrated over {self.pairs} documents with both scores"
+        (x, to_x), (y, to_y) = self.knots, self.values
+        slope = (to_y - y) / (to_x - x)
+        return f"{y:.4g} + {slope:.4g} × (score − {x:.4g}), by {self.merging} over {self.pairs} documents with both"
+
+
+class Ranked(NamedTuple):
+    """A ranking, best first, and what scores of the other model stood for in it, where that was asked."""
+
+    keys: Keys
+    scores: Scores
+    curve: Curve | None = None
 
 
 @dataclass(frozen=True)
@@ -60,30 +122,46 @@ class Candidates:
         return self.keys[order[np.isnan(self.new[order])]]
 
 
-def in_new_space(candidates: Candidates, limit: int) -> Ranking:
+def in_new_space(candidates: Candidates, limit: int, merging: Merging = "zscore", weight_of_old: float = 0.0) -> Ranked:
     """Rank by the new model; candidates without a new score get the one that their old score stands for.
 
-    Old scores are brought to the new scale by mean and deviation of both over the candidates that have both.
+    Parameters
+    ----------
+    candidates : Candidates
+    limit : int
+        Return at most so many.
+    merging : {"zscore", "calibrated", "minmax", "rrf"}
+        How old scores are brought to the new scale, going by the candidates that have both: by mean and deviation, by
+        the non-decreasing function of least squares, or by the lowest and the highest. With "rrf" scores do not count:
+        each candidate gets ``weight / (60 + rank)`` from either list that it is in.
+    weight_of_old : float
+        Share of the old model's score, on the new scale, where both models know a candidate. "rrf" takes 0 for equal
+        weights.
     """
-    known = ~np.isnan(candidates.new)
-    both = known & ~np.isnan(candidates.old)
-    ranked = (candidates.keys[known], candidates.new[known])
-    if known.all():
-        return fusion.merge([ranked], limit=limit)
-    guessed = _carry_over(candidates.old[~known], candidates.old[both], candidates.new[both])
-    return fusion.merge([ranked, (candidates.keys[~known], guessed)], limit=limit)
+    if merging == "rrf":
+        return Ranked(*_by_ranks(candidates, limit, weight_of_old or 0.5))
+    known, scores, curve = ~np.isnan(candidates.new), candidates.new, None
+    weighed = ~np.isnan(candidates.old) if weight_of_old else ~known
+    if weighed.any():
+        both = known & ~np.isnan(candidates.old)
+        curve = Curve.through(merging, candidates.old[both], candidates.new[both])
+        stands_for, own = curve(candidates.old[weighed]), scores[weighed]
+        scores = scores.copy()
+        mean = (1 - weight_of_old) * own + weight_of_old * stands_for
+        scores[weighed] = np.where(np.isnan(own), stands_for, mean)
+    if merging == "calibrated":  # which has level stretches: there the old scores decide
+        order = np.lexsort((-candidates.old, -scores))[:limit]
+    else:
+        order = np.argsort(-scores, kind="stable")[:limit]
+    return Ranked(candidates.keys[order], scores[order], curve)
 
 
-def in_old_space(candidates: Candidates, limit: int) -> Ranking:
+def in_old_space(candidates: Candidates, limit: int, merging: Merging = "zscore") -> Ranked:
     """Rank by the old model; candidates without an old score get the one that their new score stands for."""
-    return in_new_space(Candidates(candidates.keys, candidates.new, candidates.old), limit)
+    return in_new_space(Candidates(candidates.keys, candidates.new, candidates.old), limit, merging)
 
 
-def _carry_over(scores: Scores, old: Scores, new: Scores) -> Scores:
-    """Return where `scores` would stand among `new`, going by the pairs (old, new); as they are without pairs."""
-    spread = float(old.std()) if len(old) else 0.0
-    if spread == 0.0:
-        return scores
-    knots = [float(old.mean()), float(old.mean()) + spread]
-    values = [float(new.mean()), float(new.mean()) + float(new.std())]
-    return fusion.calibrated(scores, knots, values, extrapolate=True)
+def _by_ranks(candidates: Candidates, limit: int, weight_of_old: float) -> tuple[Keys, Scores]:
+    """Rank by the places that candidates have in either list."""
+    places = [np.argsort(-scores)[: int((~np.isnan(scores)).sum())] for scores in (candidates.old, candidates.new)]
+    return fusion.rrf([candidates.keys[of] for of in places], weights=[weight_of_old, 1 - weight_of_old], limit=limit)

@@ -3,38 +3,37 @@
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from revector._arguments import whole_number
 from revector._forks import renew_in_child
-from revector.backends.contracts import Backend, Document, Generation
-from revector.backends.filters import Where, parse_where
+from revector.backends.contracts import Backend, Generation
 from revector.encoders.at_hand import EncoderSet
 from revector.errors import StoreError
 from revector.migration.landing import Rows
 from revector.migration.serving import Serving, ServingReader
-from revector.migration.strategies.base import Budget, Reading
+from revector.migration.strategies.base import Reading
+from revector.search.answers import Answer, Answers, Found
 from revector.search.behind import WriteBehind
 from revector.search.blend import Blend
-from revector.search.hits import Hit
+from revector.search.hits import Arm, Explanation, Hit
 from revector.search.on_read import OnReadPool
 from revector.search.queries import QueryEncoder
-from revector.search.ranking import Ranking
+from revector.search.ranking import Ranked
 from revector.search.recall import Recall
+from revector.search.request import Request
 from revector.search.rescoring import Rescoring
 from revector.spaces import EmbeddingSpace
 
 Matrix = NDArray[np.float32]
 # What a query finds that is zero (empty, or of unknown words, under a static model): all documents are equally far.
-_NOTHING: Ranking = (np.empty(0, np.int64), np.empty(0, np.float64))
+_NOTHING = Ranked(np.empty(0, np.int64), np.empty(0, np.float64))
 _log = logging.getLogger(__name__)
 
 
@@ -78,11 +77,12 @@ class Searcher:
         self._backend, self._encoders, self._serving = backend, encoders, serving
         self._queries = QueryEncoder(backend, encoders)
         self._rescoring = Rescoring()
-        self._answers: Counter[str] = Counter()
+        self._ranked: Counter[str] = Counter()
         self._renew_lock()
         renew_in_child(self._renew_lock)
         self.behind = WriteBehind(backend)
         self.on_read = OnReadPool(backend, encoders, self.behind)
+        self._answers = Answers(backend, serving)
 
     def close(self) -> None:
         """End the threads that work behind searches, and write what they have left."""
@@ -96,31 +96,16 @@ class Searcher:
     def rescored(self) -> Rescored:
         """How the answers of this process were ranked while documents moved."""
         with self._counting:
-            return Rescored(**self._answers)
+            return Rescored(**self._ranked)
 
-    def search(
-        self,
-        queries: Sequence[str],
-        k: int,
-        *,
-        where: Any = None,
-        rescore: int | None = None,
-        write_through: bool | None = None,
-    ) -> list[list[Hit]]:
+    def search(self, queries: Sequence[str], request: Request) -> list[list[Hit]]:
         """Search texts.
 
         Parameters
         ----------
         queries : sequence of str
-        k : int
-            Hits a query; fewer only where fewer documents match.
-        where : mapping, optional
-            What the documents' metadata must be like; see `revector.backends.filters`.
-        rescore : int, optional
-            How many of the best hits that have not moved are embedded with the new model while documents move, however
-            long that takes. By default the migration's strategy says, within its budget.
-        write_through : bool, optional
-            Whether those vectors are stored; by default the strategy says.
+        request : Request
+            What is asked about each of them.
 
         Returns
         -------
@@ -132,24 +117,21 @@ class Searcher:
         EncoderError
             The model of the serving generation is not at hand, nor another one with a map to its space.
         """
-        k, matched = whole_number(k, "k", least=1), parse_where(where)
-        if rescore is not None:
-            rescore = whole_number(rescore, "rescore", least=0)
         if not queries:
             return []
 
-        def attempt(serving: Serving, covered: bool) -> list[list[Hit]] | None:
-            reading = _as_asked(serving.reading(self._encoders, covered=covered), rescore, write_through)
+        def attempt(serving: Serving, covered: bool) -> list[Answer] | None:
+            reading = request.applied_to(serving.reading(self._encoders, covered=covered))
             if len(reading.recall) == 1:
                 (alone,) = reading.recall
                 other = next((live for live in serving.live if live != alone), None)
-                return self._search_alone(serving, alone, self._queries.encode(queries, alone, other), k, matched)
-            return self._search_both(serving, reading, queries, k, matched)
+                return self._search_alone(serving, alone, self._queries.encode(queries, alone, other), request)
+            return self._search_both(serving, reading, queries, request)
 
-        return self._steadily(attempt)
+        return self._counted(self._steadily(attempt), request.k)
 
-    def search_vectors(self, vectors: Matrix, space: EmbeddingSpace, k: int, *, where: Any = None) -> list[list[Hit]]:
-        """Search vectors of the serving space, shape (q, d), among the documents that match a filter.
+    def search_vectors(self, vectors: Matrix, space: EmbeddingSpace, request: Request) -> list[list[Hit]]:
+        """Search vectors of the serving space, shape (q, d).
 
         Raises
         ------
@@ -158,15 +140,20 @@ class Searcher:
         ShapeError, NumericalError
             They have another dimension, or hold NaN or infinity.
         """
-        k, matched = whole_number(k, "k", least=1), parse_where(where)
 
-        def attempt(serving: Serving, _covered: bool) -> list[list[Hit]] | None:
+        def attempt(serving: Serving, _covered: bool) -> list[Answer] | None:
             serving.serving.space.require(space, purpose="query vectors of this collection")
-            return self._search_alone(serving, serving.serving, vectors, k, matched)
+            return self._search_alone(serving, serving.serving, vectors, request)
 
-        return self._steadily(attempt)
+        return self._counted(self._steadily(attempt), request.k)
 
-    def _steadily(self, attempt: Callable[[Serving, bool], list[list[Hit]] | None]) -> list[list[Hit]]:
+    def _counted(self, answers: Sequence[Answer], k: int) -> list[list[Hit]]:
+        """Return the best hits of each query, and count the access."""
+        for answer in answers:
+            self.behind.count([document.key for document in answer.documents[:k]])
+        return [answer.hits[:k] for answer in answers]
+
+    def _steadily(self, attempt: Callable[[Serving, bool], list[Answer] | None]) -> list[Answer]:
         """Try until what an attempt started with held to its end."""
         while True:
             with self._backend.snapshot():
@@ -182,42 +169,48 @@ class Searcher:
                 return found
 
     def _search_alone(
-        self, serving: Serving, alone: Generation, vectors: Matrix, k: int, where: Where | None
-    ) -> list[list[Hit]] | None:
+        self, serving: Serving, alone: Generation, vectors: Matrix, request: Request
+    ) -> list[Answer] | None:
         """Search one generation; ``None`` if what was to be read has changed."""
+        arm = _arm(serving, alone)
         with self._backend.snapshot():
-            scores, keys = Recall(self._backend, where).search(alone, vectors, k)
+            scores, keys = Recall(self._backend, request.where).search(alone, vectors, request.k)
             rankings = [
-                (keys[place], scores[place].astype(np.float64)) if vector.any() else _NOTHING
+                Ranked(keys[place], scores[place].astype(np.float64)) if vector.any() else _NOTHING
                 for place, vector in enumerate(np.atleast_2d(np.asarray(vectors)))
             ]
-            return self._answer(serving, rankings, lambda _: alone.id, where)
+            found = [Found(ranked, lambda _: alone.id, partial(_explained, arm)) for ranked in rankings]
+            return self._answers.read(serving, found, request)
 
     def _search_both(
-        self, serving: Serving, reading: Reading, queries: Sequence[str], k: int, where: Where | None
-    ) -> list[list[Hit]] | None:
+        self, serving: Serving, reading: Reading, queries: Sequence[str], request: Request
+    ) -> list[Answer] | None:
         """Search the complete generation and the one that fills; ``None`` if what was to be read has changed."""
         old, new = reading.recall
         old_vectors = self._queries.encode(queries, old, new)
         new_vectors = self._queries.encode(queries, new, None)
         blend = Blend(self._backend, old, new, old_vectors, new_vectors)
+        most = reading.budget.texts
         with self._backend.snapshot():
-            blend.recall(max(k, reading.budget.texts, reading.depth), where)
-            unmoved = self._unmoved(blend, new, reading.budget.texts)
-        embedded = self._rescore(blend, new, reading, unmoved) if unmoved else 0
-        rankings = []
+            blend.recall(max(request.k, most, reading.depth), request.where, fresh=serving.moved)
+            unmoved = self._unmoved(blend, new, most)
+        missing = set(unmoved) - self._rescore(blend, new, reading, unmoved) if unmoved else set()
+        found = []
         for place, (by_old, by_new) in enumerate(zip(old_vectors, new_vectors, strict=True)):
-            ranked = blend.rank(place, k)
-            rankings.append(ranked if by_old.any() or by_new.any() else _NOTHING)
-            known = blend.knows_best(place, min(k, reading.budget.texts) or k)
-            with self._counting:
-                self._answers["fully" if known else "partly" if embedded else "not_at_all"] += 1
+            ranked = blend.rank(place, request.k, reading) if by_old.any() or by_new.any() else _NOTHING
+            self._count(blend.knows_best(place, min(request.k, most) or request.k), len(missing) < len(unmoved))
+            left = sum(key in missing for key in blend.lacking(place, most))
+            explained = partial(blend.explained, place, ranked, reading)
+            found.append(Found(ranked, blend.generation_of, explained, _not_rescored(left, most)))
+        answers = self._answers.read(serving, found, request)
+        if answers is not None and reading.queued:
+            best = [document for answer in answers for document in answer.documents[: reading.queued]]
+            self.on_read.ask(new, [each for each in best if blend.generation_of(each.key) != new.id])
+        return answers
 
-        def leave(best: Sequence[Document]) -> None:
-            unmoved = [each for each in best[: reading.queued] if blend.generation_of(each.key) != new.id]
-            self.on_read.ask(new, unmoved)
-
-        return self._answer(serving, rankings, blend.generation_of, where, leave if reading.queued else None)
+    def _count(self, known: bool, embedded: bool) -> None:
+        with self._counting:
+            self._ranked["fully" if known else "partly" if embedded else "not_at_all"] += 1
 
     def _unmoved(self, blend: Blend, target: Generation, most: int) -> dict[int, tuple[str, str]]:
         """Return hash and text, if there is one, of the best candidates that the new model has not seen, best first."""
@@ -227,8 +220,8 @@ class Searcher:
 
     def _rescore(
         self, blend: Blend, target: Generation, reading: Reading, documents: Mapping[int, tuple[str, str]]
-    ) -> int:
-        """Embed documents, hash and text by key, the first ones first, within the budget; return how many there were.
+    ) -> set[int]:
+        """Embed documents, hash and text by key, the first ones first, within the budget; return which.
 
         The answer does not depend on it.
         """
@@ -245,52 +238,22 @@ class Searcher:
         blend.add(rows)
         if reading.write_through:
             self.behind.land(target, rows)
-        return len(rows)
-
-    def _answer(
-        self,
-        serving: Serving,
-        rankings: Sequence[Ranking],
-        generation_of: Callable[[int], int],
-        where: Where | None,
-        leave: Callable[[Sequence[Document]], None] | None = None,
-    ) -> list[list[Hit]] | None:
-        """Read what was found, and count it; ``None`` if another generation serves by now.
-
-        What does not match by now is left out, like what was deleted. What each query found is passed to `leave`.
-        """
-        keys = np.unique(np.concatenate([ranked for ranked, _ in rankings]))
-        with self._backend.snapshot():
-            if self._serving.read() != serving:
-                return None
-            found = self._backend.documents.by_key(keys[keys >= 0])
-        documents = {d.key: d for d in found if where is None or where.matches(d.metadata)}
-        return [self._hits(ranked, documents, generation_of, leave) for ranked in rankings]
-
-    def _hits(
-        self,
-        ranked: Ranking,
-        documents: Mapping[int, Document],
-        generation_of: Callable[[int], int],
-        leave: Callable[[Sequence[Document]], None] | None,
-    ) -> list[Hit]:
-        """Turn keys into hits, without documents that are gone, and count the access."""
-        pairs = [
-            (key, score) for key, score in zip(*(part.tolist() for part in ranked), strict=True) if key in documents
-        ]
-        self.behind.count([key for key, _ in pairs])
-        if leave is not None:
-            leave([documents[key] for key, _ in pairs])
-        return [_hit(documents[key], score, generation_of(key)) for key, score in pairs]
+        return set(rows.keys.tolist())
 
 
-def _hit(document: Document, score: float, generation: int) -> Hit:
-    gone = not document.text.strip()
-    return Hit(document.id, score, document.text, document.metadata, generation, text_gone=gone)
+def _arm(serving: Serving, alone: Generation) -> Arm:
+    """Return whose model's generation answers alone."""
+    if serving.other is None:
+        return "alone"
+    return "new" if (alone.id == serving.serving.id) == serving.moved else "old"
 
 
-def _as_asked(reading: Reading, rescore: int | None, write_through: bool | None) -> Reading:
-    """Return a reading with what the caller of a search says otherwise."""
-    if rescore is not None:
-        reading = replace(reading, budget=Budget(rescore, texts_in_flight=sys.maxsize))
-    return reading if write_through is None else replace(reading, write_through=write_through)
+def _explained(arm: Arm, _key: int, score: float) -> Explanation:
+    return Explanation(arm, score if arm == "old" else None, score if arm == "new" else None)
+
+
+def _not_rescored(left: int, most: int) -> str | None:
+    """Say that the best hits are not ranked by the new model as they should be."""
+    if not left:
+        return None
+    return f"{left} of the {most} best documents that have not moved were not embedded within the budget"

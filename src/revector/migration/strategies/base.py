@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from revector._arguments import shown
 from revector.backends.contracts import Generation
@@ -20,6 +20,9 @@ MOVING = (Phase.FILLING, Phase.PROVING)
 """While both generations may answer."""
 CANDIDATES = 50
 """Documents of each generation that compete for a ranking while documents move, at least."""
+
+Merging = Literal["zscore", "calibrated", "minmax", "rrf"]
+"""How the scores of two generations become one; `revector.search.ranking` says what each of them does."""
 
 Value = TypeVar("Value")
 
@@ -108,7 +111,9 @@ class Reading:
         Which one of a rollout's arms it is: what is seen of the search counts for that. With "both", the two
         generations are ranked alone, and interleaved.
     weight_of_old : float
-        Of the old model's standardised score where a document has both; 0 ranks by the new model alone.
+        Share of the old model's score, on the new scale, where a document has both; 0 ranks by the new model alone.
+    merging : {"zscore", "calibrated", "minmax", "rrf"}
+        How the scores of two generations become one.
     """
 
     recall: tuple[Generation, ...]
@@ -118,6 +123,7 @@ class Reading:
     queued: int = 0
     arm: str = ""
     weight_of_old: float = 0.0
+    merging: Merging = "zscore"
 
 
 @dataclass(frozen=True)
