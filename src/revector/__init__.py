@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     from revector.migration.strategies.on_read import OnRead
     from revector.migration.strategies.representation import Representation
     from revector.migration.strategies.rollout import Rollout
+    from revector.rerank.base import RerankBudget
     from revector.rerank.cross import CrossEncoder
+    from revector.rerank.llm import LlmReranker
     from revector.rollout import Margins, Ramp
     from revector.spaces import EmbeddingSpace, Template
 
@@ -52,6 +54,7 @@ _LAZY = {
     "EmbeddingSpace": "revector.spaces",
     "Encoder": "revector.encoders.native.encoder",
     "Hit": "revector.collection",
+    "LlmReranker": "revector.rerank.llm",
     "MapReport": "revector.evaluation.best_map",
     "Margins": "revector.rollout",
     "Migration": "revector.migration.migration",
@@ -60,6 +63,7 @@ _LAZY = {
     "Rollout": "revector.migration.strategies.rollout",
     "Shortened": "revector.encoders.shortened",
     "OpenAIEncoder": "revector.encoders.service.openai",
+    "RerankBudget": "revector.rerank.base",
     "SentenceTransformersEncoder": "revector.encoders.sentence_transformers",
     "Template": "revector.spaces",
     "Templated": "revector.encoders.templated",
@@ -80,6 +84,7 @@ __all__ = [
     "HnswHealth",
     "HnswIndex",
     "HnswSnapshot",
+    "LlmReranker",
     "LocalResidualMap",
     "LowRankMap",
     "MapReport",
@@ -88,6 +93,7 @@ __all__ = [
     "OpenAIEncoder",
     "Procrustes",
     "Representation",
+    "RerankBudget",
     "ResidualMLP",
     "RidgeMap",
     "ScoreMap",

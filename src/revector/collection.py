@@ -35,6 +35,7 @@ from revector.migration.strategies.base import Merging
 from revector.migration.upserts import Upsert
 from revector.migration.writes import delete_documents
 from revector.opening import find_again, listed_encoders, require_collection, require_path
+from revector.rerank.base import DEFAULT_BUDGET, RerankBudget, Reranker
 from revector.search.hits import Hit
 from revector.search.request import Asked, Request
 from revector.search.searcher import Rescored, Searcher
@@ -201,6 +202,8 @@ class Collection:
         write_through: bool | None = None,
         merge: Merging | None = None,
         explain: bool = False,
+        rerank: Reranker | None = None,
+        rerank_budget: RerankBudget | None = None,
     ) -> list[Hit] | list[list[Hit]]:
         """Find the documents nearest to a query, right in every phase of a migration.
 
@@ -225,6 +228,12 @@ class Collection:
             default the strategy says.
         explain : bool
             Whether every hit says how it came by its place (`Hit.explanation`).
+        rerank : Reranker, optional
+            Puts the best hits into another order: a `CrossEncoder`, an `LlmReranker`, or what else has their `score`.
+            `Hit.score` stays what the vectors say; `Hit.rerank_score` is the re-ranker's.
+        rerank_budget : RerankBudget, optional
+            What it may take for each query: 50 documents and a second by default. What does not fit, and what the
+            re-ranker fails on, keeps the order it had, and `Hit.degraded` says so.
 
         Returns
         -------
@@ -238,7 +247,8 @@ class Collection:
         InvalidArgumentError
             An argument is something else, `where` is not a filter; nothing is embedded.
         """
-        request = Request(k, where, rescore, write_through, merge, explain)
+        budget = DEFAULT_BUDGET if rerank_budget is None else rerank_budget
+        request = Request(k, where, rescore, write_through, merge, explain, rerank, budget)
         if isinstance(query, str):
             return self._searcher.search([valid_unicode(query, "query")], request)[0]
         if not isinstance(query, Iterable):

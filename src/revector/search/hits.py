@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Arm = Literal["alone", "old", "new", "both"]
@@ -61,6 +61,8 @@ class Hit:
         The document has no text: its vector is of an earlier one, or was carried over from another model's space.
     degraded : str or None
         Why the answer may be worse than usual, such as a model that is not at hand; ``None`` if nothing was missing.
+    rerank_score : float or None
+        By the re-ranker, whose order comes first; ``None`` if there is none, or it has not scored the document.
     explanation : Explanation or None
         How it came by its place; ``None`` unless the search was asked to explain.
     """
@@ -72,4 +74,11 @@ class Hit:
     generation: int
     text_gone: bool = False
     degraded: str | None = None
+    rerank_score: float | None = None
     explanation: Explanation | None = None
+
+    def flagged(self, problem: str | None) -> Hit:
+        """Return the hit with one more reason why the answer may be worse than usual, if there is one."""
+        if problem is None:
+            return self
+        return replace(self, degraded=problem if self.degraded is None else f"{self.degraded}; {problem}")

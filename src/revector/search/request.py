@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict, get_args
 
-from revector._arguments import choice, flag, whole_number
+from revector._arguments import choice, flag, shown, whole_number
 from revector.backends.filters import parse_where
+from revector.errors import InvalidArgumentError
 from revector.migration.strategies.base import Budget, Merging, Reading
+from revector.rerank.base import DEFAULT_BUDGET, RerankBudget, Reranker
 
 
 class Asked(TypedDict, total=False):
@@ -20,6 +22,8 @@ class Asked(TypedDict, total=False):
     write_through: bool | None
     merge: Merging | None
     explain: bool
+    rerank: Reranker | None
+    rerank_budget: RerankBudget | None
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,10 @@ class Request:
         How the scores of two generations become one; by default the strategy says.
     explain : bool
         Whether every hit says how it came by its place.
+    rerank : Reranker, optional
+        Puts the best hits into another order.
+    rerank_budget : RerankBudget
+        What that may take.
 
     Raises
     ------
@@ -53,10 +61,16 @@ class Request:
     write_through: bool | None = None
     merge: Merging | None = None
     explain: bool = False
+    rerank: Reranker | None = None
+    rerank_budget: RerankBudget = DEFAULT_BUDGET
 
     def __post_init__(self) -> None:
         if self.merge is not None:
             choice(self.merge, "merge", get_args(Merging))
+        if self.rerank is not None and not isinstance(self.rerank, Reranker):
+            raise InvalidArgumentError(f"rerank is {shown(self.rerank)}, expected something that can score texts")
+        if not isinstance(self.rerank_budget, RerankBudget):
+            raise InvalidArgumentError(f"rerank_budget is {shown(self.rerank_budget)}, expected a RerankBudget")
         checked = {
             "k": whole_number(self.k, "k", least=1),
             "where": parse_where(self.where),
@@ -66,6 +80,11 @@ class Request:
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
+
+    @property
+    def depth(self) -> int:
+        """How many hits of a query are wanted before they are re-ranked."""
+        return self.k if self.rerank is None else max(self.k, self.rerank_budget.documents)
 
     def applied_to(self, reading: Reading) -> Reading:
         """Return a reading with what is asked otherwise than the strategies chose."""

@@ -28,6 +28,7 @@ from revector.search.queries import QueryEncoder
 from revector.search.ranking import Ranked
 from revector.search.recall import Recall
 from revector.search.request import Request
+from revector.search.reranking import Reranking
 from revector.search.rescoring import Rescoring
 from revector.spaces import EmbeddingSpace
 
@@ -82,7 +83,7 @@ class Searcher:
         renew_in_child(self._renew_lock)
         self.behind = WriteBehind(backend)
         self.on_read = OnReadPool(backend, encoders, self.behind)
-        self._answers = Answers(backend, serving)
+        self._answers, self._reranking = Answers(backend, serving), Reranking()
 
     def close(self) -> None:
         """End the threads that work behind searches, and write what they have left."""
@@ -128,7 +129,13 @@ class Searcher:
                 return self._search_alone(serving, alone, self._queries.encode(queries, alone, other), request)
             return self._search_both(serving, reading, queries, request)
 
-        return self._counted(self._steadily(attempt), request.k)
+        answers = self._steadily(attempt)
+        if (reranker := request.rerank) is not None:
+            answers = [
+                self._reranking.apply(query, answer, reranker, request.rerank_budget)
+                for query, answer in zip(queries, answers, strict=True)
+            ]
+        return self._counted(answers, request.k)
 
     def search_vectors(self, vectors: Matrix, space: EmbeddingSpace, request: Request) -> list[list[Hit]]:
         """Search vectors of the serving space, shape (q, d).
@@ -174,7 +181,7 @@ class Searcher:
         """Search one generation; ``None`` if what was to be read has changed."""
         arm = _arm(serving, alone)
         with self._backend.snapshot():
-            scores, keys = Recall(self._backend, request.where).search(alone, vectors, request.k)
+            scores, keys = Recall(self._backend, request.where).search(alone, vectors, request.depth)
             rankings = [
                 Ranked(keys[place], scores[place].astype(np.float64)) if vector.any() else _NOTHING
                 for place, vector in enumerate(np.atleast_2d(np.asarray(vectors)))
@@ -192,12 +199,12 @@ class Searcher:
         blend = Blend(self._backend, old, new, old_vectors, new_vectors)
         most = reading.budget.texts
         with self._backend.snapshot():
-            blend.recall(max(request.k, most, reading.depth), request.where, fresh=serving.moved)
+            blend.recall(max(request.depth, most, reading.depth), request.where, fresh=serving.moved)
             unmoved = self._unmoved(blend, new, most)
         missing = set(unmoved) - self._rescore(blend, new, reading, unmoved) if unmoved else set()
         found = []
         for place, (by_old, by_new) in enumerate(zip(old_vectors, new_vectors, strict=True)):
-            ranked = blend.rank(place, request.k, reading) if by_old.any() or by_new.any() else _NOTHING
+            ranked = blend.rank(place, request.depth, reading) if by_old.any() or by_new.any() else _NOTHING
             self._count(blend.knows_best(place, min(request.k, most) or request.k), len(missing) < len(unmoved))
             left = sum(key in missing for key in blend.lacking(place, most))
             explained = partial(blend.explained, place, ranked, reading)
