@@ -13,6 +13,7 @@ from revector.errors import LedgerConflictError, MigrationError
 from revector.ledger.database import LedgerDatabase
 from revector.ledger.jobs import JobQueue
 from revector.ledger.leases import LeaseTable
+from revector.ledger.notes import NoteTable
 from revector.ledger.observations import ObservationTable
 from revector.ledger.schema import METADATA, VERSION, asking, events, migrations
 from revector.ledger.state import Phase, require_transition, steps_to_end
@@ -74,13 +75,31 @@ class MigrationRecord:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to a migration; the phases are equal when it was no transition."""
+    """Something that happened to a migration; the phases are equal when it was no transition.
+
+    Attributes
+    ----------
+    at : float
+        Seconds since the epoch.
+    name : str
+        The verb that caused it.
+    from_phase, to_phase : Phase
+        The first one is ``None`` where a migration was planned.
+    details : dict
+        What else there is to say, as JSON.
+    id : int
+        Grows from one event to the next.
+    migration : int
+        Which one it happened to.
+    """
 
     at: float
     name: str
     from_phase: Phase | None
     to_phase: Phase
     details: dict[str, Any]
+    id: int = 0
+    migration: int = 0
 
 
 class Ledger:
@@ -99,6 +118,7 @@ class Ledger:
         self.jobs = JobQueue(database)
         self.leases = LeaseTable(database)
         self.observations = ObservationTable(database)
+        self.notes = NoteTable(database)
         database.ensure_schema("ledger", VERSION, METADATA)
 
     def plan(
@@ -183,9 +203,11 @@ class Ledger:
 
     def events(self, migration_id: int) -> list[Event]:
         """Return the events of a migration, the oldest first."""
-        query = events.select().where(events.c.migration_id == migration_id).order_by(events.c.id)
-        with self._database.snapshot() as connection:
-            return [_event(row) for row in connection.execute(query)]
+        return self._events(events.c.migration_id == migration_id)
+
+    def events_after(self, id_: int) -> list[Event]:
+        """Return the events of all migrations after one of them, the oldest first; all of them after 0."""
+        return self._events(events.c.id > id_)
 
     def last_note(self, migration_id: int, event: str) -> dict[str, Any] | None:
         """Return the details of the last event of a name, or ``None``."""
@@ -208,6 +230,10 @@ class Ledger:
         if row is None:
             raise MigrationError(f"migration {migration_id} does not exist in {self._database.url}")
         return _record(row)
+
+    def _events(self, which: sa.ColumnElement[bool]) -> list[Event]:
+        with self._database.snapshot() as connection:
+            return [_event(row) for row in connection.execute(events.select().where(which).order_by(events.c.id))]
 
     def _conflict(self, alias: str) -> LedgerConflictError:
         active = self.active(alias)
@@ -259,4 +285,4 @@ def _record(row: Row[Any]) -> MigrationRecord:
 
 def _event(row: Row[Any]) -> Event:
     before = None if row.from_phase is None else Phase(row.from_phase)
-    return Event(row.at, row.name, before, Phase(row.to_phase), row.details)
+    return Event(row.at, row.name, before, Phase(row.to_phase), row.details, row.id, row.migration_id)

@@ -11,7 +11,12 @@ from revector.backends.conformance.following import FollowingConformance
 from revector.backends.conformance.generations import GenerationsConformance
 from revector.backends.conformance.index import IndexConformance
 from revector.backends.conformance.jobs import JobConformance
-from revector.backends.conformance.ledger import LeaseConformance, LedgerConformance, ObservationConformance
+from revector.backends.conformance.ledger import (
+    LeaseConformance,
+    LedgerConformance,
+    NoteConformance,
+    ObservationConformance,
+)
 from revector.backends.conformance.transactions import TransactionsConformance
 
 __all__ = [
@@ -24,6 +29,7 @@ __all__ = [
     "JobConformance",
     "LeaseConformance",
     "LedgerConformance",
+    "NoteConformance",
     "ObservationConformance",
     "TransactionsConformance",
 ]

@@ -23,14 +23,17 @@ from revector.backends.conformance.filters import FilterConformance
 from revector.backends.conformance.generations import GenerationsConformance
 from revector.backends.conformance.index import IndexConformance
 from revector.backends.conformance.jobs import JobConformance
-from revector.backends.conformance.ledger import LeaseConformance, LedgerConformance, ObservationConformance
+from revector.backends.conformance.ledger import (
+    LeaseConformance,
+    LedgerConformance,
+    NoteConformance,
+    ObservationConformance,
+)
 from revector.backends.conformance.samples import DIMENSION, new_generation, put, put_matrix, write
 from revector.backends.conformance.transactions import TransactionsConformance
 from revector.backends.contracts import Backend, Order
 from revector.backends.contracts.order import PLACES
-from revector.errors import (
-    ClosedError,
-)
+from revector.errors import ClosedError, RevectorError
 from revector.ledger.jobs import JobRequest
 
 
@@ -43,6 +46,7 @@ class BackendConformance(
     LedgerConformance,
     JobConformance,
     LeaseConformance,
+    NoteConformance,
     ObservationConformance,
 ):
     """All that `revector.backends.contracts` promises: the suites of the four parts, and what they do together."""
@@ -87,6 +91,27 @@ class BackendConformance(
             expected = {fact.key: order.priority(fact) for fact in backend.documents.facts()[3:50]}
             assert {claim.document_key: claim.priority for claim in claims} == expected
             assert len(set(expected.values())) >= 3
+
+    def test_a_query_of_the_users_is_answered_by_its_first_value(self, backend: Backend) -> None:
+        """By nothing where it finds no row."""
+        assert backend.answer("SELECT 3, 4") == 3
+        assert backend.answer("SELECT 3 WHERE 1 = 0") is None
+
+    def test_a_query_writes_nothing_and_a_statement_does(self, backend: Backend) -> None:
+        """The error is one of ours."""
+        backend.execute("CREATE TABLE revector_conformance AS SELECT 1 AS one")
+        try:
+            with pytest.raises(RevectorError):
+                backend.answer("DELETE FROM revector_conformance RETURNING 1")
+            assert backend.answer("SELECT count(*) FROM revector_conformance") == 1
+        finally:
+            backend.execute("DROP TABLE revector_conformance")
+
+    def test_what_is_not_a_query_is_refused(self, backend: Backend) -> None:
+        """Nor does it end the connection."""
+        with pytest.raises(RevectorError):
+            backend.answer("nonsense")
+        assert backend.answer("SELECT 1") == 1
 
     def test_what_a_dropped_generation_took_is_given_back_and_nothing_else(self, backend: Backend) -> None:
         """Slice by slice, until there is nothing left."""

@@ -133,6 +133,15 @@ class LedgerConformance:
         with pytest.raises(TypeError, match="advance"):
             backend.ledger.note(planned.id, "sneak", phase="serving")
 
+    def test_events_are_followed_from_one_on(self, backend: Backend) -> None:
+        """Those of every migration, the oldest first."""
+        first, other = _plan(backend), _plan(backend, "another")
+        seen = backend.ledger.events_after(0)[-1].id
+        backend.ledger.note(other.id, "look")
+        backend.ledger.note(first.id, "look")
+        assert [event.migration for event in backend.ledger.events_after(seen)] == [other.id, first.id]
+        assert backend.ledger.events_after(backend.ledger.events_after(0)[-1].id) == []
+
     def test_an_unknown_migration_is_an_error(self, backend: Backend) -> None:
         """The message names it."""
         with pytest.raises(MigrationError, match="99"):
@@ -246,3 +255,33 @@ class ObservationConformance:
             backend.ledger.note(planned.id, event, details)
         assert backend.ledger.last_note(planned.id, "stage") == {"at": 2}
         assert backend.ledger.last_note(planned.id, "never") is None
+
+
+class NoteConformance:
+    """What `revector.backends.contracts.Notes` promises, one behaviour a test."""
+
+    def test_what_was_kept_last_under_a_name_counts(self, backend: Backend) -> None:
+        """It comes back as JSON has it."""
+        backend.ledger.notes.keep("limit", {"rate": 1})
+        backend.ledger.notes.keep("limit", {"rate": 2.5, "why": ["ä", None]})
+        assert backend.ledger.notes.get("limit") == {"rate": 2.5, "why": ["ä", None]}
+
+    def test_nothing_is_found_under_a_name_that_was_not_used_or_dropped(self, backend: Backend) -> None:
+        """Dropping what is not there does nothing."""
+        backend.ledger.notes.keep("limit", 1)
+        backend.ledger.notes.drop("limit")
+        backend.ledger.notes.drop("limit")
+        assert backend.ledger.notes.get("limit") is None
+
+    def test_notes_are_listed_by_what_their_names_begin_with(self, backend: Backend) -> None:
+        """Letters that mean something else in patterns are themselves."""
+        for name in ("a_1:x", "a_1:y", "ab1:z"):
+            backend.ledger.notes.keep(name, name)
+        assert backend.ledger.notes.under("a_1:") == {"x": "a_1:x", "y": "a_1:y"}
+
+    def test_a_note_of_a_transaction_that_was_taken_back_is_not_kept(self, backend: Backend) -> None:
+        """It commits together with the rest."""
+        with contextlib.suppress(_TakenBackError), backend.transaction():
+            backend.ledger.notes.keep("limit", 1)
+            raise _TakenBackError
+        assert backend.ledger.notes.get("limit") is None

@@ -13,7 +13,7 @@ from revector.backends.contracts.generations import (
     VectorInfo,
 )
 from revector.backends.contracts.index import EXACT, Index, IndexHealth, IndexShape, Preparation
-from revector.backends.contracts.ledger import Jobs, Leases, Ledger, Observations
+from revector.backends.contracts.ledger import Jobs, Leases, Ledger, Notes, Observations
 from revector.backends.contracts.order import Order
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "Leases",
     "Ledger",
     "NewDocument",
+    "Notes",
     "Observations",
     "Order",
     "Point",

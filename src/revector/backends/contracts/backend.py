@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from revector.backends.contracts.documents import Documents
 from revector.backends.contracts.generations import Generations
@@ -183,6 +183,22 @@ class Backend(Protocol):
 
         Nothing that was learnt under another number is known to hold. Other events may change it as well.
         """
+        ...
+
+    def answer(self, query: str) -> Any:
+        """Return the first value of a query of the user's in the collection's database; ``None`` without a row.
+
+        It can write nothing, sees tables as the user's own sessions do, and is not asked inside a transaction.
+
+        Raises
+        ------
+        RevectorError
+            It is not a query, fails, or takes longer than some seconds.
+        """
+        ...
+
+    def execute(self, statement: str) -> None:
+        """Execute a statement of the user's in the collection's database, in a transaction of its own."""
         ...
 
     def check(self) -> list[str]:

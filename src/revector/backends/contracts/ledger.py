@@ -168,6 +168,27 @@ class Observations(Protocol):
 
 
 @runtime_checkable
+class Notes(Protocol):
+    """Small values as JSON has them, each under a name; the newest one counts. Each method is atomic."""
+
+    def get(self, name: str) -> Any:
+        """Return what was kept under a name, or ``None``."""
+        ...
+
+    def under(self, prefix: str) -> dict[str, Any]:
+        """Return everything whose name begins with a prefix, by the rest of the name."""
+        ...
+
+    def keep(self, name: str, value: Any) -> None:
+        """Keep a value under a name, in place of what was kept there."""
+        ...
+
+    def drop(self, name: str) -> None:
+        """Forget what was kept under a name, if anything."""
+        ...
+
+
+@runtime_checkable
 class Ledger(Protocol):
     """The durable truth of migrations. `advance` is the only place where a phase changes."""
 
@@ -184,6 +205,11 @@ class Ledger(Protocol):
     @property
     def observations(self) -> Observations:
         """What searches have seen while a migration compares two models."""
+        ...
+
+    @property
+    def notes(self) -> Notes:
+        """What limits a run, and what running processes say of themselves."""
         ...
 
     def plan(
@@ -259,6 +285,10 @@ class Ledger(Protocol):
 
     def last_note(self, migration_id: int, event: str) -> dict[str, Any] | None:
         """Return the details of the last event of a name, or ``None``."""
+        ...
+
+    def events_after(self, id_: int) -> list[Event]:
+        """Return the events of all migrations after one of them, the oldest first; all of them after 0."""
         ...
 
     def last_event(self) -> Hashable:

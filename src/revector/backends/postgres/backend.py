@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.engine import Connection
 
@@ -29,6 +30,8 @@ from revector.ledger.records import Ledger
 
 _NEXT_DROPPED = "SELECT min(id) FROM generations WHERE dropped"
 _FORGET = "DELETE FROM generations WHERE id = %s AND dropped"
+_AS_THE_USER = "SET LOCAL search_path = DEFAULT; SET LOCAL statement_timeout = {milliseconds}"
+_ANSWER_SECONDS = 5.0
 _BROKEN = """
 SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class ON pg_class.oid = indrelid
 WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %s) AND NOT indisvalid
@@ -175,6 +178,24 @@ class PostgresBackend:
         """Return a number that is another one once the collection's past was replaced, by a restored dump, say."""
         with self.database.snapshot():
             return self.database.history
+
+    def answer(self, query: str) -> Any:
+        """Return the first value of a query of the user's, in a transaction that only reads."""
+        with self.database.snapshot() as connection:
+            driver = driver_of(connection)
+            driver.execute(_AS_THE_USER.format(milliseconds=round(1000 * _ANSWER_SECONDS)))
+            found = driver.execute(query.encode())
+            if found.description is None:
+                raise StoreError(f"{self.url}: it is not a query, for it returns no rows; write a SELECT")
+            row = found.fetchone()
+        return None if row is None else row[0]
+
+    def execute(self, statement: str) -> None:
+        """Execute a statement of the user's."""
+        with self.database.transaction() as connection:
+            driver = driver_of(connection)
+            driver.execute(_AS_THE_USER.format(milliseconds=0))
+            driver.execute(statement.encode())
 
     def check(self) -> list[str]:
         """Look for indexes that are not valid; the server looks after its files itself (``amcheck``, checksums)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.engine import Connection
 
@@ -20,6 +21,7 @@ from revector.backends.sqlite.documents import SqliteDocuments
 from revector.backends.sqlite.generations import SqliteGenerations
 from revector.backends.sqlite.reclaiming import forget_deletions, reclaim
 from revector.backends.sqlite.schema import METADATA, VERSION
+from revector.backends.sqlite.statements import answer, execute
 from revector.backends.sqlite.upgrade import open_ledger
 
 
@@ -132,6 +134,14 @@ class SqliteBackend:
         """Return a number that is another one once the database's past was replaced while it was open."""
         with self._database.snapshot():
             return self._database.history
+
+    def answer(self, query: str) -> Any:
+        """Return the first value of a query of the user's, which can write nothing."""
+        return answer(self._database, query)
+
+    def execute(self, statement: str) -> None:
+        """Execute a statement of the user's."""
+        execute(self._database, statement)
 
     @property
     def writing(self) -> bool:

@@ -6,12 +6,14 @@ import os
 import threading
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.engine import Connection
 
 from revector._arguments import shown
 from revector._forks import renew_in_child
 from revector.backends.contracts import ALIAS, Backend, Backup, Capabilities, Order
+from revector.backends.sqlite.statements import answer, execute
 from revector.errors import InvalidArgumentError, StoreError
 from revector.ledger.jobs import JobRequest
 from revector.ledger.records import Ledger
@@ -114,6 +116,14 @@ class MemoryBackend:
     def history(self) -> int:
         """Return always the same: nothing replaces the past of a store in memory."""
         return 0
+
+    def answer(self, query: str) -> Any:
+        """Return the first value of a query to the ledger: memory knows no SQL."""
+        return answer(self.database.ledger, query)
+
+    def execute(self, statement: str) -> None:
+        """Execute a statement of the user's in the database of the ledger."""
+        execute(self.database.ledger, statement)
 
     def check(self) -> list[str]:
         """Look for damage in the ledger; memory has none."""
