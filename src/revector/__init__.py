@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from revector.migration.strategies.on_read import OnRead
     from revector.migration.strategies.representation import Representation
     from revector.migration.strategies.rollout import Rollout
+    from revector.migration.throttle import Throttle
     from revector.rerank.base import RerankBudget
     from revector.rerank.cross import CrossEncoder
     from revector.rerank.llm import LlmReranker
@@ -67,6 +68,7 @@ _LAZY = {
     "SentenceTransformersEncoder": "revector.encoders.sentence_transformers",
     "Template": "revector.spaces",
     "Templated": "revector.encoders.templated",
+    "Throttle": "revector.migration.throttle",
     "Verdict": "revector.evaluation.verdict",
     "fit_best": "revector.evaluation.best_map",
     "import_model": "revector.encoders.importing.folder",
@@ -101,6 +103,7 @@ __all__ = [
     "Shortened",
     "Template",
     "Templated",
+    "Throttle",
     "Verdict",
     "__version__",
     "active_isa",

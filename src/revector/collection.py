@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from revector._arguments import flag, shown, strings, valid_unicode
+from revector._arguments import flag, number, shown, strings, valid_unicode, whole_number
 from revector._arrays import as_float32
 from revector.backends.arguments import checked_documents
 from revector.backends.contracts import Backend, Backup, Document, Preparation, VectorInfo
@@ -23,6 +23,7 @@ from revector.errors import InvalidArgumentError, NoCollectionError, ShapeError
 from revector.evaluation.health import CollectionHealth, examine_collection
 from revector.evaluation.metrics import Qrels
 from revector.evaluation.verdict import Verdict
+from revector.ledger.records import Event
 from revector.ledger.state import Phase
 from revector.migration.filling.worker import WorkerReport
 from revector.migration.following import follow
@@ -33,6 +34,7 @@ from revector.migration.status import obstacle_of
 from revector.migration.strategies import Strategy
 from revector.migration.strategies.base import Merging
 from revector.migration.upserts import Upsert
+from revector.migration.watching import watch
 from revector.migration.writes import delete_documents
 from revector.opening import find_again, listed_encoders, require_collection, require_path
 from revector.rerank.base import DEFAULT_BUDGET, RerankBudget, Reranker
@@ -490,6 +492,27 @@ class Collection:
     def migration(self) -> Migration | None:
         """The migration that is not retired, or ``None``."""
         return Migration.active(self._backend, self._encoders)
+
+    def events(self) -> list[Event]:
+        """Return what has happened to the migrations of the collection, the oldest first."""
+        return self._backend.ledger.events_after(0)
+
+    def watch(
+        self, *, after: int | None = None, every: float = 1.0, stop: threading.Event | None = None
+    ) -> Iterator[Event]:
+        """Yield what happens to the migrations of the collection, in whatever process.
+
+        Parameters
+        ----------
+        after : int, optional
+            The `id` of an event: go on after it, from the first one if it is 0. By default only what is new.
+        every : float
+            Seconds between two looks, which cost a search's look at who serves.
+        stop : threading.Event, optional
+            Ends it.
+        """
+        every = number(every, "every", above=0)
+        return watch(self._backend, None if after is None else whole_number(after, "after", least=0), every, stop)
 
     def follow(self, stop: threading.Event) -> WorkerReport:
         """Embed what others write, in every generation whose model is at hand, and fill a new one, until told to stop.

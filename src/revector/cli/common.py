@@ -11,9 +11,11 @@ from typing import Annotated, Optional
 import typer
 
 from revector.backends.opening import kind_of
+from revector.cli.endings import CommandError, shell
 from revector.collection import Collection
 from revector.encoders.base import TextEncoder
 from revector.errors import NoCollectionError
+from revector.migration.migration import Migration
 from revector.spaces import Template, require_one_of
 
 MODEL_HELP = (
@@ -92,6 +94,22 @@ def opened(url: str, encoders: Sequence[str] | None = None) -> Iterator[Collecti
         for encoder in given:
             require_one_of([space.plain for space in collection.spaces], encoder.space, purpose="--encoder")
         yield collection
+
+
+@contextmanager
+def migrating(url: str, encoders: Sequence[str] | None = None, niceness: int = NICENESS) -> Iterator[Migration]:
+    """Open a collection with a migration, and stand back behind whoever searches it.
+
+    Raises
+    ------
+    InvalidArgumentError
+        There is none.
+    """
+    with behind_searches(niceness), opened(url, encoders) as docs:
+        if (migration := docs.migration) is None:
+            start = f"revector start {shell(shown_place(url))} --model MODEL"
+            raise CommandError(f"{shown_place(url)} has no migration; begin one with: {start}", start)
+        yield migration
 
 
 def holds_collection(url: str) -> bool:

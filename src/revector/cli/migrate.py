@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Optional
 
@@ -17,14 +17,15 @@ from revector.cli.common import (
     Encoders,
     TemplateFields,
     behind_searches,
+    migrating,
     open_encoder,
     opened,
     shown_place,
 )
-from revector.cli.endings import EXIT_REFUSED, CommandError, shell
+from revector.cli.endings import EXIT_REFUSED
 from revector.cli.printing import emit, fields
 from revector.cli.progress import show_progress
-from revector.cli.status import show_status
+from revector.cli.status import emit_status
 from revector.collection import Collection
 from revector.errors import InvalidArgumentError
 from revector.migration.migration import Migration
@@ -65,7 +66,7 @@ def start(
     with behind_searches(), opened(collection, encoder) as docs:
         migration = _planned(docs, model, template, strategy, retention_days)
         migration.start()
-        _emit_status(collection, migration, as_json)
+        emit_status(collection, migration, as_json=as_json)
 
 
 def run(
@@ -92,7 +93,7 @@ def run(
             migration.retry_failed()
         with show_progress() as on_progress:
             migration.run(on_progress=on_progress)
-        _emit_status(collection, migration, as_json)
+        emit_status(collection, migration, as_json=as_json)
 
 
 def status(collection: CollectionUrl, as_json: AsJson = False) -> None:
@@ -103,7 +104,7 @@ def status(collection: CollectionUrl, as_json: AsJson = False) -> None:
             said = f"{shown_place(collection)} is served with {docs.serving_space}; no migration"
             emit(None, "\n".join(filter(None, [said, docs.obstacle])), as_json=as_json)
         else:
-            _emit_status(collection, migration, as_json)
+            emit_status(collection, migration, as_json=as_json)
 
 
 def verify(
@@ -140,7 +141,7 @@ def cutover(
     """Serve from the new vectors. The old ones are kept up to date, for a rollback."""
     with migrating(collection, encoder) as migration:
         migration.cutover(accept_failed=accept_failed)
-        _emit_status(collection, migration, as_json)
+        emit_status(collection, migration, as_json=as_json)
 
 
 def rollback(
@@ -154,7 +155,7 @@ def rollback(
     """Serve from the old vectors again."""
     with migrating(collection, encoder) as migration:
         migration.rollback(accept_failed=accept_failed)
-        _emit_status(collection, migration, as_json)
+        emit_status(collection, migration, as_json=as_json)
 
 
 def retire(
@@ -167,7 +168,7 @@ def retire(
     """Drop the vectors that do not serve, and end the migration."""
     with migrating(collection, encoder) as migration:
         migration.retire(confirm=yes, force=force)
-        _emit_status(collection, migration, as_json)
+        emit_status(collection, migration, as_json=as_json)
 
 
 def _said(figure: Any) -> str:
@@ -201,24 +202,3 @@ def _planned(
     if docs.migration is None:
         raise InvalidArgumentError("there is no migration to start again; name the new model with --model")
     return docs.migration
-
-
-@contextmanager
-def migrating(url: str, encoders: Sequence[str] | None, niceness: int = NICENESS) -> Iterator[Migration]:
-    """Open a collection with a migration, and stand back behind whoever searches it.
-
-    Raises
-    ------
-    InvalidArgumentError
-        There is none.
-    """
-    with behind_searches(niceness), opened(url, encoders) as docs:
-        if docs.migration is None:
-            start = f"revector start {shell(shown_place(url))} --model MODEL"
-            raise CommandError(f"{shown_place(url)} has no migration; begin one with: {start}", start)
-        yield docs.migration
-
-
-def _emit_status(url: str, migration: Migration, as_json: bool) -> None:
-    current, failures = migration.status(), migration.failures()
-    emit({**current.to_json(), "failures": failures}, show_status(shown_place(url), current, failures), as_json=as_json)

@@ -16,6 +16,8 @@ def describe(progress: WorkerProgress) -> str:
     parts = []
     if progress.documents_per_second is not None:
         parts.append(f"{progress.documents_per_second:,.0f} documents/s")
+    if progress.reason:
+        parts.append(progress.reason)
     if progress.seconds_left is not None:
         parts.append(f"{show_seconds(progress.seconds_left)} left")
     if progress.failed:

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 
 from rich.console import RenderableType
 
+from revector.cli.common import shown_place
 from revector.cli.endings import shell
-from revector.cli.printing import fields
+from revector.cli.printing import emit, fields
 from revector.cli.wording import as_typed
 from revector.ledger.state import Phase
+from revector.migration.hands import Hands
 from revector.migration.status import FailedDocument, MigrationStatus
+from revector.migration.throttle import NO_LIMITS
 
 FAILURES_SHOWN = 5
 
@@ -33,6 +36,21 @@ NEXT = {
 }
 
 
+def emit_status(url: str, migration: Hands, *, as_json: bool) -> None:
+    """Print where a migration stands, and which commands come next."""
+    place, current, failures = shown_place(url), migration.status(), migration.failures()
+    steps = next_steps(place, current, len(failures))
+    found = {**current.to_json(), "failures": failures, "next_steps": steps}
+    emit(found, show_status(place, current, failures), as_json=as_json)
+
+
+def next_steps(place: str, status: MigrationStatus, failed: int = 0) -> list[str]:
+    """Return the commands that come next."""
+    verbs = ["resume" if status.paused and verb == "run" else verb for verb in NEXT[status.phase]]
+    retry = ["retry"] if failed and status.phase in (Phase.FILLING, Phase.PROVING) else []
+    return [f"revector {verb} {shell(place)}" for verb in (*verbs, *retry)]
+
+
 def show_status(url: str, status: MigrationStatus, failures: Sequence[FailedDocument]) -> RenderableType:
     """Show phase, share, outcome of the verification, what is in the way, failures, and the verbs that come next."""
     rows = {
@@ -41,6 +59,10 @@ def show_status(url: str, status: MigrationStatus, failures: Sequence[FailedDocu
         "documents": f"{status.documents:,}",
         "moved": f"{status.moved:,} ({status.share:.0%})",
     }
+    if status.pace:
+        rows["pace"] = status.pace
+    if status.throttle != NO_LIMITS:
+        rows["limits"] = str(status.throttle)
     if status.verification is not None:
         rows["verified"] = "; ".join(status.verification["reasons"]) or "passed"
     if status.retention_ends is not None:
@@ -48,13 +70,13 @@ def show_status(url: str, status: MigrationStatus, failures: Sequence[FailedDocu
     if status.obstacle:
         rows["in the way"] = status.obstacle
     if failures:
-        rows["failed"] = "\n".join(_failures(failures))
-    if NEXT[status.phase]:
-        rows["next"] = " or ".join(f"revector {verb} {shell(url)}" for verb in NEXT[status.phase])
+        rows["left out"] = "\n".join(_failures(url, failures))
+    if steps := next_steps(url, status):
+        rows["next"] = " or ".join(steps)
     return fields(rows)
 
 
-def _failures(failures: Sequence[FailedDocument]) -> list[str]:
+def _failures(url: str, failures: Sequence[FailedDocument]) -> list[str]:
     shown = [f"{failure.id}: {as_typed(failure.error)}" for failure in failures[:FAILURES_SHOWN]]
     more = len(failures) - len(shown)
-    return [*shown, f"and {more:,} more"] if more else shown
+    return [*shown, f"and {more:,} more: revector failures {shell(url)}"] if more else shown

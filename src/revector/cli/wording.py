@@ -8,8 +8,9 @@ from typing import Any
 _TYPED = {
     "retry_failed() and run()": "revector run --retry-failed",
     "retire(confirm=True)": "revector retire --yes",
-    "resume()": "Migration.resume() in Python",
-    "failures()": "revector status",
+    "resume()": "revector resume",
+    "failures()": "revector failures",
+    "retry_failed()": "revector retry",
     "accept_failed=True": "--accept-failed",
     "confirm=True": "--yes",
     "force=True": "--force",

@@ -29,6 +29,7 @@ from revector.migration.gates import (
     retire_reasons,
     verification_reasons,
 )
+from revector.migration.hands import Hands
 from revector.migration.inputs import rehash
 from revector.migration.parity import compared
 from revector.migration.patience import patient, while_busy
@@ -36,7 +37,6 @@ from revector.migration.planning import Given, going_on, planned, require_versio
 from revector.migration.priorities import Turns
 from revector.migration.serving import ServingReader
 from revector.migration.slices import in_slices
-from revector.migration.status import FailedDocument, MigrationStatus, failed_documents, status_of
 from revector.migration.strategies import (
     Strategy,
     chosen_strategies,
@@ -51,7 +51,7 @@ _STARTED = (Phase.FILLING, Phase.PROVING)
 _VERIFIES_IN = (Phase.PROVING, Phase.SERVING)
 
 
-class Migration:
+class Migration(Hands):
     """The move of one collection from the space it has to another. Get one by `plan` or `active`.
 
     Parameters
@@ -80,7 +80,8 @@ class Migration:
         verifier: Verifier | None = None,
         fit: Fit = fit_bridge,
     ) -> None:
-        self._backend, self._id, self._encoders = backend, migration_id, encoders
+        super().__init__(backend, migration_id)
+        self._encoders = encoders
         self._verifier = verifier or verify
         self._strategies = strategies or strategies_from_json(self.record.strategy)
         self._filling = Filling(backend, migration_id, encoders, self._work, fit)
@@ -140,32 +141,6 @@ class Migration:
         write_down_cut_off(backend)
         record = backend.ledger.active(backend.alias)
         return None if record is None else cls(backend, record.id, encoders, **options)
-
-    @property
-    def record(self) -> MigrationRecord:
-        """The migration as the ledger holds it now."""
-        return self._backend.ledger.record(self._id)
-
-    @property
-    def phase(self) -> Phase:
-        """Where the migration stands now."""
-        return self.record.phase
-
-    def status(self) -> MigrationStatus:
-        """Return where the migration stands, in figures."""
-        return status_of(self._backend, self.record)
-
-    def failures(self) -> list[FailedDocument]:
-        """List the documents that could not be embedded with the new model."""
-        return failed_documents(self._backend, self.record.target_generation)
-
-    def retry_failed(self) -> int:
-        """Let `run` try all failed documents of both generations again; return how many there are."""
-        record = self.record
-        generations = (record.source_generation, record.target_generation)
-        return sum(
-            self._backend.ledger.jobs.retry_failed(generation) for generation in generations if generation is not None
-        )
 
     # The verbs
 
@@ -251,7 +226,7 @@ class Migration:
         in_slices(self._backend.recapture, stop)
         ask_for_all(self._backend, self._id, self._turns(), stop)  # where a start was cut off
         report = self._filling.fill_target(on_progress, stop)
-        report += self._filling.catch_up(source, stop)
+        report += self._filling.catch_up(source, stop, throttled=True)
         in_slices(self._backend.reclaim, stop)  # where a retire was cut off
         return report
 
@@ -441,21 +416,6 @@ class Migration:
             self._backend.generations.drop(doomed)  # only once the ledger sends nobody there
         self._backend.index.prune()
         in_slices(self._backend.reclaim)
-
-    def pause(self) -> None:
-        """Let all workers stop after the batch in hand. Reads and writes go on."""
-        self._set_paused(True, "pause")
-
-    def resume(self) -> None:
-        """Allow `run` again."""
-        self._set_paused(False, "resume")
-
-    def _set_paused(self, paused: bool, event: str) -> None:
-        """Write it down, unless it is so already or the migration is over."""
-        with self._backend.exclusive():
-            record = self.record
-            if record.paused is not paused and record.phase is not Phase.RETIRED:
-                self._backend.ledger.note(self._id, event, paused=paused)
 
     def _rollback_reasons(self, record: MigrationRecord, accept_failed: bool, few: int) -> list[str]:
         if record.phase is not Phase.SERVING:

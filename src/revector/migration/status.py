@@ -11,6 +11,8 @@ from revector.ledger.jobs import JobCounts
 from revector.ledger.records import MigrationRecord
 from revector.ledger.state import Phase
 from revector.migration.gates import retention_ends
+from revector.migration.signs import WorkerSign, pace_of, workers
+from revector.migration.throttle import NO_LIMITS, Throttle, read_throttle
 from revector.spaces import EmbeddingSpace
 
 
@@ -32,6 +34,10 @@ class MigrationStatus:
         When the old generation may be retired, in seconds since the epoch.
     obstacle : str
         What keeps it from going on, and what to do about that; empty where nothing does.
+    throttle : Throttle
+        What limits its workers.
+    workers : tuple of WorkerSign
+        Those that are at work, or wait.
     """
 
     id: int
@@ -49,17 +55,33 @@ class MigrationStatus:
     verification: dict[str, Any] | None
     retention_ends: float | None
     obstacle: str = ""
+    throttle: Throttle = NO_LIMITS
+    workers: tuple[WorkerSign, ...] = ()
 
     @property
     def share(self) -> float:
-        """Part of the documents that the new generation holds; 0 before the start, 1 of an empty collection."""
+        """Part of the documents that the new generation holds of those that it can hold.
+
+        0 before the start, 1 of an empty collection. What could not be embedded is left out: `Migration.failures`
+        lists it.
+        """
         if self.target_generation is None:
             return 0.0
-        return self.moved / self.documents if self.documents else 1.0
+        possible = self.documents - self.target_jobs.failed
+        return min(1.0, self.moved / possible) if possible else 1.0
+
+    @property
+    def pace(self) -> str:
+        """How fast it goes now, and why; empty where there is nothing to do."""
+        if self.paused:
+            return "paused"
+        outstanding = self.target_jobs.outstanding + self.source_jobs.outstanding
+        return pace_of(self.workers) or ("nobody works on it" if outstanding else "")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields, and the share, as plain JSON types."""
-        return {**asdict(self), "phase": self.phase.value, "share": self.share}
+        """Return the fields, the share and the pace, as plain JSON types."""
+        worked_out = {"phase": self.phase.value, "share": self.share, "pace": self.pace}
+        return {**asdict(self), **worked_out, "throttle": self.throttle.to_json()}
 
 
 @dataclass(frozen=True)
@@ -93,6 +115,8 @@ def status_of(backend: Backend, record: MigrationRecord) -> MigrationStatus:
             verification=record.verification,
             retention_ends=retention_ends(record),
             obstacle=obstacle_of(backend),
+            throttle=read_throttle(backend, record.id),
+            workers=(*workers(backend, target), *workers(backend, record.source_generation)),
         )
 
 

@@ -1,4 +1,4 @@
-"""What searches leave to be written: counts of what they returned, and vectors that they paid for.
+"""What searches leave to be written: counts of what they returned, vectors that they paid for, how long they took.
 
 No search waits for the write lock: one thread of a process writes behind them, what many searches left at a time.
 """
@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import Counter
+import time
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from revector._forks import renew_in_child
 from revector.backends.contracts import Backend, Generation
 from revector.encoders.once import Vector, Vectors
 from revector.errors import RevectorError
 from revector.migration.landing import Rows, land
+from revector.migration.signs import SearchSigns
 
 WRITE_AFTER_SECONDS = 0.5
 PATIENCE_SECONDS = 0.5
@@ -27,6 +31,10 @@ ROWS_A_PIECE = 32
 _SECONDS_BETWEEN_PIECES = 0.005
 MOST_ROWS = 1_000
 """Vectors that are kept while nobody can write; further ones are embedded again some time."""
+SAY_EVERY_SECONDS = 3.0
+"""So often, at most, it is said how long the searches of `RECENT_SECONDS` took."""
+RECENT_SECONDS = 30.0
+_MOST_RECENT = 1_000  # searches
 
 _log = logging.getLogger(__name__)
 
@@ -66,6 +74,12 @@ class WriteBehind:
         self._pending = self._taken = _Pending()  # what a parent left, it writes
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
+        self._signs, self._took = SearchSigns(self._backend), deque[tuple[float, float]](maxlen=_MOST_RECENT)
+        self._said_at = 0.0
+
+    def took(self, seconds: float) -> None:
+        """Note how long a search took, for workers that stand back behind them."""
+        self._took.append((time.monotonic(), seconds))
 
     def count(self, keys: Sequence[int]) -> None:
         """Count one search that returned these documents."""
@@ -114,6 +128,7 @@ class WriteBehind:
         if self._thread is not None:
             self._thread.join()
         self.flush()
+        self._signs.end()
 
     def _wake(self) -> None:
         if self._thread is None and not self._closed.is_set():
@@ -124,6 +139,16 @@ class WriteBehind:
         while not self._closed.wait(WRITE_AFTER_SECONDS):
             if self._pending:
                 self.flush()
+            if time.monotonic() >= self._said_at + SAY_EVERY_SECONDS:
+                self._say()
+
+    def _say(self) -> None:
+        """Say how long the recent searches took, if there were any since the last word."""
+        taken, now = list(self._took), time.monotonic()
+        if taken and taken[-1][0] > self._said_at:
+            recent = [seconds for at, seconds in taken if at >= now - RECENT_SECONDS] or [taken[-1][1]]
+            self._said_at = now
+            self._signs.say(1000 * float(np.quantile(recent, 0.99)), len(recent))
 
     def _write(self, taken: _Pending) -> None:
         """Write piece by piece: searches of this process wait for the interpreter while a piece is put together."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -162,6 +163,7 @@ class Searcher:
 
     def _steadily(self, attempt: Callable[[Serving, bool], list[Answer] | None]) -> list[Answer]:
         """Try until what an attempt started with held to its end."""
+        began = time.perf_counter()
         while True:
             with self._backend.snapshot():
                 serving = self._serving.read()
@@ -173,6 +175,7 @@ class Searcher:
                     raise
                 continue  # its generation was dropped
             if found is not None:
+                self.behind.took(time.perf_counter() - began)
                 return found
 
     def _search_alone(

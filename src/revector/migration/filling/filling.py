@@ -19,6 +19,7 @@ from revector.migration.filling.worker import Worker, WorkerReport
 from revector.migration.gates import remainder
 from revector.migration.patience import patient
 from revector.migration.strategies.base import Work
+from revector.migration.throttle import Throttle, read_throttle
 
 RUNS_IN = (Phase.FILLING, Phase.PROVING, Phase.SERVING)
 
@@ -74,6 +75,7 @@ class Filling:
                 source=record.source_generation if work.derived else None,
                 on_progress=on_progress,
                 may_run=self._may_run,
+                throttle=self._throttle,
                 on_landed=keeper.landed,
             )
             report = worker.run(stop=stop)
@@ -86,12 +88,21 @@ class Filling:
                     keeper.filled()
         return report
 
-    def catch_up(self, generation: Generation, stop: threading.Event | None = None) -> WorkerReport:
+    def catch_up(
+        self, generation: Generation, stop: threading.Event | None = None, *, throttled: bool = False
+    ) -> WorkerReport:
         """Embed what was written without a generation's model, if that model is at hand."""
         if not patient(self._waits)(generation.id) or (encoder := self._encoders.find(generation)) is None:
             return WorkerReport(0, 0, 0, 0.0)
-        batch, may_run = patient(self._work)().batch, self._may_run
-        return patient(Worker)(self._backend, encoder, generation.id, batch=batch, may_run=may_run).run(stop=stop)
+        worker = patient(Worker)(
+            self._backend,
+            encoder,
+            generation.id,
+            batch=patient(self._work)().batch,
+            may_run=self._may_run,
+            throttle=self._throttle if throttled else None,
+        )
+        return worker.run(stop=stop)
 
     def carry_over(self) -> int:
         """Let documents whose text is gone be found in the new generation; return how many."""
@@ -106,6 +117,9 @@ class Filling:
         waiting = self._backend.ledger.jobs.counts(source.id).outstanding
         encoder = self._encoders.require(source, purpose=f"rollback: {waiting} documents were written without it, and")
         Worker(self._backend, encoder, source.id, batch=self._work().batch).run()
+
+    def _throttle(self) -> Throttle:
+        return read_throttle(self._backend, self._id)
 
     @patient
     def _may_run(self) -> bool:

@@ -15,6 +15,7 @@ from revector.backends.contracts import Backend
 from revector.ledger.jobs import Claim, JobCounts
 from revector.migration.filling.claims import Load
 from revector.migration.filling.progress import Meter, Progress
+from revector.migration.filling.pulse import Pulse
 from revector.migration.filling.unit import UnitResult
 from revector.migration.landing import Rows, land
 from revector.migration.patience import patient
@@ -55,6 +56,8 @@ class Lander:
         Called with `Progress` after each landing.
     on_landed : callable, optional
         Called with the number of vectors that landed.
+    pulse : Pulse
+        Is told how fast it goes.
     """
 
     def __init__(
@@ -64,9 +67,10 @@ class Lander:
         owner: str,
         on_progress: Callable[[Progress], None] | None,
         on_landed: Callable[[int], object] | None,
+        pulse: Pulse,
     ) -> None:
         self._backend, self._generation, self._owner = backend, generation, owner
-        self._on_progress, self._on_landed = on_progress, on_landed
+        self._on_progress, self._on_landed, self._pulse = on_progress, on_landed, pulse
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="revector-lander")
         self._waiting: deque[_Encoded] = deque()
         self._landings: deque[Future[int]] = deque()
@@ -109,6 +113,13 @@ class Lander:
         self._landings.append(self._thread.submit(self._land))
         self._sent_at = time.monotonic()
 
+    def tell(self) -> None:
+        """Report while nothing lands. Raises what a landing raised."""
+        while self._landings and self._landings[0].done():
+            self._on_their_way -= self._landings.popleft().result()
+        if self._on_progress is not None and not self._landings:
+            self._landings.append(self._thread.submit(self._report, 0))
+
     def report(self) -> None:
         """Count anew, and report."""
         self._recount_at = 0.0
@@ -135,17 +146,23 @@ class Lander:
 
     @patient
     def _store(self, rows: Rows, failed: Mapping[Claim, Exception] | None = None) -> int:
-        return land(self._backend, self._generation, rows, failed=failed, owner=self._owner)
+        self._pulse.wants_lock(True)
+        with self._backend.transaction():
+            self._pulse.wants_lock(False)
+            return land(self._backend, self._generation, rows, failed=failed, owner=self._owner)
 
     @patient
     def _rows_a_transaction(self, dimension: int) -> int:
         return max(1, min(self._backend.generations.rows_at_once(self._generation), MOST_NUMBERS // dimension))
 
-    def _report(self, processed: int) -> None:
+    def _report(self, processed: int) -> int:
+        """Say how far it is; return how many units have landed with it: none."""
         self._meter.add(processed)
+        self._pulse.rate = self._meter.rate
         if self._on_progress is not None:
             self._recount(processed)
-            self._on_progress(self._meter.progress(self._documents, self._counts))
+            self._on_progress(self._pulse.explained(self._meter.progress(self._documents, self._counts)))
+        return 0
 
     @patient
     def _recount(self, processed: int) -> None:

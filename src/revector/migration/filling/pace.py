@@ -22,13 +22,17 @@ class Pace:
     """
 
     def __init__(self, batch: int | None) -> None:
-        self._batch = batch
+        self._batch, self._most = batch, MOST
         self.load = self._whole(LEAST)
 
     @property
     def unit(self) -> int:
         """Documents to encode at a time."""
-        return self._batch or MOST
+        return min(self._batch or MOST, self._most)
+
+    def hold_to(self, batch: int | None, rate: float | None) -> None:
+        """Let batches have another size, and no unit more documents than may be embedded in a second."""
+        self._batch, self._most = batch, MOST if rate is None else max(1, round(rate))
 
     def note(self, texts: int, seconds: float) -> None:
         """Take what some texts have cost into account."""

@@ -13,13 +13,25 @@ _WINDOW_SECONDS = 15.0  # the rate is that of the last moments: models warm up, 
 
 @dataclass(frozen=True)
 class Progress:
-    """A moment of a run. Rates are ``None`` while nothing has been measured."""
+    """A moment of a run. Rates are ``None`` while nothing has been measured.
+
+    Attributes
+    ----------
+    done, total : int
+        Documents that have their vector, and those that can have one: what could not be embedded is not among them.
+    failed : int
+        Documents that could not be embedded; `Migration.failures` lists them.
+    documents_per_second, seconds_left : float or None
+    reason : str
+        Why it goes no faster, or waits.
+    """
 
     done: int
     total: int
     failed: int
     documents_per_second: float | None
     seconds_left: float | None
+    reason: str = ""
 
     @property
     def share(self) -> float:
@@ -44,7 +56,12 @@ class Meter:
 
     def progress(self, documents: int, counts: JobCounts) -> Progress:
         """Return the present moment of a collection of so many documents: those without a job are done."""
-        (start, before), (now, processed) = self._moments[0], self._moments[-1]
-        rate = (processed - before) / (now - start) if processed > before else None
+        rate = self.rate
         left = counts.outstanding / rate if rate else None
-        return Progress(documents - counts.total, documents, counts.failed, rate, left)
+        return Progress(documents - counts.total, documents - counts.failed, counts.failed, rate, left)
+
+    @property
+    def rate(self) -> float | None:
+        """Documents a second over the last seconds; ``None`` while nothing has been measured."""
+        (start, before), (now, processed) = self._moments[0], self._moments[-1]
+        return (processed - before) / (now - start) if processed > before else None

@@ -24,13 +24,17 @@ from revector.encoders.base import TextEncoder, require_encoder
 from revector.encoders.once import Vectors
 from revector.errors import EncoderError, RateLimitedError, StoreUnavailableError
 from revector.ledger.owners import new_owner
+from revector.migration.filling.brake import Brake
 from revector.migration.filling.claims import Claims, Heartbeat, Load
 from revector.migration.filling.lander import Lander
 from revector.migration.filling.pace import Pace
 from revector.migration.filling.progress import Progress
+from revector.migration.filling.pulse import Pulse
 from revector.migration.filling.unit import UnitResult, run_unit
 from revector.migration.landing import LATER_SECONDS
 from revector.migration.patience import outlast, patient
+from revector.migration.signs import CLAIMING, ENCODING, LANDING
+from revector.migration.throttle import NO_LIMITS, Held, Throttle
 
 FAILURES_IN_A_ROW = 256  # then the encoder is at fault, not the documents
 _ASK_EVERY_SECONDS = 0.25  # whether to go on
@@ -39,6 +43,8 @@ _LEAST_WAIT_SECONDS = 0.005
 _RATE_LIMIT_SECONDS = 5.0
 _CAUGHT_UP_AFTER = 20
 """After so many loads in a row that were all there was, a run has caught up with those who write all the time."""
+_OTHERS_HOLD = Held(reason="waits: what is left is tried again later, or in the hands of other workers")
+_LOCKED_ROWS = Held(reason="waits: transactions of others hold the rows that are left")
 _RECENT_LOADS = 3  # the one in hand, and those whose vectors were not stored yet when it was read
 
 _log = logging.getLogger(__name__)
@@ -86,6 +92,8 @@ class Worker:
         Called with `Progress` after each landing, by another thread.
     may_run : callable, optional
         Asked before a unit, a few times a second; the run ends when it says no (paused, rolled back).
+    throttle : callable, optional
+        Returns what limits the run, and is called as often; by default nothing does.
     on_landed : callable, optional
         Called with the number of vectors that landed, by another thread.
 
@@ -107,6 +115,7 @@ class Worker:
         share: float = 1.0,
         on_progress: Callable[[Progress], None] | None = None,
         may_run: Callable[[], bool] | None = None,
+        throttle: Callable[[], Throttle] | None = None,
         on_landed: Callable[[int], object] | None = None,
     ) -> None:
         require_encoder(encoder, "encoder")
@@ -122,6 +131,7 @@ class Worker:
         self._backend, self._encoder, self._generation = backend, encoder, generation
         self._batch, self._lease_seconds, self._share = batch, lease_seconds, share
         self._on_progress, self._may_run, self._on_landed = on_progress, may_run, on_landed
+        self._throttle = throttle or (lambda: NO_LIMITS)
         self._owner = new_owner()
         self._claims = Claims(backend, generation, self._owner, lease_seconds, source)
         self._stop = threading.Event()
@@ -149,14 +159,17 @@ class Worker:
         self._pace, self._recent = Pace(self._batch), deque[Vectors](maxlen=_RECENT_LOADS)
         self._report, self._failed_in_a_row, self._ask_at = WorkerReport(0, 0, 0, 0.0), 0, 0.0
         self._held_since: float | None = None
+        self._brake = Brake(self._backend, self._generation, patient(self._limits))
+        self._pulse = Pulse(self._backend, self._generation, self._owner)
         began = time.monotonic()
         jobs = self._backend.ledger.jobs
         patient(jobs.release_dead_owners)()
         try:
             with (
                 Heartbeat(jobs, self._owner, self._lease_seconds) as self._heartbeat,
+                self._pulse,
                 ThreadPoolExecutor(1, thread_name_prefix="revector-reader") as reader,
-                Lander(self._backend, self._generation, self._owner, self._on_progress, self._note_landed) as lander,
+                self._new_lander() as lander,
             ):
                 self._work(reader, lander)
                 lander.flush()
@@ -166,10 +179,20 @@ class Worker:
                 self._claims.give_back()
         return self._report + WorkerReport(0, 0, 0, time.monotonic() - began)
 
+    def _limits(self) -> Throttle:
+        """Return what the throttle says, and a share of the time that the strategy leaves."""
+        limits = self._throttle()
+        return limits.changed(share=min(self._share, limits.share or 1.0)) if self._share < 1 else limits
+
+    def _new_lander(self) -> Lander:
+        reports = (self._on_progress, self._note_landed, self._pulse)
+        return Lander(self._backend, self._generation, self._owner, *reports)
+
     def _work(self, reader: ThreadPoolExecutor, lander: Lander) -> None:
         upcoming: Future[Load] | None = None
         all_in_a_row = 0
-        while self._goes_on() and all_in_a_row < _CAUGHT_UP_AFTER:
+        while self._goes_on(lander) and all_in_a_row < _CAUGHT_UP_AFTER:
+            self._pulse.at(CLAIMING)
             nothing_at_hand = upcoming is None
             if upcoming is None:
                 lander.flush()  # whoever claims suspects holds nothing else
@@ -190,7 +213,20 @@ class Worker:
                     return
                 self._outlast(due)
 
-    def _goes_on(self) -> bool:
+    def _goes_on(self, lander: Lander) -> bool:
+        """Tell whether there is to be another unit, after waiting for as long as the throttle says."""
+        while self._is_allowed():
+            held, limits = self._brake.hold(), self._brake.throttle()
+            self._pulse.limit = self._brake.limit
+            if not held.seconds:
+                self._pace.hold_to(limits.batch or self._batch, limits.rate)
+                return True
+            self._pulse.rests(held)
+            lander.tell()
+            self._stop.wait(min(held.seconds, _ASK_EVERY_SECONDS))
+        return False
+
+    def _is_allowed(self) -> bool:
         if self._stop.is_set():
             return False
         if self._may_run is None or time.monotonic() < self._ask_at:
@@ -205,6 +241,7 @@ class Worker:
         self._claims.give_back()  # nothing is at hand: what is held was claimed when the store was lost
         due = self._backend.ledger.jobs.seconds_until_due(self._generation)
         if due is not None:
+            self._pulse.rests(_OTHERS_HOLD if due else _LOCKED_ROWS)
             self._stop.wait(min(_POLL_SECONDS, due + _LEAST_WAIT_SECONDS))
         return due
 
@@ -230,23 +267,28 @@ class Worker:
         """Encode a load unit by unit, and pass each on to land."""
         self._recent.appendleft({})
         for place, part in enumerate(load.parts(self._pace.unit)):
-            if not self._goes_on() or (place and self._heartbeat.may_be_lost(load)):
+            if not self._goes_on(lander) or (place and self._heartbeat.may_be_lost(load)):
                 return
-            unit, began = part.unit.knowing(self._recent), time.perf_counter()
-            result = run_unit(self._encoder, unit)
-            took = time.perf_counter() - began
-            self._pace.note(result.embedded, took)
-            self._recent[0].update(zip(result.rows.hashes, result.rows.vectors, strict=True))
+            result = self._embed(part)
+            self._pulse.at(LANDING)
             lander.add(part, result)
             self._tally(part, result)
             if isinstance(result.stopped, RateLimitedError):
                 self._yield_to_limit(part, result, result.stopped)
             elif result.stopped is not None:
                 raise result.stopped
-            elif self._share < 1:
-                self._stop.wait(took * (1 / self._share - 1))
         if load.suspect:
             lander.flush()
+
+    def _embed(self, part: Load) -> UnitResult:
+        self._pulse.at(ENCODING)
+        unit, began = part.unit.knowing(self._recent), time.perf_counter()
+        result = run_unit(self._encoder, unit)
+        seconds = time.perf_counter() - began
+        self._pace.note(result.embedded, seconds)
+        self._brake.took(len(unit.hashes), seconds)
+        self._recent[0].update(zip(result.rows.hashes, result.rows.vectors, strict=True))
+        return result
 
     def _tally(self, part: Load, result: UnitResult) -> None:
         """Count what became of a unit; raise `EncoderError` once there is nothing but failures."""
@@ -266,5 +308,6 @@ class Worker:
         _log.info("the embedding service asks to wait %.1f s", seconds)
         ended = {*result.rows.hashes, *result.errors}
         left = [claim for claim in part.claims if claim.content_hash not in ended]
+        self._pulse.rests(Held(seconds, f"waits: the embedding service asks for {seconds:.0f} s"))
         patient(self._backend.ledger.jobs.postpone)(left, self._owner, seconds)
         self._stop.wait(seconds)
