@@ -73,7 +73,7 @@ def test_a_share_of_nothing_leaves_the_base():
 def test_a_cold_full_share_of_the_nearest_gives_known_rows_back():
     x, y = bent_pairs(200)
     fitted = LocalResidualMap(neighbours=1, temperature=0.01, share=1.0).fit(x, y)
-    np.testing.assert_allclose(fitted.transform(x), y, atol=1e-4)
+    np.testing.assert_allclose(fitted.transform(x), y, atol=5e-4)  # known rows are kept in two bytes a number
 
 
 def test_more_neighbours_than_pairs_are_as_many_as_there_are():

@@ -46,6 +46,35 @@ def test_ties_go_to_fewer_parameters():
     assert parameters["rotation"] < parameters["low"] < parameters["local"]
 
 
+class Coarse(Procrustes):
+    """A rotation that says it is simpler, and blurs every row a little."""
+
+    n_parameters = 1
+
+    def _apply(self, x, renormalize, precision):
+        rows = super()._apply(x, renormalize, precision)
+        return normalize(rows + 0.02 * np.random.default_rng(0).standard_normal(rows.shape))
+
+
+def test_a_simpler_map_is_not_taken_because_chance_could_make_up_for_what_it_loses():
+    x, y = rotated(200)
+    _, report = fit_best(x, y, candidates={"rotation": Procrustes(), "coarse": Coarse()})
+    coarse = next(contender for contender in report.contenders if contender.name == "coarse")
+    assert report.chosen == "rotation"
+    assert coarse.behind.low <= 0 < coarse.behind.value, "the case that the test is about"
+
+
+def test_few_pairs_are_held_out_in_turn_and_many_are_not():
+    few, many = (fit_best(*rotated(n), candidates={"rotation": Procrustes()})[1] for n in (1000, 5000))
+    assert (few.n_queries, many.n_queries) == (5 * 50, 250)
+
+
+def test_queries_that_are_given_are_asked_in_each_part_and_count_once():
+    x, y = rotated(1000)
+    _, report = fit_best(x, y, queries=y[:70], candidates={"rotation": Procrustes()})
+    assert (report.n_queries, report.n_held_out) == (70, 1000)
+
+
 def test_the_map_is_fitted_on_all_pairs_and_typed():
     x, y = rotated()
     best, report = fit_best(x, y, candidates={"rotation": Procrustes()}, old_space=OLD, new_space=NEW)
@@ -95,7 +124,7 @@ def test_a_report_is_plain_json():
     _, report = fit_best(*rotated(400), candidates={"rotation": Procrustes()})
     fields = json.loads(json.dumps(report.to_json()))
     assert fields["chosen"] == "rotation"
-    assert fields["n_held_out"] + fields["n_queries"] == 80
+    assert fields["n_held_out"] + fields["n_queries"] == 400, "five fifths, in turn"
 
 
 def test_candidates_are_left_as_they_were():

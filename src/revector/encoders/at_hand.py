@@ -73,6 +73,12 @@ class EncoderSet:
         """Put an encoder at hand."""
         self._by_space[space_of(encoder, "encoder").fingerprint] = encoder
 
+    @property
+    def loaded(self) -> list[TextEncoder]:
+        """The encoders that are at hand already."""
+        with self._lock:
+            return list(self._by_space.values())
+
     def find(self, generation: Sourced) -> TextEncoder | None:
         """Return the encoder of a generation's space, or ``None``; `require` says why it is not at hand.
 

@@ -270,7 +270,7 @@ def check_pairs(x: Rows, y: Rows) -> None:
             raise NumericalError(f"{name}: row {int(np.argmin(finite))} holds NaN or infinity")
 
 
-def check_columns(pair: tuple[Rows, Rows], before: tuple[Rows, Rows]) -> None:
+def check_columns(pair: tuple[Rows, Rows], before: tuple[NDArray[Any], NDArray[Any]]) -> None:
     """Raise `ShapeError` unless pairs have as many columns as earlier ones."""
     for rows, earlier, name in zip(pair, before, ("old", "new"), strict=True):
         if rows.shape[1] != earlier.shape[1]:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from revector.errors import InvalidArgumentError, RevectorError
 
-Tensors = dict[str, NDArray[np.float32]]
+Tensors = dict[str, NDArray[Any]]
+"""Of float32, or of float16 where that is all the precision there is."""
 State = tuple[Tensors, dict[str, Any]]
 
 _KEY = "revector"
@@ -23,7 +24,10 @@ def pack(state: State) -> bytes:
     from safetensors.numpy import save
 
     tensors, description = state
-    rows = {name: np.ascontiguousarray(tensor, np.float32) for name, tensor in tensors.items()}
+    rows = {
+        name: np.ascontiguousarray(tensor, np.float16 if tensor.dtype == np.float16 else np.float32)
+        for name, tensor in tensors.items()
+    }
     return save(rows, metadata={_KEY: json.dumps(description)})
 
 
@@ -49,12 +53,12 @@ def refusing_damage() -> Iterator[None]:
         raise InvalidArgumentError(f"these bytes are not a map written by revector: {error}") from error
 
 
-def nested(name: str, tensors: Mapping[str, NDArray[np.float32]]) -> Tensors:
+def nested(name: str, tensors: Mapping[str, NDArray[Any]]) -> Tensors:
     """Name tensors of a part within a whole."""
     return {f"{name}.{key}": tensor for key, tensor in tensors.items()}
 
 
-def part(name: str, tensors: Mapping[str, NDArray[np.float32]]) -> Tensors:
+def part(name: str, tensors: Mapping[str, NDArray[Any]]) -> Tensors:
     """Return the tensors that `nested` named."""
     prefix = f"{name}."
     return {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}

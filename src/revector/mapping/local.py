@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from revector._arrays import as_float32
 from revector.errors import InvalidArgumentError
@@ -17,6 +18,8 @@ from revector.mapping.base import MapPrecision, Rows, SpaceMap, Weights, check_c
 from revector.mapping.ridge import RidgeMap
 from revector.similarity import ExactIndex, normalize
 from revector.spaces import EmbeddingSpace
+
+Halves = NDArray[np.float16]
 
 NEIGHBOURS = (8, 16, 32)
 TEMPERATURES = (0.05, 0.1, 0.15)
@@ -79,7 +82,7 @@ class LocalResidualMap(SpaceMap):
     """A base map plus a share of the mean residual of the nearest known pairs (a kernel regression of what is left).
 
     Every document that is re-embedded is one more known pair: `update` makes the map better while a migration goes on,
-    without fitting anything again. The map holds all its pairs.
+    without fitting anything again. The map holds all its pairs, in two bytes a number.
 
     Neighbours are the pairs of highest cosine between whitened old rows (A. Kessy, A. Lewin and K. Strimmer, "Optimal
     whitening and decorrelation", The American Statistician 72(4), 2018), found by exact search: in real spaces a few
@@ -213,8 +216,8 @@ class LocalResidualMap(SpaceMap):
             base,
             neighbourhood,
             _Metric(tensors["mean"], tensors["whitening"]),
-            tensors["known"],
-            tensors["residual"],
+            tensors["known"].astype(np.float16, copy=False),  # earlier releases kept four bytes a number
+            tensors["residual"].astype(np.float16, copy=False),
         )
         found._restored = True
         return found
@@ -238,8 +241,8 @@ class _Metric:
     @classmethod
     def of(cls, x: Rows) -> _Metric:
         mean = x.mean(axis=0, dtype=np.float64)
-        centred = x - mean
-        variances, basis = np.linalg.eigh(centred.T @ centred / len(x))
+        blocks = (x[start : start + _ROWS_A_BLOCK] - mean for start in range(0, len(x), _ROWS_A_BLOCK))
+        variances, basis = np.linalg.eigh(sum(block.T @ block for block in blocks) / len(x))
         whitening = basis / np.sqrt(np.maximum(variances, 0) + _FLOOR * variances.mean()) @ basis.T
         return cls(mean.astype(np.float32), whitening.astype(np.float32))
 
@@ -257,17 +260,17 @@ class _Fitted:
     base : SpaceMap
     neighbourhood : Neighbourhood
     metric : _Metric
-    known : ndarray of float32, shape (n, d_old)
+    known : ndarray of float16, shape (n, d_old)
         Old rows of the known pairs, in the metric.
-    residual : ndarray of float32, shape (n, d_new)
+    residual : ndarray of float16, shape (n, d_new)
         What the base leaves of their new rows, both at unit length.
     """
 
     base: SpaceMap
     neighbourhood: Neighbourhood
     metric: _Metric
-    known: Rows
-    residual: Rows
+    known: Halves
+    residual: Halves
 
     @cached_property
     def _index(self) -> ExactIndex:
@@ -276,13 +279,13 @@ class _Fitted:
 
     @classmethod
     def on(cls, base: SpaceMap, neighbourhood: Neighbourhood, x: Rows, y: Rows) -> _Fitted:
-        residual = normalize(y) - base.transform(x)  # first: the base refuses what no map can be fitted to
+        residual = _residual(base, x, y)  # first: the base refuses what no map can be fitted to
         metric = _Metric.of(x)
-        return cls(base, neighbourhood, metric, metric.rows(x), residual)
+        return cls(base, neighbourhood, metric, metric.rows(x).astype(np.float16), residual)
 
     def joined(self, x: Rows, y: Rows) -> _Fitted:
         """Return the same with further pairs."""
-        known, residual = self.metric.rows(x), normalize(y) - self.base.transform(x)
+        known, residual = self.metric.rows(x).astype(np.float16), _residual(self.base, x, y)
         return replace(
             self, known=np.concatenate([self.known, known]), residual=np.concatenate([self.residual, residual])
         )
@@ -308,4 +311,8 @@ class _Fitted:
         for start in range(0, len(x), _ROWS_A_BLOCK):
             block = slice(start, start + _ROWS_A_BLOCK)
             cosines, rows = self._index.search(self.metric.rows(x[block]), self.neighbourhood.neighbours)
-            yield block, cosines, self.residual[rows]
+            yield block, cosines, self.residual[rows].astype(np.float32)
+
+
+def _residual(base: SpaceMap, x: Rows, y: Rows) -> Halves:
+    return (normalize(y) - base.transform(x)).astype(np.float16)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from revector.backends.contracts import Alias, Backend, Generation
 from revector.encoders.at_hand import EncoderSet
@@ -10,7 +10,8 @@ from revector.errors import StoreError
 from revector.ledger.state import Phase
 from revector.migration.inputs import fields_read
 from revector.migration.strategies import Strategy, chosen_reading, strategies_from_json
-from revector.migration.strategies.base import Reading, Situation, Stage
+from revector.migration.strategies.background import RESCORING
+from revector.migration.strategies.base import CANDIDATES, Reading, Situation, Stage
 
 STAGE = "rollout"
 """The events that say where a rollout stands; the last one counts."""
@@ -67,13 +68,17 @@ class Serving:
         """Ask the strategies what a search reads now.
 
         Where searches of the other generation do not answer in the usual time (`covered`), it is not read, unless the
-        model of the one that serves is not at hand.
+        model of the one that serves is not at hand: then the other one is read beside it, by its own model, for it may
+        be complete as well; and the one that serves by mapped queries.
 
         A model that is not at hand yet is loaded, which may ask a service: not to be called inside a transaction.
         """
         if self.other is None:
             return Reading((self.serving,))
-        return chosen_reading(self.strategies, self.situation(encoders, covered=covered, key=key))
+        situation = self.situation(encoders, covered=covered, key=key)
+        if encoders.find(self.serving) is None and encoders.find(self.other) is not None:
+            situation = replace(situation, reading=Reading((self.serving, self.other), CANDIDATES, RESCORING))
+        return chosen_reading(self.strategies, situation)
 
     def situation(self, encoders: EncoderSet, *, covered: bool = True, key: str | None = None) -> Situation:
         """Return what strategies are asked about; there must be another generation."""
@@ -85,7 +90,9 @@ class Serving:
 
     def findable(self, encoders: EncoderSet) -> Generation:
         """Return a generation whose vectors let searches find a document, and whose model is at hand if one is."""
-        recalled = self.reading(encoders).recall
+        recalled: tuple[Generation, ...] = (self.serving,)
+        if self.other is not None:  # other readers may have the model that is not at hand here
+            recalled = chosen_reading(self.strategies, self.situation(encoders)).recall
         return next((generation for generation in recalled if encoders.find(generation) is not None), self.serving)
 
 

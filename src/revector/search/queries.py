@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +12,15 @@ from revector.backends.contracts import Backend, Generation
 from revector.encoders.at_hand import EncoderSet
 from revector.encoders.base import TextEncoder
 from revector.encoders.isolation import encode_checked
-from revector.mapping import Procrustes, SpaceMap, load_map
+from revector.mapping import SpaceMap, load_map
+from revector.migration.strategies.base import Reading
 from revector.spaces import EmbeddingSpace
 
 Matrix = NDArray[np.float32]
 
 
 class QueryEncoder:
-    """Encodes queries for any generation of a backend.
+    """Encodes queries for any generation of a backend. Safe to share between threads.
 
     Parameters
     ----------
@@ -32,8 +33,9 @@ class QueryEncoder:
     def __init__(self, backend: Backend, encoders: EncoderSet) -> None:
         self._backend = backend
         self._encoders = encoders
+        self._maps: dict[tuple[str, str], tuple[object, SpaceMap]] = {}
 
-    def encode(self, texts: Sequence[str], generation: Generation, other: Generation | None) -> Matrix:
+    def encode(self, texts: Sequence[str], generation: Generation, others: Sequence[Generation] = ()) -> Matrix:
         """Encode queries for a generation.
 
         Parameters
@@ -41,8 +43,9 @@ class QueryEncoder:
         texts : sequence of str
         generation : Generation
             Whose space is wanted.
-        other : Generation or None
-            Whose model may stand in, its queries mapped, if the wanted one is not at hand.
+        others : sequence of Generation
+            Whose models may stand in, their queries mapped, if the wanted one is not at hand. So may any model that is
+            at hand.
 
         Returns
         -------
@@ -54,26 +57,65 @@ class QueryEncoder:
             Neither the model nor another one with a map is at hand, or it gave something else than a finite row for
             each text; the message names the model.
         """
-        encoder = self._encoders.find(generation)
-        if encoder is None and other is not None:
-            substitute = self._encoders.find(other)
-            mapped = None if substitute is None else self._mapped(texts, substitute, generation.space)
-            if mapped is not None:
-                return mapped
-        encoder = self._encoders.require(generation, purpose="a query of this collection")
-        return encode_checked(encoder, texts, kind="query")
+        found = self.find(texts, generation, others)
+        if found is None:
+            encoder = self._encoders.require(generation, purpose="a query of this collection")
+            found = encode_checked(encoder, texts, kind="query")
+        return found
 
-    def _mapped(self, texts: Sequence[str], encoder: TextEncoder, wanted: EmbeddingSpace) -> Matrix | None:
-        """Map the queries of another model; ``None`` if there is no map yet, or none that can be inverted."""
-        there = self._backend.generations.load_map(encoder.space.fingerprint, wanted.fingerprint)
-        if there is not None:
-            return _restore(there).transform(encode_checked(encoder, texts, kind="query"), space=encoder.space)
-        back = self._backend.generations.load_map(wanted.fingerprint, encoder.space.fingerprint)
-        if back is not None and isinstance(rotation := _restore(back), Procrustes):
-            return rotation.inverse_transform(encode_checked(encoder, texts, kind="query"), space=encoder.space)
+    def find(self, texts: Sequence[str], generation: Generation, others: Sequence[Generation] = ()) -> Matrix | None:
+        """Encode queries for a generation as `encode` does; ``None`` where no model at hand can."""
+        encoder = self._encoders.find(generation)
+        if encoder is not None:
+            return encode_checked(encoder, texts, kind="query")
+        for substitute in self._substitutes(others):
+            space_map = self._map(substitute.space, generation.space)
+            if space_map is not None:
+                return space_map.transform(encode_checked(substitute, texts, kind="query"), space=substitute.space)
         return None
 
+    def within_reach(self, reading: Reading, live: Sequence[Generation]) -> tuple[Reading, str | None]:
+        """Leave out a generation that no query can be encoded for, where another one answers for what has moved.
 
-@lru_cache(maxsize=8)
-def _restore(blob: bytes) -> SpaceMap:
-    return load_map(blob)
+        Parameters
+        ----------
+        reading : Reading
+            What a search is to do.
+        live : sequence of Generation
+            Whose models may stand in.
+
+        Returns
+        -------
+        reading : Reading
+        degraded : str or None
+            What the answer lacks.
+        """
+        complete, *others = reading.recall
+        if self._encoders.find(complete) is not None:
+            return reading, None
+        gone = f"the model {complete.space.model!r} is not at hand"
+        if any(self._map(each.space, complete.space) is not None for each in self._substitutes(live)):
+            return reading, f"{gone}: its vectors are searched by mapped queries of another one"
+        if not others or not self._backend.generations.count(others[0].id):
+            return reading, None
+        return replace(reading, recall=tuple(others)), f"{gone}, nor a map to its space: only what has moved is found"
+
+    def _substitutes(self, others: Sequence[Generation]) -> Iterator[TextEncoder]:
+        """Yield the models that may stand in, those of the collection first."""
+        found = (self._encoders.find(other) for other in others)
+        yield from (encoder for encoder in found if encoder is not None)
+        yield from self._encoders.loaded
+
+    def _map(self, source: EmbeddingSpace, target: EmbeddingSpace) -> SpaceMap | None:
+        """Return the map between two spaces, read again once there is another one."""
+        pair = (source.fingerprint, target.fingerprint)
+        kept_at = self._backend.generations.map_kept_at(*pair)
+        if kept_at is None:
+            return None
+        moment, known = (self._backend.history(), kept_at), self._maps.get(pair)
+        if known is None or known[0] != moment:
+            blob = self._backend.generations.load_map(*pair)
+            if blob is None:
+                return None
+            known = self._maps[pair] = (moment, load_map(blob))
+        return known[1]

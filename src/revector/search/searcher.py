@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -117,18 +117,19 @@ class Searcher:
         Raises
         ------
         EncoderError
-            The model of the serving generation is not at hand, nor another one with a map to its space.
+            The model of the serving generation is not at hand, nor another one that could answer anything.
         """
         if not queries:
             return []
 
         def attempt(serving: Serving, covered: bool) -> list[Answer] | None:
             reading = request.applied_to(serving.reading(self._encoders, covered=covered))
+            reading, degraded = self._queries.within_reach(reading, serving.live)
             if len(reading.recall) == 1:
                 (alone,) = reading.recall
-                other = next((live for live in serving.live if live != alone), None)
-                return self._search_alone(serving, alone, self._queries.encode(queries, alone, other), request)
-            return self._search_both(serving, reading, queries, request)
+                vectors = self._queries.encode(queries, alone, serving.live)
+                return _flagged(self._search_alone(serving, alone, vectors, request), degraded)
+            return _flagged(self._search_both(serving, reading, queries, request), degraded)
 
         answers = self._steadily(attempt)
         if (reranker := request.rerank) is not None:
@@ -197,8 +198,8 @@ class Searcher:
     ) -> list[Answer] | None:
         """Search the complete generation and the one that fills; ``None`` if what was to be read has changed."""
         old, new = reading.recall
-        old_vectors = self._queries.encode(queries, old, new)
-        new_vectors = self._queries.encode(queries, new, None)
+        old_vectors = self._queries.encode(queries, old, (new,))
+        new_vectors = self._queries.encode(queries, new)
         blend = Blend(self._backend, old, new, old_vectors, new_vectors)
         most = reading.budget.texts
         with self._backend.snapshot():
@@ -267,3 +268,16 @@ def _not_rescored(left: int, most: int) -> str | None:
     if not left:
         return None
     return f"{left} of the {most} best documents that have not moved were not embedded within the budget"
+
+
+def _flagged(found: list[Answer] | None, degraded: str | None) -> list[Answer] | None:
+    """Let hits say what the answer lacks, beside what they say already."""
+    if found is None or degraded is None:
+        return found
+    return [
+        replace(
+            answer,
+            hits=[replace(hit, degraded="; ".join(filter(None, (degraded, hit.degraded)))) for hit in answer.hits],
+        )
+        for answer in found
+    ]

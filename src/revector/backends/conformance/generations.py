@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -321,6 +322,18 @@ class GenerationsConformance:
         backend.generations.save_map("a", "b", b"second")
         assert backend.generations.load_map("a", "b") == b"second"
         assert backend.generations.load_map("b", "a") is None
+
+    def test_whoever_has_loaded_a_map_sees_that_there_is_another_one(self, backend: Backend) -> None:
+        """By when it was kept; there is no such moment where there is no map."""
+        backend.generations.save_map("a", "b", b"first")
+        first = backend.generations.map_kept_at("a", "b")
+        time.sleep(0.001)
+        backend.generations.save_map("a", "b", b"second")
+        second = backend.generations.map_kept_at("a", "b")
+        assert first is not None
+        assert second is not None
+        assert second > first
+        assert backend.generations.map_kept_at("b", "a") is None
 
     def test_what_a_reader_does_to_vectors_is_its_own_affair(self, backend: Backend) -> None:
         """What is stored stays as it is; so it does when a writer uses its array again."""

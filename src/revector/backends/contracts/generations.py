@@ -259,3 +259,7 @@ class Generations(Protocol):
     def load_map(self, source: str, target: str) -> bytes | None:
         """Return what `save_map` kept, or ``None``."""
         ...
+
+    def map_kept_at(self, source: str, target: str) -> float | None:
+        """Return when the map was kept, in seconds since the epoch, or ``None``; it tells whether there is another."""
+        ...

@@ -38,6 +38,7 @@ INSERT INTO maps (source, target, fitted_at, map) VALUES (%s, %s, %s, %s)
 ON CONFLICT (source, target) DO UPDATE SET fitted_at = excluded.fitted_at, map = excluded.map
 """
 _LOAD_MAP = "SELECT map FROM maps WHERE source = %s AND target = %s"
+_MAP_KEPT_AT = "SELECT fitted_at FROM maps WHERE source = %s AND target = %s"
 
 
 class PostgresGenerations(PostgresVectors):
@@ -138,6 +139,12 @@ class PostgresGenerations(PostgresVectors):
         with self._database.snapshot() as connection:
             row = driver_of(connection).execute(_LOAD_MAP, (source, target)).fetchone()
         return None if row is None else bytes(row[0])
+
+    def map_kept_at(self, source: str, target: str) -> float | None:
+        """Return when the map was kept, or ``None``."""
+        with self._database.snapshot() as connection:
+            row = driver_of(connection).execute(_MAP_KEPT_AT, (source, target)).fetchone()
+        return None if row is None else float(row[0])
 
 
 def _generation(row: tuple[Any, ...]) -> Generation:

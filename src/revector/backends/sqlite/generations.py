@@ -105,6 +105,12 @@ class SqliteGenerations(SqliteVectors):
         with self._database.snapshot() as connection:
             return connection.scalar(query)
 
+    def map_kept_at(self, source: str, target: str) -> float | None:
+        """Return when the map was kept, or ``None``."""
+        query = sa.select(maps.c.fitted_at).where(maps.c.source == source, maps.c.target == target)
+        with self._database.snapshot() as connection:
+            return connection.scalar(query)
+
 
 def _version(connection: Connection, name: str) -> int:
     version = connection.scalar(sa.select(aliases.c.version).where(aliases.c.name == name))

@@ -1,14 +1,16 @@
-"""The map between the two spaces of a migration, fitted from documents that have a vector in both.
+"""The maps between the two spaces of a migration, fitted from documents that have a vector in both.
 
-It serves queries while one of the models is not at hand, and is fitted as early as the pairs allow: the priorities put
-a random sample first for that reason.
+They serve queries while one of the models is not at hand: one map leads from the old space to the new one, the other
+back. Both are fitted as early as there are pairs that carry one (the priorities put a random sample first for that
+reason), and learn from what is embedded.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from types import TracebackType
@@ -16,71 +18,130 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from revector.backends.contracts import Backend
+from revector.backends.contracts import Backend, Keys
 from revector.errors import InvalidArgumentError, NumericalError, StoreError, StoreUnavailableError
+from revector.evaluation.best_map import quick_map
 from revector.evaluation.sampling import current_sample
 from revector.ledger.owners import new_owner
+from revector.mapping import LocalResidualMap, load_map
 from revector.migration.patience import patient
-from revector.migration.priorities import SAMPLE_PER_DIMENSION
+from revector.spaces import EmbeddingSpace
 
-MAX_PAIRS = 5_000
-_LEAST_PAIRS = 3  # a centred map needs more than two
-_LEASE_SECONDS = 600.0  # many times what a fit takes
-
+Rows = NDArray[np.float32]
+Spaces = tuple[EmbeddingSpace, EmbeddingSpace]
 Fit = Callable[[Backend, int, int], int]
+
+MAX_PAIRS = 20_000
+MAX_NUMBERS = 1 << 24
+"""Numbers of all pairs of a map: what it takes is twice as many bytes, in the store and in whoever has loaded it."""
+FIRST_PAIRS = 64
+_FEWEST_PAIRS = 3  # a centred map needs more than two
+_GROWS = 1.25  # a map that learns without a new fit is given pairs whenever there are so many times as many
+_SHARE_OF_TIME = 0.05
+_LEASE_SECONDS = 600.0  # many times what a fit takes
 
 _log = logging.getLogger(__name__)
 
 
 def fit_bridge(backend: Backend, source_generation: int, target_generation: int, *, seed: int = 0) -> int:
-    """Fit the map from the source to the target space and keep it in the backend.
+    """Fit the maps from the source to the target space and back, and keep them in the backend.
 
     Parameters
     ----------
     backend : Backend
         Holds both generations.
     source_generation, target_generation : int
-        Where the map leads from and to.
+        Where the maps lead from and to.
     seed : int
-        Of the sample, when there are more than `MAX_PAIRS` pairs.
+        Of the sample, when there are more than `most_pairs`.
 
     Returns
     -------
     int
-        The number of pairs it was fitted to.
+        The number of pairs they were fitted to.
 
     Raises
     ------
     NumericalError, InvalidArgumentError
         Too few pairs, or rows that do not vary.
     """
-    from revector.mapping import Procrustes
-
-    old, new = _pairs(backend, source_generation, target_generation, seed)
-    source, target = backend.generations.get(source_generation).space, backend.generations.get(target_generation).space
-    fitted = Procrustes(center=True, source=source, target=target).fit(old, new)
-    backend.generations.save_map(source.fingerprint, target.fingerprint, fitted.to_bytes())
-    return len(old)
-
-
-def _pairs(backend: Backend, source: int, target: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    generations = [source_generation, target_generation]
+    spaces = [backend.generations.get(generation).space for generation in generations]
     with backend.snapshot():
-        keys = current_sample(backend, [source, target], MAX_PAIRS, seed)
-        return backend.generations.vectors(source, keys)[1], backend.generations.vectors(target, keys)[1]
+        keys = current_sample(backend, generations, most_pairs(*spaces), seed)
+        rows = [backend.generations.vectors(generation, keys)[1] for generation in generations]
+    for source, target in ((0, 1), (1, 0)):
+        fit_map(backend, (spaces[source], spaces[target]), rows[source], rows[target], seed=seed)
+    return len(keys)
+
+
+def fit_map(backend: Backend, spaces: Spaces, x: Rows, y: Rows, *, seed: int = 0) -> None:
+    """Fit the best map from one space to another, and keep it in the backend.
+
+    Its kind is chosen by what mapped queries of the source find in the target, while that takes little; later maps are
+    of the kind of the one before.
+
+    Parameters
+    ----------
+    backend : Backend
+    spaces : (EmbeddingSpace, EmbeddingSpace)
+        Where it leads from and to.
+    x, y : ndarray of float32, shape (n, d_source), (n, d_target)
+    seed : int
+    """
+    source, target = spaces
+    prints = source.fingerprint, target.fingerprint
+    kept = backend.generations.load_map(*prints)
+    before = None if kept is None else load_map(kept)
+    kind = quick_map(y, x, serves="queries", like=before, seed=seed)
+    fitted = kind.set_params(source=source, target=target).fit(x, y)
+    backend.generations.save_map(*prints, fitted.to_bytes())
+
+
+def most_pairs(source: EmbeddingSpace, target: EmbeddingSpace) -> int:
+    """Return how many pairs a map between two spaces is fitted to, at most."""
+    return min(MAX_PAIRS, MAX_NUMBERS // (source.dimension + target.dimension))
+
+
+def teach_bridge(backend: Backend, source_generation: int, target_generation: int, keys: Keys) -> None:
+    """Let maps that learn without a new fit know further pairs; other maps stay as they are.
+
+    Parameters
+    ----------
+    backend : Backend
+    source_generation, target_generation : int
+    keys : sequence of int
+        Documents that the maps do not know yet.
+    """
+    generations = (source_generation, target_generation)
+    spaces = [backend.generations.get(generation).space for generation in generations]
+    with backend.snapshot():
+        for generation in generations:
+            keys = np.setdiff1d(keys, backend.generations.stale_keys(generation, keys))
+        rows = [backend.generations.vectors(generation, keys)[1] for generation in generations]
+    for source, target in ((0, 1), (1, 0)):
+        prints = spaces[source].fingerprint, spaces[target].fingerprint
+        kept = backend.generations.load_map(*prints)
+        known = None if kept is None else load_map(kept)
+        if isinstance(known, LocalResidualMap) and len(keys):
+            room = max(0, most_pairs(*spaces) - known.n_pairs)
+            known.update(rows[source][:room], rows[target][:room])
+            backend.generations.save_map(*prints, known.to_bytes())
 
 
 class BridgeKeeper:
-    """Fits the map when there are enough pairs, and again whenever they have doubled, up to `MAX_PAIRS`.
+    """Fits the maps when there are `FIRST_PAIRS`, and again whenever they have doubled, up to `most_pairs`.
 
-    It does so in a thread of its own, for as long as its ``with`` block runs: nobody waits for a map. Where several
-    processes work, the first one whose turn comes does it for all of them, until it ends.
+    In between, maps that learn are given what was embedded. All that happens in a thread of its own, for as long as its
+    ``with`` block runs, and takes a twentieth of the time at most: nobody waits for a map. Where several processes
+    work, the first one whose turn comes does it for all of them, until it ends.
 
     Parameters
     ----------
     backend : Backend
         Holds both generations.
     source_generation, target_generation : int
-        Where the map leads from and to.
+        Where the maps lead from and to.
     fit : callable
         Does the fitting; `fit_bridge` but for tests.
     """
@@ -88,10 +149,13 @@ class BridgeKeeper:
     def __init__(self, backend: Backend, source_generation: int, target_generation: int, fit: Fit = fit_bridge) -> None:
         self._backend, self._source, self._target, self._fit = backend, source_generation, target_generation, fit
         spaces = [backend.generations.get(generation).space for generation in (source_generation, target_generation)]
-        has_map = backend.generations.load_map(spaces[0].fingerprint, spaces[1].fingerprint) is not None
-        self._pairs = backend.generations.count(target_generation)
-        enough = SAMPLE_PER_DIMENSION * max(space.dimension for space in spaces)
-        self._next: float = max(2 * self._pairs, enough) if has_map else enough
+        prints = [space.fingerprint for space in spaces]
+        has_map = None not in (backend.generations.map_kept_at(*way) for way in (prints, prints[::-1]))
+        self._pairs, self._most = backend.generations.count(target_generation), most_pairs(*spaces)
+        self._fit_at: float = max(2 * self._pairs, FIRST_PAIRS) if has_map else FIRST_PAIRS
+        self._next: float = self._fit_at
+        self._rests_until = 0.0
+        self._fresh: list[int] = []
         self._lease, self._owner = f"bridge:{source_generation}:{target_generation}", new_owner()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="revector-bridge")
         self._fitting: Future[None] | None = None
@@ -109,12 +173,17 @@ class BridgeKeeper:
             with suppress(StoreUnavailableError):  # it runs out
                 self._backend.ledger.leases.release(self._lease, self._owner)
 
-    def landed(self, vectors: int) -> Future[None] | None:
-        """Note vectors that were written to the target; return the fit that they set off."""
+    def landed(self, vectors: int, keys: Sequence[int] = ()) -> Future[None] | None:
+        """Note vectors that were written to the target, and whose; return the fit that they set off."""
         self._pairs += vectors
-        if self._pairs < self._next or (self._fitting is not None and not self._fitting.done()):
+        if self._next == math.inf:
             return None
-        self._fitting = self._thread.submit(self._refit_for_all, self._pairs)
+        self._fresh = [*self._fresh, *keys][: self._most]
+        is_due = self._pairs >= self._next and time.monotonic() >= self._rests_until
+        if not is_due or (self._fitting is not None and not self._fitting.done()):
+            return None
+        fresh, self._fresh = self._fresh, []
+        self._fitting = self._thread.submit(self._better_for_all, self._pairs, fresh)
         return self._fitting
 
     @patient
@@ -123,26 +192,39 @@ class BridgeKeeper:
         self._pairs = self._backend.generations.count(self._target)
         if self._fitting is not None:
             self._fitting.result()
-        if self._pairs >= _LEAST_PAIRS and self._next != math.inf:
+        if self._pairs >= _FEWEST_PAIRS and self._next != math.inf:
             self._refit(self._pairs)
 
-    def _refit_for_all(self, pairs: int) -> None:
-        """Fit, unless another process does."""
+    def _better_for_all(self, pairs: int, fresh: list[int]) -> None:
+        """Make the maps better, unless another process does; then rest."""
         try:
             is_ours = self._backend.ledger.leases.acquire(self._lease, self._owner, _LEASE_SECONDS)
         except StoreError as error:
             _log.warning("the map from generation %d to %d waits: %s", self._source, self._target, error)
             is_ours = False
-        if is_ours:
+        began = time.monotonic()
+        if not is_ours:
+            self._next = self._fit_at = 2 * pairs
+        elif pairs >= self._fit_at:
             self._refit(pairs)
         else:
-            self._next = 2 * pairs
+            self._teach(pairs, fresh)
+        self._rests_until = time.monotonic() + (time.monotonic() - began) / _SHARE_OF_TIME
 
     def _refit(self, pairs: int) -> None:
-        """Fit, and set the next mark. A map that cannot be fitted yet is no reason to stop a migration."""
+        """Fit, and set the next marks. A map that cannot be fitted yet is no reason to stop a migration."""
         try:
             fitted = self._fit(self._backend, self._source, self._target)
         except (NumericalError, InvalidArgumentError, StoreError) as error:
             _log.warning("the map from generation %d to %d was not fitted: %s", self._source, self._target, error)
             fitted = 0
-        self._next = math.inf if fitted >= MAX_PAIRS else 2 * max(pairs, 1)
+        is_enough = fitted >= self._most
+        self._fit_at = math.inf if is_enough else 2 * max(pairs, 1)
+        self._next = math.inf if is_enough else _GROWS * max(pairs, 1)
+
+    def _teach(self, pairs: int, fresh: list[int]) -> None:
+        try:
+            teach_bridge(self._backend, self._source, self._target, fresh)
+        except (NumericalError, InvalidArgumentError, StoreError) as error:
+            _log.warning("the map from generation %d to %d learned nothing: %s", self._source, self._target, error)
+        self._next = min(self._fit_at, _GROWS * pairs)

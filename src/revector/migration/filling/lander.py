@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -55,7 +55,7 @@ class Lander:
     on_progress : callable, optional
         Called with `Progress` after each landing.
     on_landed : callable, optional
-        Called with the number of vectors that landed.
+        Called with the number of vectors that landed, and the keys of the documents that they were made of.
     pulse : Pulse
         Is told how fast it goes.
     """
@@ -66,7 +66,7 @@ class Lander:
         generation: int,
         owner: str,
         on_progress: Callable[[Progress], None] | None,
-        on_landed: Callable[[int], object] | None,
+        on_landed: Callable[[int, Sequence[int]], object] | None,
         pulse: Pulse,
     ) -> None:
         self._backend, self._generation, self._owner = backend, generation, owner
@@ -137,7 +137,7 @@ class Lander:
         for part in rows.parts(self._rows_a_transaction(rows.vectors.shape[1])) if len(rows) else ():
             landed = self._store(part)
             if self._on_landed is not None:
-                self._on_landed(landed)
+                self._on_landed(landed, part.keys.tolist())
         self._report(sum(len(each.load) for each in encoded))
         if time.monotonic() - self._trimmed_at >= _TRIM_EVERY_SECONDS:
             return_freed_memory()

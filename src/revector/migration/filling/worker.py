@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -95,7 +95,7 @@ class Worker:
     throttle : callable, optional
         Returns what limits the run, and is called as often; by default nothing does.
     on_landed : callable, optional
-        Called with the number of vectors that landed, by another thread.
+        Called with the number of vectors that landed, and the keys of their documents, by another thread.
 
     Raises
     ------
@@ -116,7 +116,7 @@ class Worker:
         on_progress: Callable[[Progress], None] | None = None,
         may_run: Callable[[], bool] | None = None,
         throttle: Callable[[], Throttle] | None = None,
-        on_landed: Callable[[int], object] | None = None,
+        on_landed: Callable[[int, Sequence[int]], object] | None = None,
     ) -> None:
         require_encoder(encoder, "encoder")
         generation = whole_number(generation, "generation")
@@ -257,11 +257,11 @@ class Worker:
             "shows who is idle in a transaction), or wait for them, then run it again",
         )
 
-    def _note_landed(self, count: int) -> None:
+    def _note_landed(self, count: int, keys: Sequence[int]) -> None:
         if count:
             self._held_since = None
         if self._on_landed is not None:
-            self._on_landed(count)
+            self._on_landed(count, keys)
 
     def _encode(self, load: Load, lander: Lander) -> None:
         """Encode a load unit by unit, and pass each on to land."""

@@ -86,11 +86,17 @@ class MemoryGenerations(MemoryVectors):
     def save_map(self, source: str, target: str, blob: bytes) -> None:
         """Keep the fitted map between two spaces."""
         with self._database.change() as view:
-            view.state = replace(view.state, maps={**view.state.maps, (source, target): blob})
+            view.state = replace(view.state, maps={**view.state.maps, (source, target): (time.time(), blob)})
 
     def load_map(self, source: str, target: str) -> bytes | None:
         """Return what `save_map` kept, or ``None``."""
-        return self._database.read().maps.get((source, target))
+        kept = self._database.read().maps.get((source, target))
+        return None if kept is None else kept[1]
+
+    def map_kept_at(self, source: str, target: str) -> float | None:
+        """Return when the map was kept, or ``None``."""
+        kept = self._database.read().maps.get((source, target))
+        return None if kept is None else kept[0]
 
 
 def _existing(state: State, generation: int) -> Generation:

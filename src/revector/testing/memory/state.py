@@ -49,7 +49,8 @@ class State:
     vectors : mapping of int to mapping of int to StoredVector
         By generation and key.
     aliases : mapping of str to Alias
-    maps : mapping of (str, str) to bytes
+    maps : mapping of (str, str) to (float, bytes)
+        When it was kept, and the map.
     last_key, last_generation, seq : int
         What was given out last.
     """
@@ -59,7 +60,7 @@ class State:
     generations: Mapping[int, Generation] = field(default_factory=dict)
     vectors: Mapping[int, Mapping[int, StoredVector]] = field(default_factory=dict)
     aliases: Mapping[str, Alias] = field(default_factory=dict)
-    maps: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
+    maps: Mapping[tuple[str, str], tuple[float, bytes]] = field(default_factory=dict)
     last_key: int = 0
     last_generation: int = 0
     seq: int = 0
