@@ -11,12 +11,15 @@ import pytest
 from revector.collection import Collection
 from revector.errors import EncoderError, InvalidArgumentError
 from revector.evaluation import holdout
+from revector.evaluation.both import Side, keep_both
 from revector.evaluation.exact import topk, topk_of_batches
 from revector.evaluation.verdict import Decision, Verdict
+from revector.similarity import normalize
 from revector.spaces import EmbeddingSpace
 from revector.testing import HashEncoder
 
 WEAK, STRONG = HashEncoder(4, seed=1, name="weak"), HashEncoder(96, seed=2, name="strong")
+OTHER = HashEncoder(96, seed=3, name="other")
 N, JUDGED = 300, 60
 RNG = np.random.default_rng(0)
 WORDS = [f"word{i}" for i in range(80)]
@@ -35,7 +38,7 @@ def test_a_much_better_model_is_worth_it(tmp_path: Path) -> None:
     verdict = _assess(tmp_path, min_lift=0.1)
     quality = {row.name: row.quality.value for row in verdict.rows}
     assert verdict.decision is Decision.MIGRATE
-    assert list(quality) == ["stay", "map", "re-embed"]
+    assert list(quality) == ["stay", "map", "map + re-score", "re-embed", "keep both"]
     assert quality["re-embed"] - quality["stay"] == pytest.approx(verdict.lift.value)
     assert quality["map"] < quality["re-embed"]
     assert verdict.ground_truth == "60 judged queries, nDCG@10, exact search of 300 of 300 documents"
@@ -62,7 +65,7 @@ def test_the_same_contract_under_another_name_is_no_reason(tmp_path: Path) -> No
 
 def test_a_relative_threshold_is_a_share_of_the_present_quality(tmp_path: Path) -> None:
     verdict = _assess(tmp_path, relative=True, min_lift=0.5)
-    stay, best = (row.quality.value for row in verdict.rows if row.name != "map")
+    stay, best = (row.quality.value for row in verdict.rows if row.name in ("stay", "re-embed"))
     assert verdict.lift.value == pytest.approx(best / stay - 1)
 
 
@@ -70,7 +73,9 @@ def test_the_cost_is_that_of_the_whole_collection(tmp_path: Path) -> None:
     verdict = _assess(tmp_path, max_documents=100)
     assert verdict.cost.documents == N
     assert verdict.cost.seconds == pytest.approx(N / verdict.cost.documents_per_second)
-    assert [row.extra_bytes > 0 for row in verdict.rows] == [False, True, True]
+    assert [row.extra_bytes > 0 for row in verdict.rows] == [False, True, True, True, True]
+    assert [row.texts_a_query for row in verdict.rows] == [0, 0, 50, 0, 0]
+    assert all(row.query_seconds > 0 for row in verdict.rows)
     assert "exact search of 100 of 300 documents" in verdict.ground_truth
 
 
@@ -163,6 +168,39 @@ def test_a_map_is_never_judged_on_the_pairs_it_was_fitted_to() -> None:
     assert mapped is not None
     unit = new / np.linalg.norm(new, axis=1, keepdims=True)
     assert abs(float(np.einsum("ij,ij->i", mapped, unit).mean())) < 0.05
+
+
+def test_rescoring_brings_a_map_nearer_to_a_re_embed(tmp_path: Path) -> None:
+    quality = {row.name: row.quality.value for row in _assess(tmp_path, old=STRONG, new=OTHER).rows}
+    assert quality["map"] < quality["map + re-score"] <= quality["re-embed"] + 0.01
+
+
+def test_models_that_err_on_different_documents_are_better_together_and_it_says_how_to_weigh_them() -> None:
+    rng = np.random.default_rng(3)
+    true = rng.standard_normal((400, 24))
+    sides = []
+    for _ in range(2):  # each model sees the same document and query with noise of its own
+        documents = normalize(true + 0.9 * rng.standard_normal(true.shape))
+        sides.append(Side(STRONG.space, normalize(true[:200] + 0.9 * rng.standard_normal((200, 24))), documents))
+    kept = keep_both(*sides, _first_is_right, 10)
+    alone = _first_is_right(list(topk(STRONG.space, sides[1].queries, sides[1].documents, 10)[1]))
+    assert 0.3 <= kept.old_weight <= 0.7
+    assert kept.values.mean() > alone.mean() + 0.05
+
+
+def test_a_model_that_adds_nothing_is_given_no_weight() -> None:
+    rng = np.random.default_rng(4)
+    documents = normalize(rng.standard_normal((400, 24)))
+    new = Side(STRONG.space, normalize(documents[:200] + 0.2 * rng.standard_normal((200, 24))), documents)
+    old = Side(STRONG.space, normalize(rng.standard_normal((200, 24))), normalize(rng.standard_normal((400, 24))))
+    kept = keep_both(old, new, _first_is_right, 10)
+    assert kept.values.mean() >= _first_is_right(list(topk(STRONG.space, new.queries, documents, 10)[1])).mean() - 0.01
+    assert kept.old_weight <= 0.2
+
+
+def _first_is_right(rankings: list[np.ndarray]) -> np.ndarray:
+    """Score 1 where document i is the first one that query i finds."""
+    return np.array([float(ranked[0] == place) for place, ranked in enumerate(rankings)])
 
 
 def test_too_few_pairs_make_no_map() -> None:

@@ -15,7 +15,8 @@ from revector.encoders.base import TextEncoder, space_of
 from revector.encoders.isolation import encode_checked, encode_each
 from revector.errors import EncoderError, InvalidArgumentError
 from revector.evaluation import holdout, metrics, significance
-from revector.evaluation.exact import Matrix, topk
+from revector.evaluation.both import Side, keep_both
+from revector.evaluation.exact import Keys, Matrix, topk
 from revector.evaluation.metrics import Qrels, depth
 from revector.evaluation.significance import MIN_QUERIES, mean_interval, paired_lift
 from revector.evaluation.verdict import Row, Verdict, decide
@@ -25,6 +26,9 @@ from revector.spaces import EmbeddingSpace
 NEIGHBOURS = 10
 NEIGHBOUR_SAMPLE = 500
 TEXTS_A_BATCH = 256
+QUERIES_TIMED = 5
+RESCORED = 50
+"""Best documents by the map that are ranked anew by their true vectors."""
 
 Values = NDArray[np.float64]
 
@@ -63,11 +67,20 @@ class Question:
 
 @dataclass(frozen=True)
 class _Embedded:
-    """The candidate's vectors, and the speed at which they came."""
+    """The candidate's vectors, the speed at which they came, and what a query took."""
 
     documents: Matrix
     queries: Matrix
     documents_per_second: float
+    query_seconds: float
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """The metric of every query under each alternative, and the weight of the old model where both are kept."""
+
+    per_query: dict[str, Values]
+    old_weight: float
 
 
 def assess(
@@ -118,13 +131,28 @@ def assess(
     if len(drawn.queries) < MIN_QUERIES:
         raise InvalidArgumentError(f"one judged query cannot tell models apart; judge {MIN_QUERIES}, better 100")
     asked = list(drawn.queries.values())
-    old_queries, new_queries = (encode_checked(each, asked, kind="query") for each in (old_encoder, new_encoder))
-    drawn, new = _embed(new_encoder, drawn, new_queries)  # the dear part, after what is refused as a whole
-    per_query = _measure(drawn, generation.space, old_queries, new_encoder.space, new, question)
-    return _verdict(backend.documents.count(), drawn, generation.space, new_encoder.space, new, per_query, question)
+    old_queries, old_seconds = _timed(old_encoder, asked)
+    new_queries, new_seconds = _timed(new_encoder, asked)
+    drawn, new = _embed(new_encoder, drawn, new_queries, new_seconds)  # the dear part, after what is refused as a whole
+    measured = _measure(drawn, Side(generation.space, old_queries, drawn.old_vectors), new_encoder.space, new, question)
+    return _verdict(
+        backend.documents.count(), drawn, generation.space, new_encoder.space, new, measured, old_seconds, question
+    )
 
 
-def _embed(encoder: TextEncoder, drawn: holdout.Holdout, queries: Matrix) -> tuple[holdout.Holdout, _Embedded]:
+def _timed(encoder: TextEncoder, queries: list[str]) -> tuple[Matrix, float]:
+    """Return the vectors of queries, and the seconds that one of them took alone."""
+    vectors = encode_checked(encoder, queries, kind="query")
+    few = queries[:QUERIES_TIMED]
+    start = time.perf_counter()
+    for query in few:
+        encode_checked(encoder, [query], kind="query")
+    return vectors, (time.perf_counter() - start) / len(few)
+
+
+def _embed(
+    encoder: TextEncoder, drawn: holdout.Holdout, queries: Matrix, query_seconds: float
+) -> tuple[holdout.Holdout, _Embedded]:
     """Embed the documents; those that the model refuses are left out of every alternative."""
     texts = [encoder.space.text_of(document.text, document.metadata) for document in drawn.documents]
     start = time.perf_counter()
@@ -138,24 +166,31 @@ def _embed(encoder: TextEncoder, drawn: holdout.Holdout, queries: Matrix) -> tup
     if len(refused) == len(texts):
         raise EncoderError(f"{encoder.space} refuses all {len(texts):,} documents, the first one so: {refused[0]}")
     vectors = np.stack([outcome for outcome in outcomes if not isinstance(outcome, EncoderError)])
-    return holdout.without(drawn, refused), _Embedded(vectors, queries, len(texts) / seconds)
+    return holdout.without(drawn, refused), _Embedded(vectors, queries, len(texts) / seconds, query_seconds)
 
 
 def _measure(
-    drawn: holdout.Holdout,
-    old_space: EmbeddingSpace,
-    old_queries: Matrix,
-    new_space: EmbeddingSpace,
-    new: _Embedded,
-    question: Question,
-) -> dict[str, Values]:
-    """Score every query under each alternative; "map" is missing where no map could be fitted."""
-    found = {"stay": holdout.scores(drawn, old_space, old_queries, drawn.old_vectors, question.metric)}
-    mapped = holdout.cross_fitted(drawn.old_vectors, new.documents, seed=question.seed)
+    drawn: holdout.Holdout, old: Side, new_space: EmbeddingSpace, new: _Embedded, question: Question
+) -> _Measured:
+    """Score every query under each alternative; those with a map are missing where none could be fitted."""
+    metric = question.metric
+    found = {"stay": holdout.scores(drawn, old.space, old.queries, old.documents, metric)}
+    mapped = holdout.cross_fitted(old.documents, new.documents, seed=question.seed)
     if mapped is not None:
-        found["map"] = holdout.scores(drawn, new_space, new.queries, mapped, question.metric)
-    found["re-embed"] = holdout.scores(drawn, new_space, new.queries, new.documents, question.metric)
-    return found
+        found["map"] = holdout.scores(drawn, new_space, new.queries, mapped, metric)
+        anew = holdout.rescored(new_space, new.queries, mapped, new.documents, max(RESCORED, depth(metric)))
+        found["map + re-score"] = holdout.scores_of(drawn, anew, metric)
+    found["re-embed"] = holdout.scores(drawn, new_space, new.queries, new.documents, metric)
+    if old.space.fingerprint == new_space.fingerprint:
+        return _Measured(found, 0.0)
+    side = Side(new_space, new.queries, new.documents)
+
+    def score(rankings: list[Keys]) -> Values:
+        return holdout.scores_of(drawn, rankings, metric)
+
+    both = keep_both(old, side, score, depth(metric), seed=question.seed)
+    found["keep both"] = both.values
+    return _Measured(found, both.old_weight)
 
 
 def _verdict(
@@ -164,9 +199,11 @@ def _verdict(
     old_space: EmbeddingSpace,
     new_space: EmbeddingSpace,
     new: _Embedded,
-    per_query: dict[str, Values],
+    measured: _Measured,
+    old_query_seconds: float,
     question: Question,
 ) -> Verdict:
+    per_query = measured.per_query
     lift = paired_lift(per_query["stay"], per_query["re-embed"], relative=question.relative, seed=question.seed)
     same = old_space.fingerprint == new_space.fingerprint
     decision, reason, needed = decide(lift, question.min_lift, relative=question.relative, same_space=same)
@@ -176,13 +213,18 @@ def _verdict(
         reason=reason,
         metric=question.metric,
         ground_truth=_ground_truth(drawn, n_documents, question.metric),
-        rows=_rows(per_query, cost, len(drawn.documents) / new.documents_per_second, question.seed),
+        rows=_rows(per_query, cost, new, len(drawn.documents), old_query_seconds, question.seed),
         lift=lift,
         min_lift=question.min_lift,
         relative=question.relative,
         queries_needed=needed,
-        notes=(*_necessity(drawn, old_space, new_space, new, question.seed), *drawn.notes),
+        notes=(
+            *_necessity(drawn, old_space, new_space, new, question.seed),
+            *_worth_keeping(measured, question),
+            *drawn.notes,
+        ),
         cost=cost,
+        old_weight=measured.old_weight,
     )
 
 
@@ -191,18 +233,33 @@ def _ground_truth(drawn: holdout.Holdout, n_documents: int, metric: str) -> str:
     return f"{len(drawn.queries):,} judged queries, {metric}, exact search of {found:,} of {n_documents:,} documents"
 
 
-def _rows(per_query: dict[str, Values], cost: Cost, pairs_seconds: float, seed: int) -> tuple[Row, ...]:
+def _rows(
+    per_query: dict[str, Values], cost: Cost, new: _Embedded, n_pairs: int, old_query_seconds: float, seed: int
+) -> tuple[Row, ...]:
     """Build the table; a map costs the pairs it is fitted on, and a generation of mapped vectors."""
-    price = {
-        "stay": (0.0, 0),
-        "map": (pairs_seconds, cost.target_bytes),
-        "re-embed": (cost.seconds, cost.target_bytes),
+    pairs = n_pairs / new.documents_per_second
+    price: dict[str, tuple[float, int, int, float]] = {
+        "stay": (0.0, 0, 0, old_query_seconds),
+        "map": (pairs, cost.target_bytes, 0, new.query_seconds),
+        "map + re-score": (pairs, cost.target_bytes, RESCORED, new.query_seconds),
+        "re-embed": (cost.seconds, cost.target_bytes, 0, new.query_seconds),
+        "keep both": (cost.seconds, cost.target_bytes, 0, old_query_seconds + new.query_seconds),
     }
     best = float(per_query["re-embed"].mean())
     return tuple(
         Row(name, mean_interval(values, seed=seed), float(values.mean()) / best if best else None, *price[name])
         for name, values in per_query.items()
     )
+
+
+def _worth_keeping(measured: _Measured, question: Question) -> tuple[str, ...]:
+    """Say whether both generations together find more than the new one alone."""
+    if "keep both" not in measured.per_query or not measured.old_weight:
+        return ()
+    gain = paired_lift(measured.per_query["re-embed"], measured.per_query["keep both"], seed=question.seed)
+    ends = f"{gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}] over the new model alone"
+    price = "the old vectors and the old model are kept for good, and every query is encoded by both"
+    return (f"keep both, the old model with a weight of {measured.old_weight:g}: {ends}; {price}",)
 
 
 def _necessity(

@@ -7,7 +7,7 @@ figures are good for comparing models, not for predicting the quality of the ful
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from revector.backends.contracts import Backend, Document
 from revector.errors import EncoderError, InvalidArgumentError
-from revector.evaluation.exact import Matrix, topk
+from revector.evaluation.best_map import quick_map
+from revector.evaluation.exact import Keys, Matrix, topk
 from revector.evaluation.metrics import Qrels, as_array, depth, judged_queries, per_query
-from revector.mapping import Procrustes
 from revector.spaces import EmbeddingSpace
 
 MIN_PAIRS_TO_MAP = 32
@@ -124,16 +124,44 @@ def scores(
     -------
     ndarray of float64, shape (n_queries,)
     """
-    _, rows = topk(space, query_vectors, document_vectors, depth(metric))
+    return scores_of(holdout, topk(space, query_vectors, document_vectors, depth(metric))[1], metric)
+
+
+def scores_of(holdout: Holdout, rankings: Iterable[Keys], metric: str) -> NDArray[np.float64]:
+    """Score the ranking of every query: rows of documents, the best one first."""
     ids = np.array([document.id for document in holdout.documents], dtype=object)
     run: dict[str, Sequence[str]] = {
-        query: ids[found].tolist() for query, found in zip(holdout.queries, rows, strict=True)
+        query: ids[found].tolist() for query, found in zip(holdout.queries, rankings, strict=True)
     }
     return as_array(per_query(run, holdout.qrels, metric))
 
 
+def rescored(space: EmbeddingSpace, queries: Matrix, mapped: Matrix, documents: Matrix, most: int) -> list[Keys]:
+    """Rank the best documents by mapped vectors anew, by their true vectors of the space.
+
+    Parameters
+    ----------
+    space : EmbeddingSpace
+        Of all matrices.
+    queries : ndarray of float32, shape (n_queries, d)
+    mapped, documents : ndarray of float32, shape (n_documents, d)
+        The documents' vectors as a map has them, and as they are.
+    most : int
+        How many are ranked anew.
+
+    Returns
+    -------
+    list of ndarray of int64
+        Rows of documents, best first.
+    """
+    _, found = topk(space, queries, mapped, most)
+    return [
+        rows[topk(space, query[None], documents[rows], most)[1][0]] for query, rows in zip(queries, found, strict=True)
+    ]
+
+
 def cross_fitted(old: Matrix, new: Matrix, *, seed: int) -> Matrix | None:
-    """Map old vectors to the new space, each by a map that has not seen it.
+    """Map old vectors to the new space, each by a map that has not seen it, of the kind that serves best.
 
     The rows are split in two halves at random; each half is mapped by the map fitted on the other. A map that is
     judged on the pairs it was fitted on looks better than it will be.
@@ -149,7 +177,8 @@ def cross_fitted(old: Matrix, new: Matrix, *, seed: int) -> Matrix | None:
     first, second = np.sort(order[: len(old) // 2]), np.sort(order[len(old) // 2 :])
     mapped = np.empty_like(new)
     for fitted, applied in ((first, second), (second, first)):
-        mapped[applied] = Procrustes().fit(old[fitted], new[fitted]).transform(old[applied])
+        kind = quick_map(old[fitted], new[fitted], seed=seed)
+        mapped[applied] = kind.fit(old[fitted], new[fitted]).transform(old[applied])
     return mapped
 
 

@@ -32,6 +32,7 @@ MIN_QUERIES = 2
 ENOUGH_QUERIES = 20
 """With fewer queries an interval covers less than it says."""
 _RARELY = 1e-3
+_MOST_QUERIES = 1 << 30
 POWER = 0.8
 """Probability with which `queries_to_settle` wants the interval to leave the threshold out."""
 
@@ -123,27 +124,57 @@ def paired_lift(
     return Interval(value, low, high, float(contributions.std(ddof=1)), len(old), confidence)
 
 
-def queries_to_settle(lift: Interval, threshold: float, *, power: float = POWER) -> int | None:
-    """Return how many *further* queries would settle whether the lift reaches a threshold.
+def chance_to_settle(lift: Interval, threshold: float, more: int) -> float:
+    """Return the probability that some more queries settle whether the lift reaches a threshold.
 
-    The interval shrinks with the root of the number of queries, so ``n = ((z_confidence + z_power) · deviation /
-    |lift - threshold|)²`` queries leave the threshold out of it with probability ``power``, if the lift is what was
-    measured (the usual sample size of a paired z test).
+    The true lift is not known: it is taken to be anything that the measured one allows, normally distributed about it.
+    With m more queries the estimate moves by a normal step of variance ``deviation² · m / (n (n + m))``, and it is
+    settled where the interval about it, ``z · deviation / √(n + m)`` to either side, leaves the threshold out.
+
+    Parameters
+    ----------
+    lift : Interval
+        As measured, on n queries.
+    threshold : float
+    more : int
+        Further queries, m.
+    """
+    distance = lift.value - number(threshold, "threshold")
+    n, m = lift.n_queries, whole_number(more, "more", least=0)
+    normal = NormalDist()
+    reach = normal.inv_cdf(0.5 + lift.confidence / 2) * lift.deviation / math.sqrt(n + m)
+    step = lift.deviation * math.sqrt(m / (n * (n + m)))
+    if step == 0:
+        return float(abs(distance) > reach)
+    return normal.cdf((distance - reach) / step) + normal.cdf((-distance - reach) / step)
+
+
+def queries_to_settle(lift: Interval, threshold: float, *, power: float = POWER) -> int | None:
+    """Return how many *further* queries settle whether the lift reaches a threshold, with a probability of `power`.
+
+    That is the average over all lifts that the measured one allows; see `chance_to_settle`. Where the measured one is
+    within a standard error of the threshold, the true lift may be too close for any number that can be asked.
 
     Returns
     -------
     int or None
-        At least 1; ``None`` where no number would do, for the lift is the threshold itself.
+        At least 1; ``None`` where no number would do.
     """
-    distance = abs(lift.value - number(threshold, "threshold"))
     if not 0 < number(power, "power") < 1:
         raise InvalidArgumentError(f"power is {power}, expected between 0 and 1")
-    if distance == 0:
-        return None
-    normal = NormalDist()
-    reach = normal.inv_cdf(0.5 + lift.confidence / 2) + normal.inv_cdf(power)
-    needed = math.ceil((reach * lift.deviation / distance) ** 2)
-    return max(1, needed - lift.n_queries)
+    enough = 1
+    while chance_to_settle(lift, threshold, enough) < power:
+        if enough > _MOST_QUERIES:
+            return None
+        enough *= 2
+    too_few = enough // 2
+    while enough - too_few > 1:
+        middle = (too_few + enough) // 2
+        if chance_to_settle(lift, threshold, middle) < power:
+            too_few = middle
+        else:
+            enough = middle
+    return enough
 
 
 def _mean(values: Values, axis: int = -1) -> Values:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
-from revector.evaluation.significance import ENOUGH_QUERIES, Interval, queries_to_settle
+from revector.evaluation.significance import ENOUGH_QUERIES, POWER, Interval, queries_to_settle
 from revector.migration.estimate import Cost
 
 
@@ -30,7 +31,7 @@ class Row:
     Parameters
     ----------
     name : str
-        ``"stay"``, ``"map"`` or ``"re-embed"``.
+        ``"stay"``, ``"map"``, ``"map + re-score"``, ``"re-embed"`` or ``"keep both"``.
     quality : Interval
         The metric, mean over queries.
     retention : float or None
@@ -39,6 +40,10 @@ class Row:
         Time to get there, at the speed measured here.
     extra_bytes : int
         Storage beside what the collection has now.
+    texts_a_query : int
+        Documents that a query has embedded by the new model, each once in its life where the vectors are kept.
+    query_seconds : float
+        What a query's own encoding takes: with the models that it is asked of, one after the other.
     """
 
     name: str
@@ -46,6 +51,8 @@ class Row:
     retention: float | None
     seconds: float
     extra_bytes: int
+    texts_a_query: int = 0
+    query_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,8 @@ class Verdict:
     ground_truth : str
         What it was measured on; belongs next to every figure.
     rows : tuple of Row
-        Stay, map (where one could be fitted) and re-embed, on the same documents and queries.
+        Stay, map and map with re-scoring (where a map could be fitted), re-embed, and keep both generations, on the
+        same documents and queries.
     lift : Interval
         Re-embed minus stay, paired by query; with `relative`, as a share of stay.
     min_lift : float
@@ -76,6 +84,9 @@ class Verdict:
         What else bears on the decision: necessity, missing documents, limits of the measurement.
     cost : Cost
         Of re-embedding everything.
+    old_weight : float
+        Weight of the old model's scores in "keep both", from 0 (the new model alone) to 1, chosen on all queries; its
+        row is what weights chosen on other queries reach.
     """
 
     decision: Decision
@@ -89,6 +100,7 @@ class Verdict:
     queries_needed: int | None
     notes: tuple[str, ...]
     cost: Cost
+    old_weight: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain JSON types."""
@@ -139,7 +151,9 @@ def _inconclusive(lift: Interval, min_lift: float, finding: str) -> tuple[Decisi
     if needed is None:
         return Decision.INCONCLUSIVE, f"{finding}, and the lift is the threshold: no number of queries tells", None
     needed = max(needed, ENOUGH_QUERIES - lift.n_queries)
-    return Decision.INCONCLUSIVE, f"{finding}; about {needed:,} more judged queries would settle it", needed
+    is_close = abs(lift.value - min_lift) < lift.deviation / math.sqrt(lift.n_queries)
+    more = f"{'more than ' if is_close else 'about '}{needed:,} more judged queries settle it"
+    return Decision.INCONCLUSIVE, f"{finding}; {more} with a probability of {POWER:.0%}", needed
 
 
 def _show_lift(lift: Interval, min_lift: float, relative: bool) -> str:
@@ -150,13 +164,15 @@ def _show_lift(lift: Interval, min_lift: float, relative: bool) -> str:
 
 def _table(rows: Sequence[Row], metric: str) -> list[str]:
     confidence = f"{rows[0].quality.confidence:.0%} interval"
-    lines = [f"{'':10}{metric:>12}  {confidence:18}{'of re-embed':>12}{'time':>10}{'extra storage':>16}"]
+    head = f"{'':16}{metric:>12}  {confidence:18}{'of re-embed':>12}{'time':>10}{'extra storage':>16}"
+    lines = [f"{head}{'texts a query':>15}{'query':>10}"]
     for row in rows:
         interval = f"[{row.quality.low:.4f}, {row.quality.high:.4f}]"
         share = "-" if row.retention is None else f"{row.retention:.0%}"
         lines.append(
-            f"{row.name:10}{row.quality.value:12.4f}  {interval:18}{share:>12}"
+            f"{row.name:16}{row.quality.value:12.4f}  {interval:18}{share:>12}"
             f"{_show_seconds(row.seconds):>10}{_show_bytes(row.extra_bytes):>16}"
+            f"{row.texts_a_query or '-':>15}{_show_milliseconds(row.query_seconds):>10}"
         )
     return lines
 
@@ -168,6 +184,10 @@ def _show_seconds(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.1f} {unit}"
     return f"{seconds:.1f} s"
+
+
+def _show_milliseconds(seconds: float) -> str:
+    return f"{1000 * seconds:.2g} ms" if seconds > 0 else "-"
 
 
 def _show_bytes(n_bytes: int) -> str:
