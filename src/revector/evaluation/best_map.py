@@ -26,8 +26,8 @@ MARGIN = 0.01
 
 CHOSEN_ON = 2_048
 """Pairs that `quick_map` chooses on, at most: more of them change the choice rarely, and it takes seconds."""
-NEIGHBOURHOOD_OF_FEW = (8, 0.1, 1.0)
-"""Of a map from fewer pairs than can be chosen on."""
+NEIGHBOURHOOD_OF_FEW = (16, 0.1, 1.0)
+"""Of a map from fewer pairs than can be chosen on; see `Neighbourhood`."""
 
 ENOUGH = {OWN_TOP: 0.6, JUDGED: 0.95}
 """Below this a map should not serve alone. A top 10 holds much that is no answer: between real models, maps that kept
@@ -142,7 +142,8 @@ def quick_map(
         What was chosen on fewer pairs: that kind it is, where there are more than `CHOSEN_ON`.
     """
     if len(old) < map_trials.LEAST_PAIRS:
-        return LocalResidualMap(Procrustes(), *NEIGHBOURHOOD_OF_FEW)
+        spans = len(old) > max(old.shape[1], new.shape[1])  # or a rotation is anybody's guess where no pair leads
+        return LocalResidualMap(Procrustes() if spans else RidgeMap(1.0), *NEIGHBOURHOOD_OF_FEW)
     kinds = quick_candidates()
     alike = [kind for kind in kinds.values() if type(kind) is type(like)]
     if alike and len(old) > CHOSEN_ON:
