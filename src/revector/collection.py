@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,14 +13,14 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from revector._arguments import flag, number, shown, strings, valid_unicode, whole_number
+from revector._arguments import choice, flag, number, shown, strings, valid_unicode, whole_number
 from revector._arrays import as_float32
 from revector.backends.arguments import checked_documents
-from revector.backends.contracts import Backend, Backup, Document, Preparation, VectorInfo
+from revector.backends.contracts import Backend, Backup, Document, Preparation, Said, VectorInfo
 from revector.backends.opening import kind_of, open_backend
 from revector.encoders.at_hand import EncoderSet
 from revector.encoders.base import TextEncoder, require_encoder, space_of
-from revector.errors import InvalidArgumentError, NoCollectionError, ShapeError
+from revector.errors import InvalidArgumentError, NoCollectionError, RevectorError, ShapeError
 from revector.evaluation.health import CollectionHealth, examine_collection
 from revector.evaluation.metrics import Qrels
 from revector.evaluation.verdict import Verdict
@@ -38,6 +39,7 @@ from revector.migration.watching import watch
 from revector.migration.writes import delete_documents
 from revector.opening import find_again, listed_encoders, require_collection, require_path
 from revector.rerank.base import DEFAULT_BUDGET, RerankBudget, Reranker
+from revector.search.answered import FEEDBACK, Answered, FeedbackKind
 from revector.search.hits import Hit
 from revector.search.request import Asked, Request
 from revector.search.searcher import Rescored, Searcher
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 __all__ = ["Collection", "Hit"]
+
+_log = logging.getLogger(__name__)
 
 
 class Collection:
@@ -64,7 +68,7 @@ class Collection:
         self._backend = backend
         self._encoders = encoders
         self._serving = ServingReader(backend)
-        self._searcher = Searcher(backend, encoders, self._serving)
+        self._searcher = Searcher(backend, encoders, self._serving, self._judge)
         self._closed = False
 
     @classmethod
@@ -206,6 +210,7 @@ class Collection:
         explain: bool = False,
         rerank: Reranker | None = None,
         rerank_budget: RerankBudget | None = None,
+        key: str | None = None,
     ) -> list[Hit] | list[list[Hit]]:
         """Find the documents nearest to a query, right in every phase of a migration.
 
@@ -236,6 +241,9 @@ class Collection:
         rerank_budget : RerankBudget, optional
             What it may take for each query: 50 documents and a second by default. What does not fit, and what the
             re-ranker fails on, keeps the order it had, and `Hit.degraded` says so.
+        key : str, optional
+            Who asks: a user, a session, a tenant. A `Rollout` answers the same key from the same arm, and the hits have
+            a `query_id`, by which `record_feedback` knows them.
 
         Returns
         -------
@@ -250,13 +258,43 @@ class Collection:
             An argument is something else, `where` is not a filter; nothing is embedded.
         """
         budget = DEFAULT_BUDGET if rerank_budget is None else rerank_budget
-        request = Request(k, where, rescore, write_through, merge, explain, rerank, budget)
+        request = Request(k, where, rescore, write_through, merge, explain, rerank, budget, key)
         if isinstance(query, str):
             return self._searcher.search([valid_unicode(query, "query")], request)[0]
         if not isinstance(query, Iterable):
             raise InvalidArgumentError(f"query is {shown(query)}, expected a str, or a sequence of them")
         texts = [valid_unicode(text, f"query[{place}]") for place, text in enumerate(strings(query, "query"))]
         return self._searcher.search(texts, request)
+
+    def record_feedback(self, query_id: str, document_id: str, kind: FeedbackKind = "click") -> None:
+        """Say what a reader did with a hit of a search that was asked with a ``key``.
+
+        A rollout is judged by it; what was "bad" is re-embedded early by the default priority rule. It is written
+        behind searches, and any process that has the collection open may take it.
+
+        Parameters
+        ----------
+        query_id : str
+            Of the hit.
+        document_id : str
+            Its id.
+        kind : {"click", "good", "bad"}
+            Of one hit the last word counts.
+
+        Raises
+        ------
+        InvalidArgumentError
+            No search has made the id, or the document was not among its hits.
+        """
+        worth = FEEDBACK[choice(kind, "kind", FEEDBACK)]
+        answered = Answered.read(query_id)
+        credit = answered.credit(document_id)
+        self._backend.require_writable()
+        if answered.migration:
+            said = Said(query_id, document_id, answered.arm, credit.team, credit.place, worth)
+            self._searcher.behind.say(answered.migration, answered.stage, said)
+        if worth < 0:
+            self._searcher.behind.count(list(self._backend.documents.keys([document_id]).values()), failed=True)
 
     def search_vector(
         self,
@@ -539,6 +577,14 @@ class Collection:
         if migration is None or migration.phase is not Phase.FILLING or migration.record.paused:
             return WorkerReport(0, 0, 0, 0.0)
         return migration.run(stop=stop)
+
+    def _judge(self) -> None:
+        """Take the step of a rollout that follows from what was seen, in the thread that has written it down."""
+        try:
+            if (migration := self.migration) is not None:
+                migration.judge()
+        except RevectorError as error:
+            _log.warning("what was seen of the rollout has no consequence yet: %s", error)
 
     # Life
 

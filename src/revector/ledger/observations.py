@@ -150,7 +150,9 @@ class ObservationTable:
     def record(self, migration_id: int, name: str, said: Sequence[Said]) -> None:
         """Keep what readers said; of the same document in the same answer the last word counts."""
         self._make()
-        rows = [{"migration": migration_id, "of": name, "at": time.time(), **vars(each)} for each in said]
+        now = time.time()
+        last = {(each.query_id, each.document_id): each for each in said}
+        rows = [{"migration": migration_id, "of": name, "at": now, **vars(each)} for each in last.values()]
         with self._database.transaction() as connection:
             connection.execute(_SAID, rows)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
-from revector._arguments import flag, function, number, shown, strings, whole_number
+from revector._arguments import flag, function, number, share, shown, strings, whole_number
 from revector.backends.contracts import Backend, Generation
 from revector.encoders.at_hand import EncoderSet
 from revector.encoders.base import TextEncoder, space_of
@@ -35,7 +36,16 @@ from revector.migration.parity import compared
 from revector.migration.patience import patient, while_busy
 from revector.migration.planning import Given, going_on, planned, require_version
 from revector.migration.priorities import Turns
-from revector.migration.serving import ServingReader
+from revector.migration.rolling import (
+    RolloutStatus,
+    begun,
+    following,
+    keep_stage,
+    note_stage,
+    rollout_of,
+    status_of_rollout,
+)
+from revector.migration.serving import ServingReader, stage_of
 from revector.migration.slices import in_slices
 from revector.migration.strategies import (
     Strategy,
@@ -49,6 +59,7 @@ from revector.migration.verification import VerificationResult, Verifier
 
 _STARTED = (Phase.FILLING, Phase.PROVING)
 _VERIFIES_IN = (Phase.PROVING, Phase.SERVING)
+_log = logging.getLogger(__name__)
 
 
 class Migration(Hands):
@@ -285,6 +296,60 @@ class Migration(Hands):
         self._backend.ledger.note(self._id, "verify", {**outcome, "details": details}, verification=outcome)
         return Verification(passed, reasons, details)
 
+    def roll_out(self, *, to: float | None = None) -> RolloutStatus:
+        """Begin to show the new model's answers to readers, as the `Rollout` among the strategies says.
+
+        What follows is taken by itself, in the processes that search with a ``key``: the next share, or the stop and
+        the rollback. Once all readers have been in the new arm, `cutover` is allowed.
+
+        Parameters
+        ----------
+        to : float, optional
+            Share of the readers to go on to at once, whatever was seen so far.
+
+        Raises
+        ------
+        MigrationError
+            There is no rollout among the strategies, or the new generation is not filled.
+        GateRefusedError
+            No verification passed, or it is out of date.
+        """
+        to = None if to is None else share(to, "to")
+        self._backend.require_writable()
+        record, rollout = self.record, rollout_of(self._strategies)
+        if record.phase is not Phase.PROVING:
+            raise MigrationError(f"the migration is {record.phase}; a rollout begins once run() has filled it")
+        before = stage_of(self._backend, self._id)
+        if before is None or before.stopped or to is not None:
+            vectors = self._backend.generations.count(target_of(self._backend, record).id)
+            pass_gates("rollout", verification_reasons(self._backend, record, vectors=vectors))
+            keep_stage(self._backend, self._id, before, begun(rollout, to))
+        status = self.rollout
+        assert status is not None
+        return status
+
+    @property
+    def rollout(self) -> RolloutStatus | None:
+        """Where the rollout stands, and what was seen of its present step; ``None`` if it has not begun."""
+        return status_of_rollout(self._backend, self._id, rollout_of(self._strategies))
+
+    def judge(self) -> None:
+        """Take the step of the rollout that follows from what was seen: the next share, or a stop and the rollback.
+
+        Processes that search do so by themselves.
+        """
+        record = self.record
+        if record.phase is not Phase.PROVING:
+            return
+        rollout = rollout_of(self._strategies)
+        status = status_of_rollout(self._backend, self._id, rollout)
+        after = None if status is None else following(rollout, status)
+        if status is None or after is None or not keep_stage(self._backend, self._id, status.stage, after):
+            return
+        if after.stopped:
+            _log.warning("the rollout of migration %d was stopped: %s", self._id, after.reason)
+            self.rollback(accept_failed=True)
+
     def cutover(self, *, accept_failed: bool = False) -> None:
         """Let readers see the new generation, from one moment to the next.
 
@@ -435,4 +500,7 @@ class Migration(Hands):
         version = record.alias_version
         if record.phase is Phase.SERVING:
             version = self._backend.generations.swap_alias(record.alias, record.source_generation, version).version
+        stage = stage_of(self._backend, self._id)
+        if stage is not None and not stage.stopped:
+            note_stage(self._backend, self._id, replace(stage, stopped=True, reason="rolled back"))
         write_down_rollback(self._backend, self._id, version)

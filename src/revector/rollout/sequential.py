@@ -164,7 +164,8 @@ class Histogram:
     @classmethod
     def of(cls, *values: float) -> Histogram:
         """Count some values; what is not positive counts as very small."""
-        return cls(Counter(math.floor(BINS_A_DECADE * math.log10(max(value, 1e-9))) for value in values))
+        bins = Counter(math.floor(BINS_A_DECADE * math.log10(max(value, 1e-9))) for value in values)
+        return cls(dict(bins))  # of a Counter, asdict makes something else
 
     def __add__(self, other: Histogram) -> Histogram:
         bins = dict(self.bins)

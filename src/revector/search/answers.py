@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -37,10 +37,11 @@ class Found:
 
 @dataclass(frozen=True)
 class Answer:
-    """The hits of one query, best first, and their documents."""
+    """The hits of one query, best first, and their documents; the team of each key if it is interleaved."""
 
     documents: list[Document]
     hits: list[Hit]
+    teams: Mapping[int, int] = field(default_factory=dict)
 
 
 class Answers:

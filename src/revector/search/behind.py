@@ -9,17 +9,19 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from revector._forks import renew_in_child
-from revector.backends.contracts import Backend, Generation
+from revector.backends.contracts import Backend, Generation, Said
 from revector.encoders.once import Vector, Vectors
 from revector.errors import RevectorError
 from revector.migration.landing import Rows, land
 from revector.migration.signs import SearchSigns
+from revector.rollout import Arm, Evidence, Histogram, Moments
 
 WRITE_AFTER_SECONDS = 0.5
 PATIENCE_SECONDS = 0.5
@@ -35,8 +37,19 @@ SAY_EVERY_SECONDS = 3.0
 """So often, at most, it is said how long the searches of `RECENT_SECONDS` took."""
 RECENT_SECONDS = 30.0
 _MOST_RECENT = 1_000  # searches
+MOST_SEEN = 100_000
+"""Searches of a rollout that are kept while nobody can write; further ones are not counted."""
 
 _log = logging.getLogger(__name__)
+
+
+class Seen(NamedTuple):
+    """What was seen of one search: its arm ("old" or "new"), its time, and how it ended."""
+
+    arm: str
+    milliseconds: float
+    empty: bool = False
+    failed: bool = False
 
 
 @dataclass
@@ -44,11 +57,14 @@ class _Pending:
     """What waits to be written."""
 
     hits: Counter[int] = field(default_factory=Counter)
+    bad: Counter[int] = field(default_factory=Counter)
     vectors: dict[tuple[Generation, str], Vector] = field(default_factory=dict)
     keys: dict[tuple[Generation, int], str] = field(default_factory=dict)
+    seen: dict[tuple[int, str], list[Seen]] = field(default_factory=dict)
+    said: dict[tuple[int, str], list[Said]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.hits or self.keys)
+        return bool(self.hits or self.bad or self.keys or self.seen or self.said)
 
 
 class WriteBehind:
@@ -61,10 +77,12 @@ class WriteBehind:
     ----------
     backend : Backend
         Where it goes; nothing is kept for one that cannot be written.
+    on_seen : callable, optional
+        Called once what was seen of a rollout's searches is written, by the thread that wrote it.
     """
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(self, backend: Backend, on_seen: Callable[[], object] | None = None) -> None:
+        self._backend, self._on_seen = backend, on_seen
         self._begin()
         renew_in_child(self._begin)
 
@@ -81,12 +99,13 @@ class WriteBehind:
         """Note how long a search took, for workers that stand back behind them."""
         self._took.append((time.monotonic(), seconds))
 
-    def count(self, keys: Sequence[int]) -> None:
-        """Count one search that returned these documents."""
+    def count(self, keys: Sequence[int], *, failed: bool = False) -> None:
+        """Count one search that returned these documents, or one that returned them and did not help."""
         if keys and not self._backend.read_only:
             with self._changed:
-                if len(self._pending.hits) < MOST_KEYS:
-                    self._pending.hits.update(keys)
+                counts = self._pending.bad if failed else self._pending.hits
+                if len(counts) < MOST_KEYS:
+                    counts.update(keys)
                 self._wake()
 
     def land(self, generation: Generation, rows: Rows) -> None:
@@ -98,6 +117,23 @@ class WriteBehind:
                         self._pending.keys[generation, key] = hash_
                         self._pending.vectors[generation, hash_] = vector
                 self._wake()
+
+    def see(self, migration: int, name: str, seen: Seen) -> None:
+        """Count what was seen of a search for a step of a migration's rollout."""
+        if not self._backend.read_only:
+            with self._changed:
+                kept = self._pending.seen.setdefault((migration, name), [])
+                if len(kept) < MOST_SEEN:
+                    kept.append(seen)
+                self._wake()
+
+    def say(self, migration: int, name: str, said: Said) -> None:
+        """Keep what a reader said of an answer of a step of a migration's rollout."""
+        with self._changed:
+            kept = self._pending.said.setdefault((migration, name), [])
+            if len(kept) < MOST_SEEN:
+                kept.append(said)
+            self._wake()
 
     def waiting(self, generation: Generation, hashes: Sequence[str]) -> Vectors:
         """Return the vectors, by content hash, that are still to be written."""
@@ -161,6 +197,19 @@ class WriteBehind:
         if taken.hits:
             with self._backend.transaction(PATIENCE_SECONDS):
                 self._backend.documents.record_access(list(taken.hits.elements()))
+            taken.hits = Counter()
+        if taken.bad:
+            with self._backend.transaction(PATIENCE_SECONDS):
+                self._backend.documents.record_access(list(taken.bad.elements()), failed=True)
+            taken.bad = Counter()
+        for place in list(taken.said):
+            self._backend.ledger.observations.record(*place, taken.said[place])
+            del taken.said[place]
+        for place in list(taken.seen):
+            self._backend.ledger.observations.add(*place, _evidence(taken.seen[place]).to_json())
+            del taken.seen[place]
+            if self._on_seen is not None:
+                self._on_seen()
 
     def _land(self, generation: Generation, rows: Rows) -> None:
         """Store vectors, unless their generation was dropped, or its number is another one's since a restore."""
@@ -172,5 +221,26 @@ class WriteBehind:
     def _take_back(self, taken: _Pending) -> None:
         with self._changed:
             self._pending.hits.update(taken.hits)
+            self._pending.bad.update(taken.bad)
             self._pending.keys = {**taken.keys, **self._pending.keys}
             self._pending.vectors = {**taken.vectors, **self._pending.vectors}
+            for place, seen in taken.seen.items():
+                self._pending.seen[place] = (seen + self._pending.seen.get(place, []))[:MOST_SEEN]
+            for place, said in taken.said.items():
+                self._pending.said[place] = (said + self._pending.said.get(place, []))[:MOST_SEEN]
+
+
+def _evidence(seen: Sequence[Seen]) -> Evidence:
+    old, new = (_arm([each for each in seen if each.arm == name]) for name in ("old", "new"))
+    return Evidence(old, new)
+
+
+def _arm(seen: Sequence[Seen]) -> Arm:
+    answered = [each for each in seen if not each.failed]
+    return Arm(
+        len(seen),
+        len(seen) - len(answered),
+        sum(each.empty for each in answered),
+        Histogram.of(*(each.milliseconds for each in answered)),
+        Moments(n=len(answered)),
+    )

@@ -65,6 +65,8 @@ class Hit:
         By the re-ranker, whose order comes first; ``None`` if there is none, or it has not scored the document.
     explanation : Explanation or None
         How it came by its place; ``None`` unless the search was asked to explain.
+    query_id : str or None
+        What `record_feedback` wants, the same for all hits of a query; ``None`` if it was asked without a key.
     """
 
     id: str
@@ -76,6 +78,7 @@ class Hit:
     degraded: str | None = None
     rerank_score: float | None = None
     explanation: Explanation | None = None
+    query_id: str | None = None
 
     def flagged(self, problem: str | None) -> Hit:
         """Return the hit with one more reason why the answer may be worse than usual, if there is one."""

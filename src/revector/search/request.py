@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict, get_args
 
-from revector._arguments import choice, flag, shown, whole_number
+from revector._arguments import choice, flag, shown, valid_unicode, whole_number
 from revector.backends.filters import parse_where
 from revector.errors import InvalidArgumentError
 from revector.migration.strategies.base import Budget, Merging, Reading
@@ -24,6 +24,7 @@ class Asked(TypedDict, total=False):
     explain: bool
     rerank: Reranker | None
     rerank_budget: RerankBudget | None
+    key: str | None
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Request:
         Puts the best hits into another order.
     rerank_budget : RerankBudget
         What that may take.
+    key : str, optional
+        Who asks; a rollout answers the same reader from the same arm.
 
     Raises
     ------
@@ -63,6 +66,7 @@ class Request:
     explain: bool = False
     rerank: Reranker | None = None
     rerank_budget: RerankBudget = DEFAULT_BUDGET
+    key: str | None = None
 
     def __post_init__(self) -> None:
         if self.merge is not None:
@@ -77,6 +81,7 @@ class Request:
             "rescore": None if self.rescore is None else whole_number(self.rescore, "rescore", least=0),
             "write_through": None if self.write_through is None else flag(self.write_through, "write_through"),
             "explain": flag(self.explain, "explain"),
+            "key": None if self.key is None else _name(self.key),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
@@ -93,3 +98,9 @@ class Request:
         if self.write_through is not None:
             reading = replace(reading, write_through=self.write_through)
         return reading if self.merge is None else replace(reading, merging=self.merge)
+
+
+def _name(key: object) -> str:
+    if not isinstance(key, str) or not key:
+        raise InvalidArgumentError(f"key is {shown(key)}, expected a str that names who asks")
+    return valid_unicode(key, "key")

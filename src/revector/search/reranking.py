@@ -55,7 +55,8 @@ class Reranking:
             problem = problem or f"{len(scored)} of {len(shown)} documents were re-ranked within the budget"
         order = [*scored, *(place for place in range(len(answer.hits)) if place not in scored)]
         hits = [replace(answer.hits[place], rerank_score=scored.get(place)) for place in order]
-        return Answer([answer.documents[place] for place in order], [hit.flagged(problem) for hit in hits])
+        documents = [answer.documents[place] for place in order]
+        return replace(answer, documents=documents, hits=[hit.flagged(problem) for hit in hits])
 
     def _scores(
         self, query: str, texts: Sequence[str], reranker: Reranker, budget: RerankBudget

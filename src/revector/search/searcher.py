@@ -21,6 +21,7 @@ from revector.migration.landing import Rows
 from revector.migration.serving import Serving, ServingReader
 from revector.migration.strategies.base import Reading
 from revector.search.answers import Answer, Answers, Found
+from revector.search.arms import Arms
 from revector.search.behind import WriteBehind
 from revector.search.blend import Blend
 from revector.search.hits import Arm, Explanation, Hit
@@ -73,18 +74,27 @@ class Searcher:
         Encoders of the queries.
     serving : ServingReader
         Says who serves.
+    on_seen : callable, optional
+        Called when what was seen of a rollout's searches is written.
     """
 
-    def __init__(self, backend: Backend, encoders: EncoderSet, serving: ServingReader) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        encoders: EncoderSet,
+        serving: ServingReader,
+        on_seen: Callable[[], object] | None = None,
+    ) -> None:
         self._backend, self._encoders, self._serving = backend, encoders, serving
         self._queries = QueryEncoder(backend, encoders)
         self._rescoring = Rescoring()
         self._ranked: Counter[str] = Counter()
         self._renew_lock()
         renew_in_child(self._renew_lock)
-        self.behind = WriteBehind(backend)
+        self.behind = WriteBehind(backend, on_seen)
         self.on_read = OnReadPool(backend, encoders, self.behind)
         self._answers, self._reranking = Answers(backend, serving), Reranking()
+        self._arms = Arms(backend, serving, self._queries, self._answers, self.behind)
 
     def close(self) -> None:
         """End the threads that work behind searches, and write what they have left."""
@@ -123,21 +133,35 @@ class Searcher:
             return []
 
         def attempt(serving: Serving, covered: bool) -> list[Answer] | None:
-            reading = request.applied_to(serving.reading(self._encoders, covered=covered))
-            reading, degraded = self._queries.within_reach(reading, serving.live)
-            if len(reading.recall) == 1:
-                (alone,) = reading.recall
-                vectors = self._queries.encode(queries, alone, serving.live)
-                return _flagged(self._search_alone(serving, alone, vectors, request), degraded)
-            return _flagged(self._search_both(serving, reading, queries, request), degraded)
+            reading = request.applied_to(serving.reading(self._encoders, covered=covered, key=request.key))
+            read = partial(self._read, serving, queries, request)
+            return read(reading) if request.key is None else self._arms.watched(serving, reading, read)
 
-        answers = self._steadily(attempt)
-        if (reranker := request.rerank) is not None:
-            answers = [
-                self._reranking.apply(query, answer, reranker, request.rerank_budget)
-                for query, answer in zip(queries, answers, strict=True)
-            ]
-        return self._counted(answers, request.k)
+        return self._counted(self._steadily(attempt), request.k)
+
+    def _read(
+        self, serving: Serving, queries: Sequence[str], request: Request, reading: Reading
+    ) -> list[Answer] | None:
+        """Execute a reading, and re-rank what it found; ``None`` if what was to be read has changed."""
+        answers, reranker = self._found(serving, queries, request, reading), request.rerank
+        if answers is None or reranker is None:
+            return answers
+        return [
+            self._reranking.apply(query, answer, reranker, request.rerank_budget)
+            for query, answer in zip(queries, answers, strict=True)
+        ]
+
+    def _found(
+        self, serving: Serving, queries: Sequence[str], request: Request, reading: Reading
+    ) -> list[Answer] | None:
+        if reading.arm == "both":
+            return self._arms.interleaved(serving, reading, queries, request)
+        reading, degraded = self._queries.within_reach(reading, serving.live)
+        if len(reading.recall) == 1:
+            (alone,) = reading.recall
+            vectors = self._queries.encode(queries, alone, serving.live)
+            return _flagged(self._search_alone(serving, alone, vectors, request), degraded)
+        return _flagged(self._search_both(serving, reading, queries, request), degraded)
 
     def search_vectors(self, vectors: Matrix, space: EmbeddingSpace, request: Request) -> list[list[Hit]]:
         """Search vectors of the serving space, shape (q, d).

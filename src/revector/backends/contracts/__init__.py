@@ -15,6 +15,7 @@ from revector.backends.contracts.generations import (
 from revector.backends.contracts.index import EXACT, Index, IndexHealth, IndexShape, Preparation
 from revector.backends.contracts.ledger import Jobs, Leases, Ledger, Notes, Observations
 from revector.backends.contracts.order import Order
+from revector.ledger.observations import QueryFeedback, Said
 
 __all__ = [
     "ALIAS",
@@ -43,6 +44,8 @@ __all__ = [
     "Order",
     "Point",
     "Preparation",
+    "QueryFeedback",
+    "Said",
     "Tally",
     "VectorInfo",
     "content_hash",

@@ -37,6 +37,7 @@ _NAMED: dict[str, Any] = {
     "on-read": OnRead,
     "dual-index": DualIndex,
     "representation": Representation,
+    "rollout": Rollout,
 }
 
 
