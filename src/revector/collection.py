@@ -26,6 +26,7 @@ from revector.evaluation.metrics import Qrels
 from revector.evaluation.verdict import Verdict
 from revector.ledger.records import Event
 from revector.ledger.state import Phase
+from revector.migration.canaries import examine_canaries, warn_of_another_model
 from revector.migration.filling.worker import WorkerReport
 from revector.migration.following import follow
 from revector.migration.migration import Migration
@@ -337,7 +338,8 @@ class Collection:
         write: it is loaded behind the first of them.
         """
         for generation in self._serving.read().live:
-            self._encoders.find(generation)
+            if (encoder := self._encoders.find(generation)) is not None:
+                warn_of_another_model(self._backend, self._encoders, generation, encoder)
 
     @property
     def rescored(self) -> Rescored:
@@ -392,9 +394,10 @@ class Collection:
         self._encoders.add(encoder)
 
     def check(self) -> CollectionHealth:
-        """Look at the database file, at the vectors of the generation that serves, and at its index.
+        """Look at the database file, at the vectors of the generation that serves, at its index, and at the models.
 
-        Reads the whole file, and measures the index's recall beside exact search for 200 of its vectors.
+        Reads the whole file, measures the index's recall beside exact search for 200 of its vectors, and asks the
+        models at hand for a few fixed texts again, to see whether they give what they gave at first.
 
         Returns
         -------
@@ -402,7 +405,7 @@ class Collection:
             With what is wrong, and what to do about it.
         """
         serving = self._serving.read().serving
-        return examine_collection(self._backend, serving)
+        return examine_collection(self._backend, serving, examine_canaries(self._backend, self._encoders))
 
     def recapture(self) -> None:
         """Look through everything that others may have written unseen, and ask for its vectors; `follow` embeds them.

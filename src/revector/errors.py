@@ -265,6 +265,26 @@ class EncoderError(RevectorError):
     stored: int = 0
 
 
+class ModelChangedError(EncoderError):
+    """A model gives other numbers than when the vectors of a generation were made, under the same contract.
+
+    Attributes
+    ----------
+    model : str
+        Its name.
+    similarity : float
+        Lowest cosine between what it gave for a fixed text and what it gives now.
+    expected : float
+        The least that is taken for the same.
+    """
+
+    def __init__(self, message: str, *, model: str, similarity: float, expected: float) -> None:
+        super().__init__(message)
+        self.model = model
+        self.similarity = similarity
+        self.expected = expected
+
+
 class ModelDownloadError(EncoderError):
     """A package index gave no file for a model: there is no network, most of the time."""
 

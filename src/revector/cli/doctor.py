@@ -12,6 +12,7 @@ from revector.cli.common import AsJson, noted, opened
 from revector.cli.endings import EXIT_ERROR
 from revector.cli.printing import emit, fields
 from revector.evaluation.health import CollectionHealth
+from revector.migration.canaries import CanaryHealth
 
 EXTRAS = {
     "fast": "tokie",
@@ -67,6 +68,12 @@ def _health(collection: str, *, repair: bool) -> CollectionHealth:
         return docs.check()
 
 
+def _model(canary: CanaryHealth) -> str:
+    if canary.similarity is None:
+        return f"{canary.model}: not asked, it is not at hand" if not canary.problem else f"{canary.model}: no answer"
+    return f"{canary.model}: the fixed texts have a cosine of {canary.similarity:.4f} or more to what they had"
+
+
 def _rows(health: CollectionHealth) -> dict[str, str]:
     index = health.index
     return {
@@ -74,6 +81,7 @@ def _rows(health: CollectionHealth) -> dict[str, str]:
         "index": f"{index.live:,} vectors, {index.scanned:,} of them in no graph; {index.graphs} graphs with "
         f"{index.deleted:,} deleted nodes",
         "recall": f"{index.recall:.4f} of the {index.k} nearest ({index.queries} queries)",
+        **({"models": "\n".join(map(_model, health.canaries))} if health.canaries else {}),
         **({"notices": "\n".join(health.notices)} if health.notices else {}),
         "problems": "\n".join(health.problems) or "none",
     }

@@ -62,6 +62,7 @@ class EncoderSet:
         renew_in_child(self._renew_lock)
         self._by_space: dict[str, TextEncoder] = {}
         self._problems: dict[str, str] = {}
+        self.similarities: dict[tuple[int, float], float] = {}  # see `revector.migration.canaries`
         for encoder in encoders:
             self.add(encoder)
 

@@ -22,6 +22,7 @@ __all__ = [
     "SENTENCE_TRANSFORMERS",
     "SHORTENED",
     "Readers",
+    "is_service",
     "load_encoder",
     "missing",
     "places",
@@ -68,6 +69,11 @@ def load_encoder(source: str) -> TextEncoder:
 
     native: TextEncoder = Encoder.from_pretrained(source)
     return native
+
+
+def is_service(source: str | None) -> bool:
+    """Whether a source names a service, which takes its time and may be paid for."""
+    return source is not None and source.startswith(OPENAI)
 
 
 def read_source(source: str, scheme: str, readers: Readers) -> tuple[str, dict[str, Any]]:

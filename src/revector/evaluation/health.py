@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from revector.backends.contracts import Backend, Generation, IndexHealth
+from revector.migration.canaries import CanaryHealth
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class CollectionHealth:
         Of the generation that serves.
     notices : tuple of str
         What happened that is mended by now, such as an index that was built anew after a backup was restored.
+    canaries : tuple of CanaryHealth
+        What the fixed texts of each generation say of its model.
     """
 
     documents: int
@@ -31,6 +34,7 @@ class CollectionHealth:
     damage: tuple[str, ...]
     index: IndexHealth
     notices: tuple[str, ...] = ()
+    canaries: tuple[CanaryHealth, ...] = ()
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -41,6 +45,7 @@ class CollectionHealth:
                 f"{self.stale:,} of {self.documents:,} documents have no vector of their present text, so no search "
                 "finds them by it: run the migration, or add them again"
             )
+        found += [canary.problem for canary in self.canaries if canary.problem]
         return (*found, *(f"index: {problem}" for problem in self.index.problems))
 
     def to_json(self) -> dict[str, Any]:
@@ -48,7 +53,9 @@ class CollectionHealth:
         return {**asdict(self), "problems": self.problems}
 
 
-def examine_collection(backend: Backend, serving: Generation) -> CollectionHealth:
+def examine_collection(
+    backend: Backend, serving: Generation, canaries: tuple[CanaryHealth, ...] = ()
+) -> CollectionHealth:
     """Look at the generation that serves.
 
     Parameters
@@ -57,11 +64,11 @@ def examine_collection(backend: Backend, serving: Generation) -> CollectionHealt
         Holds it.
     serving : Generation
         Which one.
-    damage : list of str
-        What the database's own check found.
+    canaries : tuple of CanaryHealth
+        What was found of the models.
     """
     with backend.snapshot():
         documents, stale = backend.documents.count(), backend.generations.count_stale(serving.id)
     health, notice = backend.index.check(serving), backend.index.notice(serving)
     notices = (f"the index was built anew: {notice}",) if notice else ()
-    return CollectionHealth(documents, stale, tuple(backend.check()), health, notices)
+    return CollectionHealth(documents, stale, tuple(backend.check()), health, notices, canaries)

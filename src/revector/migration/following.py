@@ -11,6 +11,7 @@ from revector.backends.contracts import Backend, Generation
 from revector.encoders.at_hand import EncoderSet
 from revector.errors import ClosedError, GoneError, ReadOnlyError, StoreError
 from revector.migration.asking import reconcile
+from revector.migration.canaries import require_same_model
 from revector.migration.filling.worker import Worker, WorkerReport
 from revector.migration.serving import ServingReader
 from revector.migration.slices import in_slices
@@ -103,4 +104,5 @@ def _caught_up(backend: Backend, encoders: EncoderSet, generation: Generation, s
     due = backend.ledger.jobs.seconds_until_due(generation.id)
     if due is None or due > 0 or (encoder := encoders.find(generation)) is None:
         return WorkerReport(0, 0, 0, 0.0)
+    require_same_model(backend, encoders, generation, encoder)
     return Worker(backend, encoder, generation.id).run(stop=stop)

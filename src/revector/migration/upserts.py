@@ -11,7 +11,8 @@ from revector.encoders.at_hand import EncoderSet
 from revector.encoders.base import TextEncoder
 from revector.encoders.once import Embedded, Vectors, embed_once
 from revector.encoders.shortened import shortened_vectors
-from revector.errors import EncoderError, RefusedDocumentsError
+from revector.errors import EncoderError, ModelChangedError, RefusedDocumentsError
+from revector.migration.canaries import require_same_model
 from revector.migration.inputs import Inputs, hashed
 from revector.migration.landing import Rows, land
 from revector.migration.serving import Serving, ServingReader
@@ -100,12 +101,17 @@ class Upsert:
         return embedded, vectors
 
     def _embed_for(self, generation: Generation, encoder: TextEncoder, inputs: Inputs) -> Embedded:
+        require_same_model(self.backend, self.encoders, generation, encoder)
         texts = {hash_: generation.space.text_of(*given) for hash_, given in inputs.items()}
         return embed_once(encoder, texts, self.backend.generations.with_hashes(generation.id, list(texts)))
 
     def _embed_aside(self, generation: Generation, encoder: TextEncoder, inputs: Inputs) -> Vectors:
         """Embed for a generation that readers can do without: what fails here is left to its jobs."""
-        embedded = self._embed_for(generation, encoder, inputs)
+        try:
+            embedded = self._embed_for(generation, encoder, inputs)
+        except ModelChangedError as error:
+            _log.error("%s", error)
+            return {}
         if embedded.failure is not None:
             _log.warning(
                 "%d of %d texts were written without a vector of %s, which is left to a job: %s",

@@ -13,6 +13,7 @@ from revector.encoders.at_hand import EncoderSet
 from revector.encoders.base import TextEncoder
 from revector.encoders.isolation import encode_checked
 from revector.mapping import SpaceMap, load_map
+from revector.migration.canaries import warn_of_another_model
 from revector.migration.strategies.base import Reading
 from revector.spaces import EmbeddingSpace
 
@@ -67,6 +68,7 @@ class QueryEncoder:
         """Encode queries for a generation as `encode` does; ``None`` where no model at hand can."""
         encoder = self._encoders.find(generation)
         if encoder is not None:
+            warn_of_another_model(self._backend, self._encoders, generation, encoder)
             return encode_checked(encoder, texts, kind="query")
         for substitute in self._substitutes(others):
             space_map = self._map(substitute.space, generation.space)

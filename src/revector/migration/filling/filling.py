@@ -12,6 +12,7 @@ from revector.errors import MigrationError
 from revector.ledger.records import MigrationRecord
 from revector.ledger.state import Phase
 from revector.migration.asking import is_asking, reconcile
+from revector.migration.canaries import require_same_model
 from revector.migration.carrying import carry_over
 from revector.migration.filling.bridge import BridgeKeeper, Fit
 from revector.migration.filling.progress import Progress
@@ -64,6 +65,7 @@ class Filling:
         record = patient(self._backend.ledger.record)(self._id)
         target, work = patient(target_of)(self._backend, record), patient(self._work)()
         encoder = self._encoders.require(target, purpose="filling the new generation")
+        patient(require_same_model)(self._backend, self._encoders, target, encoder)
         with patient(BridgeKeeper)(self._backend, record.source_generation, target.id, self._fit) as keeper:
             worker = patient(Worker)(
                 self._backend,
@@ -94,6 +96,7 @@ class Filling:
         """Embed what was written without a generation's model, if that model is at hand."""
         if not patient(self._waits)(generation.id) or (encoder := self._encoders.find(generation)) is None:
             return WorkerReport(0, 0, 0, 0.0)
+        patient(require_same_model)(self._backend, self._encoders, generation, encoder)
         worker = patient(Worker)(
             self._backend,
             encoder,
