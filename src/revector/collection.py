@@ -23,6 +23,7 @@ from revector.encoders.base import TextEncoder, require_encoder, space_of
 from revector.errors import InvalidArgumentError, NoCollectionError, RevectorError, ShapeError
 from revector.evaluation.health import CollectionHealth, examine_collection
 from revector.evaluation.metrics import Qrels
+from revector.evaluation.same_space import take_over
 from revector.evaluation.verdict import Verdict
 from revector.ledger.records import Event
 from revector.ledger.state import Phase
@@ -368,10 +369,19 @@ class Collection:
         """What keeps the collection from being moved, and what to do about that; empty where nothing does."""
         return obstacle_of(self._backend)
 
-    def remember(self, encoder: TextEncoder) -> None:
+    def remember(self, encoder: TextEncoder, *, same_space: bool = False) -> None:
         """Write down where a model of this collection is loaded from now on: `encoder.source`.
 
         A model near the database's file is written with its way from there, so that both can be moved together.
+
+        Parameters
+        ----------
+        encoder : TextEncoder
+            A model of this collection.
+        same_space : bool
+            Let the model be another one by its contract (another provider, a runtime with files of its own), if it is
+            proved to give what is stored for some hundred documents: then the collection goes on with it, and nothing
+            is rebuilt. See `revector.evaluation.same_space`.
 
         Raises
         ------
@@ -379,10 +389,15 @@ class Collection:
             It is not a model of this collection.
         InvalidArgumentError
             It exists in memory only.
+        MigrationError
+            `same_space`, and the collection has a migration that is not retired.
         """
         space, source = space_of(encoder, "encoder"), self._encoders.written(encoder)
         if source is None:
             raise InvalidArgumentError("the encoder has no source (a path, an id or a service) to load it from again")
+        if flag(same_space, "same_space"):
+            take_over(self._backend, self._serving.read().serving, encoder, source)
+            self._serving.forget()
         require_one_of([each.plain for each in self.spaces], space.plain, purpose="the model of this collection")
         with self._backend.transaction():
             for generation in self._backend.generations.all():

@@ -11,10 +11,18 @@ from numpy.typing import NDArray
 
 from revector._arguments import shown, strings, valid_unicode
 from revector._arrays import as_queries
-from revector.backends.contracts import Keys, NewDocument, content_hash
+from revector.backends.contracts import Generation, Keys, NewDocument, content_hash
 from revector.errors import InvalidArgumentError, NumericalError, ShapeError, StoreError
+from revector.spaces import EmbeddingSpace
 
-__all__ = ["checked_documents", "checked_ids", "checked_queries", "checked_vectors", "missing_generation"]
+__all__ = [
+    "checked_documents",
+    "checked_ids",
+    "checked_queries",
+    "checked_vectors",
+    "missing_generation",
+    "require_dimension",
+]
 
 
 def checked_documents(
@@ -101,6 +109,14 @@ def checked_queries(queries: NDArray[np.float32], dimension: int) -> NDArray[np.
 def missing_generation(generation: int) -> StoreError:
     """Return the error of a generation that does not exist."""
     return StoreError(f"generation {shown(generation)} does not exist; it may have been retired")
+
+
+def require_dimension(generation: Generation, space: EmbeddingSpace) -> None:
+    """Raise `ShapeError` unless the vectors of a generation can be those of a space."""
+    if generation.space.dimension != space.dimension:
+        raise ShapeError(
+            f"the space has dimension {space.dimension}, expected {generation.space.dimension}, as the vectors have"
+        )
 
 
 def _new_ids(ids: Iterable[str]) -> list[str]:

@@ -11,7 +11,20 @@ from typing import Annotated
 import typer
 
 import revector
-from revector.cli import adopt, assess, backup, collection, demo, doctor, hands, importing, migrate, model, rollout
+from revector.cli import (
+    adopt,
+    assess,
+    backup,
+    collection,
+    demo,
+    doctor,
+    hands,
+    importing,
+    migrate,
+    model,
+    rollout,
+    same_space,
+)
 from revector.cli.endings import CommandGroup
 from revector.cli.printing import say
 
@@ -40,7 +53,7 @@ def _options(
     """Take what stands before the command."""
 
 
-for module in (demo, importing, collection, adopt, assess, migrate, rollout, hands, model, backup, doctor):
+for module in (demo, importing, collection, adopt, assess, migrate, rollout, hands, model, same_space, backup, doctor):
     module.register(app)
 
 

@@ -18,6 +18,13 @@ def register(app: typer.Typer) -> None:
 def model(
     collection: CollectionUrl,
     place: Annotated[str, typer.Option("--set", metavar="PATH", help=f"Where the model is now. {MODEL_HELP}")],
+    same_space: Annotated[
+        bool,
+        typer.Option(
+            "--same-space",
+            help="Let it be another model by its contract, if it is proved to give what is stored: nothing is rebuilt.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Say where a model of the collection is now, after its folder was moved or the database was taken elsewhere.
@@ -27,6 +34,6 @@ def model(
     """
     encoder = open_encoder(place)
     with opened(collection) as docs:
-        docs.remember(encoder)
+        docs.remember(encoder, same_space=same_space)
     result = {"collection": collection, "space": encoder.space, "source": encoder.source}
     emit(result, f"{collection} finds {encoder.space} at {encoder.source}", as_json=as_json)

@@ -151,6 +151,10 @@ class ServingReader:
                 self._kept = (moment, serving)
         return serving
 
+    def forget(self) -> None:
+        """Read everything anew the next time: a generation is of another contract now."""
+        self._generations, self._kept = {}, (None, None)
+
     def _read(self, alias: Alias) -> Serving:
         record, serving = self._backend.ledger.active(alias.name), self._generation(alias.generation)
         if record is None:

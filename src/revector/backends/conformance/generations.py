@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -249,6 +250,20 @@ class GenerationsConformance:
         assert backend.generations.get(generation.id).encoder_source == "elsewhere/model"
         with pytest.raises(StoreError, match="does not exist"):
             backend.generations.set_encoder_source(7, "elsewhere/model")
+
+    def test_vectors_can_be_said_to_be_of_another_contract(self, backend: Backend) -> None:
+        """Of the same dimension; they stay where they are."""
+        generation = new_generation(backend)
+        put(backend, generation, write(backend, "a"))
+        other = replace(SPACE, model="elsewhere", revision="2")
+        backend.generations.set_space(generation.id, other, "elsewhere/model")
+        found = backend.generations.get(generation.id)
+        assert (found.space, found.encoder_source) == (other, "elsewhere/model")
+        assert backend.generations.count(generation.id) == 1
+        with pytest.raises(ShapeError, match="dimension"):
+            backend.generations.set_space(generation.id, replace(SPACE, dimension=99), None)
+        with pytest.raises(StoreError, match="does not exist"):
+            backend.generations.set_space(7, other, None)
 
     def test_a_missing_generation_is_an_error_everywhere(self, backend: Backend) -> None:
         """Not an empty result."""

@@ -100,6 +100,18 @@ class Generations(Protocol):
         """Note where the encoder of a generation can be loaded from now; raise `StoreError` if there is none."""
         ...
 
+    def set_space(self, generation: int, space: EmbeddingSpace, encoder_source: str | None) -> None:
+        """Note that the vectors of a generation are those of another contract, which was proved to be the same space.
+
+        Raises
+        ------
+        StoreError
+            There is no such generation.
+        ShapeError
+            The other space has another dimension.
+        """
+        ...
+
     def drop(self, generation: int) -> None:
         """Delete a generation and its vectors; raise `StoreError` if it does not exist or an alias points at it.
 

@@ -10,7 +10,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 from sqlalchemy.engine import Connection
 
-from revector.backends.arguments import missing_generation
+from revector.backends.arguments import missing_generation, require_dimension
 from revector.backends.contracts import ALIAS, Alias, Generation
 from revector.backends.postgres.database import driver_of
 from revector.backends.postgres.database.database import WITHOUT_VACUUM
@@ -28,6 +28,7 @@ INSERT INTO generations (space, encoder_source, created_at) VALUES (%s, %s, %s) 
 _ALL = f"SELECT {_COLUMNS} FROM generations WHERE NOT dropped ORDER BY id"
 _GET = f"SELECT {_COLUMNS} FROM generations WHERE NOT dropped AND id = %s"
 _SET_SOURCE = "UPDATE generations SET encoder_source = %s WHERE id = %s AND NOT dropped"
+_SET_SPACE = "UPDATE generations SET space = %s, encoder_source = %s WHERE id = %s"
 _SERVED = "SELECT name FROM aliases WHERE generation = %s ORDER BY name"
 _DROP = "UPDATE generations SET dropped = true WHERE id = %s"
 _ALIAS = "SELECT name, generation, version FROM aliases WHERE name = %s"
@@ -79,6 +80,12 @@ class PostgresGenerations(PostgresVectors):
         with self._database.transaction() as connection:
             if not driver_of(connection).execute(_SET_SOURCE, (encoder_source, generation)).rowcount:
                 raise missing_generation(generation)
+
+    def set_space(self, generation: int, space: EmbeddingSpace, encoder_source: str | None) -> None:
+        """Note that the vectors of a generation are those of another contract."""
+        with self._database.transaction() as connection:
+            require_dimension(self.get(generation), space)
+            driver_of(connection).execute(_SET_SPACE, (Jsonb(space.to_json()), encoder_source, generation))
 
     def drop(self, generation: int) -> None:
         """Delete a generation and its vectors, whose table is removed by `reclaim`."""

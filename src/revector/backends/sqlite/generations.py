@@ -10,7 +10,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection, Row
 from sqlalchemy.exc import IntegrityError
 
-from revector.backends.arguments import missing_generation
+from revector.backends.arguments import missing_generation, require_dimension
 from revector.backends.contracts import Alias, Generation
 from revector.backends.sqlite.database.database import driver_of
 from revector.backends.sqlite.reclaiming import DROPPED, IS_KEPT
@@ -54,6 +54,13 @@ class SqliteGenerations(SqliteVectors):
             connection.execute(
                 generations.update().where(generations.c.id == generation).values(encoder_source=encoder_source)
             )
+
+    def set_space(self, generation: int, space: EmbeddingSpace, encoder_source: str | None) -> None:
+        """Note that the vectors of a generation are those of another contract."""
+        with self._database.transaction() as connection:
+            require_dimension(self.get(generation), space)
+            changed = {"space": space.to_json(), "encoder_source": encoder_source}
+            connection.execute(generations.update().where(generations.c.id == generation).values(changed))
 
     def drop(self, generation: int) -> None:
         """Delete a generation and its vectors, whose rows are removed by `reclaim`."""

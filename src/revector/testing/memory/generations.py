@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from revector.backends.arguments import missing_generation
+from revector.backends.arguments import missing_generation, require_dimension
 from revector.backends.contracts import Alias, Generation
 from revector.errors import StaleAliasError, StoreError
 from revector.spaces import EmbeddingSpace
@@ -42,6 +42,14 @@ class MemoryGenerations(MemoryVectors):
         with self._database.change() as view:
             moved = replace(_existing(view.state, generation), encoder_source=encoder_source)
             view.state = replace(view.state, generations={**view.state.generations, generation: moved})
+
+    def set_space(self, generation: int, space: EmbeddingSpace, encoder_source: str | None) -> None:
+        """Note that the vectors of a generation are those of another contract."""
+        with self._database.change() as view:
+            known = _existing(view.state, generation)
+            require_dimension(known, space)
+            changed = replace(known, space=space, encoder_source=encoder_source)
+            view.state = replace(view.state, generations={**view.state.generations, generation: changed})
 
     def drop(self, generation: int) -> None:
         """Delete a generation and its vectors."""
