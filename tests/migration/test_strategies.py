@@ -12,6 +12,7 @@ from revector.backends.contracts import Generation
 from revector.errors import GateRefusedError, InvalidArgumentError
 from revector.ledger.state import Phase
 from revector.migration import strategies
+from revector.migration.serving import ServingReader
 from revector.migration.strategies import (
     Background,
     DualIndex,
@@ -177,3 +178,11 @@ def test_every_strategy_goes_through_the_whole_life_of_a_migration(world: Any, s
     world.assert_exact(world.served, NEW_ENCODER)
     migration.retire(confirm=True, force=True)
     assert migration.phase is Phase.RETIRED
+
+
+def test_a_generation_whose_index_lags_scores_what_the_old_one_finds(world: Any) -> None:
+    world.started(strategy=Background())
+    serving = ServingReader(world.backend).read()
+    assert serving.reading(world.encoders, covered=True).looks_in_last
+    reading = serving.reading(world.encoders, covered=False)
+    assert (len(reading.recall), reading.looks_in_last) == (2, False)

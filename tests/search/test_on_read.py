@@ -113,6 +113,12 @@ def test_a_model_that_fails_behind_a_search_reaches_no_reader(places: Any, monke
 
 
 def test_beside_background_both_do_their_part(places: Any) -> None:
-    with _moving(places / "docs.db", strategy=[Background(), OnRead(hits=3)]) as docs:
-        docs.search(TEXTS[7], 5, rescore=0)
-        assert _moved(docs) == 3
+    with _moving(places / "docs.db", strategy=[Background(), OnRead(hits=12)]) as docs:
+        docs.search(TEXTS[7], 20)
+        assert _moved(docs) >= 12
+
+
+def test_what_does_not_fit_into_a_search_is_embedded_behind_it(places: Any) -> None:
+    with _moving(places / "docs.db", strategy=Background()) as docs:
+        docs.search(TEXTS[7], 20, rescore=2)
+        assert _moved(docs) == 10

@@ -107,3 +107,20 @@ def test_every_answer_is_counted_whichever_thread_gave_it(places: Any) -> None:
         for thread in threads:
             thread.join()
         assert sum(vars(docs.rescored).values()) == 6
+
+
+def test_a_search_beside_others_takes_less_time_for_it() -> None:
+    class Slowly(Slow):
+        def encode(self, texts, *, kind="document"):
+            began.set()
+            return super().encode(texts, kind=kind)
+
+    began, kept = threading.Event(), Rescoring()
+    budget = Budget(10, texts_in_flight=32, milliseconds=1_000, milliseconds_beside=150)
+    for _ in range(2):
+        kept.embed(Slow(8), dict(list(TEXTS.items())[:1]), {}, budget)  # measured
+    first = threading.Thread(target=kept.embed, args=(Slowly(8), TEXTS, {}, budget))
+    first.start()
+    began.wait()
+    assert len(kept.embed(Slow(8), TEXTS, {}, budget).vectors) == 1
+    first.join()

@@ -67,9 +67,9 @@ class Serving:
     def reading(self, encoders: EncoderSet, *, covered: bool = True, key: str | None = None) -> Reading:
         """Ask the strategies what a search reads now.
 
-        Where searches of the other generation do not answer in the usual time (`covered`), it is not read, unless the
-        model of the one that serves is not at hand: then the other one is read beside it, by its own model, for it may
-        be complete as well; and the one that serves by mapped queries.
+        Where searches of a generation that fills do not answer in the usual time (`covered`), its vectors only score
+        what the old one finds. Where the model of the one that serves is not at hand, the other one is read beside it,
+        by its own model, for it may be complete as well; and the one that serves by mapped queries.
 
         A model that is not at hand yet is loaded, which may ask a service: not to be called inside a transaction.
         """
@@ -78,15 +78,16 @@ class Serving:
         situation = self.situation(encoders, covered=covered, key=key)
         if encoders.find(self.serving) is None and encoders.find(self.other) is not None:
             situation = replace(situation, reading=Reading((self.serving, self.other), CANDIDATES, RESCORING))
-        return chosen_reading(self.strategies, situation)
+        reading = chosen_reading(self.strategies, situation)
+        return reading if covered or self.moved else replace(reading, looks_in_last=False)
 
     def situation(self, encoders: EncoderSet, *, covered: bool = True, key: str | None = None) -> Situation:
         """Return what strategies are asked about; there must be another generation."""
         assert self.other is not None
         assert self.phase is not None
         old, new = (self.other, self.serving) if self.moved else (self.serving, self.other)
-        at_hand = _AtHand(self.serving, self.other, encoders, covered)
-        return Situation(self.phase, old, new, at_hand, Reading((self.serving,)), key, self.stage)
+        at_hand = _AtHand(self.serving, self.other, encoders, covered or not self.moved)
+        return Situation(self.phase, old, new, at_hand, Reading((self.serving,)), key, self.stage, covered)
 
     def findable(self, encoders: EncoderSet) -> Generation:
         """Return a generation whose vectors let searches find a document, and whose model is at hand if one is."""
@@ -98,7 +99,7 @@ class Serving:
 
 @dataclass(frozen=True)
 class _AtHand:
-    """The generations that answer in the usual time, found out as far as a strategy asks.
+    """The generations that can be read in the usual time, found out as far as a strategy asks.
 
     The other generation's model is loaded in the thread that asks only if the serving one's is not to be had: where
     that one answers, it does so for as long as the other one would have to be waited for.
@@ -107,14 +108,14 @@ class _AtHand:
     serving: Generation
     other: Generation
     encoders: EncoderSet
-    covered: bool
+    can_read_other: bool
 
     def __contains__(self, generation: object) -> bool:
         if self.encoders.find(self.serving) is None:
             return generation == self.other.id and self.encoders.find(self.other) is not None
         if generation != self.other.id:
             return generation == self.serving.id
-        return self.covered and self.encoders.find_behind(self.other) is not None
+        return self.can_read_other and self.encoders.find_behind(self.other) is not None
 
 
 class ServingReader:

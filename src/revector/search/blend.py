@@ -63,16 +63,20 @@ class Blend:
         self._moved: Keys = np.empty(0, np.int64)
         self._added: set[int] = set()
 
-    def recall(self, depth: int, where: Where | None = None, *, fresh: bool = False) -> None:
+    def recall(self, depth: int, where: Where | None = None, *, fresh: bool = False, both: bool = True) -> None:
         """Search both generations for `depth` hits a query that match a filter, and score all candidates by either.
+
+        Without `both`, the old one alone is searched; the new one's vectors score what it finds.
 
         Call it inside a snapshot. A vector of the new generation that is not of the present text counts as missing.
         Where the new generation is complete as well, it is to be `fresh`; see `Index.search`.
         """
         recall = Recall(self._backend, where)
         _, by_old = recall.search(self._old, self._old_queries, depth)
-        _, by_new = recall.search(self._new, self._new_queries, depth, fresh=fresh)
-        found = [np.unique(keys[keys >= 0]) for keys in np.concatenate([by_old, by_new], axis=1)]
+        if both:
+            _, by_new = recall.search(self._new, self._new_queries, depth, fresh=fresh)
+            by_old = np.concatenate([by_old, by_new], axis=1)
+        found = [np.unique(keys[keys >= 0]) for keys in by_old]
         keys = np.unique(np.concatenate(found)) if len(found) > 1 else found[0]
         in_old, old_vectors = self._backend.index.vectors(self._old, keys)
         self._moved, new_vectors = self._backend.generations.vectors(self._new.id, keys, current=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,9 @@ from revector.search.behind import WriteBehind
 
 MOST_WAITING = 1_000
 """Documents that wait to be embedded; what is found beyond them is found again, or left to `run`."""
-TEXTS_AT_A_TIME = 16
+TEXTS_AT_A_TIME = 8
+SHARE_OF_TIME = 0.5
+"""Of its time, that the thread works while documents wait; it leaves the rest to those who search."""
 _REMEMBERED = 10_000  # texts that were embedded or refused a moment ago, and may not be stored yet
 _REST_SECONDS = 5.0  # after a service has asked to wait, or failed
 
@@ -104,10 +107,12 @@ class OnReadPool:
     def _run(self) -> None:
         while (taken := self._take()) is not None:
             for generation, documents in taken.items():
+                began = time.perf_counter()
                 try:
                     stopped = self._embed(generation, documents)
                 except RevectorError as error:
                     stopped = error
+                self._closed.wait((time.perf_counter() - began) * (1 / SHARE_OF_TIME - 1))
                 if stopped is not None:
                     _log.warning("documents that searches found were not embedded: %s", stopped)
                     asked = stopped.retry_after_seconds if isinstance(stopped, RateLimitedError) else None

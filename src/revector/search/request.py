@@ -96,7 +96,8 @@ class Request:
         if self.rescore is not None:
             reading = replace(reading, budget=Budget(self.rescore, texts_in_flight=sys.maxsize))
         if self.write_through is not None:
-            reading = replace(reading, write_through=self.write_through)
+            queued = reading.queued if self.write_through else 0
+            reading = replace(reading, write_through=self.write_through, queued=queued)
         return reading if self.merge is None else replace(reading, merging=self.merge)
 
 

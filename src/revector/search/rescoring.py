@@ -61,7 +61,7 @@ class Rescoring:
         space, began = encoder.space.fingerprint, time.perf_counter()
         vectors, stopped = dict(known), None
         errors: dict[str, EncoderError] = {}
-        limit = None if budget.milliseconds is None else budget.milliseconds / 1000
+        limit = self._seconds(budget)
         left = limit
         while wanted and stopped is None and (left is None or left > 0):
             with self._granted(space, len(wanted), budget.texts_in_flight, left) as allowed:
@@ -74,6 +74,11 @@ class Rescoring:
             stopped = embedded.stopped
             left = None if limit is None else limit - (time.perf_counter() - began)
         return Embedded(vectors, errors, stopped)
+
+    def _seconds(self, budget: Budget) -> float | None:
+        is_beside = self._in_flight and budget.milliseconds_beside is not None
+        limit = budget.milliseconds_beside if is_beside else budget.milliseconds
+        return None if limit is None else limit / 1000
 
     @contextmanager
     def _granted(self, space: str, wanted: int, in_flight: int, seconds: float | None) -> Iterator[int]:

@@ -227,7 +227,9 @@ class Searcher:
         blend = Blend(self._backend, old, new, old_vectors, new_vectors)
         most = reading.budget.texts
         with self._backend.snapshot():
-            blend.recall(max(request.depth, most, reading.depth), request.where, fresh=serving.moved)
+            blend.recall(
+                max(request.depth, most, reading.depth), request.where, fresh=serving.moved, both=reading.looks_in_last
+            )
             unmoved = self._unmoved(blend, new, most)
         missing = set(unmoved) - self._rescore(blend, new, reading, unmoved) if unmoved else set()
         found = []

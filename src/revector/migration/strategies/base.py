@@ -83,11 +83,14 @@ class Budget:
         The most at one time, over all searches of a process.
     milliseconds : float or None
         The longest that one search may take for it, as far as the speed measured so far can tell; no limit if ``None``.
+    milliseconds_beside : float or None
+        The same for a search that finds others at it; as long as for one alone if ``None``.
     """
 
     texts: int
     texts_in_flight: int = 32
     milliseconds: float | None = None
+    milliseconds_beside: float | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,9 @@ class Reading:
     recall : tuple of Generation
         Whose nearest documents compete. Where there are two, the first one is complete, and the ranking is made in the
         space of the last one.
+    looks_in_last : bool
+        Whether the last one's nearest documents are looked for. Where that would take too long, its vectors only score
+        what the first one finds.
     depth : int
         How many documents of each compete, at least.
     budget : Budget
@@ -122,6 +128,7 @@ class Reading:
     write_through: bool = True
     queued: int = 0
     arm: str = ""
+    looks_in_last: bool = True
     weight_of_old: float = 0.0
     merging: Merging = "zscore"
 
@@ -165,14 +172,16 @@ class Situation:
     old, new : Generation
         Those of the migration; the new one from `start` on.
     at_hand : container of int
-        The generations that can be searched in the usual time: their models are at hand, their indexes up to date. To
-        ask for one that does not serve has its model loaded behind the search.
+        The generations whose models are at hand, of the one that fills also where its index is not up to date. To ask
+        for one that does not serve has its model loaded behind the search.
     reading : Reading
         What the strategies before this one chose; at first, the generation that serves alone.
     key : str or None
         What the caller of a search names, so that searches of one reader are answered by one arm.
     stage : Stage or None
         Of the rollout, once there is one.
+    covered : bool
+        Whether searches of the generation that does not serve answer in the usual time, by an index that is up to date.
     """
 
     phase: Phase
@@ -182,6 +191,7 @@ class Situation:
     reading: Reading
     key: str | None = None
     stage: Stage | None = None
+    covered: bool = True
 
 
 class Strategy(Protocol):

@@ -60,7 +60,8 @@ class Rollout:
         if stage is None or stage.stopped or situation.phase is Phase.FILLING or key is None:
             return Reading((old,))
         step, salt = self.ramp.steps[stage.at], f"{old.id} {situation.new.id}"
-        if not in_new_arm(key, salt, step.share) or situation.new.id not in situation.at_hand:
+        ready = situation.covered and situation.new.id in situation.at_hand
+        if not ready or not in_new_arm(key, salt, step.share):
             return Reading((old,), arm="old")
         new = old if step.same else situation.new
         if in_new_arm(key, f"{salt} interleaved", self.interleaved):
