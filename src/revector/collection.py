@@ -28,6 +28,14 @@ from revector.evaluation.verdict import Verdict
 from revector.ledger.records import Event
 from revector.ledger.state import Phase
 from revector.migration.canaries import examine_canaries, warn_of_another_model
+from revector.migration.dependents import (
+    Call,
+    Dependent,
+    dependents,
+    forget_dependent,
+    keep_dependent,
+    new_dependent,
+)
 from revector.migration.filling.worker import WorkerReport
 from revector.migration.following import follow
 from revector.migration.migration import Migration
@@ -71,6 +79,7 @@ class Collection:
         self._encoders = encoders
         self._serving = ServingReader(backend)
         self._searcher = Searcher(backend, encoders, self._serving, self._judge)
+        self._calls: dict[str, Call] = {}
         self._closed = False
 
     @classmethod
@@ -542,12 +551,61 @@ class Collection:
             strategy,
             retention_seconds,
             encoders=self._encoders,
+            calls=self._calls,
         )
 
     @property
     def migration(self) -> Migration | None:
         """The migration that is not retired, or ``None``."""
-        return Migration.active(self._backend, self._encoders)
+        return Migration.active(self._backend, self._encoders, calls=self._calls)
+
+    def depends(
+        self,
+        name: str,
+        *,
+        sql: str | None = None,
+        hook: str | os.PathLike[str] | None = None,
+        call: Call | None = None,
+    ) -> None:
+        """Register something that is made of the vectors: it is brought up to date whenever others serve.
+
+        That is at the cut-over, and at a rollback from there. Until it has succeeded, the collection can be rolled
+        back, and neither cut over again nor retired; `Migration.run_dependents` tries again.
+
+        Parameters
+        ----------
+        name : str
+            What it is called; what had that name before is replaced.
+        sql : str, optional
+            A statement in the collection's database.
+        hook : str or Path, optional
+            An executable, told what happened by environment variables that begin with ``REVECTOR_``; 0 is success.
+        call : callable, optional
+            Takes a `revector.migration.dependents.Moved`. It is not kept: each process that takes these steps registers
+            it.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Not one of the three was given, or not what it has to be.
+        """
+        dependent = new_dependent(name, sql=sql, hook=hook, call=call)
+        with self._backend.transaction():
+            known = {each.name: each for each in dependents(self._backend)}.get(name)
+            if known is None or (known.kind, known.action) != (dependent.kind, dependent.action):
+                keep_dependent(self._backend, dependent)
+        if call is not None:
+            self._calls[name] = call
+
+    def forget_dependent(self, name: str) -> None:
+        """Let go of what was registered under a name; raise `InvalidArgumentError` if nothing was."""
+        forget_dependent(self._backend, name)
+        self._calls.pop(name, None)
+
+    @property
+    def dependents(self) -> list[Dependent]:
+        """What hangs on the vectors, and whether it is up to date with what serves."""
+        return dependents(self._backend)
 
     def events(self) -> list[Event]:
         """Return what has happened to the migrations of the collection, the oldest first."""

@@ -417,6 +417,24 @@ class GateRefusedError(MigrationError):
         super().__init__(f"{step} refused: " + "; ".join(reasons))
 
 
+class HookFailedError(GateRefusedError):
+    """A program that runs before a step ended with another exit code than 0, so that the step is not taken.
+
+    Attributes
+    ----------
+    hook : str
+        Its path.
+    code : int
+        Its exit code.
+    output : str
+        The end of what it wrote.
+    """
+
+    def __init__(self, step: str, *, hook: str, code: int, output: str) -> None:
+        self.hook, self.code, self.output = hook, code, output
+        super().__init__(step, (f"{hook} ended with exit code {code}{': ' if output else ''}{output}",))
+
+
 class StaleAliasError(MigrationError):
     """An alias moved between reading it and swapping it.
 

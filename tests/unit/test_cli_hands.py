@@ -81,3 +81,24 @@ def test_events_are_followed_as_lines(place, monkeypatch):
     monkeypatch.setattr(Collection, "watch", lambda self, **_: iter(events))
     lines = _run("events", place, "--follow", "--json").splitlines()
     assert [json.loads(line).get("name") for line in lines[:2]] == ["plan", "start"]
+
+
+def test_what_hangs_on_the_vectors_is_registered_listed_and_forgotten(place):
+    _run("depends", place, "cache", "--sql", "DELETE FROM cache")
+    assert _json("depends", place)["dependents"][0]["action"] == "DELETE FROM cache"
+    assert "cache: ready" in _run("status", place)
+    assert _run("depends", place, "cache", "--forget").strip() == "nothing hangs on the vectors"
+
+
+def test_a_dependent_needs_a_name(place):
+    _run("depends", place, "--sql", "DELETE FROM cache", code=1)
+
+
+def test_a_hook_that_fails_is_a_refusal_with_its_output(place, tmp_path):
+    hook = tmp_path / "before-rollback"
+    hook.write_text("#!/bin/sh\necho not now; exit 1\n")
+    hook.chmod(0o755)
+    refused = CliRunner().invoke(app, ["rollback", place, "--hooks", str(tmp_path), "--json"])
+    error = json.loads(refused.stdout)["error"]
+    assert (refused.exit_code, error["type"], error["output"]) == (3, "HookFailedError", "not now")
+    assert _json("status", place)["phase"] == "filling"

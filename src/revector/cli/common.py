@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -15,6 +15,7 @@ from revector.cli.endings import CommandError, shell
 from revector.collection import Collection
 from revector.encoders.base import TextEncoder
 from revector.errors import NoCollectionError
+from revector.migration.hooks import Hooks
 from revector.migration.migration import Migration
 from revector.spaces import Template, require_one_of
 
@@ -60,6 +61,22 @@ Encoders = Annotated[
         "--encoder", metavar="MODEL", help="A model of the collection, where it is now; may be given several times."
     ),
 ]
+
+
+HooksFolder = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--hooks",
+        metavar="DIR",
+        help="A folder of executables such as before-cutover and after-cutover; what runs before a step stops it by "
+        "another exit code than 0.",
+    ),
+]
+
+
+def around(step: str, migration: Migration, hooks: str | None) -> AbstractContextManager[None]:
+    """Run a step inside its hooks, where there are any."""
+    return nullcontext() if hooks is None else Hooks(hooks).around(step, migration)
 
 
 NICENESS = 10

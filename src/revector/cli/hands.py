@@ -1,4 +1,4 @@
-"""The operator's hands on a migration that runs: throttle, pause, resume, retry, failures, events."""
+"""The operator's hands on a migration that runs: throttle, pause, resume, retry, failures, events, depends."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from revector.cli.endings import shell
 from revector.cli.printing import emit, plain, print_json, say, strict, table
 from revector.cli.status import emit_status
 from revector.cli.wording import as_typed
+from revector.errors import InvalidArgumentError
 from revector.ledger.records import Event
 from revector.migration.throttle import NO_LIMITS
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    for command in (throttle, pause, resume, retry, failures, events):
+    for command in (throttle, pause, resume, retry, failures, events, depends):
         app.command()(command)
 
 
@@ -119,6 +120,36 @@ def events(
     steps = [f"revector status {shell(shown_place(collection))}"]
     shown = "\n".join(map(_line, found)) or "no events"
     emit({"events": found, "next_steps": steps}, plain(shown), as_json=as_json)
+
+
+def depends(
+    collection: CollectionUrl,
+    name: Annotated[Optional[str], typer.Argument(help="What it is called.")] = None,  # noqa: UP045
+    sql: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="SQL", help="The statement that brings it up to date."),
+    ] = None,
+    hook: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="FILE", help="The executable that brings it up to date."),
+    ] = None,
+    forget: Annotated[bool, typer.Option("--forget", help="Let go of it.")] = False,
+    run: Annotated[bool, typer.Option("--run", help="Bring up to date what is due, or has failed.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say what hangs on the vectors, such as a semantic cache: it is brought up to date when other vectors serve."""
+    with opened(collection) as docs:
+        if forget or sql is not None or hook is not None:
+            if name is None:
+                raise InvalidArgumentError("the dependent has no name; write it behind the collection")
+            docs.forget_dependent(name) if forget else docs.depends(name, sql=sql, hook=hook)
+        if run and (migration := docs.migration) is not None:
+            migration.run_dependents()
+        found = docs.dependents
+    place = shell(shown_place(collection))
+    steps = [f"revector depends {place} --run"] if any(each.is_behind for each in found) else []
+    shown = "\n".join(map(str, found)) or "nothing hangs on the vectors"
+    emit({"dependents": found, "next_steps": steps}, plain(shown), as_json=as_json)
 
 
 def _line(event: Event) -> str:

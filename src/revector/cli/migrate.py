@@ -15,7 +15,9 @@ from revector.cli.common import (
     AsJson,
     CollectionUrl,
     Encoders,
+    HooksFolder,
     TemplateFields,
+    around,
     behind_searches,
     migrating,
     open_encoder,
@@ -59,13 +61,15 @@ def start(
         Optional[float],  # noqa: UP045
         typer.Option(min=0, help="How long the old vectors are kept; 7 unless it was said before."),
     ] = None,
+    hooks: HooksFolder = None,
     encoder: Encoders = None,
     as_json: AsJson = False,
 ) -> None:
     """Start to move to a new model, or go on with a migration that was planned, started or rolled back."""
     with behind_searches(), opened(collection, encoder) as docs:
         migration = _planned(docs, model, template, strategy, retention_days)
-        migration.start()
+        with around("start", migration, hooks):
+            migration.start()
         emit_status(collection, migration, as_json=as_json)
 
 
@@ -79,6 +83,7 @@ def run(
         ),
     ] = False,
     nice: Annotated[int, typer.Option(min=0, max=19, help="How far to stand back behind other processes.")] = NICENESS,
+    hooks: HooksFolder = None,
     encoder: Encoders = None,
     as_json: AsJson = False,
 ) -> None:
@@ -91,7 +96,7 @@ def run(
     with migrating(collection, encoder, nice) as migration:
         if retry_failed:
             migration.retry_failed()
-        with show_progress() as on_progress:
+        with around("run", migration, hooks), show_progress() as on_progress:
             migration.run(on_progress=on_progress)
         emit_status(collection, migration, as_json=as_json)
 
@@ -118,11 +123,12 @@ def verify(
             "default those that have few values.",
         ),
     ] = None,
+    hooks: HooksFolder = None,
     encoder: Encoders = None,
     as_json: AsJson = False,
 ) -> None:
     """Check the new vectors: counts, a sample embedded again, search, index; exit with 3 if something is wrong."""
-    with migrating(collection, encoder) as migration:
+    with migrating(collection, encoder) as migration, around("verify", migration, hooks):
         verification = migration.verify(fields=field or None)
     figures = {name: figure for name, figure in verification.details.items() if not isinstance(figure, list)}
     found = {name.replace("_", " "): _said(figure) for name, figure in figures.items()}
@@ -135,12 +141,22 @@ def verify(
 def cutover(
     collection: CollectionUrl,
     accept_failed: Annotated[bool, typer.Option(help="Leave documents behind that could not be embedded.")] = False,
+    postpone_until: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="FILE|TIME|COMMAND",
+            help="Get ready, then wait for as long as this file exists, until this time, or until this executable ends "
+            "with 0.",
+        ),
+    ] = None,
+    hooks: HooksFolder = None,
     encoder: Encoders = None,
     as_json: AsJson = False,
 ) -> None:
     """Serve from the new vectors. The old ones are kept up to date, for a rollback."""
     with migrating(collection, encoder) as migration:
-        migration.cutover(accept_failed=accept_failed)
+        with around("cutover", migration, hooks):
+            migration.cutover(accept_failed=accept_failed, postpone_until=postpone_until)
         emit_status(collection, migration, as_json=as_json)
 
 
@@ -149,12 +165,14 @@ def rollback(
     accept_failed: Annotated[
         bool, typer.Option("--accept-failed", help="Leave documents behind that the old model could not embed.")
     ] = False,
+    hooks: HooksFolder = None,
     encoder: Encoders = None,
     as_json: AsJson = False,
 ) -> None:
     """Serve from the old vectors again."""
     with migrating(collection, encoder) as migration:
-        migration.rollback(accept_failed=accept_failed)
+        with around("rollback", migration, hooks):
+            migration.rollback(accept_failed=accept_failed)
         emit_status(collection, migration, as_json=as_json)
 
 
@@ -162,12 +180,14 @@ def retire(
     collection: CollectionUrl,
     yes: Annotated[bool, typer.Option("--yes", help="Yes, drop them: this cannot be undone.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Before the retention period is over, too.")] = False,
+    hooks: HooksFolder = None,
     encoder: Encoders = None,
     as_json: AsJson = False,
 ) -> None:
     """Drop the vectors that do not serve, and end the migration."""
     with migrating(collection, encoder) as migration:
-        migration.retire(confirm=yes, force=force)
+        with around("retire", migration, hooks):
+            migration.retire(confirm=yes, force=force)
         emit_status(collection, migration, as_json=as_json)
 
 

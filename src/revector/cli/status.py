@@ -48,7 +48,8 @@ def next_steps(place: str, status: MigrationStatus, failed: int = 0) -> list[str
     """Return the commands that come next."""
     verbs = ["resume" if status.paused and verb == "run" else verb for verb in NEXT[status.phase]]
     retry = ["retry"] if failed and status.phase in (Phase.FILLING, Phase.PROVING) else []
-    return [f"revector {verb} {shell(place)}" for verb in (*verbs, *retry)]
+    behind = [f"revector depends {shell(place)} --run"] if any(each.is_behind for each in status.dependents) else []
+    return [*behind, *(f"revector {verb} {shell(place)}" for verb in (*verbs, *retry))]
 
 
 def show_status(url: str, status: MigrationStatus, failures: Sequence[FailedDocument]) -> RenderableType:
@@ -67,6 +68,8 @@ def show_status(url: str, status: MigrationStatus, failures: Sequence[FailedDocu
         rows["verified"] = "; ".join(status.verification["reasons"]) or "passed"
     if status.retention_ends is not None:
         rows["old kept until"] = time.strftime("%Y-%m-%d %H:%M", time.localtime(status.retention_ends))
+    if status.dependents:
+        rows["dependents"] = "\n".join(map(str, status.dependents))
     if status.obstacle:
         rows["in the way"] = status.obstacle
     if failures:

@@ -9,6 +9,7 @@ _TYPED = {
     "retry_failed() and run()": "revector run --retry-failed",
     "retire(confirm=True)": "revector retire --yes",
     "resume()": "revector resume",
+    "run_dependents()": "revector depends --run",
     "failures()": "revector failures",
     "retry_failed()": "revector retry",
     "accept_failed=True": "--accept-failed",

@@ -13,6 +13,7 @@ from typing import Any
 from revector.backends.contracts import Backend
 from revector.ledger.records import MigrationRecord
 from revector.ledger.state import Phase
+from revector.migration.dependents import let_be_due
 
 
 def write_down_cut_off(backend: Backend) -> None:
@@ -34,6 +35,7 @@ def write_down_cut_off(backend: Backend) -> None:
 def write_down_cutover(backend: Backend, migration_id: int, alias_version: int, details: dict[str, Any]) -> None:
     """Let the ledger say that readers see the new generation, by an alias of some version."""
     fields = {"alias_version": alias_version, "cutover_at": time.time()}
+    let_be_due(backend, "cutover")
     backend.ledger.advance(migration_id, Phase.SERVING, "cutover", details, **fields)
 
 
@@ -42,6 +44,8 @@ def write_down_rollback(
 ) -> None:
     """Let the ledger say that readers see the old generation, by an alias of some version."""
     fields = {"alias_version": alias_version, "cutover_at": None}
+    if backend.ledger.record(migration_id).phase is Phase.SERVING:
+        let_be_due(backend, "rollback")
     backend.ledger.set_asked_through(migration_id, None)
     backend.ledger.advance(migration_id, Phase.ROLLED_BACK, "rollback", details, **fields)
 

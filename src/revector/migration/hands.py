@@ -37,6 +37,15 @@ class Hands:
         """Where the migration stands now."""
         return self.record.phase
 
+    @property
+    def place(self) -> str:
+        """Where the collection is, without secrets."""
+        return self._backend.place
+
+    def note(self, event: str, details: dict[str, Any]) -> None:
+        """Write an event down that changes nothing."""
+        self._backend.ledger.note(self._id, event, details)
+
     def status(self) -> MigrationStatus:
         """Return where the migration stands, in figures."""
         return status_of(self._backend, self.record)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from revector.ledger.records import MigrationRecord
 from revector.ledger.state import Phase, before_work, require_transition
 from revector.migration.asking import ask_for_all, reconcile
 from revector.migration.cut_off import write_down_cut_off, write_down_cutover, write_down_rollback
+from revector.migration.dependents import Call, Dependent, dependent_reasons, run_due
 from revector.migration.filling.bridge import Fit, fit_bridge
 from revector.migration.filling.filling import RUNS_IN, Filling, OnProgress, source_of, target_of
 from revector.migration.filling.worker import WorkerReport
@@ -35,6 +36,7 @@ from revector.migration.inputs import rehash
 from revector.migration.parity import compared
 from revector.migration.patience import patient, while_busy
 from revector.migration.planning import Given, going_on, planned, require_version
+from revector.migration.postponing import Postponement, postponement, wait_while
 from revector.migration.priorities import Turns
 from revector.migration.rolling import (
     RolloutStatus,
@@ -79,6 +81,8 @@ class Migration(Hands):
         Compares a generation with what its model gives now; default: `revector.evaluation.verify.verify`.
     fit : callable
         Fits the map between the spaces.
+    calls : mapping of str to callable, optional
+        Functions of this process that bring dependents up to date, by their names.
     """
 
     def __init__(
@@ -90,9 +94,10 @@ class Migration(Hands):
         strategies: Sequence[Strategy] | None = None,
         verifier: Verifier | None = None,
         fit: Fit = fit_bridge,
+        calls: Mapping[str, Call] | None = None,
     ) -> None:
         super().__init__(backend, migration_id)
-        self._encoders = encoders
+        self._encoders, self._calls = encoders, calls or {}
         self._verifier = verifier or verify
         self._strategies = strategies or strategies_from_json(self.record.strategy)
         self._filling = Filling(backend, migration_id, encoders, self._work, fit)
@@ -350,7 +355,7 @@ class Migration(Hands):
             _log.warning("the rollout of migration %d was stopped: %s", self._id, after.reason)
             self.rollback(accept_failed=True)
 
-    def cutover(self, *, accept_failed: bool = False) -> None:
+    def cutover(self, *, accept_failed: bool = False, postpone_until: Any = None) -> None:
         """Let readers see the new generation, from one moment to the next.
 
         Writes of the last moments that lack their new vector are embedded first, if the new model is at hand. Where
@@ -363,16 +368,24 @@ class Migration(Hands):
         accept_failed : bool
             Go on without the documents that could not be embedded. Those whose text is gone are still found: by their
             old vector, carried over by the map between the spaces.
+        postpone_until : str, Path, datetime or callable, optional
+            Once everything is ready, wait for a time, for an executable to end with exit code 0, or for any other path
+            to be gone; a function says why it waits, and nothing once it does not. What is written is embedded
+            meanwhile.
 
         Raises
         ------
         GateRefusedError
             Documents without a new vector, an index that is not like the one that serves, no verification that passed,
-            or one that is out of date.
+            or one that is out of date, or dependents that are not up to date with the step before.
         StaleAliasError
             Somebody else moved the alias.
         """
-        accept_failed = flag(accept_failed, "accept_failed")
+        put_off = None if postpone_until is None else postponement(postpone_until)
+        self._cut_over(flag(accept_failed, "accept_failed"), put_off)
+        self.run_dependents()
+
+    def _cut_over(self, accept_failed: bool, put_off: Postponement | None) -> None:
         self._backend.require_writable()
         record = self.record
         require_transition(record.phase, Phase.SERVING)
@@ -382,11 +395,14 @@ class Migration(Hands):
         vectors = self._backend.generations.count(target.id)
         is_at_hand = self._encoders.find(target) is not None
         reasons = completeness(self._backend, target.id, accept_failed=accept_failed, embedding=is_at_hand)
+        reasons += dependent_reasons(self._backend)
         reasons += objections(self._strategies, ServingReader(self._backend).read().situation(self._encoders))
         pass_gates("cut-over", reasons + verification_reasons(self._backend, record, vectors=vectors))
         gone = self._filling.carry_over()
         prepared = self._backend.index.prepare(target)
         pass_gates("cut-over", self._parity_reasons(record, target))
+        if put_off and wait_while(put_off, self._backend, self._id, target.id, lambda: self._filling.catch_up(target)):
+            prepared = self._backend.index.prepare(target)
         for few in drains(self._backend, target.id, accept_failed=accept_failed):
             self._filling.catch_up(target)  # what was written meanwhile
             for attempt in while_busy():
@@ -421,7 +437,10 @@ class Migration(Hands):
         StaleAliasError
             Somebody else moved the alias.
         """
-        accept_failed = flag(accept_failed, "accept_failed")
+        self._roll_back(flag(accept_failed, "accept_failed"))
+        self.run_dependents()
+
+    def _roll_back(self, accept_failed: bool) -> None:
         self._backend.require_writable()
         require_transition(self.phase, Phase.ROLLED_BACK)
         source = source_of(self._backend, self.record)
@@ -459,19 +478,19 @@ class Migration(Hands):
         Raises
         ------
         GateRefusedError
-            Not confirmed, or inside the retention period.
+            Not confirmed, inside the retention period, or dependents are not up to date with what serves.
         """
         confirm, force = flag(confirm, "confirm"), flag(force, "force")
         self._backend.require_writable()
         if self.phase is Phase.RETIRED and in_slices(self._backend.reclaim):  # which a call that was cut off left
             return
         if self.phase is Phase.SERVING:
-            pass_gates("retire", retire_reasons(self.record, confirm=confirm, force=force))
+            pass_gates("retire", self._retire_reasons(self.record, confirm, force))
             self._filling.carry_over()  # what came without a text since the cut-over
         with self._backend.exclusive():
             record = self.record
             require_transition(record.phase, Phase.RETIRED)
-            pass_gates("retire", retire_reasons(record, confirm=confirm, force=force))
+            pass_gates("retire", self._retire_reasons(record, confirm, force))
             served_new = record.phase is Phase.SERVING
             doomed = record.source_generation if served_new else record.target_generation
             self._backend.ledger.advance(self._id, Phase.RETIRED, "retire", {"dropped": doomed, "forced": force})
@@ -481,6 +500,16 @@ class Migration(Hands):
             self._backend.generations.drop(doomed)  # only once the ledger sends nobody there
         self._backend.index.prune()
         in_slices(self._backend.reclaim)
+
+    def run_dependents(self) -> list[Dependent]:
+        """Bring up to date what hangs on the vectors and was due, or has failed; return what is still not.
+
+        A cut-over and a rollback do so by themselves. Functions are run in the process that has them.
+        """
+        return run_due(self._backend, self.record, self._calls)
+
+    def _retire_reasons(self, record: MigrationRecord, confirm: bool, force: bool) -> list[str]:
+        return retire_reasons(record, confirm=confirm, force=force) + dependent_reasons(self._backend)
 
     def _rollback_reasons(self, record: MigrationRecord, accept_failed: bool, few: int) -> list[str]:
         if record.phase is not Phase.SERVING:

@@ -10,6 +10,7 @@ from revector.errors import ChangedTableError, ReadOnlyError
 from revector.ledger.jobs import JobCounts
 from revector.ledger.records import MigrationRecord
 from revector.ledger.state import Phase
+from revector.migration.dependents import Dependent, dependents
 from revector.migration.gates import retention_ends
 from revector.migration.signs import WorkerSign, pace_of, workers
 from revector.migration.throttle import NO_LIMITS, Throttle, read_throttle
@@ -38,6 +39,8 @@ class MigrationStatus:
         What limits its workers.
     workers : tuple of WorkerSign
         Those that are at work, or wait.
+    dependents : tuple of Dependent
+        What hangs on the vectors of the collection, and whether it is up to date.
     """
 
     id: int
@@ -57,6 +60,7 @@ class MigrationStatus:
     obstacle: str = ""
     throttle: Throttle = NO_LIMITS
     workers: tuple[WorkerSign, ...] = ()
+    dependents: tuple[Dependent, ...] = ()
 
     @property
     def share(self) -> float:
@@ -117,6 +121,7 @@ def status_of(backend: Backend, record: MigrationRecord) -> MigrationStatus:
             obstacle=obstacle_of(backend),
             throttle=read_throttle(backend, record.id),
             workers=(*workers(backend, target), *workers(backend, record.source_generation)),
+            dependents=tuple(dependents(backend)),
         )
 
 

@@ -99,7 +99,9 @@ class BackendConformance(
 
     def test_a_query_writes_nothing_and_a_statement_does(self, backend: Backend) -> None:
         """The error is one of ours."""
-        backend.execute("CREATE TABLE revector_conformance AS SELECT 1 AS one")
+        with backend.transaction():
+            backend.execute("CREATE TABLE revector_conformance AS SELECT 1 AS one")
+            backend.ledger.notes.keep("made", "in the same transaction")
         try:
             with pytest.raises(RevectorError):
                 backend.answer("DELETE FROM revector_conformance RETURNING 1")

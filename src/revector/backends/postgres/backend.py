@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from sqlalchemy.engine import Connection
 
 from revector.backends.contracts import ALIAS, Backup, Capabilities, Order
@@ -30,7 +31,7 @@ from revector.ledger.records import Ledger
 
 _NEXT_DROPPED = "SELECT min(id) FROM generations WHERE dropped"
 _FORGET = "DELETE FROM generations WHERE id = %s AND dropped"
-_AS_THE_USER = "SET LOCAL search_path = DEFAULT; SET LOCAL statement_timeout = {milliseconds}"
+_AS_THE_USER = "SET LOCAL statement_timeout = {milliseconds}; SET LOCAL search_path = DEFAULT"
 _ANSWER_SECONDS = 5.0
 _BROKEN = """
 SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class ON pg_class.oid = indrelid
@@ -182,20 +183,18 @@ class PostgresBackend:
     def answer(self, query: str) -> Any:
         """Return the first value of a query of the user's, in a transaction that only reads."""
         with self.database.snapshot() as connection:
-            driver = driver_of(connection)
-            driver.execute(_AS_THE_USER.format(milliseconds=round(1000 * _ANSWER_SECONDS)))
-            found = driver.execute(query.encode())
-            if found.description is None:
-                raise StoreError(f"{self.url}: it is not a query, for it returns no rows; write a SELECT")
-            row = found.fetchone()
+            with _as_the_user(driver_of(connection), seconds=_ANSWER_SECONDS) as driver:
+                found = driver.execute(query.encode())
+                if found.description is None:
+                    raise StoreError(f"{self.url}: it is not a query, for it returns no rows; write a SELECT")
+                row = found.fetchone()
         return None if row is None else row[0]
 
     def execute(self, statement: str) -> None:
         """Execute a statement of the user's."""
         with self.database.transaction() as connection:
-            driver = driver_of(connection)
-            driver.execute(_AS_THE_USER.format(milliseconds=0))
-            driver.execute(statement.encode())
+            with _as_the_user(driver_of(connection), seconds=0.0) as driver:
+                driver.execute(statement.encode())
 
     def check(self) -> list[str]:
         """Look for indexes that are not valid; the server looks after its files itself (``amcheck``, checksums)."""
@@ -213,3 +212,12 @@ class PostgresBackend:
     def close(self) -> None:
         """Close the connections."""
         self.database.close()
+
+
+@contextmanager
+def _as_the_user(driver: psycopg.Connection[Any], *, seconds: float) -> Iterator[psycopg.Connection[Any]]:
+    """Let statements see tables as the user's own sessions do, and take so long at most; 0 is no limit."""
+    (before,) = driver.execute("SELECT current_setting('search_path')").fetchone() or ("",)
+    driver.execute(_AS_THE_USER.format(milliseconds=round(1000 * seconds)).encode())
+    yield driver  # what raises is undone, with what was set
+    driver.execute("SELECT set_config('search_path', %s, true), set_config('statement_timeout', '0', true)", (before,))
