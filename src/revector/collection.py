@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from revector._arguments import choice, flag, number, shown, strings, valid_unicode, whole_number
+from revector._arguments import choice, flag, function, number, shown, strings, valid_unicode, whole_number
 from revector._arrays import as_float32
 from revector.backends.arguments import checked_documents
 from revector.backends.contracts import Backend, Backup, Document, Preparation, Said, VectorInfo
@@ -50,7 +50,9 @@ from revector.migration.writes import delete_documents
 from revector.opening import find_again, listed_encoders, require_collection, require_path
 from revector.rerank.base import DEFAULT_BUDGET, RerankBudget, Reranker
 from revector.search.answered import FEEDBACK, Answered, FeedbackKind
+from revector.search.capture import Capture, Scrub, captured_queries, forget_captured, without_numbers
 from revector.search.hits import Hit
+from revector.search.replay import Replay, replay
 from revector.search.request import Asked, Request
 from revector.search.searcher import Rescored, Searcher
 from revector.spaces import EmbeddingSpace, require_one_of
@@ -340,6 +342,61 @@ class Collection:
         if not isinstance(space, EmbeddingSpace):
             raise InvalidArgumentError(f"space is {shown(space)}, expected the EmbeddingSpace that the vector is of")
         return self._searcher.search_vectors(_one_row(vector), space, Request(k, where))[0]
+
+    def capture(self, share: float = 0.01, *, scrub: Scrub = without_numbers) -> None:
+        """Keep a sample of the queries that this object is asked from now on, for `replay` and for verdicts.
+
+        At most 1,000 different queries are kept in the collection, later ones in place of earlier ones.
+
+        Parameters
+        ----------
+        share : float
+            Of the queries, from 0 (none any more) to 1 (all).
+        scrub : callable
+            The privacy filter: takes a query, returns what may be kept of it, or ``None``. One that raises keeps
+            nothing. By default e-mail addresses, and numbers of six digits or more, are masked.
+
+        Raises
+        ------
+        ReadOnlyError
+            Nothing can be written.
+        """
+        if not 0 <= number(share, "share") <= 1:
+            raise InvalidArgumentError(f"share is {shown(share)}, expected between 0 and 1")
+        function(scrub, "scrub")
+        self._backend.require_writable()
+        self._searcher.capture = Capture(float(share), scrub)
+
+    def captured_queries(self) -> list[str]:
+        """Return the queries that `capture` has kept, the oldest first."""
+        self._searcher.behind.flush()
+        return captured_queries(self._backend)
+
+    def forget_captured(self) -> None:
+        """Forget the queries that `capture` has kept."""
+        self._searcher.behind.flush()
+        forget_captured(self._backend)
+
+    def replay(self, queries: Iterable[str] | None = None, k: int = 10) -> Replay:
+        """Ask queries of both generations of the migration, and compare what they find and how long they take.
+
+        Parameters
+        ----------
+        queries : iterable of str, optional
+            By default those that `capture` has kept.
+        k : int
+            Documents a query.
+
+        Raises
+        ------
+        MigrationError
+            The collection has one generation.
+        InvalidArgumentError
+            There are no queries.
+        """
+        asked = self.captured_queries() if queries is None else strings(queries, "queries")
+        texts = [valid_unicode(text, f"queries[{place}]") for place, text in enumerate(asked)]
+        return replay(self._backend, self._encoders, texts, k=k)
 
     def load_models(self) -> None:
         """Load the models of all generations that are live, so that no search or write has to.

@@ -22,6 +22,7 @@ from revector.cli import (
     importing,
     migrate,
     model,
+    replay,
     rollout,
     same_space,
 )
@@ -53,7 +54,21 @@ def _options(
     """Take what stands before the command."""
 
 
-for module in (demo, importing, collection, adopt, assess, migrate, rollout, hands, model, same_space, backup, doctor):
+for module in (
+    demo,
+    importing,
+    collection,
+    adopt,
+    assess,
+    migrate,
+    rollout,
+    replay,
+    hands,
+    model,
+    same_space,
+    backup,
+    doctor,
+):
     module.register(app)
 
 

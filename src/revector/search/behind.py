@@ -22,6 +22,8 @@ from revector.errors import RevectorError
 from revector.migration.landing import Rows, land
 from revector.migration.signs import SearchSigns
 from revector.rollout import Arm, Evidence, Histogram, Moments
+from revector.search.capture import MOST as MOST_CAPTURED
+from revector.search.capture import keep_captured
 
 WRITE_AFTER_SECONDS = 0.5
 PATIENCE_SECONDS = 0.5
@@ -62,9 +64,10 @@ class _Pending:
     keys: dict[tuple[Generation, int], str] = field(default_factory=dict)
     seen: dict[tuple[int, str], list[Seen]] = field(default_factory=dict)
     said: dict[tuple[int, str], list[Said]] = field(default_factory=dict)
+    asked: dict[str, float] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.hits or self.bad or self.keys or self.seen or self.said)
+        return bool(self.hits or self.bad or self.keys or self.seen or self.said or self.asked)
 
 
 class WriteBehind:
@@ -135,6 +138,14 @@ class WriteBehind:
                 kept.append(said)
             self._wake()
 
+    def capture(self, queries: Sequence[str]) -> None:
+        """Keep queries for replays; `revector.search.capture` says how many."""
+        if queries and not self._backend.read_only:
+            with self._changed:
+                if len(self._pending.asked) < MOST_CAPTURED:
+                    self._pending.asked.update(dict.fromkeys(queries, time.time()))
+                self._wake()
+
     def waiting(self, generation: Generation, hashes: Sequence[str]) -> Vectors:
         """Return the vectors, by content hash, that are still to be written."""
         with self._changed:
@@ -202,6 +213,10 @@ class WriteBehind:
             with self._backend.transaction(PATIENCE_SECONDS):
                 self._backend.documents.record_access(list(taken.bad.elements()), failed=True)
             taken.bad = Counter()
+        if taken.asked:
+            with self._backend.transaction(PATIENCE_SECONDS):
+                keep_captured(self._backend, taken.asked)
+            taken.asked = {}
         for place in list(taken.said):
             self._backend.ledger.observations.record(*place, taken.said[place])
             del taken.said[place]
@@ -222,6 +237,7 @@ class WriteBehind:
         with self._changed:
             self._pending.hits.update(taken.hits)
             self._pending.bad.update(taken.bad)
+            self._pending.asked = {**taken.asked, **self._pending.asked}
             self._pending.keys = {**taken.keys, **self._pending.keys}
             self._pending.vectors = {**taken.vectors, **self._pending.vectors}
             for place, seen in taken.seen.items():

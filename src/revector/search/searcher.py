@@ -24,6 +24,7 @@ from revector.search.answers import Answer, Answers, Found
 from revector.search.arms import Arms
 from revector.search.behind import WriteBehind
 from revector.search.blend import Blend
+from revector.search.capture import Capture
 from revector.search.hits import Arm, Explanation, Hit
 from revector.search.on_read import OnReadPool
 from revector.search.queries import QueryEncoder
@@ -94,6 +95,7 @@ class Searcher:
         self.behind = WriteBehind(backend, on_seen)
         self.on_read = OnReadPool(backend, encoders, self.behind)
         self._answers, self._reranking = Answers(backend, serving), Reranking()
+        self.capture = Capture()
         self._arms = Arms(backend, serving, self._queries, self._answers, self.behind)
 
     def close(self) -> None:
@@ -131,6 +133,7 @@ class Searcher:
         """
         if not queries:
             return []
+        self.behind.capture(self.capture.sample(queries))
 
         def attempt(serving: Serving, covered: bool) -> list[Answer] | None:
             reading = request.applied_to(serving.reading(self._encoders, covered=covered, key=request.key))
