@@ -40,6 +40,7 @@ from revector.migration.filling.worker import WorkerReport
 from revector.migration.following import follow
 from revector.migration.migration import Migration
 from revector.migration.serving import ServingReader
+from revector.migration.signs import search_p99
 from revector.migration.slices import in_slices
 from revector.migration.status import obstacle_of
 from revector.migration.strategies import Strategy
@@ -412,6 +413,16 @@ class Collection:
     def rescored(self) -> Rescored:
         """How the searches of this object were answered while documents moved."""
         return self._searcher.rescored
+
+    @property
+    def search_p99(self) -> float:
+        """The p99 of the slowest process that searches the collection, in milliseconds; 0 where nobody has lately."""
+        return search_p99(self._backend)
+
+    @property
+    def spent(self) -> float:
+        """Money that services have taken from this process for embedding, in the currency of their price."""
+        return sum(getattr(encoder, "spent", 0.0) for encoder in self._encoders.loaded)
 
     @property
     def read_only(self) -> bool:

@@ -35,6 +35,7 @@ LEVELS = [
     {"migration", "evaluation"},
     {"search"},
     {"collection", "opening"},
+    {"metrics"},
     {"demo", "cli", "__main__"},
 ]
 FACES = {"__init__", "similarity", "mapping", "index", "threads", "encoders", "rerank"}

@@ -123,10 +123,15 @@ def migrating(url: str, encoders: Sequence[str] | None = None, niceness: int = N
         There is none.
     """
     with behind_searches(niceness), opened(url, encoders) as docs:
-        if (migration := docs.migration) is None:
-            start = f"revector start {shell(shown_place(url))} --model MODEL"
-            raise CommandError(f"{shown_place(url)} has no migration; begin one with: {start}", start)
-        yield migration
+        yield required_migration(docs, url)
+
+
+def required_migration(docs: Collection, url: str) -> Migration:
+    """Return the migration of a collection; raise `InvalidArgumentError` if there is none."""
+    if (migration := docs.migration) is None:
+        start = f"revector start {shell(shown_place(url))} --model MODEL"
+        raise CommandError(f"{shown_place(url)} has no migration; begin one with: {start}", start)
+    return migration
 
 
 def holds_collection(url: str) -> bool:

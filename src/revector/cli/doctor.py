@@ -20,6 +20,7 @@ EXTRAS = {
     "openai": "httpx2",
     "sentence-transformers": "sentence_transformers",
     "eval": "ir_measures",
+    "metrics": "prometheus_client",
     "postgres": "psycopg",
 }
 """Optional parts of the installation, and a module that each brings."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Annotated, Any, Optional
 
 import typer
@@ -22,6 +22,7 @@ from revector.cli.common import (
     migrating,
     open_encoder,
     opened,
+    required_migration,
     shown_place,
 )
 from revector.cli.endings import EXIT_REFUSED
@@ -83,17 +84,22 @@ def run(
         ),
     ] = False,
     nice: Annotated[int, typer.Option(min=0, max=19, help="How far to stand back behind other processes.")] = NICENESS,
+    metrics_port: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(metavar="N", min=0, max=65535, help="Answer Prometheus at this port meanwhile."),
+    ] = None,
     hooks: HooksFolder = None,
     encoder: Encoders = None,
     as_json: AsJson = False,
 ) -> None:
     """Re-embed what is left. It can be interrupted, and run again."""
-    if follow:
-        with behind_searches(nice), opened(collection, encoder) as docs, _told_to_stop() as stop:
-            report = docs.follow(stop)
-        emit(report, f"embedded {report.embedded:,} documents, {report.failed:,} failed", as_json=as_json)
-        return
-    with migrating(collection, encoder, nice) as migration:
+    with behind_searches(nice), opened(collection, encoder) as docs, _measured(docs, metrics_port):
+        if follow:
+            with _told_to_stop() as stop:
+                report = docs.follow(stop)
+            emit(report, f"embedded {report.embedded:,} documents, {report.failed:,} failed", as_json=as_json)
+            return
+        migration = required_migration(docs, collection)
         if retry_failed:
             migration.retry_failed()
         with around("run", migration, hooks), show_progress() as on_progress:
@@ -193,6 +199,15 @@ def retire(
 
 def _said(figure: Any) -> str:
     return f"{figure:,.4g}" if isinstance(figure, float) else f"{figure:,}" if isinstance(figure, int) else str(figure)
+
+
+def _measured(docs: Collection, port: int | None) -> AbstractContextManager[int | None]:
+    """Answer Prometheus while a command runs, if somebody wants that."""
+    if port is None:
+        return nullcontext()
+    from revector.metrics import serving_metrics
+
+    return serving_metrics(docs, port)
 
 
 @contextmanager

@@ -52,6 +52,11 @@ class Templated:
         """Where the model can be loaded from again."""
         return self._encoder.source
 
+    @property
+    def spent(self) -> float:
+        """Money that the model has cost so far, where it is a service."""
+        return float(getattr(self._encoder, "spent", 0.0))
+
     def encode(self, texts: Sequence[str], *, kind: Kind = "document") -> NDArray[np.float32]:
         """Encode queries, or documents as `space.text_of` renders them."""
         return self._encoder.encode(texts, kind=kind)

@@ -182,19 +182,17 @@ class PostgresBackend:
 
     def answer(self, query: str) -> Any:
         """Return the first value of a query of the user's, in a transaction that only reads."""
-        with self.database.snapshot() as connection:
-            with _as_the_user(driver_of(connection), seconds=_ANSWER_SECONDS) as driver:
-                found = driver.execute(query.encode())
-                if found.description is None:
-                    raise StoreError(f"{self.url}: it is not a query, for it returns no rows; write a SELECT")
-                row = found.fetchone()
+        with self.database.snapshot() as connection, _as_the_user(connection, seconds=_ANSWER_SECONDS) as driver:
+            found = driver.execute(query.encode())
+            if found.description is None:
+                raise StoreError(f"{self.url}: it is not a query, for it returns no rows; write a SELECT")
+            row = found.fetchone()
         return None if row is None else row[0]
 
     def execute(self, statement: str) -> None:
         """Execute a statement of the user's."""
-        with self.database.transaction() as connection:
-            with _as_the_user(driver_of(connection), seconds=0.0) as driver:
-                driver.execute(statement.encode())
+        with self.database.transaction() as connection, _as_the_user(connection, seconds=0.0) as driver:
+            driver.execute(statement.encode())
 
     def check(self) -> list[str]:
         """Look for indexes that are not valid; the server looks after its files itself (``amcheck``, checksums)."""
@@ -215,8 +213,9 @@ class PostgresBackend:
 
 
 @contextmanager
-def _as_the_user(driver: psycopg.Connection[Any], *, seconds: float) -> Iterator[psycopg.Connection[Any]]:
+def _as_the_user(connection: Connection, *, seconds: float) -> Iterator[psycopg.Connection[Any]]:
     """Let statements see tables as the user's own sessions do, and take so long at most; 0 is no limit."""
+    driver = driver_of(connection)
     (before,) = driver.execute("SELECT current_setting('search_path')").fetchone() or ("",)
     driver.execute(_AS_THE_USER.format(milliseconds=round(1000 * seconds)).encode())
     yield driver  # what raises is undone, with what was set
