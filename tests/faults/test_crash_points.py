@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from revector.errors import IllegalTransitionError
 from revector.ledger.state import Phase
 from revector.migration.asking import is_asking
-from revector.migration.strategies.background import Background
+from revector.migration.strategies import Background, Rollout
+from revector.rollout import Arm, Evidence, Ramp
 from worlds import World
 
 
@@ -88,8 +89,22 @@ def _write_later(world):
     world.write({"d1": "changed", "more": "text"}, encoders=[])
 
 
+ROLLED_OUT = (Background(batch=3), Rollout(Ramp((0.5, 1.0), min_events=1)))
+
+
+def _roll_out_to_a_stop(world):
+    """Show the new model to half of the readers, and see nothing but failures."""
+    migration = world.active(strategies=ROLLED_OUT)
+    if migration.rollout is None:
+        migration.roll_out(to=0.5)
+    stage = migration.rollout.stage
+    seen = Evidence(Arm(500), Arm(500, errors=400))
+    world.backend.ledger.observations.add(migration.record.id, stage.name, seen.to_json())
+    migration.judge()
+
+
 BY_RULE = Background(batch=3, priority=lambda fact: 1 + fact.key)
-MANY_TRANSACTIONS = ("start", "start by a rule", "run", "retire")
+MANY_TRANSACTIONS = ("start", "start by a rule", "run", "retire", "a rollout", "a rollout that stops")
 STEPS = {
     "start": (Phase.PLANNED, lambda world: world.active().start()),
     "start by a rule": (Phase.PLANNED, lambda world: world.active(strategies=(BY_RULE,)).start()),
@@ -99,6 +114,8 @@ STEPS = {
     "delete": (Phase.SERVING, lambda world: world.delete("d1", "d2")),
     "verify": (Phase.PROVING, lambda world: world.active().verify()),
     "cutover": (Phase.PROVING, lambda world: world.active().cutover()),
+    "a rollout": (Phase.PROVING, lambda world: world.active(strategies=ROLLED_OUT).roll_out()),
+    "a rollout that stops": (Phase.PROVING, _roll_out_to_a_stop),
     "rollback": (Phase.SERVING, lambda world: world.active().rollback()),
     "retire": (Phase.SERVING, lambda world: world.migration(1).retire(confirm=True)),
 }

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from revector.collection import Collection
+from revector.encoders.shortened import Shortened
 from revector.errors import InvalidArgumentError, MissingExtraError, RevectorError, ServiceError
 from revector.evaluation.best_map import fit_best
 from revector.evaluation.drift import model_drift, snapshot_drift
@@ -17,7 +18,9 @@ from revector.evaluation.significance import mean_interval, paired_lift, queries
 from revector.evaluation.verify import verify
 from revector.migration.estimate import estimate
 from revector.migration.filling.worker import Worker
-from revector.migration.strategies.background import Background
+from revector.migration.strategies import Background, DualIndex, OnRead, Rollout
+from revector.rollout import Margins, Ramp
+from revector.search.answered import query_id_of
 from revector.spaces import EmbeddingSpace
 from revector.testing import HashEncoder
 
@@ -93,6 +96,22 @@ COLLECTION = [
     *_table("search", {}, query=[value for value in [*NOT_TEXTS, HALF] if value != "texts"]),
     *_table("search", {"query": "x"}, k=NOT_WHOLE, rescore=NOT_WHOLE[2:]),
     *_table("search", {"query": "x"}, where=NOT_A_FILTER),
+    *_table("search", {"query": "x"}, key=[7, "", NAN, HALF, ["a"], b"a", DEEP]),
+    *_table(
+        "record_feedback",
+        {"document_id": "d1"},
+        query_id=[None, 7, "", "abc", "=" * 8, HALF, "A" * 40, "A" * 100_000, b"abc", HUGE],
+    ),
+    *_table(
+        "record_feedback",
+        {"query_id": query_id_of(0, None, "", [("d1", 0)]), "document_id": "d1"},
+        kind=[None, 7, "", "love", b"click", ["click"]],
+    ),
+    *_table(
+        "record_feedback",
+        {"query_id": query_id_of(0, None, "", [("d1", 0)])},
+        document_id=[None, 7, "", "ghost", HALF, b"d1", ["d1"]],
+    ),
     *_table("search_vector", {"vector": [1.0] * 16, "space": HashEncoder(16).space}, where=NOT_A_FILTER),
     *_table("search", {"query": "x"}, write_through=[value for value in NOT_A_FLAG if value is not None]),
     *_table(
@@ -237,6 +256,7 @@ MIGRATION = [
     *_table("run", {}, on_progress=NOT_A_FUNCTION, stop=[7, "stop", True]),
     *_table("verify", {}, sample=[value for value in NOT_WHOLE if value is not NOT_WHOLE[1]], seed=NOT_A_SEED),
     *_table("cutover", {}, accept_failed=NOT_A_FLAG),
+    *_table("roll_out", {}, to=[0, -1, 1.1, *NOT_REAL]),
     *_table("rollback", {}, accept_failed=NOT_A_FLAG),
     *_table("retire", {"force": True}, confirm=NOT_A_FLAG),
     *_table("retire", {"confirm": True}, force=NOT_A_FLAG),
@@ -266,6 +286,13 @@ FUNCTIONS = [
         seed=NOT_A_SEED,
         priority=NOT_A_FUNCTION,
     ),
+    *_table(OnRead, {}, hits=NOT_A_BATCH, tail_share=[0, -1, 1.5, None, *NOT_REAL], seed=NOT_A_SEED),
+    *_table(DualIndex, {}, depth=NOT_A_BATCH, weight_of_old=[-1, 1.5, None, *NOT_REAL], after_cutover=NOT_A_FLAG),
+    *_table(Rollout, {}, ramp=[7, "ramp", (0.1, 1.0)], margins=[7, "m", 0.1], interleaved=[-1, 1.5, None, *NOT_REAL]),
+    *_table(Ramp, {}, shares=[7, "s", [], [0.5, 0.5], [0.5, 0.1], [0], [1.1], [None], [NAN]], min_events=NOT_A_BATCH),
+    *_table(Margins, {}, preference=[-1, *NOT_REAL], p99=[-1, *NOT_REAL]),
+    *_table(Shortened, {"encoder": HashEncoder(8)}, dimension=[8, 9, *NOT_WHOLE]),
+    *_table(Shortened, {"dimension": 2}, encoder=NOT_AN_ENCODER),
     *_table(EmbeddingSpace, {"model": "m", "revision": "1"}, dimension=NOT_WHOLE),
     *_table(
         EmbeddingSpace, {"model": "m", "revision": "1", "dimension": 2}, max_length=NOT_WHOLE[1:], normalized=NOT_A_FLAG

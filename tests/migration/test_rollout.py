@@ -171,7 +171,7 @@ def test_feedback_on_what_was_not_found_is_refused(places: Any) -> None:
     with docs:
         migration.roll_out(to=1.0)
         hit = docs.search("number 7", 1, key="me")[0]
-        with pytest.raises(InvalidArgumentError, match="was not among the first 100 hits"):
+        with pytest.raises(InvalidArgumentError, match="which was not among the first 100 hits"):
             docs.record_feedback(hit.query_id, "nobody")
         with pytest.raises(InvalidArgumentError, match="expected the query_id of a hit"):
             docs.record_feedback(hit.query_id[:-4] + "AAA=", hit.id)

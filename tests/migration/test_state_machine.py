@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -19,14 +19,24 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from revector.collection import Collection
 from revector.errors import GateRefusedError, IllegalTransitionError, LedgerConflictError, MigrationError
 from revector.ledger.state import TRANSITIONS, Phase
-from revector.migration.strategies.background import Background
+from revector.migration.strategies import Background, DualIndex, OnRead, Rollout
+from revector.rollout import Ramp
 from worlds import KINDS, NEW, OLD, World, places_of
 
 IDS = st.sampled_from([f"d{place}" for place in range(8)])
 TEXTS = st.sampled_from(["", "one", "two words", "three of them"])
 ENCODERS = st.sampled_from([(OLD, NEW), (OLD,), (NEW,), ()])
+STRATEGIES = st.sampled_from(
+    [
+        Background(batch=2),
+        OnRead(tail_share=1.0),
+        [Background(batch=2), OnRead(hits=1), DualIndex(after_cutover=True)],
+        [Background(batch=2), Rollout(Ramp((0.5, 1.0), min_events=2))],
+    ]
+)
 
 
 class MigrationMachine(RuleBasedStateMachine):
@@ -60,13 +70,23 @@ class MigrationMachine(RuleBasedStateMachine):
         self.world.delete(id_)
         del self.texts[id_]
 
-    @rule()
-    def plan(self):
+    @rule(query=TEXTS, key=st.sampled_from([None, "ann", "bob", "eve"]))
+    def search(self, query, key):
+        """Whoever reads finds documents that exist, in every phase; what it leaves behind is written."""
+        docs = Collection(self.world.backend, self.world.encoders)
+        found = docs.search(query, 5, key=key)
+        assert {hit.id: hit.text for hit in found}.items() <= self.texts.items()
+        if key and found:
+            docs.record_feedback(found[0].query_id, found[0].id)
+        docs._searcher.close()
+
+    @rule(strategy=STRATEGIES)
+    def plan(self, strategy):
         serving = self.world.backend.generations.get(self.world.served).space
         encoder = OLD if serving == NEW.space else NEW
         before = self.phase
         try:
-            self.migration = self.world.plan(encoder, strategy=Background(batch=2), retention_seconds=0)
+            self.migration = self.world.plan(encoder, strategy=strategy, retention_seconds=0)
         except LedgerConflictError:
             assert before is Phase.SERVING
         else:
@@ -116,6 +136,17 @@ class MigrationMachine(RuleBasedStateMachine):
         self.migration.verify()
 
     @precondition(lambda self: self.migration)
+    @rule(to=st.sampled_from([None, 0.5, 1.0]))
+    def roll_out(self, to):
+        before = self.phase
+        try:
+            self.migration.roll_out(to=to)
+        except (MigrationError, GateRefusedError):
+            assert self.phase is before
+        else:
+            assert before is Phase.PROVING
+
+    @precondition(lambda self: self.migration)
     @rule()
     def cutover(self):
         self._attempt(Phase.SERVING, self.migration.cutover)
@@ -126,6 +157,8 @@ class MigrationMachine(RuleBasedStateMachine):
         self.migration.resume()
         self.migration.run()
         self.migration.verify()
+        with suppress(MigrationError):  # there is none
+            self.migration.roll_out(to=1.0)
         self.migration.cutover()
         assert self.phase is Phase.SERVING
 

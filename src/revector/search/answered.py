@@ -88,10 +88,10 @@ class Answered:
 
     def credit(self, document_id: str) -> Credit:
         """Return the hit of a document; raise `InvalidArgumentError` if it was none."""
-        found = self.hits.get(_digest_of(document_id))
+        found = self.hits.get(_digest_of(document_id)) if isinstance(document_id, str) else None
         if found is None:
             raise InvalidArgumentError(
-                f"document {shown(document_id)} was not among the first {MOST_HITS} hits of this query; "
+                f"document_id is {shown(document_id)}, which was not among the first {MOST_HITS} hits of this query; "
                 "feedback is about what the answer held"
             )
         return found

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from revector._arguments import share
+from revector._arguments import share, shown
+from revector.errors import InvalidArgumentError
 from revector.ledger.state import Phase
 from revector.migration.strategies.base import MOVING, Facts, Reading, Situation, Work, restored
 from revector.rollout import Margins, Ramp, Step, in_new_arm
@@ -44,8 +45,8 @@ class Rollout:
 
     def __post_init__(self) -> None:
         for name, kind in (("ramp", Ramp), ("margins", Margins)):
-            if isinstance(given := getattr(self, name), dict):  # as the ledger keeps it
-                object.__setattr__(self, name, kind(**given))
+            if not isinstance(given := getattr(self, name), kind):
+                raise InvalidArgumentError(f"{name} is {shown(given)}, expected a {kind.__name__}")
         object.__setattr__(self, "interleaved", share(self.interleaved, "interleaved", zero=True))
 
     def fills(self, facts: Facts) -> Work | None:
@@ -93,7 +94,9 @@ class Rollout:
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Rollout:
         """Build the strategy from what `to_json` returned."""
-        return restored(cls, fields)
+        parts: dict[str, Any] = {"ramp": Ramp, "margins": Margins}
+        known: dict[str, Any] = {name: restored(kind, fields[name]) for name, kind in parts.items() if name in fields}
+        return restored(cls, {**fields, **known})
 
     def at_share(self, wanted: float) -> int | None:
         """Return the first step, not counting an A/A, that shows the new arm to at least a share of the readers."""
