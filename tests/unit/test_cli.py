@@ -212,6 +212,13 @@ def test_a_run_stands_back_behind_searches(cli: Cli, monkeypatch: pytest.MonkeyP
     assert standing == [15]
 
 
+def test_a_start_with_a_date_says_what_it_takes(cli: Cli) -> None:
+    cli.filled()
+    started = cli.json("start", "--model", str(cli.new), "--deadline", "2999-01-31")
+    assert (started["schedule"]["documents"], started["schedule"]["workers"]) == (len(TEXTS), 1)
+    assert "2999-01-31 00:00; 5 documents are left" in started["outlook"]
+
+
 def test_a_gate_that_refuses_is_three(cli: Cli) -> None:
     cli.filled()
     cli("start", "--model", str(cli.new))

@@ -26,7 +26,7 @@ from revector.cli.common import (
     shown_place,
 )
 from revector.cli.endings import EXIT_REFUSED
-from revector.cli.printing import emit, fields
+from revector.cli.printing import complain, emit, fields
 from revector.cli.progress import show_progress
 from revector.cli.status import emit_status
 from revector.collection import Collection
@@ -62,6 +62,10 @@ def start(
         Optional[float],  # noqa: UP045
         typer.Option(min=0, help="How long the old vectors are kept; 7 unless it was said before."),
     ] = None,
+    deadline: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="DATE", help="When it has to be done: measures the model, and says what it takes."),
+    ] = None,
     hooks: HooksFolder = None,
     encoder: Encoders = None,
     as_json: AsJson = False,
@@ -71,6 +75,8 @@ def start(
         migration = _planned(docs, model, template, strategy, retention_days)
         with around("start", migration, hooks):
             migration.start()
+        if deadline is not None and (schedule := migration.schedule(deadline)).needs_more:
+            complain(f"revector: {schedule}")
         emit_status(collection, migration, as_json=as_json)
 
 

@@ -62,6 +62,8 @@ def show_status(url: str, status: MigrationStatus, failures: Sequence[FailedDocu
     }
     if status.pace:
         rows["pace"] = status.pace
+    if status.outlook:
+        rows["deadline"] = status.outlook
     if status.throttle != NO_LIMITS:
         rows["limits"] = str(status.throttle)
     if status.verification is not None:

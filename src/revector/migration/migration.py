@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from datetime import date
 from typing import Any
 
 from revector._arguments import flag, function, number, share, shown, strings, whole_number
@@ -20,6 +21,7 @@ from revector.ledger.state import Phase, before_work, require_transition
 from revector.migration.asking import ask_for_all, reconcile
 from revector.migration.cut_off import write_down_cut_off, write_down_cutover, write_down_rollback
 from revector.migration.dependents import Call, Dependent, dependent_reasons, run_due
+from revector.migration.estimate import estimate
 from revector.migration.filling.bridge import Fit, fit_bridge
 from revector.migration.filling.filling import RUNS_IN, Filling, OnProgress, source_of, target_of
 from revector.migration.filling.worker import WorkerReport
@@ -47,6 +49,7 @@ from revector.migration.rolling import (
     rollout_of,
     status_of_rollout,
 )
+from revector.migration.schedule import Schedule, deadline_of, keep_schedule, planned_by
 from revector.migration.serving import ServingReader, stage_of
 from revector.migration.slices import in_slices
 from revector.migration.strategies import (
@@ -208,6 +211,38 @@ class Migration(Hands):
     def _turns(self) -> Turns:
         work = self._work()
         return Turns(self._backend, work.sample, work.seed, work.rule)
+
+    def schedule(self, deadline: str | date) -> Schedule:
+        """Plan the workers for a date by which all documents have to be moved, and let `status` tell of it.
+
+        The new model embeds 65 documents, drawn at random, to see how fast it is.
+
+        Parameters
+        ----------
+        deadline : str, date or datetime
+            In ISO 8601, local unless it says otherwise. A date alone is its first moment.
+
+        Returns
+        -------
+        Schedule
+            What it takes. Nothing is limited or started by it.
+
+        Raises
+        ------
+        MigrationError
+            The migration has not been started.
+        EncoderError
+            The new model is not at hand, or cannot embed any of the sample.
+        """
+        moment, record = deadline_of(deadline), self.record
+        self._backend.require_writable()
+        target = target_of(self._backend, record)
+        encoder = self._encoders.require(target, purpose="measuring how fast it is")
+        cost = estimate(self._backend, record.source_generation, encoder).cost
+        left = self.status().left
+        schedule = planned_by(moment, left, cost.documents_per_second, self.throttle())
+        keep_schedule(self._backend, self._id, schedule)
+        return schedule
 
     def run(self, on_progress: OnProgress | None = None, stop: threading.Event | None = None) -> WorkerReport:
         """Re-embed until nothing is left to do; when the new generation is full, go on to PROVING.

@@ -12,6 +12,7 @@ from revector.ledger.records import MigrationRecord
 from revector.ledger.state import Phase
 from revector.migration.dependents import Dependent, dependents
 from revector.migration.gates import retention_ends
+from revector.migration.schedule import Schedule, read_schedule
 from revector.migration.signs import WorkerSign, pace_of, workers
 from revector.migration.throttle import NO_LIMITS, Throttle, read_throttle
 from revector.spaces import EmbeddingSpace
@@ -41,6 +42,8 @@ class MigrationStatus:
         Those that are at work, or wait.
     dependents : tuple of Dependent
         What hangs on the vectors of the collection, and whether it is up to date.
+    schedule : Schedule or None
+        What was planned for a date, if there is one.
     """
 
     id: int
@@ -61,6 +64,7 @@ class MigrationStatus:
     throttle: Throttle = NO_LIMITS
     workers: tuple[WorkerSign, ...] = ()
     dependents: tuple[Dependent, ...] = ()
+    schedule: Schedule | None = None
 
     @property
     def share(self) -> float:
@@ -75,6 +79,19 @@ class MigrationStatus:
         return min(1.0, self.moved / possible) if possible else 1.0
 
     @property
+    def left(self) -> int:
+        """Documents that can be moved and have not been."""
+        return max(0, self.documents - self.target_jobs.failed - self.moved)
+
+    @property
+    def outlook(self) -> str:
+        """Whether the date will be met; empty where there is none."""
+        if self.schedule is None or self.phase not in (Phase.PLANNED, Phase.FILLING, Phase.PROVING):
+            return ""
+        rate = sum(worker.documents_per_second or 0.0 for worker in self.workers)
+        return self.schedule.outlook(self.left, rate or None)
+
+    @property
     def pace(self) -> str:
         """How fast it goes now, and why; empty where there is nothing to do."""
         if self.paused:
@@ -84,7 +101,7 @@ class MigrationStatus:
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields, the share and the pace, as plain JSON types."""
-        worked_out = {"phase": self.phase.value, "share": self.share, "pace": self.pace}
+        worked_out = {"phase": self.phase.value, "share": self.share, "pace": self.pace, "outlook": self.outlook}
         return {**asdict(self), **worked_out, "throttle": self.throttle.to_json()}
 
 
@@ -122,6 +139,7 @@ def status_of(backend: Backend, record: MigrationRecord) -> MigrationStatus:
             throttle=read_throttle(backend, record.id),
             workers=(*workers(backend, target), *workers(backend, record.source_generation)),
             dependents=tuple(dependents(backend)),
+            schedule=read_schedule(backend, record.id),
         )
 
 

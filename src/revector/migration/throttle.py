@@ -23,6 +23,7 @@ LONGEST_RETRY_SECONDS = 300.0
 _NOTE = "throttle:{}"
 _WINDOW = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)-([01]?\d|2[0-3]):([0-5]\d)")
 _WAITS = (429, 503)
+_MINUTES_A_DAY = 24 * 60
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,14 @@ def by_window(window: str, now: datetime) -> Held:
     if opens <= now:
         opens += timedelta(days=1)
     return Held((opens - now).total_seconds(), f"waits until {opens:%H:%M}")
+
+
+def open_share(window: str | None) -> float:
+    """Return the part of a day for which a window is open; all of it without one."""
+    if window is None:
+        return 1.0
+    (opens_h, opens_m), (closes_h, closes_m) = _times(window)
+    return (60 * (closes_h - opens_h) + closes_m - opens_m) % _MINUTES_A_DAY / _MINUTES_A_DAY
 
 
 def by_load(most: float, load: float) -> Held:
