@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from revector.rerank.cross import CrossEncoder
     from revector.rerank.llm import LlmReranker
     from revector.rollout import Margins, Ramp
+    from revector.search.thresholds import Threshold
     from revector.spaces import EmbeddingSpace, Template
 
 _LAZY = {
@@ -68,6 +69,7 @@ _LAZY = {
     "SentenceTransformersEncoder": "revector.encoders.sentence_transformers",
     "Template": "revector.spaces",
     "Templated": "revector.encoders.templated",
+    "Threshold": "revector.search.thresholds",
     "Throttle": "revector.migration.throttle",
     "Verdict": "revector.evaluation.verdict",
     "fit_best": "revector.evaluation.best_map",
@@ -106,6 +108,7 @@ __all__ = [
     "Shortened",
     "Template",
     "Templated",
+    "Threshold",
     "Throttle",
     "Verdict",
     "__version__",

@@ -39,6 +39,7 @@ from revector.migration.dependents import (
 from revector.migration.filling.worker import WorkerReport
 from revector.migration.following import follow
 from revector.migration.migration import Migration
+from revector.migration.scales import note_scale
 from revector.migration.serving import ServingReader
 from revector.migration.signs import search_p99
 from revector.migration.slices import in_slices
@@ -56,6 +57,7 @@ from revector.search.hits import Hit
 from revector.search.replay import Replay, replay
 from revector.search.request import Asked, Request
 from revector.search.searcher import Rescored, Searcher
+from revector.search.thresholds import Threshold
 from revector.spaces import EmbeddingSpace, require_one_of
 
 if TYPE_CHECKING:
@@ -222,6 +224,7 @@ class Collection:
         write_through: bool | None = None,
         merge: Merging | None = None,
         explain: bool = False,
+        threshold: float | Threshold | None = None,
         rerank: Reranker | None = None,
         rerank_budget: RerankBudget | None = None,
         key: str | None = None,
@@ -249,6 +252,9 @@ class Collection:
             default the strategy says.
         explain : bool
             Whether every hit says how it came by its place (`Hit.explanation`).
+        threshold : float or Threshold, optional
+            Leave out hits whose score is below it. A number is in the scores of `threshold_space`, and lets through
+            about as much before a cut-over as after it. ``Threshold(0.6, docs.serving_space)`` says its space itself.
         rerank : Reranker, optional
             Puts the best hits into another order: a `CrossEncoder`, an `LlmReranker`, or what else has their `score`.
             `Hit.score` stays what the vectors say; `Hit.rerank_score` is the re-ranker's.
@@ -272,7 +278,7 @@ class Collection:
             An argument is something else, `where` is not a filter; nothing is embedded.
         """
         budget = DEFAULT_BUDGET if rerank_budget is None else rerank_budget
-        request = Request(k, where, rescore, write_through, merge, explain, rerank, budget, key)
+        request = Request(k, where, rescore, write_through, merge, explain, threshold, rerank, budget, key)
         if isinstance(query, str):
             return self._searcher.search([valid_unicode(query, "query")], request)[0]
         if not isinstance(query, Iterable):
@@ -433,6 +439,23 @@ class Collection:
     def serving_space(self) -> EmbeddingSpace:
         """The space that queries are answered in now."""
         return self._serving.read().serving.space
+
+    @property
+    def threshold_space(self) -> EmbeddingSpace:
+        """The space in whose scores the thresholds of searches are read.
+
+        That of the model before the first cut-over, until `thresholds_in_serving_space` says otherwise.
+        """
+        return self._searcher.thresholds.space(self._serving.read())
+
+    def thresholds_in_serving_space(self) -> None:
+        """Read thresholds in the scores of the space that serves now, from now on and through further migrations.
+
+        For whoever has chosen new numbers by looking at its scores; all programs that search have to use those then.
+        """
+        self._backend.require_writable()
+        with self._backend.transaction():
+            note_scale(self._backend, self._serving.read().serving.space)
 
     @property
     def spaces(self) -> list[EmbeddingSpace]:

@@ -49,6 +49,7 @@ from revector.migration.rolling import (
     rollout_of,
     status_of_rollout,
 )
+from revector.migration.scales import keep_scale
 from revector.migration.schedule import Schedule, deadline_of, keep_schedule, planned_by
 from revector.migration.serving import ServingReader, stage_of
 from revector.migration.slices import in_slices
@@ -316,6 +317,7 @@ class Migration(Hands):
         in_slices(self._backend.recapture)
         gone = self._filling.carry_over()
         prepared = self._backend.index.prepare(target)
+        keep_scale(self._backend, self._encoders, source_of(self._backend, record), target)
         self._filling.catch_up(target)  # last, as little as may be should land between this and the count
         seq = self._backend.generations.last_seq()
         result = self._verifier(
@@ -436,6 +438,7 @@ class Migration(Hands):
         gone = self._filling.carry_over()
         prepared = self._backend.index.prepare(target)
         pass_gates("cut-over", self._parity_reasons(record, target))
+        keep_scale(self._backend, self._encoders, source_of(self._backend, record), target)
         if put_off and wait_while(put_off, self._backend, self._id, target.id, lambda: self._filling.catch_up(target)):
             prepared = self._backend.index.prepare(target)
         for few in drains(self._backend, target.id, accept_failed=accept_failed):

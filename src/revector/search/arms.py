@@ -22,8 +22,10 @@ from revector.search.behind import Seen, WriteBehind
 from revector.search.hits import Explanation
 from revector.search.queries import QueryEncoder
 from revector.search.ranking import Ranked
+from revector.search.recall import Found as Recalled
 from revector.search.recall import Recall
 from revector.search.request import Request
+from revector.search.thresholds import Thresholds
 
 Read = Callable[[Reading], "list[Answer] | None"]
 TEAMS = {Team.OLD: -1, Team.BOTH: 0, Team.NEW: 1}
@@ -44,6 +46,7 @@ class Arms:
     answers : Answers
     behind : WriteBehind
         Keeps what was seen.
+    thresholds : Thresholds
     """
 
     def __init__(
@@ -53,9 +56,10 @@ class Arms:
         queries: QueryEncoder,
         answers: Answers,
         behind: WriteBehind,
+        thresholds: Thresholds,
     ) -> None:
         self._backend, self._serving, self._queries = backend, serving, queries
-        self._answers, self._behind = answers, behind
+        self._answers, self._behind, self._thresholds = answers, behind, thresholds
 
     def watched(self, serving: Serving, reading: Reading, read: Read) -> list[Answer] | None:
         """Read what an arm is answered from, and mark the answers; ``None`` if what was to be read has changed.
@@ -82,11 +86,12 @@ class Arms:
         """Rank two generations alone, and let them pick in turn; ``None`` if what was to be read has changed."""
         old, new = reading.recall
         vectors = [self._queries.encode(texts, each) for each in reading.recall]
+        least = [self._thresholds.least(request.threshold, each, serving) for each in reading.recall]
         with self._backend.snapshot():
             recall = Recall(self._backend, request.where)
             rankings = [
-                recall.search(generation, rows, request.k)[1]
-                for generation, rows in zip(reading.recall, vectors, strict=True)
+                _above(recall.search(generation, rows, request.k), score)
+                for generation, rows, score in zip(reading.recall, vectors, least, strict=True)
             ]
             drafts = []
             for text, *ranked in zip(texts, *rankings, strict=True):
@@ -116,6 +121,12 @@ def _marked(serving: Serving, arm: str, answer: Answer) -> Answer:
     migration = serving.migration if arm and serving.migration is not None else 0
     query_id = query_id_of(migration, serving.stage if migration else None, arm, credited)
     return replace(answer, hits=[replace(hit, query_id=query_id) for hit in answer.hits])
+
+
+def _above(found: Recalled, least: float | None) -> NDArray[np.int64]:
+    """Return the keys of what was found, -1 for what is below a threshold."""
+    scores, keys = found
+    return keys if least is None else np.where(scores >= least, keys, -1)
 
 
 def _in_turn(keys: Sequence[int]) -> Ranked:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +83,10 @@ class Ranked(NamedTuple):
     scores: Scores
     curve: Curve | None = None
 
+    def at(self, places: NDArray[Any]) -> Ranked:
+        """Return the part of it at some places."""
+        return Ranked(self.keys[places], self.scores[places], self.curve)
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -122,13 +126,15 @@ class Candidates:
         return self.keys[order[np.isnan(self.new[order])]]
 
 
-def in_new_space(candidates: Candidates, limit: int, merging: Merging = "zscore", weight_of_old: float = 0.0) -> Ranked:
+def in_new_space(
+    candidates: Candidates, limit: int | None, merging: Merging = "zscore", weight_of_old: float = 0.0
+) -> Ranked:
     """Rank by the new model; candidates without a new score get the one that their old score stands for.
 
     Parameters
     ----------
     candidates : Candidates
-    limit : int
+    limit : int or None
         Return at most so many.
     merging : {"zscore", "calibrated", "minmax", "rrf"}
         How old scores are brought to the new scale, going by the candidates that have both: by mean and deviation, by
@@ -156,12 +162,12 @@ def in_new_space(candidates: Candidates, limit: int, merging: Merging = "zscore"
     return Ranked(candidates.keys[order], scores[order], curve)
 
 
-def in_old_space(candidates: Candidates, limit: int, merging: Merging = "zscore") -> Ranked:
+def in_old_space(candidates: Candidates, limit: int | None, merging: Merging = "zscore") -> Ranked:
     """Rank by the old model; candidates without an old score get the one that their new score stands for."""
     return in_new_space(Candidates(candidates.keys, candidates.new, candidates.old), limit, merging)
 
 
-def _by_ranks(candidates: Candidates, limit: int, weight_of_old: float) -> tuple[Keys, Scores]:
+def _by_ranks(candidates: Candidates, limit: int | None, weight_of_old: float) -> tuple[Keys, Scores]:
     """Rank by the places that candidates have in either list."""
     places = [np.argsort(-scores)[: int((~np.isnan(scores)).sum())] for scores in (candidates.old, candidates.new)]
     return fusion.rrf([candidates.keys[of] for of in places], weights=[weight_of_old, 1 - weight_of_old], limit=limit)

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict, get_args
 
-from revector._arguments import choice, flag, shown, valid_unicode, whole_number
+from revector._arguments import choice, flag, number, shown, valid_unicode, whole_number
 from revector.backends.filters import parse_where
 from revector.errors import InvalidArgumentError
 from revector.migration.strategies.base import Budget, Merging, Reading
 from revector.rerank.base import DEFAULT_BUDGET, RerankBudget, Reranker
+from revector.search.thresholds import Threshold
 
 
 class Asked(TypedDict, total=False):
@@ -22,6 +23,7 @@ class Asked(TypedDict, total=False):
     write_through: bool | None
     merge: Merging | None
     explain: bool
+    threshold: float | Threshold | None
     rerank: Reranker | None
     rerank_budget: RerankBudget | None
     key: str | None
@@ -45,6 +47,8 @@ class Request:
         How the scores of two generations become one; by default the strategy says.
     explain : bool
         Whether every hit says how it came by its place.
+    threshold : float or Threshold, optional
+        Hits below it are left out.
     rerank : Reranker, optional
         Puts the best hits into another order.
     rerank_budget : RerankBudget
@@ -64,6 +68,7 @@ class Request:
     write_through: bool | None = None
     merge: Merging | None = None
     explain: bool = False
+    threshold: float | Threshold | None = None
     rerank: Reranker | None = None
     rerank_budget: RerankBudget = DEFAULT_BUDGET
     key: str | None = None
@@ -75,6 +80,8 @@ class Request:
             raise InvalidArgumentError(f"rerank is {shown(self.rerank)}, expected something that can score texts")
         if not isinstance(self.rerank_budget, RerankBudget):
             raise InvalidArgumentError(f"rerank_budget is {shown(self.rerank_budget)}, expected a RerankBudget")
+        if not isinstance(self.threshold, (Threshold, type(None))):
+            object.__setattr__(self, "threshold", number(self.threshold, "threshold"))
         checked = {
             "k": whole_number(self.k, "k", least=1),
             "where": parse_where(self.where),

@@ -33,6 +33,7 @@ from revector.search.recall import Recall
 from revector.search.request import Request
 from revector.search.reranking import Reranking
 from revector.search.rescoring import Rescoring
+from revector.search.thresholds import Thresholds
 from revector.spaces import EmbeddingSpace
 
 Matrix = NDArray[np.float32]
@@ -94,9 +95,10 @@ class Searcher:
         renew_in_child(self._renew_lock)
         self.behind = WriteBehind(backend, on_seen)
         self.on_read = OnReadPool(backend, encoders, self.behind)
+        self.thresholds = Thresholds(backend, encoders)
         self._answers, self._reranking = Answers(backend, serving), Reranking()
         self.capture = Capture()
-        self._arms = Arms(backend, serving, self._queries, self._answers, self.behind)
+        self._arms = Arms(backend, serving, self._queries, self._answers, self.behind, self.thresholds)
 
     def close(self) -> None:
         """End the threads that work behind searches, and write what they have left."""
@@ -210,13 +212,15 @@ class Searcher:
         self, serving: Serving, alone: Generation, vectors: Matrix, request: Request
     ) -> list[Answer] | None:
         """Search one generation; ``None`` if what was to be read has changed."""
-        arm = _arm(serving, alone)
+        arm, least = _arm(serving, alone), self.thresholds.least(request.threshold, alone, serving)
         with self._backend.snapshot():
             scores, keys = Recall(self._backend, request.where).search(alone, vectors, request.depth)
             rankings = [
                 Ranked(keys[place], scores[place].astype(np.float64)) if vector.any() else _NOTHING
                 for place, vector in enumerate(np.atleast_2d(np.asarray(vectors)))
             ]
+            if least is not None:
+                rankings = [ranked.at(ranked.scores >= least) for ranked in rankings]
             found = [Found(ranked, lambda _: alone.id, partial(_explained, arm)) for ranked in rankings]
             return self._answers.read(serving, found, request)
 
@@ -228,7 +232,7 @@ class Searcher:
         old_vectors = self._queries.encode(queries, old, (new,))
         new_vectors = self._queries.encode(queries, new)
         blend = Blend(self._backend, old, new, old_vectors, new_vectors)
-        most = reading.budget.texts
+        most, least = reading.budget.texts, self.thresholds.least_of_both(request.threshold, old, new, serving)
         with self._backend.snapshot():
             blend.recall(
                 max(request.depth, most, reading.depth), request.where, fresh=serving.moved, both=reading.looks_in_last
@@ -237,7 +241,7 @@ class Searcher:
         missing = set(unmoved) - self._rescore(blend, new, reading, unmoved) if unmoved else set()
         found = []
         for place, (by_old, by_new) in enumerate(zip(old_vectors, new_vectors, strict=True)):
-            ranked = blend.rank(place, request.depth, reading) if by_old.any() or by_new.any() else _NOTHING
+            ranked = blend.rank(place, request.depth, reading, least) if by_old.any() or by_new.any() else _NOTHING
             self._count(blend.knows_best(place, min(request.k, most) or request.k), len(missing) < len(unmoved))
             left = sum(key in missing for key in blend.lacking(place, most))
             explained = partial(blend.explained, place, ranked, reading)
