@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector.backends.contracts import Generation
+from revector.backends.local_index import breadth
 from revector.backends.local_index.rest import Keys, Results
 from revector.errors import CorruptIndexError
 from revector.index import HnswSnapshot, MetricName
@@ -84,6 +85,8 @@ class Segment:
         All that is in its file.
     graph : HnswSnapshot
         The same without the vectors that were written again or deleted later.
+    breadth : int or None
+        Candidates that a search keeps in it; ``None`` if that was not measured.
     voids : ndarray of int64
         Keys whose vectors in earlier segments are not valid beside this one: it has newer ones, or they were deleted.
     """
@@ -91,6 +94,7 @@ class Segment:
     name: SegmentName
     whole: HnswSnapshot
     graph: HnswSnapshot
+    breadth: int | None
     voids: Keys
 
     def __len__(self) -> int:
@@ -126,7 +130,7 @@ class SegmentFolder:
     Parameters
     ----------
     folder : Path
-        Holds ``<generation>.<token>.graph`` and ``….voids``.
+        Holds ``<generation>.<token>.graph``, ``….voids`` and ``….breadth``.
     generation : Generation
         Whose graphs.
     """
@@ -160,6 +164,7 @@ class SegmentFolder:
     def finish(self, token: str, upto: int, voids: Keys, because: str) -> SegmentName:
         """Complete the files of a segment whose graph was written; return its name."""
         voids.astype("<i8").tofile(self._voids(token))
+        breadth.keep(self._breadth(token), breadth.measured(HnswSnapshot(self.graph(token))))
         return SegmentName(token, upto, self._digest(token), because)
 
     def remove(self, tokens: Iterable[str]) -> None:
@@ -167,6 +172,7 @@ class SegmentFolder:
         for token in tokens:
             remove(self.graph(token))
             remove(self._voids(token))
+            remove(self._breadth(token))
 
     def remove_all_but(self, kept: Iterable[str]) -> None:
         """Remove the files of the generation but for those of some tokens."""
@@ -186,10 +192,14 @@ class SegmentFolder:
         graph = HnswSnapshot(path)
         if (graph.dim, graph.metric) != (space.dimension, METRICS[space.metric]):
             raise CorruptIndexError(f"{path} belongs to another generation")
-        return Segment(name, graph, graph, np.fromfile(self._voids(name.token), "<i8").astype(np.int64))
+        voids = np.fromfile(self._voids(name.token), "<i8").astype(np.int64)
+        return Segment(name, graph, graph, breadth.read(self._breadth(name.token)), voids)
 
     def _voids(self, token: str) -> Path:
         return self._folder / f"{self._generation.id}.{token}.voids"
+
+    def _breadth(self, token: str) -> Path:
+        return self._folder / f"{self._generation.id}.{token}.breadth"
 
     def _digest(self, token: str) -> str:
         digest = hashlib.sha256(self._voids(token).read_bytes())

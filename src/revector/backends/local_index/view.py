@@ -16,10 +16,12 @@ from revector.backends.local_index.segments import Segment, SegmentName
 from revector.index.health import SAMPLE, examine
 
 SEARCH_BREADTH = 512
-"""Candidates a search keeps (``ef``) in a graph of all vectors.
+"""Candidates a search keeps (``ef``) in a graph of all vectors for which that was not measured (see `breadth`).
 
 On 40,000 WordNet definitions and queries unlike them, nDCG@10 with 512 is that of exact search (.1689; with 128 .1674),
 for half a millisecond a query: a tenth of what encoding the query takes."""
+AS_MEASURED = 0
+"""Stands for what was measured of each graph."""
 LEAST_BREADTH = 128
 """Candidates a search keeps in a graph of a small share of the vectors: at least the share of `SEARCH_BREADTH`."""
 REMEDY = "delete the index folder, and it is built anew"
@@ -110,8 +112,7 @@ class View:
 
     def search(self, queries: Matrix, k: int, *, ef: int | None = None) -> Results:
         """Return scores and keys of the nearest vectors of each query, best first, shape (q, min(k, vectors))."""
-        breadth = SEARCH_BREADTH if ef is None else ef
-        parts = [segment.search(queries, k, self._breadth(segment, breadth)) for segment in self.segments]
+        parts = [segment.search(queries, k, self._breadth(segment, ef)) for segment in self.segments]
         return best([*parts, self.rest.search_exact(queries, k)], min(k, len(self)))
 
     def search_exact(self, queries: Matrix, k: int) -> Results:
@@ -142,7 +143,7 @@ class View:
         damage = tuple(found for segment in self.segments if (found := segment.damage()))
         unreachable = 0 if damage else sum(segment.graph.check(sample=1).unreachable for segment in self.segments)
         shape = {"live": len(self), "deleted": self.dead, "levels": 0, "unreachable": 0, "degrees": ()}
-        measured = examine(self, shape, None, _HEALTH_K, SEARCH_BREADTH, SAMPLE if recall else 0)
+        measured = examine(self, shape, None, _HEALTH_K, AS_MEASURED, SAMPLE if recall else 0)
         return IndexHealth(
             live=len(self),
             deleted=self.dead,
@@ -157,6 +158,10 @@ class View:
             remedy=REMEDY,
         )
 
-    def _breadth(self, segment: Segment, ef: int) -> int:
-        """Return how many candidates to keep in one of the graphs: its share of those of a graph of all."""
+    def _breadth(self, segment: Segment, ef: int | None) -> int:
+        """Return how many candidates to keep in one of the graphs: as measured, or its share of those of all."""
+        if not ef:
+            if segment.breadth is not None:
+                return segment.breadth
+            ef = SEARCH_BREADTH
         return max(min(ef, LEAST_BREADTH), ef * len(segment) // max(self.graphed, 1))
