@@ -38,6 +38,7 @@ from revector.migration.dependents import (
 )
 from revector.migration.filling.worker import WorkerReport
 from revector.migration.following import follow
+from revector.migration.foresight import Foresight, foresee_plan
 from revector.migration.migration import Migration
 from revector.migration.scales import note_scale
 from revector.migration.serving import ServingReader
@@ -644,6 +645,13 @@ class Collection:
             encoders=self._encoders,
             calls=self._calls,
         )
+
+    def foresee(self, new_encoder: TextEncoder) -> Foresight:
+        """Return what `migrate` to another model, and `start`, would do. Nothing is written."""
+        migration, space = self.migration, space_of(new_encoder, "new_encoder")
+        if migration is None or migration.record.target_space.fingerprint != space.fingerprint:
+            return foresee_plan(self._backend, space)
+        return migration.foresee("start")
 
     @property
     def migration(self) -> Migration | None:

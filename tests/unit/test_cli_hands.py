@@ -102,3 +102,17 @@ def test_a_hook_that_fails_is_a_refusal_with_its_output(place, tmp_path):
     error = json.loads(refused.stdout)["error"]
     assert (refused.exit_code, error["type"], error["output"]) == (3, "HookFailedError", "not now")
     assert _json("status", place)["phase"] == "filling"
+
+
+def test_a_dry_run_says_what_would_happen_and_does_nothing(place):
+    foreseen = _json("rollback", place, "--dry-run")
+    assert (foreseen["refusals"], foreseen["next_steps"]) == ([], [f"revector rollback {place}"])
+    assert _run("rollback", place, "--dry-run").startswith("rollback would:")
+    for verb in ("pause", "retry", "throttle"):
+        _run(verb, place, "--dry-run")
+    assert [event["name"] for event in _json("events", place)["events"]] == ["plan", "start"]
+
+
+def test_a_dry_run_that_would_be_refused_ends_like_a_refusal(place):
+    shown = _run("retire", place, "--dry-run", code=3)
+    assert shown.startswith("retire would be refused:")

@@ -74,6 +74,11 @@ HooksFolder = Annotated[
 ]
 
 
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only say what it would do, and what would refuse it; write nothing.")
+]
+
+
 def around(step: str, migration: Migration, hooks: str | None) -> AbstractContextManager[None]:
     """Run a step inside its hooks, where there are any."""
     return nullcontext() if hooks is None else Hooks(hooks).around(step, migration)

@@ -8,13 +8,14 @@ from typing import Annotated, Optional
 
 import typer
 
-from revector.cli.common import AsJson, CollectionUrl, migrating, opened, shown_place
+from revector.cli.common import AsJson, CollectionUrl, DryRun, migrating, opened, shown_place
 from revector.cli.endings import shell
 from revector.cli.printing import emit, plain, print_json, say, strict, table
-from revector.cli.status import emit_status
+from revector.cli.status import emit_foresight, emit_status
 from revector.cli.wording import as_typed
 from revector.errors import InvalidArgumentError
 from revector.ledger.records import Event
+from revector.migration.foresight import Foresight
 from revector.migration.throttle import NO_LIMITS
 
 
@@ -58,6 +59,7 @@ def throttle(
         Optional[str],  # noqa: UP045
         typer.Option(metavar="HH:MM-HH:MM", help="Work between these times of the day, and wait otherwise."),
     ] = None,
+    dry_run: DryRun = False,
     off: Annotated[bool, typer.Option("--off", help="Take all limits away but those that are given.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -66,6 +68,10 @@ def throttle(
     said |= {"rate": rate, "share": share, "batch": batch, "window": window}
     changes = {name: value for name, value in said.items() if value is not None}
     with migrating(collection) as migration:
+        if dry_run:
+            wanted = (NO_LIMITS if off else migration.throttle()).changed(**changes)
+            emit_foresight(collection, Foresight("throttle", (f"limit the workers: {wanted}",)), as_json=as_json)
+            return
         limits = migration.throttle(NO_LIMITS if off else None, **changes)
         pace = migration.status().pace
     place = shown_place(collection)
@@ -73,23 +79,32 @@ def throttle(
     emit(found, plain(f"{limits}{'; now: ' if pace else ''}{pace}"), as_json=as_json)
 
 
-def pause(collection: CollectionUrl, as_json: AsJson = False) -> None:
+def pause(collection: CollectionUrl, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Let all workers end after the batch in hand. Reads and writes go on."""
     with migrating(collection) as migration:
+        if dry_run:
+            emit_foresight(collection, migration.foresee("pause"), as_json=as_json)
+            return
         migration.pause()
         emit_status(collection, migration, as_json=as_json)
 
 
-def resume(collection: CollectionUrl, as_json: AsJson = False) -> None:
+def resume(collection: CollectionUrl, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Allow to run again."""
     with migrating(collection) as migration:
+        if dry_run:
+            emit_foresight(collection, migration.foresee("resume"), as_json=as_json)
+            return
         migration.resume()
         emit_status(collection, migration, as_json=as_json)
 
 
-def retry(collection: CollectionUrl, as_json: AsJson = False) -> None:
+def retry(collection: CollectionUrl, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Let the next run try the documents again that could not be embedded."""
     with migrating(collection) as migration:
+        if dry_run:
+            emit_foresight(collection, migration.foresee("retry"), as_json=as_json)
+            return
         retried = migration.retry_failed()
     step = f"revector run {shell(shown_place(collection))}"
     steps = [step] if retried else []

@@ -14,6 +14,7 @@ from revector.cli.common import (
     NICENESS,
     AsJson,
     CollectionUrl,
+    DryRun,
     Encoders,
     HooksFolder,
     TemplateFields,
@@ -28,9 +29,10 @@ from revector.cli.common import (
 from revector.cli.endings import EXIT_REFUSED
 from revector.cli.printing import complain, emit, fields
 from revector.cli.progress import show_progress
-from revector.cli.status import emit_status
+from revector.cli.status import emit_foresight, emit_status
 from revector.collection import Collection
 from revector.errors import InvalidArgumentError
+from revector.migration.foresight import Foresight
 from revector.migration.migration import Migration
 from revector.migration.strategies import strategies_named
 
@@ -66,12 +68,17 @@ def start(
         Optional[str],  # noqa: UP045
         typer.Option(metavar="DATE", help="When it has to be done: measures the model, and says what it takes."),
     ] = None,
+    dry_run: DryRun = False,
     hooks: HooksFolder = None,
     encoder: Encoders = None,
     as_json: AsJson = False,
 ) -> None:
     """Start to move to a new model, or go on with a migration that was planned, started or rolled back."""
     with behind_searches(), opened(collection, encoder) as docs:
+        if dry_run:
+            foresight = _foreseen(docs, model, template)
+            emit_foresight(collection, foresight, as_json=as_json)
+            return
         migration = _planned(docs, model, template, strategy, retention_days)
         with around("start", migration, hooks):
             migration.start()
@@ -94,6 +101,7 @@ def run(
         Optional[int],  # noqa: UP045
         typer.Option(metavar="N", min=0, max=65535, help="Answer Prometheus at this port meanwhile."),
     ] = None,
+    dry_run: DryRun = False,
     hooks: HooksFolder = None,
     encoder: Encoders = None,
     as_json: AsJson = False,
@@ -106,6 +114,9 @@ def run(
             emit(report, f"embedded {report.embedded:,} documents, {report.failed:,} failed", as_json=as_json)
             return
         migration = required_migration(docs, collection)
+        if dry_run:
+            emit_foresight(collection, migration.foresee("run"), as_json=as_json)
+            return
         if retry_failed:
             migration.retry_failed()
         with around("run", migration, hooks), show_progress() as on_progress:
@@ -135,13 +146,18 @@ def verify(
             "default those that have few values.",
         ),
     ] = None,
+    dry_run: DryRun = False,
     hooks: HooksFolder = None,
     encoder: Encoders = None,
     as_json: AsJson = False,
 ) -> None:
     """Check the new vectors: counts, a sample embedded again, search, index; exit with 3 if something is wrong."""
-    with migrating(collection, encoder) as migration, around("verify", migration, hooks):
-        verification = migration.verify(fields=field or None)
+    with migrating(collection, encoder) as migration:
+        if dry_run:
+            emit_foresight(collection, migration.foresee("verify"), as_json=as_json)
+            return
+        with around("verify", migration, hooks):
+            verification = migration.verify(fields=field or None)
     figures = {name: figure for name, figure in verification.details.items() if not isinstance(figure, list)}
     found = {name.replace("_", " "): _said(figure) for name, figure in figures.items()}
     outcome = "; ".join(verification.reasons) or "passed"
@@ -161,12 +177,16 @@ def cutover(
             "with 0.",
         ),
     ] = None,
+    dry_run: DryRun = False,
     hooks: HooksFolder = None,
     encoder: Encoders = None,
     as_json: AsJson = False,
 ) -> None:
     """Serve from the new vectors. The old ones are kept up to date, for a rollback."""
     with migrating(collection, encoder) as migration:
+        if dry_run:
+            emit_foresight(collection, migration.foresee("cutover", accept_failed=accept_failed), as_json=as_json)
+            return
         with around("cutover", migration, hooks):
             migration.cutover(accept_failed=accept_failed, postpone_until=postpone_until)
         emit_status(collection, migration, as_json=as_json)
@@ -177,12 +197,16 @@ def rollback(
     accept_failed: Annotated[
         bool, typer.Option("--accept-failed", help="Leave documents behind that the old model could not embed.")
     ] = False,
+    dry_run: DryRun = False,
     hooks: HooksFolder = None,
     encoder: Encoders = None,
     as_json: AsJson = False,
 ) -> None:
     """Serve from the old vectors again."""
     with migrating(collection, encoder) as migration:
+        if dry_run:
+            emit_foresight(collection, migration.foresee("rollback", accept_failed=accept_failed), as_json=as_json)
+            return
         with around("rollback", migration, hooks):
             migration.rollback(accept_failed=accept_failed)
         emit_status(collection, migration, as_json=as_json)
@@ -192,12 +216,16 @@ def retire(
     collection: CollectionUrl,
     yes: Annotated[bool, typer.Option("--yes", help="Yes, drop them: this cannot be undone.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Before the retention period is over, too.")] = False,
+    dry_run: DryRun = False,
     hooks: HooksFolder = None,
     encoder: Encoders = None,
     as_json: AsJson = False,
 ) -> None:
     """Drop the vectors that do not serve, and end the migration."""
     with migrating(collection, encoder) as migration:
+        if dry_run:
+            emit_foresight(collection, migration.foresee("retire", confirm=yes, force=force), as_json=as_json)
+            return
         with around("retire", migration, hooks):
             migration.retire(confirm=yes, force=force)
         emit_status(collection, migration, as_json=as_json)
@@ -226,6 +254,15 @@ def _told_to_stop() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler or signal.SIG_DFL)
+
+
+def _foreseen(docs: Collection, model: str | None, template: str | None) -> Foresight:
+    """Return what `start` would do, with a new model or with the present migration."""
+    if model is not None:
+        return docs.foresee(open_encoder(model, template))
+    if (migration := docs.migration) is None:
+        raise InvalidArgumentError("there is no migration to start again; name the new model with --model")
+    return migration.foresee("start")
 
 
 def _planned(

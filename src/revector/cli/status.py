@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+import typer
 from rich.console import RenderableType
 
 from revector.cli.common import shown_place
-from revector.cli.endings import shell
-from revector.cli.printing import emit, fields
+from revector.cli.endings import EXIT_REFUSED, shell
+from revector.cli.printing import emit, fields, plain
 from revector.cli.wording import as_typed
 from revector.ledger.state import Phase
+from revector.migration.foresight import Foresight
 from revector.migration.hands import Hands
 from revector.migration.status import FailedDocument, MigrationStatus
 from revector.migration.throttle import NO_LIMITS
@@ -42,6 +44,16 @@ def emit_status(url: str, migration: Hands, *, as_json: bool) -> None:
     steps = next_steps(place, current, len(failures))
     found = {**current.to_json(), "failures": failures, "next_steps": steps}
     emit(found, show_status(place, current, failures), as_json=as_json)
+
+
+def emit_foresight(url: str, foresight: Foresight, *, as_json: bool) -> None:
+    """Print what a verb would do; end with the exit code of a refusal if it would be refused."""
+    steps = [] if foresight.refusals else [f"revector {foresight.verb} {shell(shown_place(url))}"]
+    refusals = [as_typed(each) for each in foresight.refusals]
+    found = {**foresight.to_json(), "refusals": refusals, "next_steps": steps}
+    emit(found, plain(as_typed(str(foresight))), as_json=as_json)
+    if refusals:
+        raise typer.Exit(EXIT_REFUSED)
 
 
 def next_steps(place: str, status: MigrationStatus, failed: int = 0) -> list[str]:

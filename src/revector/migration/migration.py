@@ -25,6 +25,7 @@ from revector.migration.estimate import estimate
 from revector.migration.filling.bridge import Fit, fit_bridge
 from revector.migration.filling.filling import RUNS_IN, Filling, OnProgress, source_of, target_of
 from revector.migration.filling.worker import WorkerReport
+from revector.migration.foresight import Foreseer, Foresight, Options
 from revector.migration.gates import (
     completeness,
     drains,
@@ -538,6 +539,22 @@ class Migration(Hands):
             self._backend.generations.drop(doomed)  # only once the ledger sends nobody there
         self._backend.index.prune()
         in_slices(self._backend.reclaim)
+
+    def foresee(self, verb: str, **said: bool) -> Foresight:
+        """Return what a verb would do now, and what would refuse it. Nothing is written.
+
+        Parameters
+        ----------
+        verb : str
+            ``"start"``, ``"run"``, ``"verify"``, ``"cutover"``, ``"rollback"``, ``"retire"``, ``"pause"``,
+            ``"resume"`` or ``"retry"``.
+        **said
+            What the verb would be told: `accept_failed`, `confirm`, `force`.
+        """
+        if unknown := said.keys() - vars(Options()).keys():
+            raise InvalidArgumentError(f"{min(unknown)!r} is not an option; there are accept_failed, confirm, force")
+        options = Options(**{name: flag(value, name) for name, value in said.items()})
+        return Foreseer(self._backend, self.record, self._encoders, self._strategies).foresee(verb, options)
 
     def run_dependents(self) -> list[Dependent]:
         """Bring up to date what hangs on the vectors and was due, or has failed; return what is still not.

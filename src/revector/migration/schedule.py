@@ -1,4 +1,4 @@
-"""A date by which a migration has to be done, since a model is switched off, say: what it takes, and whether it will."""
+"""A date by which a migration has to be done, as when a model is switched off: what it takes, and whether it is met."""
 
 from __future__ import annotations
 
