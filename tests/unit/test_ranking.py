@@ -68,6 +68,12 @@ def test_no_pair_leaves_scores_as_they_are():
     assert in_new_space(candidates([0.9, NAN], [NAN, 0.5]), 2).scores.tolist() == [0.9, 0.5]
 
 
+@pytest.mark.parametrize("merging", MERGINGS)
+def test_old_scores_that_differ_by_rounding_tell_nothing(merging):
+    pairs = candidates([0.5, np.nextafter(0.5, 1), 0.5, 0.9], [3, 2, 1, NAN])
+    assert sorted(in_new_space(pairs, 4, merging).keys.tolist()) == [0, 1, 2, 3]
+
+
 def test_hundreds_of_candidates_are_merged_in_microseconds():
     rng = np.random.default_rng(0)
     old, new = rng.normal(size=300), np.where(rng.random(300) < 0.5, rng.normal(size=300), np.nan)

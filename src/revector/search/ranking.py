@@ -6,6 +6,7 @@ embedded) one by the new model. The two scales have nothing to do with each othe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ Scores = NDArray[np.float64]
 Keys = NDArray[np.int64]
 LEAST_PAIRS = 4
 """On 3,000 docstrings and 500 queries, nDCG@10 of a static model, .433, became .422 with one pair, .442 with two."""
+_ROUNDING = 1e-12  # equal scores may differ by that
 
 
 @dataclass(frozen=True)
@@ -48,22 +50,25 @@ class Curve:
     def through(cls, merging: Merging, old: Scores, new: Scores) -> Curve:
         """Fit a curve on the scores of the same documents by either model, as `in_new_space` says."""
         pairs = len(old)
-        spread = float(old.std()) if pairs else 0.0
-        if spread == 0.0:
+        low, high = (float(old.min()), float(old.max())) if pairs else (0.0, 0.0)
+        if high - low <= _ROUNDING * max(1.0, abs(high)):
             return cls((), (), pairs, merging)
         if merging == "calibrated":
             fitted = ScoreMap.isotonic(old, new)
             return cls(fitted.old, fitted.new, pairs, merging)
         if merging == "minmax":
-            return cls((float(old.min()), float(old.max())), (float(new.min()), float(new.max())), pairs, merging)
-        middle, mean = float(old.mean()), float(new.mean())
-        return cls((middle, middle + spread), (mean, mean + float(new.std())), pairs, merging)
+            return cls((low, high), (float(new.min()), float(new.max())), pairs, merging)
+        (middle, spread), (mean, deviation) = _spread(old), _spread(new)
+        return cls((middle, middle + spread), (mean, mean + deviation), pairs, merging)
 
     def __call__(self, scores: Scores) -> Scores:
-        """Return what scores stand for; NaN is refused."""
+        """Return what scores stand for."""
         if not self.knots:
             return scores
-        return fusion.calibrated(scores, self.knots, self.values, extrapolate=self.merging != "calibrated")
+        if self.merging == "calibrated":
+            return fusion.calibrated(scores, self.knots, self.values)
+        (x, to_x), (y, to_y) = self.knots, self.values
+        return y + (scores - x) * ((to_y - y) / (to_x - x))
 
     def __str__(self) -> str:
         """Return the arithmetic, as `Explanation.calibration` shows it."""
@@ -74,6 +79,13 @@ class Curve:
         (x, to_x), (y, to_y) = self.knots, self.values
         slope = (to_y - y) / (to_x - x)
         return f"{y:.4g} + {slope:.4g} × (score − {x:.4g}), by {self.merging} over {self.pairs} documents with both"
+
+
+def _spread(scores: Scores) -> tuple[float, float]:
+    """Return mean and deviation: as NumPy does, in a quarter of the time that it takes for so few."""
+    mean = float(scores.sum()) / len(scores)
+    off = scores - mean
+    return mean, math.sqrt(float(off @ off) / len(scores))
 
 
 class Ranked(NamedTuple):
@@ -151,10 +163,11 @@ def in_new_space(
     if weighed.any():
         both = known & ~np.isnan(candidates.old)
         curve = Curve.through(merging, candidates.old[both], candidates.new[both])
-        stands_for, own = curve(candidates.old[weighed]), scores[weighed]
-        scores = scores.copy()
-        mean = (1 - weight_of_old) * own + weight_of_old * stands_for
-        scores[weighed] = np.where(np.isnan(own), stands_for, mean)
+        stands_for, own, scores = curve(candidates.old[weighed]), scores[weighed], scores.copy()
+        if weight_of_old:
+            mean = (1 - weight_of_old) * own + weight_of_old * stands_for
+            stands_for = np.where(np.isnan(own), stands_for, mean)
+        scores[weighed] = stands_for
     if merging == "calibrated":  # which has level stretches: there the old scores decide
         order = np.lexsort((-candidates.old, -scores))[:limit]
     else:
