@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from revector.migration.strategies.on_read import OnRead
     from revector.migration.strategies.representation import Representation
     from revector.migration.strategies.rollout import Rollout
+    from revector.migration.strategies.shadow import Shadow
     from revector.migration.throttle import Throttle
     from revector.rerank.base import RerankBudget
     from revector.rerank.cross import CrossEncoder
@@ -63,6 +64,7 @@ _LAZY = {
     "Ramp": "revector.rollout",
     "Representation": "revector.migration.strategies.representation",
     "Rollout": "revector.migration.strategies.rollout",
+    "Shadow": "revector.migration.strategies.shadow",
     "Shortened": "revector.encoders.shortened",
     "OpenAIEncoder": "revector.encoders.service.openai",
     "RerankBudget": "revector.rerank.base",
@@ -105,6 +107,7 @@ __all__ = [
     "Rollout",
     "ScoreMap",
     "SentenceTransformersEncoder",
+    "Shadow",
     "Shortened",
     "Template",
     "Templated",

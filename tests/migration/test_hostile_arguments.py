@@ -18,7 +18,7 @@ from revector.evaluation.significance import mean_interval, paired_lift, queries
 from revector.evaluation.verify import verify
 from revector.migration.estimate import estimate
 from revector.migration.filling.worker import Worker
-from revector.migration.strategies import Background, DualIndex, OnRead, Rollout
+from revector.migration.strategies import Background, DualIndex, OnRead, Rollout, Shadow
 from revector.rollout import Margins, Ramp
 from revector.search.answered import query_id_of
 from revector.spaces import EmbeddingSpace
@@ -289,6 +289,7 @@ FUNCTIONS = [
     *_table(OnRead, {}, hits=NOT_A_BATCH, tail_share=[0, -1, 1.5, None, *NOT_REAL], seed=NOT_A_SEED),
     *_table(DualIndex, {}, depth=NOT_A_BATCH, weight_of_old=[-1, 1.5, None, *NOT_REAL], after_cutover=NOT_A_FLAG),
     *_table(Rollout, {}, ramp=[7, "ramp", (0.1, 1.0)], margins=[7, "m", 0.1], interleaved=[-1, 1.5, None, *NOT_REAL]),
+    *_table(Shadow, {}, share=[0, -1, 1.5, None, *NOT_REAL], least=[-1, None, *NOT_REAL]),
     *_table(Ramp, {}, shares=[7, "s", [], [0.5, 0.5], [0.5, 0.1], [0], [1.1], [None], [NAN]], min_events=NOT_A_BATCH),
     *_table(Margins, {}, preference=[-1, *NOT_REAL], p99=[-1, *NOT_REAL]),
     *_table(Shortened, {"encoder": HashEncoder(8)}, dimension=[8, 9, *NOT_WHOLE]),

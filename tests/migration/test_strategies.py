@@ -17,6 +17,7 @@ from revector.migration.strategies import (
     Background,
     DualIndex,
     OnRead,
+    Shadow,
     chosen_reading,
     chosen_work,
     strategies_from_json,
@@ -110,7 +111,12 @@ def test_a_migration_of_another_process_goes_by_the_strategies_that_were_kept(wo
         migration.cutover()
 
 
-KINDS_OF_STRATEGY = [Background(batch=7), OnRead(5, 0.5, 3), DualIndex(80, 0.25, after_cutover=True)]
+KINDS_OF_STRATEGY = [
+    Background(batch=7),
+    OnRead(5, 0.5, 3),
+    DualIndex(80, 0.25, after_cutover=True),
+    Shadow(0.5, 7),
+]
 
 
 @pytest.mark.parametrize("strategy", KINDS_OF_STRATEGY, ids=lambda each: type(each).__name__)
@@ -163,6 +169,7 @@ COMBINED = [
     DualIndex(),
     [Background(), OnRead()],
     [OnRead(tail_share=1.0), DualIndex(after_cutover=True)],
+    [Background(), Shadow(least=0)],
 ]
 
 

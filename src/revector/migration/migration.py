@@ -53,6 +53,7 @@ from revector.migration.rolling import (
 from revector.migration.scales import keep_scale
 from revector.migration.schedule import Schedule, deadline_of, keep_schedule, planned_by
 from revector.migration.serving import ServingReader, stage_of
+from revector.migration.shadowed import Shadowed, shadowed_of
 from revector.migration.slices import in_slices
 from revector.migration.strategies import (
     Strategy,
@@ -376,6 +377,11 @@ class Migration(Hands):
         """Where the rollout stands, and what was seen of its present step; ``None`` if it has not begun."""
         return status_of_rollout(self._backend, self._id, rollout_of(self._strategies))
 
+    @property
+    def shadowed(self) -> Shadowed:
+        """What was seen of the searches that both generations have answered behind their readers; see `Shadow`."""
+        return shadowed_of(self._backend, self._id)
+
     def judge(self) -> None:
         """Take the step of the rollout that follows from what was seen: the next share, or a stop and the rollback.
 
@@ -434,7 +440,9 @@ class Migration(Hands):
         is_at_hand = self._encoders.find(target) is not None
         reasons = completeness(self._backend, target.id, accept_failed=accept_failed, embedding=is_at_hand)
         reasons += dependent_reasons(self._backend)
-        reasons += objections(self._strategies, ServingReader(self._backend).read().situation(self._encoders))
+        seen = self.shadowed.new
+        situation = ServingReader(self._backend).read().situation(self._encoders)
+        reasons += objections(self._strategies, replace(situation, shadowed=(seen.searches, seen.errors)))
         pass_gates("cut-over", reasons + verification_reasons(self._backend, record, vectors=vectors))
         gone = self._filling.carry_over()
         prepared = self._backend.index.prepare(target)

@@ -20,6 +20,7 @@ from revector.backends.contracts import Backend, Generation, Said
 from revector.encoders.once import Vector, Vectors
 from revector.errors import RevectorError
 from revector.migration.landing import Rows, land
+from revector.migration.shadowed import SHADOW, Shadowed
 from revector.migration.signs import SearchSigns
 from revector.rollout import Arm, Evidence, Histogram, Moments
 from revector.search.capture import MOST as MOST_CAPTURED
@@ -65,9 +66,10 @@ class _Pending:
     seen: dict[tuple[int, str], list[Seen]] = field(default_factory=dict)
     said: dict[tuple[int, str], list[Said]] = field(default_factory=dict)
     asked: dict[str, float] = field(default_factory=dict)
+    shadowed: dict[int, Shadowed] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.hits or self.bad or self.keys or self.seen or self.said or self.asked)
+        return any(vars(self).values())
 
 
 class WriteBehind:
@@ -137,6 +139,14 @@ class WriteBehind:
             if len(kept) < MOST_SEEN:
                 kept.append(said)
             self._wake()
+
+    def shadow(self, migration: int, shadowed: Shadowed) -> None:
+        """Count what was seen of a search that both generations of a migration have answered."""
+        if not self._backend.read_only:
+            with self._changed:
+                kept = self._pending.shadowed
+                kept[migration] = kept.get(migration, Shadowed()) + shadowed
+                self._wake()
 
     def capture(self, queries: Sequence[str]) -> None:
         """Keep queries for replays; `revector.search.capture` says how many."""
@@ -217,6 +227,9 @@ class WriteBehind:
             with self._backend.transaction(PATIENCE_SECONDS):
                 keep_captured(self._backend, taken.asked)
             taken.asked = {}
+        for migration in list(taken.shadowed):
+            self._backend.ledger.observations.add(migration, SHADOW, taken.shadowed[migration].to_json())
+            del taken.shadowed[migration]
         for place in list(taken.said):
             self._backend.ledger.observations.record(*place, taken.said[place])
             del taken.said[place]
@@ -240,6 +253,8 @@ class WriteBehind:
             self._pending.asked = {**taken.asked, **self._pending.asked}
             self._pending.keys = {**taken.keys, **self._pending.keys}
             self._pending.vectors = {**taken.vectors, **self._pending.vectors}
+            for migration, shadowed in taken.shadowed.items():
+                self._pending.shadowed[migration] = shadowed + self._pending.shadowed.get(migration, Shadowed())
             for place, seen in taken.seen.items():
                 self._pending.seen[place] = (seen + self._pending.seen.get(place, []))[:MOST_SEEN]
             for place, said in taken.said.items():

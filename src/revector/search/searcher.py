@@ -33,6 +33,7 @@ from revector.search.recall import Recall
 from revector.search.request import Request
 from revector.search.reranking import Reranking
 from revector.search.rescoring import Rescoring
+from revector.search.shadowing import Shadowing
 from revector.search.thresholds import Thresholds
 from revector.spaces import EmbeddingSpace
 
@@ -98,11 +99,13 @@ class Searcher:
         self.thresholds = Thresholds(backend, encoders)
         self._answers, self._reranking = Answers(backend, serving), Reranking()
         self.capture = Capture()
+        self._shadowing = Shadowing(backend, self._queries, self.behind)
         self._arms = Arms(backend, serving, self._queries, self._answers, self.behind, self.thresholds)
 
     def close(self) -> None:
         """End the threads that work behind searches, and write what they have left."""
         self.on_read.close()
+        self._shadowing.close()
         self.behind.close()
 
     def _renew_lock(self) -> None:
@@ -149,6 +152,8 @@ class Searcher:
     ) -> list[Answer] | None:
         """Execute a reading, and re-rank what it found; ``None`` if what was to be read has changed."""
         answers, reranker = self._found(serving, queries, request, reading), request.rerank
+        if answers is not None and reading.shadow:
+            self._shadowing.ask(serving, queries, request, reading.shadow)
         if answers is None or reranker is None:
             return answers
         return [

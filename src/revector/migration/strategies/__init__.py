@@ -15,6 +15,7 @@ from revector.migration.strategies.dual_index import DualIndex
 from revector.migration.strategies.on_read import OnRead
 from revector.migration.strategies.representation import Representation
 from revector.migration.strategies.rollout import Rollout
+from revector.migration.strategies.shadow import Shadow
 
 __all__ = [
     "Background",
@@ -22,6 +23,7 @@ __all__ = [
     "OnRead",
     "Representation",
     "Rollout",
+    "Shadow",
     "Strategy",
     "chosen_reading",
     "chosen_strategies",
@@ -38,6 +40,7 @@ _NAMED: dict[str, Any] = {
     "dual-index": DualIndex,
     "representation": Representation,
     "rollout": Rollout,
+    "shadow": Shadow,
 }
 
 

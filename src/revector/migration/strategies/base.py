@@ -116,6 +116,8 @@ class Reading:
     arm : {"", "old", "new", "both"}
         Which one of a rollout's arms it is: what is seen of the search counts for that. With "both", the two
         generations are ranked alone, and interleaved.
+    shadow : float
+        Share of the searches that are repeated in both generations alone, behind those who asked.
     weight_of_old : float
         Share of the old model's score, on the new scale, where a document has both; 0 ranks by the new model alone.
     merging : {"zscore", "calibrated", "minmax", "rrf"}
@@ -129,6 +131,7 @@ class Reading:
     queued: int = 0
     arm: str = ""
     looks_in_last: bool = True
+    shadow: float = 0.0
     weight_of_old: float = 0.0
     merging: Merging = "zscore"
 
@@ -182,6 +185,8 @@ class Situation:
         Of the rollout, once there is one.
     covered : bool
         Whether searches of the generation that does not serve answer in the usual time, by an index that is up to date.
+    shadowed : (int, int)
+        How many searches were repeated in the shadow, and how many of them failed in the new generation; for gates.
     """
 
     phase: Phase
@@ -192,6 +197,7 @@ class Situation:
     key: str | None = None
     stage: Stage | None = None
     covered: bool = True
+    shadowed: tuple[int, int] = (0, 0)
 
 
 class Strategy(Protocol):
