@@ -42,7 +42,7 @@ class Trial:
 
     Parameters
     ----------
-    training, held_out : (ndarray of float32, ndarray of float32)
+    training, searched : (ndarray of float32, ndarray of float32)
         Old and new rows of the pairs to fit on, and of the documents that are searched.
     queries : ndarray of float32, shape (n, d_new)
     qrels : dict or None
@@ -52,7 +52,7 @@ class Trial:
     """
 
     training: tuple[Rows, Rows]
-    held_out: tuple[Rows, Rows]
+    searched: tuple[Rows, Rows]
     queries: Rows
     qrels: dict[str, dict[str, int]] | None
     serves: Serves
@@ -69,7 +69,7 @@ class Trial:
 
     def score(self, fitted: SpaceMap) -> Values:
         """Return what each query finds through a map."""
-        x = self.held_out[0]
+        x = self.searched[0]
         if self.serves == "documents":
             return self._values(self._search(self.queries, fitted.transform(x)))
         return self._values(self._search(fitted.transform(self.queries), x))
@@ -78,12 +78,12 @@ class Trial:
         """Return the mean as a share of what re-embedded documents give."""
         if self.qrels is None:
             return mean_interval(values)  # the new model keeps all of its own
-        lift = paired_lift(self._values(self._search(self.queries, self.held_out[1])), values, relative=True)
+        lift = paired_lift(self._values(self._search(self.queries, self.searched[1])), values, relative=True)
         return Interval(1 + lift.value, 1 + lift.low, 1 + lift.high, lift.deviation, lift.n_queries, lift.confidence)
 
     def residual(self, fitted: SpaceMap) -> float:
         """Return what the map leaves of the held-out rows, as a share of their spread."""
-        x, y = self.held_out if self.serves == "documents" else self.held_out[::-1]
+        x, y = self.searched if self.serves == "documents" else self.searched[::-1]
         wanted = normalize(y)
         spread = np.linalg.norm(wanted - wanted.mean(axis=0))
         return float(np.linalg.norm(fitted.transform(x) - wanted) / spread)
@@ -93,7 +93,7 @@ class Trial:
 
     def _values(self, found: Places) -> Values:
         if self.qrels is None:
-            own = self._search(self.queries, self.held_out[1])
+            own = self._search(self.queries, self.searched[1])
             return np.array([len(np.intersect1d(a, b)) / len(b) for a, b in zip(found, own, strict=True)])
         run = {str(query): [str(place) for place in row] for query, row in enumerate(found.tolist())}
         return as_array(per_query(run, self.qrels, f"nDCG@{DEPTH}"))
@@ -143,11 +143,18 @@ def _trial(
     judgements: Judgements | None,
     serves: Serves,
 ) -> Trial:
+    """Draw the queries, if none are given, and the documents that are searched.
+
+    What is mapped is held out: documents; or the queries, which search all documents as they are, those of the pairs
+    among them, as in use.
+    """
+    all_are_searched = serves == "queries"
     if asked is None:
-        stand_in = min(len(held_out) // 4, MOST_QUERIES)
+        stand_in = min(len(held_out) // (1 if all_are_searched else 4), MOST_QUERIES)
         asked, held_out = y[held_out[:stand_in]], held_out[stand_in:]
-    qrels = None if judgements is None else _restricted(judgements, held_out)
-    return Trial((x[training], y[training]), (x[held_out], y[held_out]), asked, qrels, serves)
+    searched = np.concatenate([held_out, training]) if all_are_searched else held_out
+    qrels = None if judgements is None else _restricted(judgements, searched)
+    return Trial((x[training], y[training]), (x[searched], y[searched]), asked, qrels, serves)
 
 
 def _relevant(judgements: Judgements) -> list[int]:
