@@ -22,6 +22,7 @@ from revector.encoders.at_hand import EncoderSet
 from revector.encoders.base import TextEncoder, require_encoder, space_of
 from revector.errors import InvalidArgumentError, NoCollectionError, RevectorError, ShapeError
 from revector.evaluation.health import CollectionHealth, examine_collection
+from revector.evaluation.map_trials import LEAST_PAIRS
 from revector.evaluation.metrics import Qrels
 from revector.evaluation.same_space import take_over
 from revector.evaluation.verdict import Verdict
@@ -39,6 +40,7 @@ from revector.migration.dependents import (
 from revector.migration.filling.worker import WorkerReport
 from revector.migration.following import follow
 from revector.migration.foresight import Foresight, foresee_plan
+from revector.migration.insurance import DOCUMENTS, Insurance, insurance_of, insure
 from revector.migration.migration import Migration
 from revector.migration.scales import note_scale
 from revector.migration.serving import ServingReader
@@ -607,6 +609,61 @@ class Collection:
         serving = self._serving.read().serving
         present = self._encoders.require(serving, purpose="an assessment")
         return assess(self._backend, serving, present, new_encoder, queries, qrels, question)
+
+    def insure(
+        self,
+        new_encoder: TextEncoder,
+        *,
+        queries: Iterable[str] | None = None,
+        documents: int = DOCUMENTS,
+        seed: int = 0,
+    ) -> Insurance:
+        """Put aside, while the present model answers, what it takes to answer with another one once it is gone.
+
+        A sample of documents and the queries are embedded by both models, and the maps between the two spaces are
+        fitted and measured. Afterwards `search` answers with the other model alone, and says so (`Hit.degraded`); what
+        it re-scores is kept. A process that has the collection open already sees it when it opens it anew.
+
+        Parameters
+        ----------
+        new_encoder : TextEncoder
+            The other model. A migration to it begins with what is embedded here.
+        queries : iterable of str, optional
+            What is asked of the collection, to measure with: 1,000 at most. By default those that `capture` has kept;
+            the beginnings of documents stand in where there are none.
+        documents : int
+            Size of the sample, 200 at least.
+        seed : int
+            Of the sample.
+
+        Raises
+        ------
+        EncoderError
+            The present model is not at hand, or one fails.
+        MigrationError
+            The collection has a migration, or is in the other model's space already.
+        InvalidArgumentError
+            Too few documents, or an argument is something else.
+        """
+        space_of(new_encoder, "new_encoder")
+        given = self.captured_queries() if queries is None else strings(queries, "queries")
+        asked = [valid_unicode(text, f"queries[{place}]") for place, text in enumerate(given)]
+        documents = whole_number(documents, "documents", least=LEAST_PAIRS)
+        seed = whole_number(seed, "seed", least=0)
+        serving = self._serving.read().serving
+        present = self._encoders.require(serving, purpose="an insurance")
+        source = self._encoders.written(new_encoder)
+        made = insure(
+            self._backend, serving, present, new_encoder, asked, source=source, documents=documents, seed=seed
+        )
+        self._serving.forget()
+        self._encoders.add(new_encoder)
+        return made
+
+    @property
+    def insurance(self) -> Insurance | None:
+        """What answers without the present model, and how well; ``None`` if nothing was put aside."""
+        return insurance_of(self._backend)
 
     def migrate(
         self,

@@ -53,7 +53,9 @@ def require_collection(backend: Backend, source: str | None, space: EmbeddingSpa
             raise NoCollectionError(message, path=backend.place)
         _create_alias(backend, space, source)
     if space is not None:
-        spaces = [live.space for live in ServingReader(backend).read().live]
+        serving = ServingReader(backend).read()
+        spare = [] if serving.insured is None else [serving.insured]
+        spaces = [generation.space for generation in (*serving.live, *spare)]
         require_one_of(spaces, space, purpose="the encoder of this collection")
 
 

@@ -83,6 +83,7 @@ def _rows(health: CollectionHealth) -> dict[str, str]:
         f"{index.deleted:,} deleted nodes",
         "recall": f"{index.recall:.4f} of the {index.k} nearest ({index.queries} queries)",
         **({"models": "\n".join(map(_model, health.canaries))} if health.canaries else {}),
+        **({"insurance": str(health.insurance)} if health.insurance else {}),
         **({"notices": "\n".join(health.notices)} if health.notices else {}),
         "problems": "\n".join(health.problems) or "none",
     }

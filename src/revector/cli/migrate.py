@@ -130,7 +130,8 @@ def status(collection: CollectionUrl, as_json: AsJson = False) -> None:
         migration = docs.migration
         if migration is None:
             said = f"{shown_place(collection)} is served with {docs.serving_space}; no migration"
-            emit(None, "\n".join(filter(None, [said, docs.obstacle])), as_json=as_json)
+            insurance = "" if docs.insurance is None else str(docs.insurance)
+            emit(None, "\n".join(filter(None, [said, insurance, docs.obstacle])), as_json=as_json)
         else:
             emit_status(collection, migration, as_json=as_json)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from revector.backends.contracts import Backend, Generation, IndexHealth
 from revector.migration.canaries import CanaryHealth
+from revector.migration.insurance import Insurance, insurance_of
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class CollectionHealth:
         What happened that is mended by now, such as an index that was built anew after a backup was restored.
     canaries : tuple of CanaryHealth
         What the fixed texts of each generation say of its model.
+    insurance : Insurance or None
+        What would answer without the present model.
     """
 
     documents: int
@@ -35,6 +38,7 @@ class CollectionHealth:
     index: IndexHealth
     notices: tuple[str, ...] = ()
     canaries: tuple[CanaryHealth, ...] = ()
+    insurance: Insurance | None = None
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -71,4 +75,5 @@ def examine_collection(
         documents, stale = backend.documents.count(), backend.generations.count_stale(serving.id)
     health, notice = backend.index.check(serving), backend.index.notice(serving)
     notices = (f"the index was built anew: {notice}",) if notice else ()
-    return CollectionHealth(documents, stale, tuple(backend.check()), health, notices, canaries)
+    damage = tuple(backend.check())
+    return CollectionHealth(documents, stale, damage, health, notices, canaries, insurance_of(backend))

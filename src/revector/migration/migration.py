@@ -36,6 +36,7 @@ from revector.migration.gates import (
 )
 from revector.migration.hands import Hands
 from revector.migration.inputs import rehash
+from revector.migration.insurance import put_aside
 from revector.migration.parity import compared
 from revector.migration.patience import patient, while_busy
 from revector.migration.planning import Given, going_on, planned, require_version
@@ -199,10 +200,10 @@ class Migration(Hands):
                 return
             require_transition(record.phase, Phase.FILLING)
             require_version(self._backend, record)
-            target = (
-                record.target_generation
-                or self._backend.generations.create(record.target_space, record.target_encoder_source).id
-            )
+            target = record.target_generation
+            if target is None:
+                wanted = (record.target_space, record.target_encoder_source)
+                target = (put_aside(self._backend, *wanted) or self._backend.generations.create(*wanted)).id
             self._backend.ledger.advance(self._id, Phase.FILLING, "start", target_generation=target, verification=None)
             self._backend.ledger.set_asked_through(self._id, 0)
 

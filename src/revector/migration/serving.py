@@ -9,6 +9,7 @@ from revector.encoders.at_hand import EncoderSet
 from revector.errors import StoreError
 from revector.ledger.state import Phase
 from revector.migration.inputs import fields_read
+from revector.migration.insurance import insured
 from revector.migration.strategies import Strategy, chosen_reading, strategies_from_json
 from revector.migration.strategies.background import RESCORING
 from revector.migration.strategies.base import CANDIDATES, Reading, Situation, Stage
@@ -47,6 +48,8 @@ class Serving:
         Of the migration's rollout, once there is one.
     migration : int or None
         The id of the migration.
+    insured : Generation or None
+        Where no migration is, the generation whose model answers if that of the serving one is gone.
     """
 
     alias: Alias
@@ -58,6 +61,7 @@ class Serving:
     fields: tuple[str, ...] = ()
     stage: Stage | None = None
     migration: int | None = None
+    insured: Generation | None = None
 
     @property
     def live(self) -> tuple[Generation, ...]:
@@ -74,12 +78,18 @@ class Serving:
         A model that is not at hand yet is loaded, which may ask a service: not to be called inside a transaction.
         """
         if self.other is None:
-            return Reading((self.serving,))
+            return self._alone_or_insured(encoders)
         situation = self.situation(encoders, covered=covered, key=key)
         if encoders.find(self.serving) is None and encoders.find(self.other) is not None:
             situation = replace(situation, reading=Reading((self.serving, self.other), CANDIDATES, RESCORING))
         reading = chosen_reading(self.strategies, situation)
         return reading if covered or self.moved else replace(reading, looks_in_last=False)
+
+    def _alone_or_insured(self, encoders: EncoderSet) -> Reading:
+        spare = self.insured
+        if spare is None or encoders.find(self.serving) is not None or encoders.find(spare) is None:
+            return Reading((self.serving,))
+        return Reading((self.serving, spare), CANDIDATES, RESCORING)
 
     def situation(self, encoders: EncoderSet, *, covered: bool = True, key: str | None = None) -> Situation:
         """Return what strategies are asked about; there must be another generation."""
@@ -159,7 +169,8 @@ class ServingReader:
     def _read(self, alias: Alias) -> Serving:
         record, serving = self._backend.ledger.active(alias.name), self._generation(alias.generation)
         if record is None:
-            return Serving(alias, None, serving, None, fields=fields_read([serving.space]))
+            spare = insured(self._backend, serving)
+            return Serving(alias, None, serving, None, fields=fields_read([serving.space]), insured=spare)
         pair = (record.source_generation, record.target_generation)
         others = [generation for generation in pair if generation not in (None, serving.id)]
         other = self._generation(others[0]) if others else None
