@@ -73,6 +73,16 @@ def test_a_model_that_changed_fills_no_generation(path: Any) -> None:
         collection.migration.run()  # type: ignore[union-attr]
 
 
+def test_a_search_stores_nothing_by_a_model_that_changed(path: Any) -> None:
+    with Collection.open(path, Model()) as collection:
+        collection.migrate(Model(name="new")).start()
+        collection.load_models()
+    with Collection.open(path, Model(), encoders=[Model(0.3, name="new")]) as collection:
+        collection.search("apple tree", rescore=5)
+        collection._searcher.behind.flush()
+        assert collection._backend.generations.count(2) == 0
+
+
 def test_a_search_goes_on_and_says_so_once(path: Any, caplog: pytest.LogCaptureFixture) -> None:
     with Collection.open(path, Model(changed=0.3)) as collection, caplog.at_level(logging.ERROR):
         for _ in range(3):

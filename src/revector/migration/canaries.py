@@ -15,7 +15,7 @@ from typing import Any
 from revector.backends.contracts import Backend, Generation
 from revector.encoders.at_hand import EncoderSet
 from revector.encoders.base import TextEncoder
-from revector.encoders.canary import Canary, require_unchanged
+from revector.encoders.canary import TOLERANCE, Canary, require_unchanged
 from revector.encoders.sources import is_service
 from revector.errors import EncoderError, ModelChangedError, StoreError
 
@@ -24,6 +24,7 @@ __all__ = [
     "canary_similarities",
     "examine_canaries",
     "forget_canaries",
+    "is_same_model",
     "require_same_model",
     "warn_of_another_model",
 ]
@@ -73,6 +74,11 @@ def warn_of_another_model(backend: Backend, encoders: EncoderSet, generation: Ge
             require_unchanged(generation.space, _similarity(backend, encoders, generation, encoder))
         except ModelChangedError as error:
             _log.error("%s", error)
+
+
+def is_same_model(encoders: EncoderSet, generation: Generation) -> bool:
+    """Whether nothing that is known in this process says that a model gives other numbers. No model is asked."""
+    return encoders.similarities.get(_key(generation), 1.0) >= 1 - TOLERANCE
 
 
 def examine_canaries(backend: Backend, encoders: EncoderSet) -> tuple[CanaryHealth, ...]:

@@ -14,6 +14,7 @@ from revector.backends.contracts import Backend, Document, Generation
 from revector.encoders.at_hand import EncoderSet
 from revector.encoders.once import embed_once
 from revector.errors import RateLimitedError, RevectorError
+from revector.migration.canaries import require_same_model
 from revector.migration.landing import Rows
 from revector.search.behind import WriteBehind
 
@@ -134,6 +135,7 @@ class OnReadPool:
     def _embed(self, generation: Generation, documents: list[Document]) -> Exception | None:
         """Embed what nobody else has; return what stopped the encoder, if something did."""
         encoder = self._encoders.require(generation, purpose="re-embedding what searches find")
+        require_same_model(self._backend, self._encoders, generation, encoder)
         keys = [document.key for document in documents]
         stale = set(self._backend.generations.stale_keys(generation.id, keys).tolist())
         texts = {each.key: generation.space.text_of(each.text, each.metadata) for each in documents}

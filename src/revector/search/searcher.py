@@ -17,6 +17,7 @@ from revector._forks import renew_in_child
 from revector.backends.contracts import Backend, Generation
 from revector.encoders.at_hand import EncoderSet
 from revector.errors import StoreError
+from revector.migration.canaries import is_same_model
 from revector.migration.landing import Rows
 from revector.migration.serving import Serving, ServingReader
 from revector.migration.strategies.base import Reading
@@ -285,7 +286,7 @@ class Searcher:
             _log.warning("a search went on without re-scoring all of its hits: %s", embedded.failure)
         rows = Rows.of(list(documents), [hash_ for hash_, _ in documents.values()], embedded.vectors)
         blend.add(rows)
-        if reading.write_through:
+        if reading.write_through and is_same_model(self._encoders, target):
             self.behind.land(target, rows)
         return set(rows.keys.tolist())
 
