@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from revector.encoders.shortened import Shortened
     from revector.encoders.templated import Templated
     from revector.evaluation.best_map import MapReport, fit_best
+    from revector.evaluation.same_space import same_space
     from revector.evaluation.verdict import Verdict
     from revector.migration.migration import Migration
     from revector.migration.strategies.background import Background
@@ -75,6 +76,7 @@ _LAZY = {
     "Throttle": "revector.migration.throttle",
     "Verdict": "revector.evaluation.verdict",
     "fit_best": "revector.evaluation.best_map",
+    "same_space": "revector.evaluation.same_space",
     "import_model": "revector.encoders.importing.folder",
 }
 
@@ -127,6 +129,7 @@ __all__ = [
     "normalize",
     "num_threads",
     "num_threads_reason",
+    "same_space",
     "set_num_threads",
 ]
 

@@ -62,6 +62,10 @@ def test_what_looks_worse_and_is_not_settled_is_waited_for() -> None:
     assert "searches that fail" in decision.reason
 
 
+def test_a_few_preferences_are_no_reason_to_wait() -> None:
+    assert decide(RAMP, FIRST, Evidence(arm(5_000), arm(), Counts(0, 3))).outcome is Outcome.NEXT
+
+
 def test_equal_arms_that_differ_for_the_better_are_not_trusted_either() -> None:
     decision = decide(RAMP, AA, Evidence(arm(5_000, errors=1_000), arm()))
     assert decision.outcome is Outcome.STOP

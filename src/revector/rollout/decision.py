@@ -17,6 +17,9 @@ __all__ = ["ALPHA", "Decision", "Finding", "Margins", "Outcome", "decide", "find
 ALPHA = 0.05
 """Probability that a rollout without a regression is ever stopped, at most."""
 
+FEW = 20
+"""With fewer values, preferences above all, nobody waits for a doubt to be settled."""
+
 
 @dataclass(frozen=True)
 class Margins:
@@ -77,8 +80,8 @@ class Finding:
 
     @property
     def doubtful(self) -> bool:
-        """Whether the new arm looks worse than what is accepted, shown or not."""
-        return self._beyond(self.estimate.value)
+        """Whether the new arm looks worse than what is accepted, shown or not; a few values look like anything."""
+        return self.estimate.n >= FEW and self._beyond(self.estimate.value)
 
     @property
     def unequal(self) -> bool:
