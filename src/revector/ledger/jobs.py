@@ -38,6 +38,7 @@ from revector.ledger.statements import (
     NEXT_DUE,
     SUSPECT,
     UNLEASED,
+    WAITING,
     Statements,
 )
 
@@ -215,6 +216,18 @@ class JobQueue:
         with self._database.transaction() as connection:
             slice_ = {"of_generation": generation, "most": _SLICE}
             return connection.execute(self._statements.forget_some, slice_).rowcount
+
+    def waiting(self, generation: int, priority: int, after: int, limit: int) -> list[int]:
+        """Return documents above a key whose jobs wait with some priority, or a later one, in the order of the keys."""
+        asked = {"of_generation": generation, "least": priority, "after": after, "most": limit}
+        with self._database.snapshot() as connection:
+            return list(connection.scalars(WAITING, asked))
+
+    def set_priority(self, generation: int, keys: Iterable[int], priority: int) -> None:
+        """Give jobs that wait another priority."""
+        wanted = {"of_generation": generation, "keys": json.dumps(list(keys)), "new_priority": priority}
+        with self._database.transaction() as connection:
+            connection.execute(self._statements.set_priority, wanted)
 
     def retry_failed(self, generation: int) -> int:
         """Try all failed jobs of a generation again (alone, if they killed workers); return how many there are."""

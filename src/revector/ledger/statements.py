@@ -39,6 +39,15 @@ SUSPECT = (
 )
 """The documents to try next of those whose worker died; nobody else gets them before the transaction has ended."""
 
+_FROM_PRIORITY, _AFTER = jobs.c.priority >= sa.bindparam("least"), jobs.c.document_key > sa.bindparam("after")
+WAITING = (
+    sa.select(jobs.c.document_key)
+    .where(_of_generation, PENDING, _FROM_PRIORITY, _AFTER)
+    .order_by(jobs.c.document_key)
+    .limit(sa.bindparam("most"))
+)
+"""Documents above a key whose jobs wait, with some priority or a later one."""
+
 _LEASED = "FROM jobs WHERE +generation = :of_generation AND lease_until >= 0"
 """The unary + keeps SQLite from looking for them among all jobs of the generation."""
 _COUNT_IN = "SELECT count(*) FROM jobs WHERE generation = :of_generation AND state = '{}'"
@@ -79,6 +88,8 @@ class Statements:
         attempt their turn.
     lease : Update
         Lease the jobs in ``:keys``: they are unfinished until somebody ends the lease.
+    set_priority : Update
+        Give the jobs in ``:keys`` that wait another priority.
     set_aside : Update
         Fail the jobs that were alone with `LONE_DEATHS` workers that died, and return their keys.
     complete, forget, forget_some : Delete
@@ -98,6 +109,9 @@ class Statements:
             lease_owner=sa.bindparam("owner"),
             lease_until=sa.bindparam("until"),
             unfinished=jobs.c.unfinished + 1,
+        )
+        self.set_priority = _update(
+            says.unlocked(_of_generation & PENDING & says.keys), priority=sa.bindparam("new_priority")
         )
         self.set_aside = _update(
             says.unlocked(_suspected & (jobs.c.unfinished >= ALONE_AFTER + LONE_DEATHS)),

@@ -273,3 +273,14 @@ class JobConformance:
         due = jobs.seconds_until_due(_G)
         assert due is not None
         assert 0 < due <= 60
+
+    def test_jobs_that_wait_can_be_given_another_priority(self, backend: Backend) -> None:
+        """Those under lease keep theirs, and others are not touched."""
+        jobs = _ask(backend, 11, 12, 13, 14)
+        (held,) = _claimed(jobs, limit=1)
+        left = [key for key in (11, 12, 13, 14) if key != held]
+        assert jobs.waiting(_G, 4, 0, 10) == left
+        assert jobs.waiting(_G, 4, left[0], 1) == [left[1]]
+        jobs.set_priority(_G, [held, left[2]], 1)
+        assert jobs.waiting(_G, 4, 0, 10) == left[:2]
+        assert [(claim.document_key, claim.priority) for claim in _claim(jobs, limit=1)] == [(left[2], 1)]

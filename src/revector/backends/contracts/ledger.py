@@ -94,6 +94,14 @@ class Jobs(Protocol):
         """Drop all jobs of a generation, a slice a transaction, so that nobody waits for long meanwhile."""
         ...
 
+    def waiting(self, generation: int, priority: int, after: int, limit: int) -> list[int]:
+        """Return documents above a key whose jobs wait with some priority, or a later one, in the order of the keys."""
+        ...
+
+    def set_priority(self, generation: int, keys: Iterable[int], priority: int) -> None:
+        """Give jobs that wait another priority; those under lease, or locked by somebody else, keep theirs."""
+        ...
+
     def retry_failed(self, generation: int) -> int:
         """Try all failed jobs of a generation again (alone, if they killed workers); return how many there are."""
         ...

@@ -144,10 +144,20 @@ class BridgeKeeper:
         Where the maps lead from and to.
     fit : callable
         Does the fitting; `fit_bridge` but for tests.
+    on_fitted : callable, optional
+        Called after each fit with both generations, by the same thread.
     """
 
-    def __init__(self, backend: Backend, source_generation: int, target_generation: int, fit: Fit = fit_bridge) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        source_generation: int,
+        target_generation: int,
+        fit: Fit = fit_bridge,
+        on_fitted: Callable[[Backend, int, int], object] | None = None,
+    ) -> None:
         self._backend, self._source, self._target, self._fit = backend, source_generation, target_generation, fit
+        self._on_fitted = on_fitted
         spaces = [backend.generations.get(generation).space for generation in (source_generation, target_generation)]
         prints = [space.fingerprint for space in spaces]
         has_map = None not in (backend.generations.map_kept_at(*way) for way in (prints, prints[::-1]))
@@ -215,6 +225,8 @@ class BridgeKeeper:
         """Fit, and set the next marks. A map that cannot be fitted yet is no reason to stop a migration."""
         try:
             fitted = self._fit(self._backend, self._source, self._target)
+            if self._on_fitted is not None:
+                self._on_fitted(self._backend, self._source, self._target)
         except (NumericalError, InvalidArgumentError, StoreError) as error:
             _log.warning("the map from generation %d to %d was not fitted: %s", self._source, self._target, error)
             fitted = 0

@@ -17,6 +17,7 @@ from revector.migration.carrying import carry_over
 from revector.migration.filling.bridge import BridgeKeeper, Fit
 from revector.migration.filling.progress import Progress
 from revector.migration.filling.worker import Worker, WorkerReport
+from revector.migration.filling.worst_first import put_worst_first
 from revector.migration.gates import remainder
 from revector.migration.patience import patient
 from revector.migration.strategies.base import Work
@@ -66,7 +67,8 @@ class Filling:
         target, work = patient(target_of)(self._backend, record), patient(self._work)()
         encoder = self._encoders.require(target, purpose="filling the new generation")
         patient(require_same_model)(self._backend, self._encoders, target, encoder)
-        with patient(BridgeKeeper)(self._backend, record.source_generation, target.id, self._fit) as keeper:
+        reorder = put_worst_first if work.worst_first else None
+        with patient(BridgeKeeper)(self._backend, record.source_generation, target.id, self._fit, reorder) as keeper:
             worker = patient(Worker)(
                 self._backend,
                 encoder,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from revector._arguments import function, number, shown, whole_number
+from revector._arguments import flag, function, number, shown, whole_number
 from revector.errors import InvalidArgumentError
 from revector.migration.priorities import SAMPLE_PER_DIMENSION, PriorityRule
 from revector.migration.strategies.base import CANDIDATES, MOVING, Budget, Facts, Reading, Situation, Work
@@ -30,12 +30,16 @@ class Background:
         How long a worker may hold a document without a sign of life.
     seed : int
         Of the random sample that goes first, for the map between the spaces.
+    worst_first : bool
+        Whether what the rule leaves to the end comes in the order of how doubtful the map between the spaces is there,
+        once there is one: for collections that have to do without the old model until everything is embedded.
     """
 
     batch: int | None = None
     priority: PriorityRule | None = None
     lease_seconds: float = 60.0
     seed: int = 0
+    worst_first: bool = False
 
     def __post_init__(self) -> None:
         if self.priority is not None:
@@ -44,6 +48,7 @@ class Background:
             "batch": None if self.batch is None else whole_number(self.batch, "batch", least=1),
             "lease_seconds": number(self.lease_seconds, "lease_seconds", above=0),
             "seed": whole_number(self.seed, "seed", least=0),
+            "worst_first": flag(self.worst_first, "worst_first"),
         }
         for name, value in checked.items():  # as the ledger can keep them, whichever library they came from
             object.__setattr__(self, name, value)
@@ -51,7 +56,7 @@ class Background:
     def fills(self, facts: Facts) -> Work:
         """Let workers embed everything: a random sample first, then what the rule says."""
         sample = SAMPLE_PER_DIMENSION * facts.dimension
-        return Work(sample, self.seed, self.priority, self.batch, self.lease_seconds)
+        return Work(sample, self.seed, self.priority, self.batch, self.lease_seconds, worst_first=self.worst_first)
 
     def reads(self, situation: Situation) -> Reading:
         """Let both generations compete while documents move, and until the cut-over what readers had at the end.
@@ -73,13 +78,14 @@ class Background:
 
         Should `start` be cut off, it is `start` with the rule again that goes on by it; `run` goes on by the default.
         """
-        return {
+        kept = {
             "name": "background",
             "batch": self.batch,
             "lease_seconds": self.lease_seconds,
             "seed": self.seed,
             "priority": "default" if self.priority is None else "custom",
         }
+        return {**kept, "worst_first": True} if self.worst_first else kept
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Background:
@@ -90,4 +96,5 @@ class Background:
             raise InvalidArgumentError(f"{shown(fields.get('name'))} is not a strategy that this revector knows")
         if missing := {"batch", "lease_seconds", "seed"} - set(fields):
             raise InvalidArgumentError(f"fields lack {min(missing)!r}; they were not written by to_json")
-        return cls(batch=fields["batch"], lease_seconds=fields["lease_seconds"], seed=fields["seed"])
+        worst_first = fields.get("worst_first", False)  # earlier releases had none
+        return cls(fields["batch"], None, fields["lease_seconds"], fields["seed"], worst_first)

@@ -56,6 +56,8 @@ class Work:
         Texts given to the encoder at a time; ``None`` for as many as its speed suggests.
     lease_seconds : float
         How long a worker may hold a document without a sign of life.
+    worst_first : bool
+        Whether, once there is a map between the spaces, the rest comes in the order of how doubtful the map is.
     derived : bool
         Whether vectors are taken from the source generation, whose space the new one shortens.
     share : float
@@ -69,6 +71,7 @@ class Work:
     lease_seconds: float = 60.0
     share: float = 1.0
     derived: bool = False
+    worst_first: bool = False
 
 
 @dataclass(frozen=True)
