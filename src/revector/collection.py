@@ -37,11 +37,13 @@ from revector.migration.dependents import (
     keep_dependent,
     new_dependent,
 )
+from revector.migration.filling.filling import OnProgress
 from revector.migration.filling.worker import WorkerReport
 from revector.migration.following import follow
 from revector.migration.foresight import Foresight, foresee_plan
 from revector.migration.insurance import DOCUMENTS, Insurance, insurance_of, insure
 from revector.migration.migration import Migration
+from revector.migration.rehearsal import Rehearsal, rehearse
 from revector.migration.scales import note_scale
 from revector.migration.serving import ServingReader
 from revector.migration.signs import search_p99
@@ -664,6 +666,36 @@ class Collection:
     def insurance(self) -> Insurance | None:
         """What answers without the present model, and how well; ``None`` if nothing was put aside."""
         return insurance_of(self._backend)
+
+    def rehearse(self, on_progress: OnProgress | None = None, stop: threading.Event | None = None) -> Rehearsal:
+        """Embed the whole collection again by its own model, beside what serves, compare, and throw it away.
+
+        Searches and writes go on. It takes as long, and as much room, as a migration to a model of the same kind.
+
+        Parameters
+        ----------
+        on_progress : callable, optional
+            Called with `Progress` after each batch.
+        stop : threading.Event, optional
+            Calls it off after the batch in hand.
+
+        Returns
+        -------
+        Rehearsal
+            Whether all vectors are equal and searches the same, and what it took beside what was expected.
+
+        Raises
+        ------
+        EncoderError
+            The collection's model is not at hand.
+        MigrationError
+            A migration is under way, or another rehearsal.
+        CancelledError
+            It was called off; nothing of it is left.
+        """
+        serving = self._serving.read().serving
+        encoder = self._encoders.require(serving, purpose="a rehearsal")
+        return rehearse(self._backend, serving, encoder, on_progress, stop)
 
     def migrate(
         self,

@@ -212,6 +212,15 @@ def test_a_run_stands_back_behind_searches(cli: Cli, monkeypatch: pytest.MonkeyP
     assert standing == [15]
 
 
+def test_a_rehearsal_compares_and_leaves_nothing(cli: Cli) -> None:
+    cli.filled()
+    found = cli.json("rehearse")
+    assert (found["passed"], found["identical"], found["same_hits"]) == (True, len(TEXTS), 1.0)
+    assert found["next_steps"] == [f"revector start {cli.path} --model MODEL"]
+    assert "passed; it has been thrown away" in cli("rehearse").stdout
+    assert cli.json("events")["events"] == []
+
+
 def test_a_start_with_a_date_says_what_it_takes(cli: Cli) -> None:
     cli.filled()
     started = cli.json("start", "--model", str(cli.new), "--deadline", "2999-01-31")

@@ -92,6 +92,13 @@ class BackendConformance(
             assert {claim.document_key: claim.priority for claim in claims} == expected
             assert len(set(expected.values())) >= 3
 
+    def test_a_collection_that_grows_takes_more_bytes(self, backend: Backend) -> None:
+        """Those of its vectors, at least."""
+        generation, before = new_generation(backend), backend.stored_bytes()
+        names = [str(i) for i in range(5_000)]
+        put(backend, generation, backend.documents.upsert(names, names))
+        assert backend.stored_bytes() - before >= 4 * DIMENSION * len(names)
+
     def test_a_query_of_the_users_is_answered_by_its_first_value(self, backend: Backend) -> None:
         """By nothing where it finds no row."""
         assert backend.answer("SELECT 3, 4") == 3

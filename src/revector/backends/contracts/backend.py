@@ -201,6 +201,10 @@ class Backend(Protocol):
         """Execute a statement of the user's in the collection's database, in a transaction of its own."""
         ...
 
+    def stored_bytes(self) -> int:
+        """Return about how many bytes the collection takes: texts, vectors of all generations, indexes."""
+        ...
+
     def check(self) -> list[str]:
         """Look for damage in what is stored; return what was found and what helps, empty where all is well."""
         ...

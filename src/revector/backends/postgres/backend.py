@@ -33,6 +33,10 @@ _NEXT_DROPPED = "SELECT min(id) FROM generations WHERE dropped"
 _FORGET = "DELETE FROM generations WHERE id = %s AND dropped"
 _AS_THE_USER = "SET LOCAL statement_timeout = {milliseconds}; SET LOCAL search_path = DEFAULT"
 _ANSWER_SECONDS = 5.0
+_SIZE = """
+SELECT coalesce(sum(pg_total_relation_size(oid)), 0) FROM pg_class
+WHERE relkind = 'r' AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %s)
+"""
 _BROKEN = """
 SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class ON pg_class.oid = indrelid
 WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %s) AND NOT indisvalid
@@ -193,6 +197,12 @@ class PostgresBackend:
         """Execute a statement of the user's."""
         with self.database.transaction() as connection, _as_the_user(connection, seconds=0.0) as driver:
             driver.execute(statement.encode())
+
+    def stored_bytes(self) -> int:
+        """Return what the tables and indexes of the schema take."""
+        with self.database.snapshot() as connection:
+            (found,) = driver_of(connection).execute(_SIZE, (self.database.place.schema,)).fetchone() or (0,)
+        return int(found)
 
     def check(self) -> list[str]:
         """Look for indexes that are not valid; the server looks after its files itself (``amcheck``, checksums)."""

@@ -24,6 +24,8 @@ from revector.backends.sqlite.schema import METADATA, VERSION
 from revector.backends.sqlite.statements import answer, execute
 from revector.backends.sqlite.upgrade import open_ledger
 
+_PAGES = ("page_count", "freelist_count", "page_size")
+
 
 class SqliteBackend:
     """A collection in a SQLite file; see `revector.backends.contracts.Backend` for what each method promises.
@@ -155,6 +157,13 @@ class SqliteBackend:
     def keep_index_note(self, generation: int, note: str) -> None:
         """Name the index files that belong to a generation."""
         self._database.keep_note(f"index:{generation}", note)
+
+    def stored_bytes(self) -> int:
+        """Return how many bytes the pages in use take, and the files of the indexes."""
+        with self._database.snapshot() as connection:
+            count, free, size = (connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in _PAGES)
+        files = Path(f"{self._database.path}.index").glob("*")
+        return int((count - free) * size) + sum(file.stat().st_size for file in files)
 
     def check(self) -> list[str]:
         """Run SQLite's integrity check over the whole file."""

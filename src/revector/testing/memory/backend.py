@@ -125,6 +125,11 @@ class MemoryBackend:
         """Execute a statement of the user's in the database of the ledger."""
         execute(self.database.ledger, statement)
 
+    def stored_bytes(self) -> int:
+        """Return what the vectors take."""
+        generations = self.database.read().vectors.values()
+        return sum(stored.vector.nbytes for vectors in generations for stored in vectors.values())
+
     def check(self) -> list[str]:
         """Look for damage in the ledger; memory has none."""
         return self.database.ledger.check()

@@ -1,0 +1,231 @@
+"""A rehearsal: the collection is embedded again by its own model, beside the live vectors, compared, and thrown away.
+
+It finds out what a migration would meet on the real collection (texts that are refused, time, storage, an index that
+does not hold) while nothing can go wrong. It is not a migration, which leads to another space: a generation that nobody
+serves is made, filled by a worker like any other, and dropped, also by whoever comes after a rehearsal that was killed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from revector.backends.contracts import Backend, Generation
+from revector.encoders.base import TextEncoder
+from revector.errors import CancelledError, MigrationError
+from revector.evaluation.sampling import current_sample
+from revector.evaluation.verify import REPEAT_COSINE, Verification, verify
+from revector.ledger.owners import new_owner
+from revector.migration.asking import reconcile
+from revector.migration.estimate import Estimate, estimate
+from revector.migration.filling.filling import OnProgress
+from revector.migration.filling.worker import Worker
+from revector.migration.slices import in_slices
+
+QUERIES, DEPTH = 200, 10
+SAME_HITS = 0.95
+"""Share of the hits that both must find: graphs that were built in another order differ in the last ones."""
+_NOTE = _LEASE = "rehearsal"
+_LEASE_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a rehearsal found.
+
+    Attributes
+    ----------
+    passed : bool
+    reasons : tuple of str
+        A sentence for each thing that is not as it should be.
+    documents, compared : int
+        In the collection, and those whose vectors were compared: others were written meanwhile, or have none.
+    identical : int
+        Vectors that are the same in every bit.
+    lowest_cosine : float
+        Of the others; batches of other sizes may round differently.
+    digest : str
+        Of the new vectors, in the order of their keys; that of the live ones is equal where all are identical.
+    same_hits : float
+        Share of the ten nearest documents that searches of both find, for 200 queries.
+    failed : int
+        Documents that could not be embedded.
+    seconds, planned_seconds : float
+        It took, and was expected to take by the speed of a sample.
+    bytes, planned_bytes : int
+        The collection grew by, and was expected to grow by at most.
+    """
+
+    passed: bool
+    reasons: tuple[str, ...]
+    documents: int
+    compared: int
+    identical: int
+    lowest_cosine: float
+    digest: str
+    same_hits: float
+    failed: int
+    seconds: float
+    planned_seconds: float
+    bytes: int
+    planned_bytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as plain JSON types."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Compared:
+    compared: int
+    identical: int
+    lowest_cosine: float
+    digest: str
+
+
+def rehearse(
+    backend: Backend,
+    serving: Generation,
+    encoder: TextEncoder,
+    on_progress: OnProgress | None = None,
+    stop: threading.Event | None = None,
+) -> Rehearsal:
+    """Embed a collection again beside what serves, and compare; see `Collection.rehearse`."""
+    backend.require_writable()
+    plan, before = estimate(backend, serving.id, encoder), backend.stored_bytes()
+    with _beside(backend, serving) as (made, renew):
+        began = time.monotonic()
+        reconcile(backend, made.id)
+        worker = Worker(backend, encoder, made.id, on_progress=on_progress, on_landed=lambda _count, _keys: renew())
+        worker.run(stop=stop)
+        if stop is not None and stop.is_set():
+            raise CancelledError("the rehearsal was called off; what it had embedded is thrown away")
+        seconds = time.monotonic() - began
+        backend.index.prepare(made)
+        grown = backend.stored_bytes() - before
+        return _judged(backend, serving, made, encoder, plan, seconds, grown)
+
+
+def _judged(
+    backend: Backend,
+    serving: Generation,
+    made: Generation,
+    encoder: TextEncoder,
+    plan: Estimate,
+    seconds: float,
+    grown: int,
+) -> Rehearsal:
+    failed = backend.ledger.jobs.counts(made.id).failed
+    verification = verify(backend, serving.id, made.id, encoder, known_failures=failed)
+    compared, same_hits = _compare(backend, serving, made), _same_hits(backend, serving, made)
+    reasons = _reasons(verification, compared, same_hits, failed)
+    return Rehearsal(
+        passed=not reasons,
+        reasons=tuple(reasons),
+        documents=backend.documents.count(),
+        **asdict(compared),
+        same_hits=same_hits,
+        failed=failed,
+        seconds=seconds,
+        planned_seconds=plan.cost.seconds,
+        bytes=grown,
+        planned_bytes=plan.cost.target_bytes,
+    )
+
+
+def _reasons(verification: Verification, compared: _Compared, same_hits: float, failed: int) -> list[str]:
+    reasons = list(verification.reasons)
+    if failed:
+        reasons.append(f"{failed:,} documents could not be embedded again")
+    if compared.lowest_cosine < REPEAT_COSINE:
+        reasons.append(
+            f"the model gives other vectors than those that serve: the lowest cosine is {compared.lowest_cosine:.4f}, "
+            f"expected {REPEAT_COSINE}"
+        )
+    if same_hits < SAME_HITS:
+        reasons.append(f"searches find {same_hits:.1%} of the same documents, expected {SAME_HITS:.0%}")
+    return reasons
+
+
+def _compare(backend: Backend, serving: Generation, made: Generation) -> _Compared:
+    """Compare all vectors of present texts, batch by batch."""
+    compared, identical, lowest, digest = 0, 0, 1.0, hashlib.sha256()
+    for keys, _ in backend.generations.scan(made.id):
+        with backend.snapshot():
+            found, new = backend.generations.vectors(made.id, keys, current=True)
+            both, old = backend.generations.vectors(serving.id, found, current=True)
+        new = new[np.isin(found, both)]
+        digest.update(both.tobytes() + new.tobytes())
+        same = (old == new).all(axis=1)
+        compared, identical = compared + len(both), identical + int(same.sum())
+        lowest = min(lowest, float(_cosines(old[~same], new[~same]).min(initial=1.0)))
+    return _Compared(compared, identical, lowest, digest.hexdigest())
+
+
+def _cosines(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    norms = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
+    return np.asarray(np.einsum("ij,ij->i", x, y) / np.where(norms > 0, norms, 1.0), dtype=np.float64)
+
+
+def _same_hits(backend: Backend, serving: Generation, made: Generation) -> float:
+    """Return which share of the hits searches of both generations have in common; all where there is nothing."""
+    keys = current_sample(backend, [serving.id, made.id], QUERIES, 0)
+    _, queries = backend.generations.vectors(serving.id, keys)
+    queries = queries[queries.any(axis=1)]
+    if not len(queries):
+        return 1.0
+    _, old = backend.index.search(serving, queries, DEPTH)
+    _, new = backend.index.search(made, queries, DEPTH)
+    common = sum(len(np.intersect1d(ours, theirs)) for ours, theirs in zip(old, new, strict=True))
+    return common / old.size
+
+
+@contextmanager
+def _beside(backend: Backend, serving: Generation) -> Iterator[tuple[Generation, Callable[[], object]]]:
+    """Yield an empty generation of the space that serves, and what is to be called while it is used; drop it."""
+    owner, leases = new_owner(), backend.ledger.leases
+
+    def hold() -> bool:
+        return leases.acquire(_LEASE, owner, _LEASE_SECONDS)
+
+    if not hold():
+        raise MigrationError("the collection is being rehearsed already, by another process; wait for it")
+    try:
+        _drop_left(backend)
+        yield _made(backend, serving), hold
+    finally:
+        _drop_left(backend)
+        leases.release(_LEASE, owner)
+
+
+def _made(backend: Backend, serving: Generation) -> Generation:
+    with backend.exclusive():
+        if (active := backend.ledger.active(backend.alias)) is not None:
+            raise MigrationError(
+                f"migration {active.id} is {active.phase}; a rehearsal is for before: retire that migration first"
+            )
+        made = backend.generations.create(serving.space, serving.encoder_source)
+        backend.ledger.notes.keep(_NOTE, made.id)
+    return made
+
+
+def _drop_left(backend: Backend) -> None:
+    """Drop what a rehearsal has made, this one or one that was killed."""
+    left = backend.ledger.notes.get(_NOTE)
+    if left is None:
+        return
+    with backend.exclusive():
+        if left in {generation.id for generation in backend.generations.all()}:
+            backend.generations.drop(left)
+        backend.ledger.notes.drop(_NOTE)
+    backend.index.prune()
+    in_slices(backend.reclaim)

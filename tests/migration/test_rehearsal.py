@@ -1,0 +1,122 @@
+"""A rehearsal embeds the collection again beside what serves, compares, and leaves nothing."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from revector.collection import Collection
+from revector.errors import CancelledError, EncoderError, MigrationError
+from revector.ledger.owners import new_owner
+from revector.testing import HashEncoder
+
+OLD, NEW = HashEncoder(8, seed=1, name="old"), HashEncoder(12, seed=2, name="new")
+TEXTS = [f"text number {i}" for i in range(60)]
+
+
+class Model(HashEncoder):
+    """The old model, which may begin to answer otherwise."""
+
+    def __init__(self):
+        super().__init__(8, seed=1, name="old")
+        self.spoil = lambda texts, rows: rows
+
+    def encode(self, texts, *, kind="document"):
+        return self.spoil(texts, super().encode(texts, kind=kind))
+
+
+@pytest.fixture
+def model():
+    return Model()
+
+
+@pytest.fixture
+def docs(places, model):
+    with Collection.open(places / "docs.db", model, encoders=[NEW]) as docs:
+        docs.upsert(TEXTS, TEXTS)
+        yield docs
+
+
+def _left(docs):
+    backend = docs._backend
+    generations = [(each.id, backend.generations.count(each.id)) for each in backend.generations.all()]
+    return generations, backend.ledger.notes.get("rehearsal"), docs.events()
+
+
+def test_a_model_that_is_what_it_was_passes_and_nothing_is_left(docs):
+    before = _left(docs)
+    found = docs.rehearse()
+    assert (found.passed, found.reasons) == (True, ())
+    assert (found.documents, found.compared, found.identical, found.same_hits) == (60, 60, 60, 1.0)
+    assert found.planned_bytes > 0
+    assert _left(docs) == before
+
+
+def test_a_model_that_answers_otherwise_is_noticed(docs, model):
+    model.spoil = lambda texts, rows: np.roll(rows, 1, axis=1)
+    found = docs.rehearse()
+    assert not found.passed
+    assert found.identical == 0
+    assert "the model gives other vectors than those that serve" in " ".join(found.reasons)
+
+
+def test_texts_that_are_refused_by_now_are_counted(docs, model, monkeypatch):
+    def refuse(texts, rows):
+        if TEXTS[7] in texts:
+            raise EncoderError("a bad text")
+        return rows
+
+    monkeypatch.setattr("revector.ledger.jobs.RETRY_SECONDS", 0.0)
+    model.spoil = refuse
+    found = docs.rehearse()
+    assert (found.failed, found.compared) == (1, 59)
+    assert "1 documents could not be embedded again" in found.reasons
+
+
+def test_what_is_written_meanwhile_is_not_compared(docs, model):
+    def write(texts, rows):
+        model.spoil = lambda texts, rows: rows
+        docs.upsert([TEXTS[0]], ["changed"])
+        return rows
+
+    model.spoil = write
+    found = docs.rehearse()
+    assert found.passed, found.reasons
+    assert docs.documents([TEXTS[0]])[0].text == "changed"
+
+
+def test_one_that_is_called_off_leaves_nothing(docs):
+    before, stop = _left(docs), threading.Event()
+    stop.set()
+    with pytest.raises(CancelledError):
+        docs.rehearse(stop=stop)
+    assert _left(docs) == before
+
+
+def test_what_a_killed_one_left_is_dropped_by_the_next(docs):
+    before, backend = _left(docs), docs._backend
+    backend.ledger.notes.keep("rehearsal", backend.generations.create(OLD.space, None).id)
+    assert docs.rehearse().passed
+    assert _left(docs) == before
+
+
+def test_it_is_for_before_a_migration(docs):
+    docs.migrate(NEW)
+    with pytest.raises(MigrationError, match="a rehearsal is for before"):
+        docs.rehearse()
+
+
+def test_one_at_a_time(docs):
+    docs._backend.ledger.leases.acquire("rehearsal", new_owner(), 60.0)
+    with pytest.raises(MigrationError, match="already"):
+        docs.rehearse()
+
+
+def test_a_migration_can_follow(docs):
+    docs.rehearse()
+    migration = docs.migrate(NEW)
+    migration.start()
+    migration.run()
+    assert migration.verify().passed
