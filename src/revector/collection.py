@@ -28,7 +28,7 @@ from revector.evaluation.same_space import take_over
 from revector.evaluation.verdict import Verdict
 from revector.ledger.records import Event
 from revector.ledger.state import Phase
-from revector.migration.canaries import examine_canaries, warn_of_another_model
+from revector.migration.canaries import canary_similarities, examine_canaries, warn_of_another_model
 from revector.migration.dependents import (
     Call,
     Dependent,
@@ -439,6 +439,11 @@ class Collection:
     def read_only(self) -> bool:
         """Whether nothing can be written: it was opened so, or its file or folder cannot be written."""
         return self._backend.read_only
+
+    @property
+    def canary_similarities(self) -> dict[int, float]:
+        """By generation, the lowest cosine between what its model gave for a fixed text, and gave when last asked."""
+        return canary_similarities(self._backend)
 
     @property
     def serving_space(self) -> EmbeddingSpace:

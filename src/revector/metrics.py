@@ -34,6 +34,9 @@ def measured(docs: Collection) -> list[Metric]:
         Metric("revector_search_p99_seconds", "Of the slowest process that searches.", docs.search_p99 / 1000, {}),
         Metric("revector_embedding_cost", "Money that services have taken for this process.", docs.spent, {}),
     ]
+    for generation, cosine in docs.canary_similarities.items():
+        help_ = "Lowest cosine between what the model gave for a fixed text and what it gives now."
+        found.append(Metric("revector_canary_cosine", help_, cosine, {"generation": str(generation)}))
     return found if (migration := docs.migration) is None else [*found, *_of_migration(migration)]
 
 

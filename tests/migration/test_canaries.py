@@ -14,8 +14,8 @@ from revector.collection import Collection
 from revector.encoders import canary
 from revector.encoders.base import Kind
 from revector.errors import ModelChangedError, ServiceError
+from revector.metrics import measured
 from revector.migration import canaries
-from revector.migration.canaries import canary_similarities
 from revector.testing import HashEncoder
 
 TEXT = ["apple tree"]
@@ -137,8 +137,18 @@ def test_a_check_names_a_model_that_changed(path: Any) -> None:
 def test_what_was_found_last_is_there_for_metrics(path: Any) -> None:
     with Collection.open(path, Model(changed=0.3)) as collection:
         collection.search("apple")
-        (found,) = canary_similarities(collection._backend).values()
-    assert found == pytest.approx(Model().changed + 0.94, abs=0.06)
+        (found,) = collection.canary_similarities.values()
+        (metric,) = [each for each in measured(collection) if each.name == "revector_canary_cosine"]
+    assert found == metric.value < 0.99
+
+
+def test_a_generation_that_was_dropped_is_measured_no_longer(path: Any) -> None:
+    with Collection.open(path, Model()) as collection:
+        migration = collection.migrate(Model(name="new"), retention_seconds=0)
+        for step in (migration.start, migration.run, migration.verify, migration.cutover):
+            step()
+        migration.retire(confirm=True)
+        assert collection.canary_similarities == {2: 1.0}
 
 
 def test_a_collection_that_is_only_read_is_checked_too(path: Any, caplog: pytest.LogCaptureFixture) -> None:

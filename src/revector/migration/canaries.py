@@ -88,8 +88,8 @@ def examine_canaries(backend: Backend, encoders: EncoderSet) -> tuple[CanaryHeal
 
 def canary_similarities(backend: Backend) -> dict[int, float]:
     """Return what was found last, by generation: the lowest cosine of a canary text, for metrics. No model is asked."""
-    notes = backend.ledger.notes.under(_PREFIX)
-    return {int(generation): float(found["similarity"]) for generation, found in notes.items()}
+    found, kept = backend.ledger.notes.under(_PREFIX), [str(each.id) for each in backend.generations.all()]
+    return {int(generation): float(found[generation]["similarity"]) for generation in kept if generation in found}
 
 
 def forget_canaries(backend: Backend, generation: int) -> None:
