@@ -317,7 +317,7 @@ class Collection:
         self._backend.require_writable()
         if answered.migration:
             said = Said(query_id, document_id, answered.arm, credit.team, credit.place, worth)
-            self._searcher.behind.say(answered.migration, answered.stage, said)
+            self._searcher.behind.say(answered.migration, answered.name, said)
         if worth < 0:
             self._searcher.behind.count(list(self._backend.documents.keys([document_id]).values()), failed=True)
 

@@ -13,7 +13,7 @@ from revector.errors import GateRefusedError, InvalidArgumentError, MigrationErr
 from revector.ledger.state import Phase
 from revector.migration.migration import Migration
 from revector.migration.strategies import Background, Rollout, strategies_from_json
-from revector.rollout import Margins, Ramp
+from revector.rollout import Arm, Evidence, Margins, Ramp
 from revector.search import behind
 from revector.testing import HashEncoder
 
@@ -166,6 +166,36 @@ class _Broken(HashEncoder):
         return super().encode(texts, kind=kind)
 
 
+def test_a_tenant_for_whom_the_new_arm_fails_goes_back_alone(places: Any) -> None:
+    docs, migration = _proving(places / "docs.db", Rollout(Ramp((0.5, 1.0)), interleaved=0.0, by_key=True))
+    with docs:
+        migration.roll_out(to=0.5)
+        arms = _arms(docs, [f"tenant {i}" for i in range(10)])
+        unlucky = next(tenant for tenant, arm in arms.items() if arm == "new")
+        stage = migration.rollout.stage
+        observed = docs._backend.ledger.observations
+        observed.add(migration.record.id, stage.name, Evidence(old=Arm(2000)).to_json())
+        observed.add(migration.record.id, stage.name_of(unlucky), Evidence(new=Arm(200, errors=60)).to_json())
+        migration.judge()
+        assert migration.rollout.stage.held == (unlucky,)
+        assert migration.phase is Phase.PROVING
+        assert _arms(docs, list(arms)) == {**arms, unlucky: "old"}
+        assert migration.rollout.evidence.new.errors == 0
+
+
+def test_feedback_of_a_tenant_is_its_own(places: Any) -> None:
+    rollout = Rollout(Ramp((0.5, 1.0)), interleaved=1.0, by_key=True)
+    docs, migration = _proving(places / "docs.db", rollout)
+    with docs:
+        migration.roll_out(to=0.5)
+        tenant = next(reader for reader, arm in _arms(docs, READERS[:20]).items() if arm == "both")
+        hit = next(hit for hit in docs.search(TEXTS[3], 10, key=tenant) if hit.generation == 1)
+        docs.record_feedback(hit.query_id, hit.id)
+        _seen(docs)
+        name = migration.rollout.stage.name_of(tenant)
+        assert [each.arm for each in docs._backend.ledger.observations.feedback(migration.record.id, name)] == ["both"]
+
+
 def test_feedback_on_what_was_not_found_is_refused(places: Any) -> None:
     docs, migration = _proving(places / "docs.db")
     with docs:
@@ -210,5 +240,5 @@ def test_a_rollout_needs_a_verification(world: Any) -> None:
 
 
 def test_a_rollout_comes_back_as_it_was_kept() -> None:
-    rollout = Rollout(Ramp((0.1, 0.9), 7, same_first=False), Margins(0.1, 0.2, p99=None), 0.3)
+    rollout = Rollout(Ramp((0.1, 0.9), 7, same_first=False), Margins(0.1, 0.2, p99=None), 0.3, by_key=True)
     assert strategies_from_json([rollout.to_json()]) == (rollout,)

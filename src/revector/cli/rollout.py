@@ -46,5 +46,6 @@ def _said(status: RolloutStatus) -> dict[str, Any]:
     stage, evidence = status.stage, status.evidence
     state = "stopped" if stage.stopped else "passed" if stage.passed else "running"
     seen = f"{evidence.old.searches:,} old, {evidence.new.searches:,} new, {evidence.preferred.n:,} preferences"
+    held = {"held back": ", ".join(stage.held)} if stage.held else {}
     metrics = {finding.metric.replace("_", " "): str(finding) for finding in status.decision.findings}
-    return {"rollout": f"{state}: {status.share:.0%} of the readers; {stage.reason}", "seen": seen, **metrics}
+    return {"rollout": f"{state}: {status.share:.0%} of the readers; {stage.reason}", "seen": seen, **held, **metrics}

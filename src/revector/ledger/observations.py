@@ -62,6 +62,13 @@ _SAID = sa.text(
     ON CONFLICT (query_id, document_id) DO UPDATE SET worth = excluded.worth, at = excluded.at
     """
 )
+_NAMES = sa.text(
+    """
+    SELECT name FROM observed WHERE migration_id = :migration AND (name = :of OR name LIKE :below)
+    UNION SELECT name FROM feedback WHERE migration_id = :migration AND (name = :of OR name LIKE :below)
+    ORDER BY name
+    """
+)
 _BY_QUERY = sa.text(
     """
     SELECT query_id, max(arm) AS arm, sum(team * worth) AS preference,
@@ -146,6 +153,13 @@ class ObservationTable:
         with self._database.snapshot() as connection:
             kept = connection.execute(_SUMS, {"migration": migration_id, "of": name})
             return dict(kept.scalar_one_or_none() or {})
+
+    def names(self, migration_id: int, name: str) -> list[str]:
+        """Return the names that something is kept under, of a name itself and of those that go on after a space."""
+        if not self._made:
+            return []
+        with self._database.snapshot() as connection:
+            return list(connection.scalars(_NAMES, {"migration": migration_id, "of": name, "below": f"{name} %"}))
 
     def record(self, migration_id: int, name: str, said: Sequence[Said]) -> None:
         """Keep what readers said; of the same document in the same answer the last word counts."""

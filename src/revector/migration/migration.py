@@ -47,6 +47,7 @@ from revector.migration.rolling import (
     begun,
     following,
     keep_stage,
+    newly_held,
     note_stage,
     rollout_of,
     status_of_rollout,
@@ -393,6 +394,10 @@ class Migration(Hands):
             return
         rollout = rollout_of(self._strategies)
         status = status_of_rollout(self._backend, self._id, rollout)
+        if status is not None and (held := newly_held(self._backend, self._id, rollout, status.stage)):
+            _log.warning("the rollout of migration %d goes on without %s", self._id, ", ".join(map(repr, held)))
+            keep_stage(self._backend, self._id, status.stage, replace(status.stage, held=(*status.stage.held, *held)))
+            return
         after = None if status is None else following(rollout, status)
         if status is None or after is None or not keep_stage(self._backend, self._id, status.stage, after):
             return

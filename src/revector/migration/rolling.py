@@ -45,11 +45,31 @@ def rollout_of(strategies: Sequence[Strategy]) -> Rollout:
 
 
 def evidence_of(backend: Backend, migration_id: int, stage: Stage) -> Evidence:
-    """Return what was seen since a step began: of searches, and of what readers said about them."""
+    """Return what was seen since a step began, but of keys that are held: of searches, and of what readers said."""
+    left_out = {stage.name_of(key) for key in stage.held}
+    names = backend.ledger.observations.names(migration_id, stage.name)
+    return sum((_kept(backend, migration_id, name) for name in names if name not in left_out), Evidence())
+
+
+def newly_held(backend: Backend, migration_id: int, rollout: Rollout, stage: Stage) -> tuple[str, ...]:
+    """Return the keys for which the new arm is shown to be worse than its margins allow, beside all of the old arm."""
+    if not rollout.by_key or rollout.ramp.steps[stage.at].same:
+        return ()
+    whole, held = evidence_of(backend, migration_id, stage), []
+    for name in backend.ledger.observations.names(migration_id, stage.name):
+        key = name.removeprefix(stage.name).lstrip(" ")
+        if key and key not in stage.held:
+            own = replace(_kept(backend, migration_id, name), old=whole.old)
+            if decide(rollout.ramp, stage.at, own, rollout.margins).outcome is Outcome.STOP:
+                held.append(key)
+    return tuple(held)
+
+
+def _kept(backend: Backend, migration_id: int, name: str) -> Evidence:
     observations = backend.ledger.observations
-    sums = observations.sums(migration_id, stage.name)
+    sums = observations.sums(migration_id, name)
     evidence = Evidence.from_json(sums) if sums else Evidence()
-    said = observations.feedback(migration_id, stage.name)
+    said = observations.feedback(migration_id, name)
     for query in said:
         if query.arm == "both":
             evidence = evidence.clicked((query.preference > 0) - (query.preference < 0))
@@ -88,7 +108,8 @@ def following(rollout: Rollout, status: RolloutStatus) -> Stage | None:
     if stage.stopped or stage.passed or decision.outcome is Outcome.CONTINUE:
         return None
     if decision.outcome is Outcome.NEXT:
-        return Stage(rollout.ramp.steps.index(decision.step, stage.at + 1), time.time(), decision.reason)
+        at = rollout.ramp.steps.index(decision.step, stage.at + 1)
+        return replace(stage, at=at, began=time.time(), reason=decision.reason)
     passed = decision.outcome is Outcome.DONE
     return replace(stage, reason=decision.reason, stopped=not passed, passed=passed)
 

@@ -21,7 +21,7 @@ STAGE = "rollout"
 def stage_of(backend: Backend, migration_id: int) -> Stage | None:
     """Return where the rollout of a migration stands, or ``None`` if it has not begun."""
     kept = backend.ledger.last_note(migration_id, STAGE)
-    return None if kept is None else Stage(**kept)
+    return None if kept is None else Stage(**{**kept, "held": tuple(kept.get("held", ()))})
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ FEEDBACK: Mapping[str, float] = MappingProxyType({"click": 1.0, "good": 1.0, "ba
 MOST_HITS = 100
 """Hits of an answer that can be credited."""
 ARMS = ("", "old", "new", "both")
-_HEAD = struct.Struct(">IdBB6s")  # migration, begin and number of the step, arm, and what tells answers apart
+_HEAD = struct.Struct(">IdBBH6s")  # migration, begin and number of the step, arm, length of the group's name, and what
+# tells answers apart; the name follows, then the hits
 _HIT = struct.Struct(">Ib")
 _CHECK_BYTES = 4
 
@@ -62,6 +63,8 @@ class Answered:
         `Stage.name` of its step.
     arm : {"", "old", "new", "both"}
         Of the rollout.
+    group : str
+        That is judged on its own; empty for none.
     hits : dict of int to Credit
         By the digest of the document's id.
     """
@@ -69,6 +72,7 @@ class Answered:
     migration: int
     stage: str
     arm: str
+    group: str
     hits: dict[int, Credit]
 
     @classmethod
@@ -79,12 +83,17 @@ class Answered:
         except (binascii.Error, TypeError, ValueError) as error:
             raise _unknown(query_id) from error
         packed, check = payload[:-_CHECK_BYTES], payload[-_CHECK_BYTES:]
-        if len(packed) < _HEAD.size or (len(packed) - _HEAD.size) % _HIT.size or check != _digest(packed):
+        if len(packed) < _HEAD.size or check != _digest(packed):
             raise _unknown(query_id)
-        migration, began, at, arm, _ = _HEAD.unpack_from(packed)
-        found = _HIT.iter_unpack(packed[_HEAD.size :])
-        hits = {digest: Credit(place, team) for place, (digest, team) in enumerate(found)}
-        return cls(migration, Stage(at, began, "").name, ARMS[arm], hits)
+        migration, began, at, arm, length, _ = _HEAD.unpack_from(packed)
+        group, body = packed[_HEAD.size : _HEAD.size + length], packed[_HEAD.size + length :]
+        hits = {digest: Credit(place, team) for place, (digest, team) in enumerate(_HIT.iter_unpack(body))}
+        return cls(migration, Stage(at, began, "").name, ARMS[arm], group.decode(), hits)
+
+    @property
+    def name(self) -> str:
+        """What feedback about it is kept under; see `Stage.name_of`."""
+        return f"{self.stage} {self.group}" if self.group else self.stage
 
     def credit(self, document_id: str) -> Credit:
         """Return the hit of a document; raise `InvalidArgumentError` if it was none."""
@@ -97,7 +106,7 @@ class Answered:
         return found
 
 
-def query_id_of(migration: int, stage: Stage | None, arm: str, hits: Sequence[tuple[str, int]]) -> str:
+def query_id_of(migration: int, stage: Stage | None, arm: str, hits: Sequence[tuple[str, int]], group: str = "") -> str:
     """Return the id of a query that found some documents.
 
     Parameters
@@ -110,9 +119,12 @@ def query_id_of(migration: int, stage: Stage | None, arm: str, hits: Sequence[tu
         Of the rollout.
     hits : sequence of (str, int)
         Ids of the documents, best first, and the team of each; see `Credit`.
+    group : str
+        That is judged on its own.
     """
     began, at = (0.0, 0) if stage is None else (stage.began, stage.at)
-    head = _HEAD.pack(migration, began, at, ARMS.index(arm), os.urandom(6))
+    name = group.encode()
+    head = _HEAD.pack(migration, began, at, ARMS.index(arm), len(name), os.urandom(6)) + name
     body = b"".join(_HIT.pack(_digest_of(id_), team) for id_, team in hits[:MOST_HITS])
     return base64.urlsafe_b64encode(head + body + _digest(head + body)).decode()
 

@@ -72,13 +72,13 @@ class Arms:
         except Exception as error:
             if reading.arm not in ("new", "both") or self._serving.read() != serving:
                 raise
-            self._see(serving, Seen("new", 1000 * (time.perf_counter() - began), failed=True))
+            self._see(serving, reading, Seen("new", 1000 * (time.perf_counter() - began), failed=True))
             _log.warning("a search of the new arm was answered by the old one: %r", error)
             return self.watched(serving, Reading((serving.serving,)), read)
         for answer in answers or ():
             took = 1000 * (time.perf_counter() - began) / len(answers or ())
-            self._see(serving, Seen(reading.arm, took, empty=not answer.hits))
-        return None if answers is None else [_marked(serving, reading.arm, answer) for answer in answers]
+            self._see(serving, reading, Seen(reading.arm, took, empty=not answer.hits))
+        return None if answers is None else [_marked(serving, reading, answer) for answer in answers]
 
     def interleaved(
         self, serving: Serving, reading: Reading, texts: Sequence[str], request: Request
@@ -110,16 +110,17 @@ class Arms:
             for answer, team in zip(answers, teams, strict=True)
         ]
 
-    def _see(self, serving: Serving, seen: Seen) -> None:
+    def _see(self, serving: Serving, reading: Reading, seen: Seen) -> None:
         if serving.migration is not None and serving.stage is not None and seen.arm in ("old", "new"):
-            self._behind.see(serving.migration, serving.stage.name, seen)
+            self._behind.see(serving.migration, serving.stage.name_of(reading.group), seen)
 
 
-def _marked(serving: Serving, arm: str, answer: Answer) -> Answer:
+def _marked(serving: Serving, reading: Reading, answer: Answer) -> Answer:
     """Give the hits the id that feedback about them names."""
     credited = [(document.id, answer.teams.get(document.key, 0)) for document in answer.documents]
-    migration = serving.migration if arm and serving.migration is not None else 0
-    query_id = query_id_of(migration, serving.stage if migration else None, arm, credited)
+    migration = serving.migration if reading.arm and serving.migration is not None else 0
+    stage = serving.stage if migration else None
+    query_id = query_id_of(migration, stage, reading.arm, credited, reading.group)
     return replace(answer, hits=[replace(hit, query_id=query_id) for hit in answer.hits])
 
 

@@ -242,6 +242,15 @@ class ObservationConformance:
         found = backend.ledger.observations.feedback(1, "step")
         assert sorted(map(astuple, found)) == [("both", 1.0, 1.0), ("old", 0.0, 0.25)]
 
+    def test_names_that_go_on_after_a_name_are_found_with_it(self, backend: Backend) -> None:
+        """Whether sums or feedback are kept under them; others that begin alike are not."""
+        observations = backend.ledger.observations
+        for name in ("1 2.5", "1 2.5 a%_b", "1 2.55"):
+            observations.add(1, name, {"n": 1})
+        observations.record(1, "1 2.5 c", [Said("a", "x", "new", 0, 0, 1.0)])
+        assert observations.names(1, "1 2.5") == ["1 2.5", "1 2.5 a%_b", "1 2.5 c"]
+        assert observations.names(2, "1 2.5") == []
+
     def test_of_a_document_in_an_answer_the_last_word_counts(self, backend: Backend) -> None:
         """A click that is followed by a complaint is a complaint."""
         for worth in (1.0, -1.0):

@@ -163,6 +163,13 @@ class Observations(Protocol):
         """Return what is kept under a name; empty if nothing is."""
         ...
 
+    def names(self, migration_id: int, name: str) -> list[str]:
+        """Return the names that something is kept under, of a name itself and of those that go on after a space.
+
+        A name holds neither ``%`` nor ``_``; what goes on may.
+        """
+        ...
+
     def record(self, migration_id: int, name: str, said: Sequence[Said]) -> None:
         """Keep what readers said; of the same document in the same answer the last word counts.
 

@@ -105,6 +105,8 @@ class Reading:
     recall : tuple of Generation
         Whose nearest documents compete. Where there are two, the first one is complete, and the ranking is made in the
         space of the last one.
+    group : str
+        Whose searches are judged on their own, of a rollout by key; empty for none.
     looks_in_last : bool
         Whether the last one's nearest documents are looked for. Where that would take too long, its vectors only score
         what the first one finds.
@@ -133,6 +135,7 @@ class Reading:
     write_through: bool = True
     queued: int = 0
     arm: str = ""
+    group: str = ""
     looks_in_last: bool = True
     shadow: float = 0.0
     weight_of_old: float = 0.0
@@ -153,6 +156,8 @@ class Stage:
         Why it stands there, for people.
     stopped, passed : bool
         Whether it is over, and which way it ended.
+    held : tuple of str
+        Keys that stay with the old arm, since the new one did worse for them.
     """
 
     at: int
@@ -160,11 +165,16 @@ class Stage:
     reason: str
     stopped: bool = False
     passed: bool = False
+    held: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """What this step's observations are kept under; a step that begins again starts with none."""
         return f"{self.at} {self.began!r}"
+
+    def name_of(self, group: str) -> str:
+        """Return what is kept of those that are judged on their own."""
+        return f"{self.name} {group}" if group else self.name
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from revector._arguments import share, shown
+from revector._arguments import flag, share, shown
 from revector.errors import InvalidArgumentError
 from revector.ledger.state import Phase
 from revector.migration.strategies.base import MOVING, Facts, Reading, Situation, Work, restored
@@ -37,16 +37,21 @@ class Rollout:
         How much worse the new arm may be, by each metric.
     interleaved : float
         Share of the new arm's readers whose answers are interleaved, 0 to 1.
+    by_key : bool
+        Whether each key, a tenant say, is judged on its own as well: one for whom the new arm is shown to be worse goes
+        back to the old arm alone, and the rollout goes on for the others.
     """
 
     ramp: Ramp = field(default_factory=Ramp)
     margins: Margins = field(default_factory=Margins)
     interleaved: float = 0.5
+    by_key: bool = False
 
     def __post_init__(self) -> None:
         for name, kind in (("ramp", Ramp), ("margins", Margins)):
             if not isinstance(given := getattr(self, name), kind):
                 raise InvalidArgumentError(f"{name} is {shown(given)}, expected a {kind.__name__}")
+        object.__setattr__(self, "by_key", flag(self.by_key, "by_key"))
         object.__setattr__(self, "interleaved", share(self.interleaved, "interleaved", zero=True))
 
     def fills(self, facts: Facts) -> Work | None:
@@ -62,12 +67,12 @@ class Rollout:
             return Reading((old,))
         step, salt = self.ramp.steps[stage.at], f"{old.id} {situation.new.id}"
         ready = situation.covered and situation.new.id in situation.at_hand
-        if not ready or not in_new_arm(key, salt, step.share):
+        if not ready or key in stage.held or not in_new_arm(key, salt, step.share):
             return Reading((old,), arm="old")
-        new = old if step.same else situation.new
+        new, group = old if step.same else situation.new, key if self.by_key else ""
         if in_new_arm(key, f"{salt} interleaved", self.interleaved):
-            return Reading((old, new), arm=BOTH_ARMS)
-        return Reading((new,), arm="new")
+            return Reading((old, new), arm=BOTH_ARMS, group=group)
+        return Reading((new,), arm="new", group=group)
 
     def gates(self, situation: Situation) -> Sequence[str]:
         """Ask for a rollout that was passed."""
@@ -89,6 +94,7 @@ class Rollout:
             "ramp": self.ramp.to_json(),
             "margins": asdict(self.margins),
             "interleaved": self.interleaved,
+            "by_key": self.by_key,
         }
 
     @classmethod
