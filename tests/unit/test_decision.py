@@ -27,6 +27,11 @@ def test_a_step_without_enough_searches_goes_on() -> None:
     assert decide(RAMP, FIRST, few).outcome is Outcome.CONTINUE
 
 
+def test_interleaved_queries_with_clicks_are_events_too() -> None:
+    assert decide(RAMP, FIRST, Evidence(preferred=Counts(30, 60), undecided=40)).outcome is Outcome.NEXT
+    assert decide(RAMP, FIRST, Evidence(preferred=Counts(30, 60), undecided=39)).outcome is Outcome.CONTINUE
+
+
 @pytest.mark.parametrize(("at", "share"), [(AA, 0.1), (FIRST, 0.5)])
 def test_a_step_that_has_shown_nothing_wrong_is_left_for_the_next(at: int, share: float) -> None:
     decision = decide(RAMP, at, WELL)

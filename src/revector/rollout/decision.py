@@ -157,7 +157,7 @@ def decide(
     steps = ramp.steps
     step = steps[at]
     found = findings(evidence, margins or Margins(), alpha / len(steps))
-    missing = step.min_events - evidence.new.searches
+    missing = step.min_events - evidence.events
     doubtful = [each for each in found if each.doubtful and not step.same]
     if wrong := [each for each in found if (each.unequal if step.same else each.worse)]:
         why = "both arms are answered alike, and differ; the split or the measurement is wrong: " if step.same else ""

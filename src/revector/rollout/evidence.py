@@ -70,6 +70,11 @@ class Evidence(Sums):
     preferred: Counts = field(default_factory=Counts)
     undecided: int = 0
 
+    @property
+    def events(self) -> int:
+        """Searches that say something of the new arm: all of its own, and interleaved ones with clicks."""
+        return self.new.searches + self.preferred.n + self.undecided
+
     def clicked(self, preference: int) -> Evidence:
         """Return the evidence with one more query that has clicks: 1 for the new arm, -1 for the old one, 0."""
         decided = Counts(int(preference > 0), int(preference != 0))
