@@ -147,3 +147,22 @@ def test_what_cannot_be_brought_up_to_date_is_refused(docs, name, given):
 def test_nobody_forgets_what_is_not_there(docs):
     with pytest.raises(InvalidArgumentError, match="nothing called 'cache'"):
         docs.forget_dependent("cache")
+
+
+def test_whoever_dies_behind_the_cutover_leaves_them_due(docs, monkeypatch):
+    class Death(BaseException):
+        pass
+
+    def die(*_):
+        raise Death
+
+    told = []
+    docs.depends("cache", call=told.append)
+    migration = _verified(docs)
+    monkeypatch.setattr("revector.migration.migration.run_due", die)
+    with pytest.raises(Death):
+        migration.cutover()
+    monkeypatch.undo()
+    assert (migration.phase, _states(docs), told) == (Phase.SERVING, {"cache": ("due", "cutover")}, [])
+    assert docs.migration.run_dependents() == []
+    assert len(told) == 1

@@ -10,10 +10,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from revector.backends.conformance.owners import dead_owner
 from revector.errors import EncoderError, MigrationError
+from revector.ledger.owners import new_owner
 from revector.migration import signs
 from revector.migration.filling import pulse
-from revector.migration.signs import SearchSigns, search_p99, workers
+from revector.migration.filling.brake import Brake
+from revector.migration.signs import SearchSigns, WorkerSign, say_worker, search_p99, sweep, workers
 from revector.migration.throttle import NO_LIMITS, Throttle
 from revector.testing import HashEncoder
 
@@ -254,3 +257,19 @@ def test_progress_reaches_its_end_without_what_cannot_be_embedded(world, monkeyp
     status = migration.status()
     assert (seen[-1].share, seen[-1].total, seen[-1].failed) == (1.0, 39, 1)
     assert (status.share, [failed.id for failed in migration.failures()]) == (1.0, ["d3"])
+
+
+def test_several_workers_share_a_rate(world):
+    brake = Brake(world.backend, 2, lambda: Throttle(rate=10))
+    for owner in (new_owner(), new_owner()):
+        say_worker(world.backend, WorkerSign(owner, time.time(), time.time(), 2, "encoding", "", None))
+    brake.took(10, 0.0)
+    assert brake.hold().seconds == pytest.approx(2.0, abs=0.2)
+
+
+def test_a_worker_that_died_shares_no_rate_and_is_swept_away(world):
+    sign = WorkerSign(dead_owner(), time.time(), time.time(), 2, "encoding", "", None)
+    say_worker(world.backend, sign)
+    assert workers(world.backend, 2) == []
+    sweep(world.backend)
+    assert world.backend.ledger.notes.under("worker:") == {}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 
 import pytest
 from typer.testing import CliRunner
 
 from revector.cli import app
+from revector.cli.logs import json_logs, logged
 from revector.collection import Collection
+from revector.migration.filling.progress import Progress
 from revector.testing import HashEncoder
 
 OLD, NEW = HashEncoder(8, seed=1, name="old"), HashEncoder(12, seed=2, name="new")
@@ -116,3 +119,15 @@ def test_a_dry_run_says_what_would_happen_and_does_nothing(place):
 def test_a_dry_run_that_would_be_refused_ends_like_a_refusal(place):
     shown = _run("retire", place, "--dry-run", code=3)
     assert shown.startswith("retire would be refused:")
+
+
+def test_logs_are_objects_and_among_them_how_far_a_run_is(capsys):
+    with json_logs(wanted=True):
+        update = logged(lambda progress: None)
+        update(Progress(1, 4, 0, 2.0, 1.5, "held to 2/s by rate"))
+        update(Progress(2, 4, 0, 2.0, 1.0))  # a moment later: not logged
+        logging.getLogger("revector.anything").warning("%s stands still", "encoding")
+    logging.getLogger("revector.anything").info("nobody listens any more")
+    first, second = map(json.loads, capsys.readouterr().err.splitlines())
+    assert (first["done"], first["total"], first["share"], first["reason"]) == (1, 4, 0.25, "held to 2/s by rate")
+    assert (second["level"], second["message"]) == ("warning", "encoding stands still")

@@ -27,6 +27,7 @@ from revector.cli.common import (
     shown_place,
 )
 from revector.cli.endings import EXIT_REFUSED
+from revector.cli.logs import json_logs, logged
 from revector.cli.printing import complain, emit, fields
 from revector.cli.progress import show_progress
 from revector.cli.status import emit_foresight, emit_status
@@ -101,13 +102,19 @@ def run(
         Optional[int],  # noqa: UP045
         typer.Option(metavar="N", min=0, max=65535, help="Answer Prometheus at this port meanwhile."),
     ] = None,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Log to stderr, a JSON object a line.")] = False,
     dry_run: DryRun = False,
     hooks: HooksFolder = None,
     encoder: Encoders = None,
     as_json: AsJson = False,
 ) -> None:
     """Re-embed what is left. It can be interrupted, and run again."""
-    with behind_searches(nice), opened(collection, encoder) as docs, _measured(docs, metrics_port):
+    with (
+        json_logs(wanted=log_json),
+        behind_searches(nice),
+        opened(collection, encoder) as docs,
+        _measured(docs, metrics_port),
+    ):
         if follow:
             with _told_to_stop() as stop:
                 report = docs.follow(stop)
@@ -120,7 +127,7 @@ def run(
         if retry_failed:
             migration.retry_failed()
         with around("run", migration, hooks), show_progress() as on_progress:
-            migration.run(on_progress=on_progress)
+            migration.run(on_progress=logged(on_progress))
         emit_status(collection, migration, as_json=as_json)
 
 

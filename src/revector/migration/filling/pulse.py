@@ -120,7 +120,8 @@ class Pulse:
         stage, since, lock_wanted_at = self._stage, self._since, self._lock_wanted_at
         if stage == LANDING and lock_wanted_at is not None:
             stage, since = LOCKED, lock_wanted_at
-        return WorkerSign(self._owner, time.time(), since, self._generation, stage, self.reason, self.rate)
+        rate = None if stage == WAITING else self.rate
+        return WorkerSign(self._owner, time.time(), since, self._generation, stage, self.reason, rate)
 
     def _beat(self) -> None:
         seconds = _FIRST_SECONDS
