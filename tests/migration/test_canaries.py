@@ -29,7 +29,7 @@ class Model(HashEncoder):
         self.source, self.changed, self.asked, self.fails = source, changed, 0, False
 
     def encode(self, texts: Sequence[str], *, kind: Kind = "document") -> Any:
-        self.asked += list(texts) == list(canary.TEXTS)
+        self.asked += list(texts) == list(canary.TEXTS) and kind == "query"
         if self.fails and list(texts) == list(canary.TEXTS):
             raise ServiceError("down", status=500)
         rows = super().encode(texts, kind=kind)
@@ -81,6 +81,14 @@ def test_a_search_stores_nothing_by_a_model_that_changed(path: Any) -> None:
         collection.search("apple tree", rescore=5)
         collection._searcher.behind.flush()
         assert collection._backend.generations.count(2) == 0
+
+
+def test_a_model_that_changed_its_queries_alone_is_noticed(path: Any) -> None:
+    model = Model()
+    encode = model.encode
+    model.encode = lambda texts, *, kind="document": np.roll(encode(texts), kind == "query", axis=1)  # type: ignore[method-assign]
+    with Collection.open(path, model) as collection:
+        assert any("other numbers" in problem for problem in collection.check().problems)
 
 
 def test_a_search_goes_on_and_says_so_once(path: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -92,6 +92,14 @@ def test_an_encoder_of_another_space_takes_nothing_over(path: Any) -> None:
         assert collection.serving_space.revision == "here"
 
 
+def test_an_encoder_of_the_same_documents_and_other_queries_takes_nothing_over(path: Any) -> None:
+    there = Provider("there")
+    encode = there.encode
+    there.encode = lambda texts, *, kind="document": np.roll(encode(texts), kind == "query", axis=1)  # type: ignore[method-assign]
+    with Collection.open(path) as collection, pytest.raises(SpaceMismatchError, match="a query has a cosine"):
+        collection.remember(there, same_space=True)
+
+
 def test_nobody_takes_over_while_a_migration_goes_on(path: Any) -> None:
     with Collection.open(path, Provider("here")) as collection:
         collection.migrate(HashEncoder(16))

@@ -40,37 +40,40 @@ Rows = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Canary:
-    """What a model gave for fixed texts.
+    """What a model gave for fixed texts, as documents and as queries.
 
     Parameters
     ----------
     texts : tuple of str
         They are kept with the vectors: later releases may have others.
-    vectors : ndarray of float32, shape (len(texts), dimension)
+    documents, queries : ndarray of float32, shape (len(texts), dimension)
     """
 
     texts: tuple[str, ...]
-    vectors: Rows
+    documents: Rows
+    queries: Rows
 
     @classmethod
     def of(cls, encoder: TextEncoder) -> Canary:
         """Ask a model; raise `EncoderError` if it cannot answer."""
-        return cls(TEXTS, encode_checked(encoder, TEXTS))
+        return cls(TEXTS, encode_checked(encoder, TEXTS), encode_checked(encoder, TEXTS, kind="query"))
 
     def similarity(self, encoder: TextEncoder) -> float:
         """Ask a model again; return the lowest cosine between what it gave for a text and what it gives now."""
-        return float(cosines(self.vectors, encode_checked(encoder, self.texts)).min())
+        documents = cosines(self.documents, encode_checked(encoder, self.texts))
+        queries = cosines(self.queries, encode_checked(encoder, self.texts, kind="query"))
+        return float(min(documents.min(), queries.min()))
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON has them; the vectors as base64 of their bytes."""
-        data = base64.b64encode(np.ascontiguousarray(self.vectors, dtype="<f4").tobytes()).decode()
-        return {"texts": list(self.texts), "dimension": self.vectors.shape[1], "vectors": data}
+        rows = {"documents": _written(self.documents), "queries": _written(self.queries)}
+        return {"texts": list(self.texts), "dimension": self.documents.shape[1], **rows}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Canary:
         """Build canaries from what `to_json` returned."""
-        flat = np.frombuffer(base64.b64decode(fields["vectors"]), dtype="<f4")
-        return cls(tuple(fields["texts"]), flat.reshape(-1, fields["dimension"]))
+        documents, queries = (_read(fields[name], fields["dimension"]) for name in ("documents", "queries"))
+        return cls(tuple(fields["texts"]), documents, queries)
 
 
 def require_unchanged(space: EmbeddingSpace, similarity: float, tolerance: float = TOLERANCE) -> None:
@@ -85,6 +88,14 @@ def require_unchanged(space: EmbeddingSpace, similarity: float, tolerance: float
             similarity=similarity,
             expected=1 - tolerance,
         )
+
+
+def _written(rows: Rows) -> str:
+    return base64.b64encode(np.ascontiguousarray(rows, dtype="<f4").tobytes()).decode()
+
+
+def _read(written: str, dimension: int) -> Rows:
+    return np.frombuffer(base64.b64decode(written), dtype="<f4").reshape(-1, dimension)
 
 
 def cosines(first: Rows, second: Rows) -> NDArray[np.float64]:

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from revector._arguments import strings, whole_number
 from revector.backends.contracts import Backend, Generation
 from revector.encoders.base import TextEncoder, space_of
-from revector.encoders.canary import TEXTS, TOLERANCE, cosines
+from revector.encoders.canary import TEXTS, TOLERANCE, Canary, cosines
 from revector.encoders.isolation import encode_checked
 from revector.errors import InvalidArgumentError, MigrationError, SpaceMismatchError
 from revector.evaluation.exact import Matrix, topk
 from revector.evaluation.sampling import current_sample
-from revector.migration.canaries import forget_canaries
+from revector.migration.canaries import forget_canaries, kept_canary
 from revector.spaces import EmbeddingSpace
 
 __all__ = ["SameSpace", "same_space", "same_space_as_stored", "take_over"]
@@ -120,6 +120,8 @@ def same_space_as_stored(
 ) -> SameSpace:
     """Compare what is stored with what an encoder gives for the same documents; the old encoder is not needed.
 
+    Queries are compared by the canary texts of the generation; without any, both contracts must have the same prefixes.
+
     Parameters
     ----------
     backend : Backend
@@ -132,7 +134,9 @@ def same_space_as_stored(
     seed : int
         Of the sample.
     """
-    if reasons := _unlike(generation.space, space_of(encoder, "encoder")):
+    if reasons := _unlike(generation.space, space_of(encoder, "encoder")) or _queries_unlike(
+        generation.space, kept_canary(backend, generation.id), encoder
+    ):
         return SameSpace(False, reasons)
     with backend.snapshot():
         keys = current_sample(backend, [generation.id], sample, seed)
@@ -174,6 +178,18 @@ def _unlike(old: EmbeddingSpace, new: EmbeddingSpace) -> tuple[str, ...]:
     return tuple(f"the {name} is {was}, then {now}" for name, (was, now) in pairs.items() if was != now)
 
 
+def _queries_unlike(space: EmbeddingSpace, canary: Canary | None, encoder: TextEncoder) -> tuple[str, ...]:
+    if canary is None:
+        prefixes = [(each.query_prefix, each.document_prefix) for each in (space, encoder.space)]
+        return () if prefixes[0] == prefixes[1] else (f"the prefixes are {prefixes[0]}, then {prefixes[1]}",)
+    lowest = float(cosines(canary.queries, encode_checked(encoder, canary.texts, kind="query")).min())
+    return () if lowest >= 1 - TOLERANCE else (_too_far("query", lowest),)
+
+
+def _too_far(what: str, lowest: float) -> str:
+    return f"a {what} has a cosine of {lowest:.4f} between the two, expected {1 - TOLERANCE:.4f} or more"
+
+
 def _compared(
     space: EmbeddingSpace, old: Matrix, new: Matrix, old_queries: Matrix, new_queries: Matrix, k: int
 ) -> SameSpace:
@@ -189,7 +205,7 @@ def _compared(
 
 def _reasons(space: EmbeddingSpace, lowest: float, overlap: float, old: Matrix, new: Matrix) -> Iterator[str]:
     if lowest < 1 - TOLERANCE:
-        yield f"a text has a cosine of {lowest:.4f} between the two, expected {1 - TOLERANCE:.4f} or more"
+        yield _too_far("text", lowest)
     if overlap < MIN_OVERLAP:
         yield f"searches find {overlap:.1%} of the same documents, expected {MIN_OVERLAP:.0%} or more"
     lengths = [np.linalg.norm(rows, axis=1) for rows in (old, new)]

@@ -25,6 +25,7 @@ __all__ = [
     "examine_canaries",
     "forget_canaries",
     "is_same_model",
+    "kept_canary",
     "require_same_model",
     "warn_of_another_model",
 ]
@@ -90,6 +91,12 @@ def canary_similarities(backend: Backend) -> dict[int, float]:
     """Return what was found last, by generation: the lowest cosine of a canary text, for metrics. No model is asked."""
     found, kept = backend.ledger.notes.under(_PREFIX), [str(each.id) for each in backend.generations.all()]
     return {int(generation): float(found[generation]["similarity"]) for generation in kept if generation in found}
+
+
+def kept_canary(backend: Backend, generation: int) -> Canary | None:
+    """Return what the model of a generation gave when it was first used, if that was kept."""
+    found = backend.ledger.notes.get(f"{_PREFIX}{generation}")
+    return None if found is None else Canary.from_json(found)
 
 
 def forget_canaries(backend: Backend, generation: int) -> None:
