@@ -98,8 +98,10 @@ def test_one_that_is_called_off_leaves_nothing(docs):
 def test_what_a_killed_one_left_is_dropped_by_the_next(docs):
     before, backend = _left(docs), docs._backend
     backend.ledger.notes.keep("rehearsal", backend.generations.create(OLD.space, None).id)
+    assert "is a rehearsal's" in docs.check().notices[-1]
     assert docs.rehearse().passed
     assert _left(docs) == before
+    assert docs.check().notices == ()
 
 
 def test_it_is_for_before_a_migration(docs):

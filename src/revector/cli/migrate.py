@@ -26,7 +26,7 @@ from revector.cli.common import (
     required_migration,
     shown_place,
 )
-from revector.cli.endings import EXIT_REFUSED
+from revector.cli.endings import EXIT_REFUSED, shell
 from revector.cli.logs import json_logs, logged
 from revector.cli.printing import complain, emit, fields
 from revector.cli.progress import show_progress
@@ -169,7 +169,9 @@ def verify(
     figures = {name: figure for name, figure in verification.details.items() if not isinstance(figure, list)}
     found = {name.replace("_", " "): _said(figure) for name, figure in figures.items()}
     outcome = "; ".join(verification.reasons) or "passed"
-    emit(verification, fields({**found, "outcome": outcome}), as_json=as_json)
+    steps = [f"revector cutover {shell(shown_place(collection))}"] if verification.passed else []
+    said = {"passed": verification.passed, "reasons": verification.reasons, "details": verification.details}
+    emit({**said, "next_steps": steps}, fields({**found, "outcome": outcome}), as_json=as_json)
     if not verification.passed:
         raise typer.Exit(EXIT_REFUSED)
 

@@ -114,6 +114,12 @@ def rehearse(
         return _judged(backend, serving, made, encoder, plan, seconds, grown)
 
 
+def rehearsal_notice(backend: Backend) -> str:
+    """Return what there is to know of a rehearsal that is under way, or was killed; empty where there is none."""
+    left = backend.ledger.notes.get(_NOTE)
+    return "" if left is None else f"generation {left} is a rehearsal's: if none is under way, the next one drops it"
+
+
 def _judged(
     backend: Backend,
     serving: Generation,
