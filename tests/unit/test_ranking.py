@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from revector.migration.strategies.base import Merging
-from revector.search.ranking import Candidates, in_new_space, in_old_space
+from revector.search.calibration import LEAST_PAIRS, MOST_PAIRS, Calibration
+from revector.search.ranking import Candidates, Curve, in_new_space, in_old_space
 
 NAN = float("nan")
 MERGINGS = get_args(Merging)
@@ -27,16 +28,39 @@ def test_everything_is_ranked_once(merging):
     assert sorted(in_new_space(HALF_MOVED, 10, merging).keys.tolist()) == list(range(6))
 
 
-@pytest.mark.parametrize(("merging", "guess"), [("zscore", 31.0), ("minmax", 32.0), ("calibrated", 30.0)])
+@pytest.mark.parametrize(("merging", "guess"), [("zscore", 31.0), ("minmax", 32.0), ("calibrated", 31.0)])
 def test_an_old_score_stands_for_a_new_one(merging, guess):
     ranked = in_new_space(HALF_MOVED, 10, merging)
     by_key = dict(zip(ranked.keys.tolist(), ranked.scores.tolist(), strict=True))
     assert by_key[1] == pytest.approx(guess, abs=0.2)
 
 
-def test_beyond_the_highest_pair_calibrated_ranks_by_the_old_score():
-    ranked = in_new_space(candidates([0.95, 0.99, 0.6, 0.5, 0.4, 0.3], [NAN, NAN, 3, 2, 1, 0]), 3, "calibrated")
-    assert ranked.keys.tolist() == [1, 0, 2]
+def test_a_curve_that_was_learnt_says_what_an_old_score_stands_for():
+    learnt = Curve((0.0, 1.0), (0.0, 50.0), 500, "calibrated")
+    ranked = in_new_space(HALF_MOVED, 10, "calibrated", learnt=learnt)
+    assert dict(zip(ranked.keys.tolist(), ranked.scores.tolist(), strict=True))[1] == pytest.approx(40.0)
+
+
+def test_where_a_curve_is_level_the_old_scores_decide():
+    learnt = Curve((0.0, 0.6), (0.0, 3.0), 500, "calibrated")
+    merged = candidates([0.95, 0.99, 0.6, 0.5, 0.4, 0.3], [NAN, NAN, 3, 2, 1, 0])
+    assert in_new_space(merged, 3, "calibrated", learnt=learnt).keys.tolist() == [1, 0, 2]
+
+
+def test_a_curve_is_learnt_once_there_are_enough_pairs():
+    kept, rng = Calibration(), np.random.default_rng(0)
+    old = rng.random(LEAST_PAIRS)
+    pairs = np.stack([old, 2 * old + 1], axis=1)
+    assert kept.learnt((1, 2), pairs[:-1]) is None
+    assert kept.learnt((1, 2), pairs[-1:])(np.array([0.5])) == pytest.approx(2.0)
+    assert kept.learnt((1, 3), pairs[:1]) is None
+
+
+def test_a_curve_follows_what_searches_find_later():
+    kept, rng = Calibration(), np.random.default_rng(0)
+    old = rng.random(MOST_PAIRS)
+    kept.learnt((1, 2), np.stack([old, old], axis=1))
+    assert kept.learnt((1, 2), np.stack([old, old + 5], axis=1))(np.array([0.5])) == pytest.approx(5.5)
 
 
 def test_rrf_counts_places_and_not_scores():

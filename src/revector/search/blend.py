@@ -18,7 +18,7 @@ from revector.migration.landing import Rows
 from revector.migration.strategies.base import Reading
 from revector.search import ranking
 from revector.search.hits import Explanation
-from revector.search.ranking import Candidates, Keys, Ranked, Scores
+from revector.search.ranking import Candidates, Curve, Keys, Ranked, Scores
 from revector.search.recall import Recall
 from revector.search.thresholds import Least
 from revector.similarity import normalize
@@ -115,23 +115,31 @@ class Blend:
     def _as_searched(self, vectors: Matrix) -> Matrix:
         return normalize(vectors) if self._new.space.metric == "cosine" and len(vectors) else vectors
 
-    def rank(self, query: int, limit: int, reading: Reading, least: Least | None = None) -> Ranked:
+    def pairs(self) -> Scores:
+        """Return the scores by either model of all candidates that have both, shape (n, 2)."""
+        scores = np.concatenate([np.stack([query.old, query.new], axis=1) for query in self._queries])
+        known: Scores = scores[~np.isnan(scores).any(axis=1)]
+        return known
+
+    def rank(
+        self, query: int, limit: int, reading: Reading, least: Least | None = None, learnt: Curve | None = None
+    ) -> Ranked:
         """Rank the candidates of a query: by the new model, unless it knows too few of them and the old one some.
 
         Candidates are left out whose score, or what stands for it, is below the least one.
         """
         if least is None:
-            return self._ranked(query, limit, reading)
-        ranked = self._ranked(query, None, reading)
+            return self._ranked(query, limit, reading, learnt)
+        ranked = self._ranked(query, None, reading, learnt)
         by_model = ranking.in_new_space if least.by_new else ranking.in_old_space
         keys, scores, _ = by_model(self._queries[query].candidates, None)
         places = np.flatnonzero(np.isin(ranked.keys, keys[scores >= least.score]))
         return ranked.at(places[:limit])
 
-    def _ranked(self, query: int, limit: int | None, reading: Reading) -> Ranked:
+    def _ranked(self, query: int, limit: int | None, reading: Reading, learnt: Curve | None) -> Ranked:
         candidates = self._queries[query].candidates
         if self._by_new(query, candidates):
-            return ranking.in_new_space(candidates, limit, reading.merging, reading.weight_of_old)
+            return ranking.in_new_space(candidates, limit, reading.merging, reading.weight_of_old, learnt)
         return ranking.in_old_space(candidates, limit, reading.merging)
 
     def _by_new(self, query: int, candidates: Candidates) -> bool:

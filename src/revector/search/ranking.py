@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector import fusion
-from revector.mapping import ScoreMap
 from revector.migration.strategies.base import Merging
 
 Scores = NDArray[np.float64]
@@ -53,13 +52,10 @@ class Curve:
         low, high = (float(old.min()), float(old.max())) if pairs else (0.0, 0.0)
         if high - low <= _ROUNDING * max(1.0, abs(high)):
             return cls((), (), pairs, merging)
-        if merging == "calibrated":
-            fitted = ScoreMap.isotonic(old, new)
-            return cls(fitted.old, fitted.new, pairs, merging)
         if merging == "minmax":
             return cls((low, high), (float(new.min()), float(new.max())), pairs, merging)
         (middle, spread), (mean, deviation) = _spread(old), _spread(new)
-        return cls((middle, middle + spread), (mean, mean + deviation), pairs, merging)
+        return cls((middle, middle + spread), (mean, mean + deviation), pairs, "zscore")
 
     def __call__(self, scores: Scores) -> Scores:
         """Return what scores stand for."""
@@ -75,7 +71,7 @@ class Curve:
         if not self.knots:
             return f"as it is: {self.pairs} documents with both scores do not tell"
         if self.merging == "calibrated":
-            return f"{len(self.knots)} levels, by calibrated over {self.pairs} documents with both scores"
+            return f"a curve of {len(self.knots)} knots, by calibrated over {self.pairs} pairs of earlier searches"
         (x, to_x), (y, to_y) = self.knots, self.values
         slope = (to_y - y) / (to_x - x)
         return f"{y:.4g} + {slope:.4g} × (score − {x:.4g}), by {self.merging} over {self.pairs} documents with both"
@@ -139,7 +135,11 @@ class Candidates:
 
 
 def in_new_space(
-    candidates: Candidates, limit: int | None, merging: Merging = "zscore", weight_of_old: float = 0.0
+    candidates: Candidates,
+    limit: int | None,
+    merging: Merging = "zscore",
+    weight_of_old: float = 0.0,
+    learnt: Curve | None = None,
 ) -> Ranked:
     """Rank by the new model; candidates without a new score get the one that their old score stands for.
 
@@ -149,12 +149,14 @@ def in_new_space(
     limit : int or None
         Return at most so many.
     merging : {"zscore", "calibrated", "minmax", "rrf"}
-        How old scores are brought to the new scale, going by the candidates that have both: by mean and deviation, by
-        the non-decreasing function of least squares, or by the lowest and the highest. With "rrf" scores do not count:
-        each candidate gets ``weight / (60 + rank)`` from either list that it is in.
+        How old scores are brought to the new scale: by mean and deviation of the candidates that have both, by the
+        curve that was learnt, or by the lowest and the highest of the candidates that have both. With "rrf" scores do
+        not count: each candidate gets ``weight / (60 + rank)`` from either list that it is in.
     weight_of_old : float
         Share of the old model's score, on the new scale, where both models know a candidate. "rrf" takes 0 for equal
         weights.
+    learnt : Curve, optional
+        What old scores stand for, for "calibrated"; without it, that is "zscore".
     """
     if merging == "rrf":
         return Ranked(*_by_ranks(candidates, limit, weight_of_old or 0.5))
@@ -162,13 +164,13 @@ def in_new_space(
     weighed = ~np.isnan(candidates.old) if weight_of_old else ~known
     if weighed.any():
         both = known & ~np.isnan(candidates.old)
-        curve = Curve.through(merging, candidates.old[both], candidates.new[both])
+        curve = learnt or Curve.through(merging, candidates.old[both], candidates.new[both])
         stands_for, own, scores = curve(candidates.old[weighed]), scores[weighed], scores.copy()
         if weight_of_old:
             mean = (1 - weight_of_old) * own + weight_of_old * stands_for
             stands_for = np.where(np.isnan(own), stands_for, mean)
         scores[weighed] = stands_for
-    if merging == "calibrated":  # which has level stretches: there the old scores decide
+    if learnt is not None:  # it may have level stretches: there the old scores decide
         order = np.lexsort((-candidates.old, -scores))[:limit]
     else:
         order = np.argsort(-scores, kind="stable")[:limit]

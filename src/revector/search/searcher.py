@@ -25,6 +25,7 @@ from revector.search.answers import Answer, Answers, Found
 from revector.search.arms import Arms
 from revector.search.behind import WriteBehind
 from revector.search.blend import Blend
+from revector.search.calibration import Calibration
 from revector.search.capture import Capture
 from revector.search.hits import Arm, Explanation, Hit
 from revector.search.on_read import OnReadPool
@@ -97,7 +98,7 @@ class Searcher:
         renew_in_child(self._renew_lock)
         self.behind = WriteBehind(backend, on_seen)
         self.on_read = OnReadPool(backend, encoders, self.behind)
-        self.thresholds = Thresholds(backend, encoders)
+        self.thresholds, self._calibration = Thresholds(backend, encoders), Calibration()
         self._answers, self._reranking = Answers(backend, serving), Reranking()
         self.capture = Capture()
         self._shadowing = Shadowing(backend, self._queries, self.behind)
@@ -245,9 +246,12 @@ class Searcher:
             )
             unmoved = self._unmoved(blend, new, most)
         missing = set(unmoved) - self._rescore(blend, new, reading, unmoved) if unmoved else set()
+        calibrated = reading.merging == "calibrated"
+        learnt = self._calibration.learnt((old.id, new.id), blend.pairs()) if calibrated else None
         found = []
         for place, (by_old, by_new) in enumerate(zip(old_vectors, new_vectors, strict=True)):
-            ranked = blend.rank(place, request.depth, reading, least) if by_old.any() or by_new.any() else _NOTHING
+            asks = by_old.any() or by_new.any()
+            ranked = blend.rank(place, request.depth, reading, least, learnt) if asks else _NOTHING
             self._count(blend.knows_best(place, min(request.k, most) or request.k), len(missing) < len(unmoved))
             left = sum(key in missing for key in blend.lacking(place, most))
             explained = partial(blend.explained, place, ranked, reading)
