@@ -8,7 +8,7 @@ import pytest
 
 from revector.errors import NumericalError, StoreError
 from revector.evaluation import best_map
-from revector.mapping import LocalResidualMap, Procrustes, load_map
+from revector.mapping import LocalResidualMap, Procrustes, RidgeMap, load_map
 from revector.migration.filling import bridge
 from revector.migration.filling.bridge import FIRST_PAIRS, BridgeKeeper, fit_bridge, fit_map, teach_bridge
 from revector.migration.strategies.background import Background
@@ -129,16 +129,28 @@ def test_a_map_that_has_to_be_fitted_anew_learns_nothing_in_between(moving):
     assert world.backend.generations.load_map(OLD.space.fingerprint, NEW.space.fingerprint) == kept
 
 
+def test_a_young_generation_has_a_rotation_and_an_older_one_what_searches_find_most_through(moving, monkeypatch):
+    world, migration = moving
+    migration.run()
+    arguments = (world.backend, migration.record.source_generation, migration.record.target_generation)
+    monkeypatch.setattr(bridge, "quick_map", lambda *pairs, **options: RidgeMap())
+    fit_bridge(*arguments)
+    assert isinstance(_stored_map(world), Procrustes)
+    monkeypatch.setattr(bridge, "THOROUGH_AFTER_SECONDS", 0.0)
+    fit_bridge(*arguments)
+    assert [type(_stored_map(world, *way)) for way in ((OLD, NEW), (NEW, OLD))] == [RidgeMap, RidgeMap]
+
+
 def test_beyond_some_pairs_the_kind_of_map_stays_what_it_was(moving, monkeypatch):
     world, migration = moving
     migration.run()
     _, old, new = _pairs(world, migration)
     monkeypatch.setattr(best_map, "CHOSEN_ON", 250)
-    for kind in (Procrustes(), LocalResidualMap()):
-        kept = kind.set_params(source=OLD.space, target=NEW.space).fit(old, new).to_bytes()
-        world.backend.generations.save_map(OLD.space.fingerprint, NEW.space.fingerprint, kept)
-        fit_map(world.backend, (OLD.space, NEW.space), old, new)
-        assert type(_stored_map(world)) is type(kind)
+    kept = LocalResidualMap(source=OLD.space, target=NEW.space).fit(old, new).to_bytes()
+    world.backend.generations.save_map(OLD.space.fingerprint, NEW.space.fingerprint, kept)
+    monkeypatch.setattr(best_map, "_choose", None)  # nothing is chosen
+    fit_map(world.backend, (OLD.space, NEW.space), old, new)
+    assert isinstance(_stored_map(world), LocalResidualMap)
 
 
 def test_one_of_several_processes_fits_the_map_and_another_one_when_it_has_ended(moving, untiring):
@@ -207,6 +219,7 @@ def test_pairs_are_sampled_when_there_are_many(moving, monkeypatch):
     migration.run()
     monkeypatch.setattr(bridge, "MAX_PAIRS", 50)
     record = migration.record
+    monkeypatch.setattr(bridge, "THOROUGH_AFTER_SECONDS", 0.0)
     assert fit_bridge(world.backend, record.source_generation, record.target_generation) == 50
     first = world.backend.generations.load_map(OLD.space.fingerprint, NEW.space.fingerprint)
     fit_bridge(world.backend, record.source_generation, record.target_generation)

@@ -22,10 +22,11 @@ from revector.encoders.base import TextEncoder
 from revector.encoders.isolation import encode_checked
 from revector.encoders.once import embed_once
 from revector.errors import InvalidArgumentError, MigrationError
+from revector.evaluation.best_map import quick_candidates
 from revector.evaluation.map_trials import LEAST_PAIRS
 from revector.evaluation.sampling import current_sample
-from revector.mapping import load_map
-from revector.migration.filling.bridge import fit_bridge
+from revector.mapping import LocalResidualMap, RidgeMap, SpaceMap
+from revector.migration.filling.bridge import drawn_pairs, fit_bridge, keep_map
 from revector.migration.landing import Rows, land
 from revector.migration.slices import in_slices
 from revector.spaces import EmbeddingSpace
@@ -36,6 +37,7 @@ TOP, WITHIN = 10, 50
 _NOTE = "insurance"
 _TEXTS_AT_ONCE = 256
 _STAND_INS = 200
+_FEWEST_QUERIES = 20  # fewer neither choose nor measure anything: then documents stand in
 _WORDS_OF_A_STAND_IN = 8
 
 Matrix = NDArray[np.float32]
@@ -54,7 +56,7 @@ class Insurance:
     pairs : int
         Documents that the maps were fitted to.
     queries : int
-        Queries that it was measured with; none of them is a pair.
+        Queries that it was measured with; none of them is a pair, and the kind of map was chosen on others.
     are_real : bool
         Whether they are queries that were given; else the beginnings of documents stood in, an easier task.
     top : float
@@ -165,14 +167,26 @@ def insure(
             f"{len(texts)} documents have a vector of their present text, expected at least {LEAST_PAIRS} for a map"
         )
     asked = [query for query in queries if query.strip()][:MOST_QUERIES]
+    if len(asked) < _FEWEST_QUERIES:
+        asked = []
     stand_ins = [] if asked else [" ".join(text.split()[:_WORDS_OF_A_STAND_IN]) for text in texts[-_STAND_INS:]]
     both = [encode_checked(encoder, asked or stand_ins, kind="query") for encoder in (old_encoder, new_encoder)]
     generation = _generation(backend, serving, new_encoder, source)
     _embed(backend, generation, new_encoder, keys[: min(documents, len(keys) - len(stand_ins))])
     pairs = fit_bridge(backend, serving.id, generation.id, seed=seed)
-    measured = _measured(backend, serving, generation, *both)
+    chosen_on, measured_on = ([rows[part::2] for rows in both] for part in (0, 1))
+    back = _map_of_queries(backend, serving, generation, *chosen_on, seed=seed)
+    shares = _shares(backend, serving, back, *measured_on)
     made = Insurance(
-        generation.id, new_encoder.space.model, pairs, len(both[0]), bool(asked), *measured, at=time.time()
+        generation=generation.id,
+        model=new_encoder.space.model,
+        pairs=pairs,
+        queries=len(shares),
+        are_real=bool(asked),
+        top=float(shares[:, 0].mean()),
+        within=float(shares[:, 1].mean()),
+        error=float(shares[:, 0].std()) / math.sqrt(len(shares)),
+        at=time.time(),
     )
     _keep(backend, made)
     return made
@@ -214,23 +228,27 @@ def _embed(backend: Backend, generation: Generation, encoder: TextEncoder, keys:
             raise embedded.stopped
 
 
-def _measured(
-    backend: Backend, serving: Generation, generation: Generation, old: Matrix, new: Matrix
-) -> tuple[float, float, float]:
-    """Return the shares of the present model's own best documents that mapped queries find, and an error."""
-    blob = backend.generations.load_map(generation.space.fingerprint, serving.space.fingerprint)
-    assert blob is not None  # it was fitted a moment ago
+def _map_of_queries(
+    backend: Backend, serving: Generation, generation: Generation, old: Matrix, new: Matrix, *, seed: int
+) -> SpaceMap:
+    """Fit, and keep, the map by which queries of the other model find most of what the present model finds."""
+    known, true = drawn_pairs(backend, serving.id, generation.id, seed=seed)
+    kinds = [*quick_candidates().values(), LocalResidualMap(RidgeMap(toward_rotation=True))]
+    best = max(kinds, key=lambda kind: float(_shares(backend, serving, kind.fit(true, known), old, new)[:, 0].mean()))
+    return keep_map(backend, (generation.space, serving.space), best, true, known)
+
+
+def _shares(backend: Backend, serving: Generation, back: SpaceMap, old: Matrix, new: Matrix) -> NDArray[np.float64]:
+    """Return for each query which shares of the present model's best documents its mapped twin finds."""
     with backend.snapshot():
         _, own = backend.index.search(serving, old, TOP)
-        _, found = backend.index.search(serving, load_map(blob).transform(new, space=generation.space), WITHIN)
-    shares = np.array(
+        _, found = backend.index.search(serving, back.transform(new), WITHIN)
+    return np.array(
         [
             [len(np.intersect1d(best, mapped[:depth])) / len(best) for depth in (TOP, WITHIN)]
             for best, mapped in zip(own, found, strict=True)
         ]
     )
-    error = float(shares[:, 0].std()) / math.sqrt(len(shares))
-    return float(shares[:, 0].mean()), float(shares[:, 1].mean()), error
 
 
 def _keep(backend: Backend, made: Insurance) -> None:

@@ -240,9 +240,10 @@ class Searcher:
         new_vectors = self._queries.encode(queries, new)
         blend = Blend(self._backend, old, new, old_vectors, new_vectors)
         most, least = reading.budget.texts, self.thresholds.least_of_both(request.threshold, old, new, serving)
+        looks_in_both = reading.looks_in_last and (most > 0 or serving.other is not None)  # an insurance holds a few
         with self._backend.snapshot():
             blend.recall(
-                max(request.depth, most, reading.depth), request.where, fresh=serving.moved, both=reading.looks_in_last
+                max(request.depth, most, reading.depth), request.where, fresh=serving.moved, both=looks_in_both
             )
             unmoved = self._unmoved(blend, new, most)
         missing = set(unmoved) - self._rescore(blend, new, reading, unmoved) if unmoved else set()

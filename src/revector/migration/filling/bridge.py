@@ -18,12 +18,13 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from revector.backends.contracts import Backend, Keys
+from revector.backends.contracts import Backend, Generation, Keys
 from revector.errors import InvalidArgumentError, NumericalError, StoreError, StoreUnavailableError
 from revector.evaluation.best_map import quick_map
+from revector.evaluation.map_trials import LEAST_PAIRS
 from revector.evaluation.sampling import current_sample
 from revector.ledger.owners import new_owner
-from revector.mapping import LocalResidualMap, load_map
+from revector.mapping import LocalResidualMap, Procrustes, SpaceMap, load_map
 from revector.migration.patience import patient
 from revector.spaces import EmbeddingSpace
 
@@ -38,6 +39,9 @@ FIRST_PAIRS = 64
 _FEWEST_PAIRS = 3  # a centred map needs more than two
 _GROWS = 1.25  # a map that learns without a new fit is given pairs whenever there are so many times as many
 _SHARE_OF_TIME = 0.05
+THOROUGH_AFTER_SECONDS = 100.0
+"""So long after a generation was made, its maps are rotations, which are there after a tenth of a second: to choose and
+to fit the best takes a few seconds, and a quick model would have embedded everything meanwhile."""
 _LEASE_SECONDS = 600.0  # many times what a fit takes
 
 _log = logging.getLogger(__name__)
@@ -65,14 +69,29 @@ def fit_bridge(backend: Backend, source_generation: int, target_generation: int,
     NumericalError, InvalidArgumentError
         Too few pairs, or rows that do not vary.
     """
+    source, target = (backend.generations.get(number) for number in (source_generation, target_generation))
+    old, new = drawn_pairs(backend, source.id, target.id, seed=seed)
+    ways = ((source.space, target.space), old, new), ((target.space, source.space), new, old)
+    for spaces, x, y in ways:
+        if len(x) < LEAST_PAIRS or _is_time_to_choose(target):
+            fit_map(backend, spaces, x, y, seed=seed)
+        else:
+            keep_map(backend, spaces, Procrustes(), x, y)
+    return len(old)
+
+
+def _is_time_to_choose(target: Generation) -> bool:
+    return time.time() - target.created_at >= THOROUGH_AFTER_SECONDS
+
+
+def drawn_pairs(backend: Backend, source_generation: int, target_generation: int, *, seed: int) -> tuple[Rows, Rows]:
+    """Return the vectors that random documents have in two generations, `most_pairs` at most."""
     generations = [source_generation, target_generation]
-    spaces = [backend.generations.get(generation).space for generation in generations]
+    most = most_pairs(*(backend.generations.get(generation).space for generation in generations))
     with backend.snapshot():
-        keys = current_sample(backend, generations, most_pairs(*spaces), seed)
-        rows = [backend.generations.vectors(generation, keys)[1] for generation in generations]
-    for source, target in ((0, 1), (1, 0)):
-        fit_map(backend, (spaces[source], spaces[target]), rows[source], rows[target], seed=seed)
-    return len(keys)
+        keys = current_sample(backend, generations, most, seed)
+        old, new = (backend.generations.vectors(generation, keys)[1] for generation in generations)
+    return old, new
 
 
 def fit_map(backend: Backend, spaces: Spaces, x: Rows, y: Rows, *, seed: int = 0) -> None:
@@ -90,12 +109,18 @@ def fit_map(backend: Backend, spaces: Spaces, x: Rows, y: Rows, *, seed: int = 0
     seed : int
     """
     source, target = spaces
-    prints = source.fingerprint, target.fingerprint
-    kept = backend.generations.load_map(*prints)
+    kept = backend.generations.load_map(source.fingerprint, target.fingerprint)
     before = None if kept is None else load_map(kept)
-    kind = quick_map(y, x, serves="queries", like=before, seed=seed)
+    chosen = before if isinstance(before, LocalResidualMap) else None  # a rotation may be what was quick
+    keep_map(backend, spaces, quick_map(y, x, serves="queries", like=chosen, seed=seed), x, y)
+
+
+def keep_map(backend: Backend, spaces: Spaces, kind: SpaceMap, x: Rows, y: Rows) -> SpaceMap:
+    """Fit a kind of map from one space to another, keep it in the backend, and return it."""
+    source, target = spaces
     fitted = kind.set_params(source=source, target=target).fit(x, y)
-    backend.generations.save_map(*prints, fitted.to_bytes())
+    backend.generations.save_map(source.fingerprint, target.fingerprint, fitted.to_bytes())
+    return fitted
 
 
 def most_pairs(source: EmbeddingSpace, target: EmbeddingSpace) -> int:
@@ -158,10 +183,11 @@ class BridgeKeeper:
     ) -> None:
         self._backend, self._source, self._target, self._fit = backend, source_generation, target_generation, fit
         self._on_fitted = on_fitted
-        spaces = [backend.generations.get(generation).space for generation in (source_generation, target_generation)]
-        prints = [space.fingerprint for space in spaces]
+        pair = [backend.generations.get(generation) for generation in (source_generation, target_generation)]
+        prints = [generation.space.fingerprint for generation in pair]
         has_map = None not in (backend.generations.map_kept_at(*way) for way in (prints, prints[::-1]))
-        self._pairs, self._most = backend.generations.count(target_generation), most_pairs(*spaces)
+        self._made, self._most = pair[1], most_pairs(*(generation.space for generation in pair))
+        self._pairs, self._has_map = backend.generations.count(target_generation), has_map
         self._fit_at: float = max(2 * self._pairs, FIRST_PAIRS) if has_map else FIRST_PAIRS
         self._next: float = self._fit_at
         self._rests_until = 0.0
@@ -198,11 +224,11 @@ class BridgeKeeper:
 
     @patient
     def filled(self) -> None:
-        """Fit once all documents are migrated, however few they are."""
+        """Fit once all documents are migrated, however few they are, if that is due or there is no map yet."""
         self._pairs = self._backend.generations.count(self._target)
         if self._fitting is not None:
             self._fitting.result()
-        if self._pairs >= _FEWEST_PAIRS and self._next != math.inf:
+        if self._pairs >= (self._fit_at if self._has_map else _FEWEST_PAIRS):
             self._refit(self._pairs)
 
     def _better_for_all(self, pairs: int, fresh: list[int]) -> None:
@@ -230,7 +256,8 @@ class BridgeKeeper:
         except (NumericalError, InvalidArgumentError, StoreError) as error:
             _log.warning("the map from generation %d to %d was not fitted: %s", self._source, self._target, error)
             fitted = 0
-        is_enough = fitted >= self._most
+        self._has_map = self._has_map or fitted > 0
+        is_enough = fitted >= self._most and _is_time_to_choose(self._made)
         self._fit_at = math.inf if is_enough else 2 * max(pairs, 1)
         self._next = math.inf if is_enough else _GROWS * max(pairs, 1)
 
