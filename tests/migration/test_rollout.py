@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from revector import Threshold
 from revector.collection import Collection
 from revector.errors import GateRefusedError, InvalidArgumentError, MigrationError
 from revector.ledger.state import Phase
@@ -164,6 +165,28 @@ class _Broken(HashEncoder):
         if kind == "query":
             raise RuntimeError("the graphics card is on fire")
         return super().encode(texts, kind=kind)
+
+
+def test_a_mistake_of_the_caller_is_no_failure_of_the_new_arm(places: Any) -> None:
+    docs, migration = _proving(places / "docs.db", Rollout(Ramp((0.5, 1.0)), interleaved=0.0))
+    with docs:
+        migration.roll_out(to=0.5)
+        for _ in range(10):
+            for reader in READERS[:60]:
+                docs.search("number 7", key=reader)
+                with pytest.raises(InvalidArgumentError, match="nothing says what that is"):
+                    docs.search("number 7", key=reader, threshold=Threshold(0.5, HashEncoder(8).space))
+            _seen(docs)
+        assert migration.phase is Phase.PROVING
+
+
+def test_a_threshold_holds_in_every_arm(places: Any) -> None:
+    docs, migration = _proving(places / "docs.db")
+    with docs:
+        passed = {hit.id for hit in docs.search("text number 7", 60, threshold=0.99)}
+        migration.roll_out(to=1.0)
+        found = [docs.search("text number 7", 60, key=reader, threshold=0.99) for reader in READERS[:40]]
+        assert {len(hits) for hits in found} == {len(passed)}
 
 
 def test_a_tenant_for_whom_the_new_arm_fails_goes_back_alone(places: Any) -> None:

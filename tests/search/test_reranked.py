@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tiny_bert
+from revector import CrossEncoder
 from revector.collection import Collection
 from revector.errors import InvalidArgumentError, ServiceError, ShapeError
 from revector.rerank.base import RerankBudget
@@ -79,6 +81,14 @@ def test_a_language_model_reranks(docs: Collection, service: Service) -> None:
     judge = LlmReranker("a-model", base_url=service.url, api_key=KEY)
     assert docs.search(QUERY, 1, rerank=judge)[0].rerank_score == 30
     judge.close()
+
+
+def test_a_cross_encoder_reranks(docs: Collection, tmp_path: Any) -> None:
+    encoder = CrossEncoder.from_pretrained(tiny_bert.make(tmp_path / "model", labels=1))
+    hits = docs.search(QUERY, 40, rerank=encoder, rerank_budget=RerankBudget(documents=40, milliseconds=None))
+    scores = dict(zip(TEXTS, encoder.score(QUERY, TEXTS).tolist(), strict=True))
+    assert [hit.rerank_score for hit in hits] == sorted(scores.values(), reverse=True)
+    assert all(hit.rerank_score == scores[hit.id] for hit in hits)
 
 
 def test_a_service_is_not_waited_for(docs: Collection, service: Service) -> None:

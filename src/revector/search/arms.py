@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector.backends.contracts import Backend
+from revector.errors import InvalidArgumentError
 from revector.migration.serving import Serving, ServingReader
 from revector.migration.strategies.base import Reading
 from revector.rollout import team_draft
@@ -69,6 +70,8 @@ class Arms:
         began = time.perf_counter()
         try:
             answers = read(reading)
+        except InvalidArgumentError:  # the caller's mistake says nothing of an arm
+            raise
         except Exception as error:
             if reading.arm not in ("new", "both") or self._serving.read() != serving:
                 raise
