@@ -90,6 +90,12 @@ def test_an_option_of_a_service_that_does_not_exist_is_an_error(cli: Cli) -> Non
     assert "no option 'speed'" in cli("init", "--model", "openai:a-model?speed=11", code=1).stderr
 
 
+def test_search_says_what_an_answer_lacks(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("revector.search.rescoring.Rescoring._in_time", lambda *_: 0)
+    cli.filled()("start", "--model", str(cli.new))
+    assert "were not embedded within the budget" in cli("search", "oil the chain").stderr
+
+
 def test_init_refuses_a_collection_that_exists(cli: Cli) -> None:
     cli("init", "--model", str(cli.old))
     assert "is there already" in cli("init", "--model", str(cli.old), code=1).stderr

@@ -108,6 +108,8 @@ def search(
         hits = docs.search(query, k=k, where={"and": filters} if filters else None)
     shown = table({"score": "dim", "id": "", "text": ""}, [(f"{h.score:.3f}", h.id, _snippet(h.text)) for h in hits])
     emit({"query": query, "hits": hits}, shown if hits else "no documents", as_json=as_json)
+    if hits and hits[0].degraded is not None and not as_json:
+        complain(f"this answer may be worse than usual: {hits[0].degraded}")
 
 
 def _filter(given: str) -> dict[str, Any]:
