@@ -30,6 +30,7 @@ DEGRADED = 0.1
 """The share of queries whose results the planted regression shuffles."""
 POWER, ALPHA = 0.8, 0.05
 RAMP = Ramp((0.25, 0.5), min_events=200)
+INTERLEAVED = 0.5
 MOST_EVENTS = 100_000
 FEWER_DIMENSIONS = (192, 64)
 
@@ -113,13 +114,15 @@ def roll_out(world: World, new: Callable[[int], Pair], seed: int) -> tuple[Outco
         query, user = int(rng.integers(len(world.answers))), str(rng.integers(1_000_000))
         step, answer = RAMP.steps[at], world.answers[query]
         old, changed = new(query)
-        if in_new_arm(user, str(seed), step.share):
-            shown = team_draft(old, old if step.same else changed, K, f"{seed} {event}")
-            evidence += Evidence(new=search(list(shown.documents), answer, rng))
-            if clicked := clicks(shown.documents, answer, rng):
-                evidence = evidence.clicked(preference(shown.teams, clicked))
-        else:
+        shown = old if step.same else changed
+        if not in_new_arm(user, str(seed), step.share):
             evidence += Evidence(old=search(old, answer, rng))
+        elif in_new_arm(user, f"{seed} interleaved", INTERLEAVED):
+            merged = team_draft(old, shown, K, f"{seed} {event}")
+            if clicked := clicks(merged.documents, answer, rng):
+                evidence = evidence.clicked(preference(merged.teams, clicked))
+        else:
+            evidence += Evidence(new=search(shown, answer, rng))
         decision = decide(RAMP, at, evidence, alpha=ALPHA)
         if decision.outcome in (Outcome.STOP, Outcome.DONE):
             return decision.outcome, event + 1

@@ -27,9 +27,20 @@ def test_a_step_without_enough_searches_goes_on() -> None:
     assert decide(RAMP, FIRST, few).outcome is Outcome.CONTINUE
 
 
-def test_interleaved_queries_with_clicks_are_events_too() -> None:
-    assert decide(RAMP, FIRST, Evidence(preferred=Counts(30, 60), undecided=40)).outcome is Outcome.NEXT
-    assert decide(RAMP, FIRST, Evidence(preferred=Counts(30, 60), undecided=39)).outcome is Outcome.CONTINUE
+def test_where_there_are_clicks_a_step_sees_enough_of_them_too() -> None:
+    few = Evidence(arm(5_000), arm(), Counts(30, 60), undecided=39)
+    assert decide(RAMP, FIRST, few).reason == "1 more interleaved answers with clicks are needed"
+    assert decide(RAMP, FIRST, few.clicked(0)).outcome is Outcome.NEXT
+    assert decide(RAMP, FIRST, few, Margins(preference=None)).outcome is Outcome.NEXT
+
+
+def test_a_new_arm_that_is_interleaved_as_a_whole_needs_no_searches_of_its_own() -> None:
+    alone = Evidence(arm(5_000), preferred=Counts(30, 60), undecided=40)
+    assert [decide(RAMP, at, alone).outcome for at in (AA, FIRST)] == [Outcome.NEXT] * 2
+
+
+def test_clicks_on_equal_rankings_are_not_waited_for() -> None:
+    assert decide(RAMP, AA, Evidence(arm(5_000), arm(), undecided=3)).outcome is Outcome.NEXT
 
 
 @pytest.mark.parametrize(("at", "share"), [(AA, 0.1), (FIRST, 0.5)])
@@ -68,7 +79,7 @@ def test_what_looks_worse_and_is_not_settled_is_waited_for() -> None:
 
 
 def test_a_few_preferences_are_no_reason_to_wait() -> None:
-    assert decide(RAMP, FIRST, Evidence(arm(5_000), arm(), Counts(0, 3))).outcome is Outcome.NEXT
+    assert decide(RAMP, FIRST, Evidence(arm(5_000), arm(), Counts(0, 3), 100)).outcome is Outcome.NEXT
 
 
 def test_equal_arms_that_differ_for_the_better_are_not_trusted_either() -> None:

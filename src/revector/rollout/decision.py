@@ -17,7 +17,7 @@ __all__ = ["ALPHA", "Decision", "Finding", "Margins", "Outcome", "decide", "find
 ALPHA = 0.05
 """Probability that a rollout without a regression is ever stopped, at most."""
 
-FEW = 20
+FEW = 5
 """With fewer values, preferences above all, nobody waits for a doubt to be settled."""
 
 
@@ -157,19 +157,32 @@ def decide(
     steps = ramp.steps
     step = steps[at]
     found = findings(evidence, margins or Margins(), alpha / len(steps))
-    missing = step.min_events - evidence.events
+    missing = _missing(step, evidence, margins or Margins())
     doubtful = [each for each in found if each.doubtful and not step.same]
     if wrong := [each for each in found if (each.unequal if step.same else each.worse)]:
         why = "both arms are answered alike, and differ; the split or the measurement is wrong: " if step.same else ""
         return Decision(Outcome.STOP, why + "; ".join(map(str, wrong)), found, step)
-    if missing > 0:
-        return Decision(Outcome.CONTINUE, f"{missing:,} more searches of the new arm are needed", found, step)
+    if missing:
+        return Decision(Outcome.CONTINUE, " and ".join(missing), found, step)
     if doubtful:
         return Decision(Outcome.CONTINUE, f"not settled yet: {'; '.join(map(str, doubtful))}", found, step)
     if at + 1 < len(steps):
         following = steps[at + 1]
         return Decision(Outcome.NEXT, f"nothing speaks against a share of {following.share:.0%}", found, following)
     return Decision(Outcome.DONE, "nothing speaks against the new arm", found, step)
+
+
+def _missing(step: Step, evidence: Evidence, margins: Margins) -> list[str]:
+    """Return what a step lacks of its events.
+
+    Where there are clicks, interleaved answers tell the most, so each step sees enough of them as well; if all of the
+    new arm is interleaved, of them alone. Both rankings of an A/A are one, of which clicks tell nothing.
+    """
+    seen = {"searches of the new arm": evidence.new.searches}
+    if evidence.interleaved and not (step.same and evidence.new.searches) and margins.preference is not None:
+        seen["interleaved answers with clicks"] = evidence.interleaved
+        seen = {what: count for what, count in seen.items() if count}
+    return [f"{step.min_events - n:,} more {what} are needed" for what, n in seen.items() if n < step.min_events]
 
 
 def findings(evidence: Evidence, margins: Margins, alpha: float) -> tuple[Finding, ...]:

@@ -71,9 +71,9 @@ class Evidence(Sums):
     undecided: int = 0
 
     @property
-    def events(self) -> int:
-        """Searches that say something of the new arm: all of its own, and interleaved ones with clicks."""
-        return self.new.searches + self.preferred.n + self.undecided
+    def interleaved(self) -> int:
+        """Queries answered by both that have clicks."""
+        return self.preferred.n + self.undecided
 
     def clicked(self, preference: int) -> Evidence:
         """Return the evidence with one more query that has clicks: 1 for the new arm, -1 for the old one, 0."""

@@ -53,7 +53,8 @@ class Step:
     share : float
         Of the keys in the new arm.
     min_events : int
-        Searches of the new arm, and interleaved ones with clicks, before the step can be left.
+        Searches of the new arm, and where there are clicks also interleaved ones with clicks, before the step can be
+        left.
     same : bool
         A/A: the new arm is answered as the old one is. Whatever differs is wrong with the split or the measurement.
     """
