@@ -46,7 +46,7 @@ from revector.migration.migration import Migration
 from revector.migration.rehearsal import Rehearsal, rehearse
 from revector.migration.scales import note_scale
 from revector.migration.serving import ServingReader
-from revector.migration.signs import search_p99
+from revector.migration.signs import search_p50, search_p99
 from revector.migration.slices import in_slices
 from revector.migration.status import obstacle_of
 from revector.migration.strategies import Strategy
@@ -424,6 +424,11 @@ class Collection:
     def rescored(self) -> Rescored:
         """How the searches of this object were answered while documents moved."""
         return self._searcher.rescored
+
+    @property
+    def search_p50(self) -> float:
+        """The median of the slowest process that searches the collection, in milliseconds; 0 if nobody did lately."""
+        return search_p50(self._backend)
 
     @property
     def search_p99(self) -> float:

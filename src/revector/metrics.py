@@ -31,6 +31,7 @@ def measured(docs: Collection) -> list[Metric]:
     """Return the metrics of a collection at this moment."""
     found = [
         Metric("revector_documents", "Documents in the collection.", len(docs), {}),
+        Metric("revector_search_p50_seconds", "Of the slowest process that searches.", docs.search_p50 / 1000, {}),
         Metric("revector_search_p99_seconds", "Of the slowest process that searches.", docs.search_p99 / 1000, {}),
         Metric("revector_embedding_cost", "Money that services have taken for this process.", docs.spent, {}),
     ]

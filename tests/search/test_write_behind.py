@@ -12,6 +12,7 @@ import pytest
 
 from revector.backends.opening import open_backend
 from revector.collection import Collection
+from revector.migration.signs import search_p50, search_p99
 from revector.search import behind
 from revector.testing import HashEncoder, RecordingEncoder
 
@@ -95,3 +96,19 @@ def _refuse(taken: object) -> None:
     from revector.errors import StoreError
 
     raise StoreError("the disk is full")
+
+
+def test_it_is_said_how_long_searches_take_for_as_long_as_somebody_searches(
+    places: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(behind, "WRITE_AFTER_SECONDS", 0.01)
+    place = places / "docs.db"
+    with closing(open_backend(place)) as other:
+        with _moving(place) as docs:
+            docs.search(TEXTS[0])
+            deadline = time.monotonic() + 10
+            while not (p99 := search_p99(other)):
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            assert 0.0 < search_p50(other) <= p99 < 10_000
+        assert search_p99(other) == 0.0

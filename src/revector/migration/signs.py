@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from revector.backends.contracts import Backend
 from revector.errors import RevectorError
 from revector.ledger.owners import is_dead, new_owner
@@ -112,10 +114,11 @@ class SearchSigns:
     def __init__(self, backend: Backend) -> None:
         self._backend, self._name, self._said = backend, _SEARCHES + new_owner(), False
 
-    def say(self, p99: float, searches: int) -> None:
-        """Write down how long the recent ones took, p99 in milliseconds."""
+    def say(self, seconds: Sequence[float]) -> None:
+        """Write down how long the recent ones took: their median and p99, in milliseconds."""
         self._said = True
-        _say(self._backend, self._name, {"at": time.time(), "p99": p99, "searches": searches})
+        p50, p99 = (1000 * np.quantile(seconds, (0.5, 0.99))).tolist()
+        _say(self._backend, self._name, {"at": time.time(), "p50": p50, "p99": p99, "searches": len(seconds)})
 
     def end(self) -> None:
         """Forget what was said."""
@@ -127,6 +130,11 @@ def workers(backend: Backend, generation: int | None) -> list[WorkerSign]:
     """Return the workers of a generation that are alive."""
     found = (WorkerSign(owner=owner, **said) for owner, said in _heard(backend, _WORKER))
     return [sign for sign in found if sign.generation == generation]
+
+
+def search_p50(backend: Backend) -> float:
+    """Return the median of the slowest process that searches, in milliseconds; 0 where nobody does."""
+    return max((said["p50"] for _, said in _heard(backend, _SEARCHES)), default=0.0)
 
 
 def search_p99(backend: Backend) -> float:

@@ -13,8 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import numpy as np
-
 from revector._forks import renew_in_child
 from revector.backends.contracts import Backend, Generation, Said
 from revector.encoders.once import Vector, Vectors
@@ -205,7 +203,7 @@ class WriteBehind:
         if taken and taken[-1][0] > self._said_at:
             recent = [seconds for at, seconds in taken if at >= now - RECENT_SECONDS] or [taken[-1][1]]
             self._said_at = now
-            self._signs.say(1000 * float(np.quantile(recent, 0.99)), len(recent))
+            self._signs.say(recent)
 
     def _write(self, taken: _Pending) -> None:
         """Write piece by piece: searches of this process wait for the interpreter while a piece is put together."""
