@@ -76,6 +76,8 @@ def test_the_cost_is_that_of_the_whole_collection(tmp_path: Path) -> None:
     assert [row.extra_bytes > 0 for row in verdict.rows] == [False, True, True, True, True]
     assert [row.texts_a_query for row in verdict.rows] == [0, 0, 50, 0, 0]
     assert all(row.query_seconds > 0 for row in verdict.rows)
+    table = [line for line in str(verdict).splitlines() if line.startswith((" " * 10, "stay", "map", "keep both  "))]
+    assert max(map(len, table)) <= 80, "a terminal's width"
     assert "exact search of 100 of 300 documents" in verdict.ground_truth
 
 

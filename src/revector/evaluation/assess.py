@@ -220,6 +220,7 @@ def _verdict(
         queries_needed=needed,
         notes=(
             *_necessity(drawn, old_space, new_space, new, question.seed),
+            *_prices(measured.per_query, old_query_seconds, new.query_seconds),
             *_worth_keeping(measured, question),
             *drawn.notes,
         ),
@@ -250,6 +251,16 @@ def _rows(
         Row(name, mean_interval(values, seed=seed), float(values.mean()) / best if best else None, *price[name])
         for name, values in per_query.items()
     )
+
+
+def _prices(per_query: Mapping[str, Values], old_seconds: float, new_seconds: float) -> tuple[str, ...]:
+    """Say what a query takes."""
+    old, new = (f"{1000 * seconds:.2g} ms" for seconds in (old_seconds, new_seconds))
+    encoding = f"a query is encoded in {old} by the old model, {new} by the new one"
+    if "map + re-score" not in per_query:
+        return (encoding,)
+    rescoring = f"the best {RESCORED} documents of a query are embedded on the spot, each once where vectors are kept"
+    return (encoding, f"map + re-score: {rescoring}")
 
 
 def _worth_keeping(measured: _Measured, question: Question) -> tuple[str, ...]:

@@ -164,15 +164,13 @@ def _show_lift(lift: Interval, min_lift: float, relative: bool) -> str:
 
 def _table(rows: Sequence[Row], metric: str) -> list[str]:
     confidence = f"{rows[0].quality.confidence:.0%} interval"
-    head = f"{'':16}{metric:>12}  {confidence:18}{'of re-embed':>12}{'time':>10}{'extra storage':>16}"
-    lines = [f"{head}{'texts a query':>15}{'query':>10}"]
+    lines = [f"{'':15}{metric:>11}  {confidence:17}{'of re-embed':>12}{'time':>9}{'extra storage':>14}"]
     for row in rows:
         interval = f"[{row.quality.low:.4f}, {row.quality.high:.4f}]"
         share = "-" if row.retention is None else f"{row.retention:.0%}"
         lines.append(
-            f"{row.name:16}{row.quality.value:12.4f}  {interval:18}{share:>12}"
-            f"{_show_seconds(row.seconds):>10}{_show_bytes(row.extra_bytes):>16}"
-            f"{row.texts_a_query or '-':>15}{_show_milliseconds(row.query_seconds):>10}"
+            f"{row.name:15}{row.quality.value:11.4f}  {interval:17}{share:>12}"
+            f"{_show_seconds(row.seconds):>9}{_show_bytes(row.extra_bytes):>14}"
         )
     return lines
 
@@ -184,10 +182,6 @@ def _show_seconds(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.1f} {unit}"
     return f"{seconds:.1f} s"
-
-
-def _show_milliseconds(seconds: float) -> str:
-    return f"{1000 * seconds:.2g} ms" if seconds > 0 else "-"
 
 
 def _show_bytes(n_bytes: int) -> str:
