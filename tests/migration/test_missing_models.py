@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from revector import Encoder
 from revector.collection import Collection
 from revector.encoders.at_hand import EncoderSet
 from revector.evaluation.metrics import per_query
+from revector.formats.judgements import Corpus
 from revector.ledger.state import Phase
 from revector.mapping import Procrustes
 from revector.migration.filling.bridge import FIRST_PAIRS
@@ -175,3 +178,29 @@ def test_a_better_map_is_seen_by_whoever_has_loaded_the_one_before(world: Any) -
         found.append(queries.encode(texts[:1], generation))
         time.sleep(0.001)
     assert (found[0] @ found[1].T).item() < 0
+
+
+def test_real_models_half_way_without_the_old_one_keep_what_the_worse_one_finds(
+    wordllama_folder: Path, minilm_folder: Path, docstring_corpus: Corpus, tmp_path: Path
+) -> None:
+    old, new = (Encoder.from_pretrained(folder) for folder in (wordllama_folder, minilm_folder))
+    ids, texts = list(docstring_corpus.documents), list(docstring_corpus.documents.values())
+    with Collection.open(tmp_path / "docs.db", old) as collection:
+        collection.upsert(ids, texts)
+        before = _judged(collection, docstring_corpus)
+        collection.migrate(new, strategy=Background(batch=8)).start()
+        stop = threading.Event()
+        collection.migration.run(lambda seen: stop.set() if seen.done >= len(ids) // 2 else None, stop=stop)
+    with Collection.open(tmp_path / "docs.db", encoders=[new]) as collection:
+        collection._encoders._problems[old.space.fingerprint] = "it was switched off"
+        hits = collection.search(next(iter(docstring_corpus.queries.values())))
+        assert "is not at hand" in hits[0].degraded
+        kept = _judged(collection, docstring_corpus)
+        assert kept >= 0.95 * before
+
+
+def _judged(collection: Collection, corpus: Corpus) -> float:
+    found = collection.search(list(corpus.queries.values()), 10, rescore=50, write_through=False)
+    run = {query: [hit.id for hit in hits] for query, hits in zip(corpus.queries, found, strict=True)}
+    values = per_query(run, corpus.qrels, "nDCG@10").values()
+    return sum(values) / len(values)

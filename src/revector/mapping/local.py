@@ -198,7 +198,10 @@ class LocalResidualMap(SpaceMap):
         if self._found is None:
             if not self._pairs:
                 raise self._never_fitted()
-            x, y = (np.concatenate(side) for side in zip(*self._pairs, strict=True))
+            if len(self._pairs) > 1:
+                old, new = (np.concatenate(side) for side in zip(*self._pairs, strict=True))
+                self._pairs = [(old, new)]
+            x, y = self._pairs[0]
             base = RidgeMap() if self.base is None else self.base
             self._found = _Fitted.on(base.unfitted().fit(x, y), self._neighbourhood(base, x, y), x, y)
         return self._found

@@ -19,6 +19,10 @@ from revector.spaces import EmbeddingSpace
 
 Matrix = NDArray[np.float32]
 
+MAPPED_DEPTH = 4
+"""So many times as many documents compete where a query is mapped: it spreads what belongs together, and there are to be
+as many left to re-score as may be, beside those that have moved."""
+
 
 class QueryEncoder:
     """Encodes queries for any generation of a backend. Safe to share between threads.
@@ -97,7 +101,8 @@ class QueryEncoder:
             return reading, None
         gone = f"the model {complete.space.model!r} is not at hand"
         if any(self._map(each.space, complete.space) is not None for each in self._substitutes(live)):
-            return reading, f"{gone}: its vectors are searched by mapped queries of another one"
+            deeper = replace(reading, depth=MAPPED_DEPTH * reading.depth)
+            return deeper, f"{gone}: its vectors are searched by mapped queries of another one"
         if not others or not self._backend.generations.count(others[0].id):
             return reading, None
         return replace(reading, recall=tuple(others)), f"{gone}, nor a map to its space: only what has moved is found"

@@ -36,6 +36,8 @@ MAX_PAIRS = 20_000
 MAX_NUMBERS = 1 << 24
 """Numbers of all pairs of a map: what it takes is twice as many bytes, in the store and in whoever has loaded it."""
 FIRST_PAIRS = 64
+ENOUGH_TO_ROTATE = 5_000
+"""A rotation of 384 dimensions gains a hundredth from four times as many."""
 _FEWEST_PAIRS = 3  # a centred map needs more than two
 _GROWS = 1.25  # a map that learns without a new fit is given pairs whenever there are so many times as many
 _SHARE_OF_TIME = 0.05
@@ -70,10 +72,11 @@ def fit_bridge(backend: Backend, source_generation: int, target_generation: int,
         Too few pairs, or rows that do not vary.
     """
     source, target = (backend.generations.get(number) for number in (source_generation, target_generation))
-    old, new = drawn_pairs(backend, source.id, target.id, seed=seed)
+    is_thorough = _is_time_to_choose(target)
+    old, new = drawn_pairs(backend, source.id, target.id, MAX_PAIRS if is_thorough else ENOUGH_TO_ROTATE, seed=seed)
     ways = ((source.space, target.space), old, new), ((target.space, source.space), new, old)
     for spaces, x, y in ways:
-        if len(x) < LEAST_PAIRS or _is_time_to_choose(target):
+        if len(x) < LEAST_PAIRS or is_thorough:
             fit_map(backend, spaces, x, y, seed=seed)
         else:
             keep_map(backend, spaces, Procrustes(), x, y)
@@ -84,12 +87,14 @@ def _is_time_to_choose(target: Generation) -> bool:
     return time.time() - target.created_at >= THOROUGH_AFTER_SECONDS
 
 
-def drawn_pairs(backend: Backend, source_generation: int, target_generation: int, *, seed: int) -> tuple[Rows, Rows]:
-    """Return the vectors that random documents have in two generations, `most_pairs` at most."""
+def drawn_pairs(
+    backend: Backend, source_generation: int, target_generation: int, most: int = MAX_PAIRS, *, seed: int
+) -> tuple[Rows, Rows]:
+    """Return the vectors that random documents have in two generations, some or `most_pairs` at most."""
     generations = [source_generation, target_generation]
-    most = most_pairs(*(backend.generations.get(generation).space for generation in generations))
+    fitting = most_pairs(*(backend.generations.get(generation).space for generation in generations))
     with backend.snapshot():
-        keys = current_sample(backend, generations, most, seed)
+        keys = current_sample(backend, generations, min(most, fitting), seed)
         old, new = (backend.generations.vectors(generation, keys)[1] for generation in generations)
     return old, new
 
