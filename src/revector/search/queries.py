@@ -20,8 +20,8 @@ from revector.spaces import EmbeddingSpace
 Matrix = NDArray[np.float32]
 
 MAPPED_DEPTH = 4
-"""So many times as many documents compete where a query is mapped: it spreads what belongs together, and there are to be
-as many left to re-score as may be, beside those that have moved."""
+"""So many times as many documents compete where a query is mapped: it spreads what belongs together, and beside those
+that have moved, as many are to be left to re-score as may be."""
 
 
 class QueryEncoder:
