@@ -19,8 +19,11 @@ from revector.evaluation.verify import verify
 from revector.migration.estimate import estimate
 from revector.migration.filling.worker import Worker
 from revector.migration.strategies import Background, DualIndex, OnRead, Rollout, Shadow
+from revector.rerank.base import RerankBudget
+from revector.rerank.llm import LlmReranker
 from revector.rollout import Margins, Ramp
 from revector.search.answered import query_id_of
+from revector.search.thresholds import Threshold
 from revector.spaces import EmbeddingSpace
 from revector.testing import HashEncoder
 
@@ -96,6 +99,9 @@ COLLECTION = [
     *_table("search", {}, query=[value for value in [*NOT_TEXTS, HALF] if value != "texts"]),
     *_table("search", {"query": "x"}, k=NOT_WHOLE, rescore=NOT_WHOLE[2:]),
     *_table("search", {"query": "x"}, where=NOT_A_FILTER),
+    *_table("search", {"query": "x"}, explain=NOT_A_FLAG, threshold=NOT_REAL),
+    *_table("search", {"query": "x"}, merge=[7, "", "borda", b"rrf", ["rrf"], DEEP]),
+    *_table("search", {"query": "x"}, rerank=[7, "model", object(), []], rerank_budget=[7, "1s", {}, RerankBudget]),
     *_table("search", {"query": "x"}, key=[7, "", NAN, HALF, ["a"], b"a", DEEP]),
     *_table(
         "record_feedback",
@@ -345,6 +351,23 @@ FUNCTIONS = [
         judgements=[{0: {1: NAN}}, {0: {"1": 1}}, {"0": {1: 1}}],
     ),
     *_table(HashEncoder, {}, dimension=NOT_WHOLE),
+    *_table(RerankBudget, {}, documents=NOT_WHOLE, milliseconds=[-1, *NOT_REAL], money=[-1, *NOT_REAL]),
+    *_table(Threshold, {"space": HashEncoder().space}, value=[None, *NOT_REAL]),
+    *_table(Threshold, {"value": 0.5}, space=[None, 7, "new", HashEncoder()]),
+    *_table(
+        LlmReranker,
+        {"model": "m", "base_url": "http://127.0.0.1:1/v1"},
+        model=[None, 7, ""],
+        base_url=[7, "", "ftp://host", "http://key@host"],
+        fields=[7, "f", [1], {"a": NAN}],
+        headers=[7, "h", {"a b": "c"}],
+        most_characters=NOT_WHOLE,
+        concurrency=NOT_WHOLE,
+        timeout_seconds=[0, *NOT_REAL],
+        price_per_million_tokens=[-1, *NOT_REAL],
+        retries=[7, "often"],
+        pacer=[7, "slow"],
+    ),
     *_table(
         HashEncoder().encode,
         {},

@@ -13,12 +13,13 @@ from typing import Any, Literal, NoReturn, SupportsIndex, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from revector._arguments import choice, number, whole_number
+from revector._arguments import choice, number, shown, whole_number
 from revector.encoders.service.answers import read_fields, tokens_charged
 from revector.encoders.service.api import (
     Endpoint,
     address_of_environment,
     request_headers,
+    require_fields,
     service_address,
     service_key,
 )
@@ -137,11 +138,16 @@ class LlmReranker:
             del api_key, headers, base_url  # or a traceback with its locals would show them
         if not isinstance(model, str) or not model:
             raise InvalidArgumentError(f"model is {model!r}, expected a name")
+        require_fields("fields", fields)
+        for name, value, kind in (("retries", retries, RetryPolicy), ("pacer", pacer, Pacer)):
+            if not isinstance(value, (kind, type(None))):
+                raise InvalidArgumentError(f"{name} is {shown(value)}, expected a {kind.__name__}")
         self._model, self._manner = model, choice(manner, "manner", get_args(Manner))
         self._most_characters = whole_number(most_characters, "most_characters", least=1)
         self._concurrency = whole_number(concurrency, "concurrency", least=1)
         self._count = counter_for(model)
-        self._meter = SpendMeter(price_per_million_tokens, spend_cap)
+        money = {"price_per_million_tokens": price_per_million_tokens, "spend_cap": spend_cap}
+        self._meter = SpendMeter(*(None if of is None else number(of, name, least=0) for name, of in money.items()))
         self._endpoint = Endpoint(
             address,
             key=key,
@@ -273,8 +279,8 @@ class LlmReranker:
         raise error
 
     def _messages(self, query: str, texts: Sequence[str]) -> list[dict[str, str]]:
-        shown = [{"document": place, "text": text[: self._most_characters]} for place, text in enumerate(texts, 1)]
-        given = json.dumps({"query": query, "documents": shown}, ensure_ascii=False)
+        documents = [{"document": place, "text": text[: self._most_characters]} for place, text in enumerate(texts, 1)]
+        given = json.dumps({"query": query, "documents": documents}, ensure_ascii=False)
         return [{"role": "system", "content": _TASK}, {"role": "user", "content": given}]
 
     def _tokens(self, query: str, texts: Sequence[str]) -> int:

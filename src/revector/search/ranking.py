@@ -20,9 +20,9 @@ from revector.migration.strategies.base import Merging
 Scores = NDArray[np.float64]
 Keys = NDArray[np.int64]
 LEAST_PAIRS, LEAST_BEST = 10, 4
-"""With four pairs at random, nDCG@10 fell from .573 to .553 where a tenth of 29,967 descriptions had moved from a static
-model to MiniLM, and from .158 to .152 of 40,000 definitions; with ten it was .573 and .159 (700 queries). With the four
-best, it rose."""
+"""With four pairs at random, nDCG@10 fell from .573 to .553 where a tenth of 29,967 descriptions had moved from a
+static model to MiniLM, and from .158 to .152 of 40,000 definitions; with ten it was .573 and .159 (700 queries). With
+the four best, it rose."""
 _ROUNDING = 1e-12  # equal scores may differ by that
 
 

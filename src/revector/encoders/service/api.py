@@ -10,6 +10,7 @@ No error that leaves this module has one of the library's behind it: their trace
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import ssl
@@ -32,6 +33,7 @@ __all__ = [
     "UnansweredError",
     "address_of_environment",
     "request_headers",
+    "require_fields",
     "service_address",
     "service_key",
 ]
@@ -223,6 +225,16 @@ def _header_name(name: object, place: int) -> str:
     if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):  # it may be a value: it is not repeated
         raise InvalidArgumentError(f"headers: name {place} is not the name of a header (letters, digits and hyphens)")
     return name.lower()
+
+
+def require_fields(name: str, fields: object) -> None:
+    """Raise `InvalidArgumentError` unless these are further fields of a request, or none."""
+    if fields is not None and not isinstance(fields, Mapping):
+        raise InvalidArgumentError(f"{name} is {type(fields).__name__}, expected a mapping")
+    try:
+        json.dumps(dict(fields or {}), allow_nan=False, ensure_ascii=False, sort_keys=True).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidArgumentError(f"{name} cannot be sent as JSON: {error}") from error
 
 
 def service_key(api_key: str | Secret | None) -> Secret | None:

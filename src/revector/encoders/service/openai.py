@@ -15,6 +15,7 @@ from revector.encoders.service.api import (
     Endpoint,
     address_of_environment,
     request_headers,
+    require_fields,
     service_address,
     service_key,
 )
@@ -379,15 +380,6 @@ def _require_arguments(given: Mapping[str, Any]) -> None:
         if not isinstance(given[name], str):
             raise InvalidArgumentError(f"{name} is {type(given[name]).__name__}, expected str")
     for name in ("query_fields", "document_fields"):
-        _require_fields(name, given[name])
+        require_fields(name, given[name])
     if given["pacer"] is not None and (given["requests_per_minute"] or given["tokens_per_minute"]):
         raise InvalidArgumentError("give a pacer, or requests_per_minute and tokens_per_minute, not both")
-
-
-def _require_fields(name: str, fields: object) -> None:
-    if fields is not None and not isinstance(fields, Mapping):
-        raise InvalidArgumentError(f"{name} is {type(fields).__name__}, expected a mapping")
-    try:
-        json.dumps(dict(fields or {}), allow_nan=False, ensure_ascii=False, sort_keys=True).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidArgumentError(f"{name} cannot be sent as JSON: {error}") from error
