@@ -24,6 +24,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from typing import TypeVar
 
 __all__ = [
@@ -109,12 +110,7 @@ class Counts(Sums):
         """
         if not self.n:
             return Estimate(math.nan, 0.0, 1.0, 0)
-        value, least = self.hits / self.n, _log_averaged(self.hits, self.n, prior) + math.log(alpha)
-
-        def refuted(share: float) -> bool:
-            return _log_likelihood(self.hits, self.n, share) <= least
-
-        return Estimate(value, _last_refuted(refuted, 0.0, value), _last_refuted(refuted, 1.0, value), self.n)
+        return Estimate(self.hits / self.n, *_ends(self.hits, self.n, alpha, prior), self.n)
 
 
 @dataclass(frozen=True)
@@ -188,18 +184,19 @@ class Histogram:
         alpha : float
             Probability that the truth ever leaves the interval, at most.
         """
-        few, many = _refuted_counts(self.n, share, alpha)
+        n = self.n
+        few, many = _refuted_counts(n, share, alpha)
         value, low, high, below = math.nan, 0.0, math.inf, 0
         for place in sorted(self.bins):
             if below <= few:
                 low = _edge(place)
             below += self.bins[place]
-            if math.isnan(value) and below >= share * self.n:
+            if math.isnan(value) and below >= share * n:
                 value = _edge(place + 0.5)
             if below >= many:
                 high = _edge(place + 1)
                 break
-        return Estimate(value, low, high, self.n)
+        return Estimate(value, low, high, n)
 
 
 def log_evidence(hits: int, n: int, share: float, prior: tuple[float, float]) -> float:
@@ -246,6 +243,16 @@ def mean_difference(old: Moments, new: Moments, alpha: float) -> Estimate:
     return Estimate(value, value - reach, value + reach, fewer)
 
 
+@lru_cache(maxsize=1_000)  # whoever looks again mostly finds what changed in one arm
+def _ends(hits: int, n: int, alpha: float, prior: tuple[float, float]) -> tuple[float, float]:
+    value, least = hits / n, _log_averaged(hits, n, prior) + math.log(alpha)
+
+    def refuted(share: float) -> bool:
+        return _log_likelihood(hits, n, share) <= least
+
+    return _last_refuted(refuted, 0.0, value), _last_refuted(refuted, 1.0, value)
+
+
 def _last_refuted(refuted: Callable[[float], bool], wrong: float, right: float) -> float:
     """Return the last share that is refuted on the way from the wrong one to the right one."""
     for _ in range(_HALVINGS if wrong != right else 0):
@@ -254,6 +261,7 @@ def _last_refuted(refuted: Callable[[float], bool], wrong: float, right: float) 
     return wrong
 
 
+@lru_cache(maxsize=1_000)
 def _refuted_counts(n: int, share: float, alpha: float) -> tuple[int, int]:
     """Return how many of n values below something are too few for it to be the quantile, and how many too many."""
     weight, enough, middle = BEST_AT / 8, -math.log(alpha), math.floor(n * share)  # an eighth is best for usual alphas
