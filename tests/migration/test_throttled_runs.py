@@ -11,12 +11,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from revector.backends.conformance.owners import dead_owner
-from revector.errors import EncoderError, MigrationError
+from revector.errors import EncoderError, InvalidArgumentError, MigrationError
 from revector.ledger.owners import new_owner
 from revector.migration import signs
 from revector.migration.filling import pulse
 from revector.migration.filling.brake import Brake
 from revector.migration.signs import SearchSigns, WorkerSign, say_worker, search_p99, sweep, workers
+from revector.migration.strategies import Background
 from revector.migration.throttle import NO_LIMITS, Throttle
 from revector.testing import HashEncoder
 
@@ -273,3 +274,26 @@ def test_a_worker_that_died_shares_no_rate_and_is_swept_away(world):
     assert workers(world.backend, 2) == []
     sweep(world.backend)
     assert world.backend.ledger.notes.under("worker:") == {}
+
+
+def test_a_migration_begins_with_the_limits_of_its_strategy_and_the_operator_changes_them(world):
+    migration = world.started(strategy=Background(rate=40, share=0.5, window="22:00-06:00"))
+    assert migration.throttle() == Throttle(rate=40, share=0.5, window="22:00-06:00")
+    migration.throttle(NO_LIMITS)
+    migration.rollback()
+    migration.start()
+    assert migration.throttle() == NO_LIMITS
+
+
+def test_limits_that_were_set_before_the_start_stay(world):
+    migration = world.plan(strategy=Background(rate=40))
+    migration.throttle(rate=7)
+    migration.start()
+    assert migration.throttle() == Throttle(rate=7)
+
+
+def test_a_strategy_keeps_its_limits_in_the_ledger():
+    strategy = Background(rate=40, window="22:00-06:00", worst_first=True)
+    assert Background.from_json(strategy.to_json()) == strategy
+    with pytest.raises(InvalidArgumentError, match="window is"):
+        Background(window="night")

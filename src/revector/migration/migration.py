@@ -65,6 +65,7 @@ from revector.migration.strategies import (
     strategies_from_json,
 )
 from revector.migration.strategies.base import Facts, Work
+from revector.migration.throttle import begin_throttle
 from revector.migration.verification import VerificationResult, Verifier
 
 _STARTED = (Phase.FILLING, Phase.PROVING)
@@ -203,6 +204,7 @@ class Migration(Hands):
             require_version(self._backend, record)
             target = record.target_generation
             if target is None:
+                begin_throttle(self._backend, self._id, self._work().limits)
                 wanted = (record.target_space, record.target_encoder_source)
                 target = (put_aside(self._backend, *wanted) or self._backend.generations.create(*wanted)).id
             self._backend.ledger.advance(self._id, Phase.FILLING, "start", target_generation=target, verification=None)

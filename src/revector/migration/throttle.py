@@ -120,6 +120,12 @@ def keep_throttle(backend: Backend, migration_id: int, throttle: Throttle) -> No
     backend.ledger.note(migration_id, "throttle", throttle.to_json())
 
 
+def begin_throttle(backend: Backend, migration_id: int, limits: Throttle) -> None:
+    """Let a migration begin with the limits of its strategy, unless somebody has set some before its start."""
+    if limits != NO_LIMITS and read_throttle(backend, migration_id) == NO_LIMITS:
+        keep_throttle(backend, migration_id, limits)
+
+
 def by_window(window: str, now: datetime) -> Held:
     """Wait until the window opens, unless it is open."""
     opens, closes = (now.replace(hour=h, minute=m, second=0, microsecond=0) for h, m in _times(window))

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from revector._arguments import flag, function, number, shown, whole_number
 from revector.errors import InvalidArgumentError
 from revector.migration.priorities import SAMPLE_PER_DIMENSION, PriorityRule
 from revector.migration.strategies.base import CANDIDATES, MOVING, Budget, Facts, Reading, Situation, Work
+from revector.migration.throttle import Throttle
 
 RESCORING = Budget(texts=10, texts_in_flight=32, milliseconds=50.0, milliseconds_beside=10.0)
 """The ten best hits are what it takes to remove the dip. A search may wait 50 ms for them, but not keep others waiting:
 beside others it takes not much longer for them than for the rest."""
+_LIMITS = ("rate", "share", "window")
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,11 @@ class Background:
     worst_first : bool
         Whether what the rule leaves to the end comes in the order of how doubtful the map between the spaces is there,
         once there is one: for collections that have to do without the old model until everything is embedded.
+    rate, share : float, optional
+        Documents a second, of all workers together; the part of the time that each works.
+    window : str, optional
+        ``"22:00-06:00"``, local time: workers wait outside it. These three are where `Migration.throttle` begins, which
+        changes them while the migration goes on.
     """
 
     batch: int | None = None
@@ -40,6 +47,9 @@ class Background:
     lease_seconds: float = 60.0
     seed: int = 0
     worst_first: bool = False
+    rate: float | None = None
+    share: float | None = None
+    window: str | None = None
 
     def __post_init__(self) -> None:
         if self.priority is not None:
@@ -49,6 +59,7 @@ class Background:
             "lease_seconds": number(self.lease_seconds, "lease_seconds", above=0),
             "seed": whole_number(self.seed, "seed", least=0),
             "worst_first": flag(self.worst_first, "worst_first"),
+            **{name: getattr(self._limits, name) for name in _LIMITS},
         }
         for name, value in checked.items():  # as the ledger can keep them, whichever library they came from
             object.__setattr__(self, name, value)
@@ -56,7 +67,12 @@ class Background:
     def fills(self, facts: Facts) -> Work:
         """Let workers embed everything: a random sample first, then what the rule says."""
         sample = SAMPLE_PER_DIMENSION * facts.dimension
-        return Work(sample, self.seed, self.priority, self.batch, self.lease_seconds, worst_first=self.worst_first)
+        work = Work(sample, self.seed, self.priority, self.batch, self.lease_seconds)
+        return replace(work, worst_first=self.worst_first, limits=self._limits)
+
+    @property
+    def _limits(self) -> Throttle:
+        return Throttle(rate=self.rate, share=self.share, window=self.window)
 
     def reads(self, situation: Situation) -> Reading:
         """Let both generations compete while documents move, and until the cut-over what readers had at the end.
@@ -85,7 +101,7 @@ class Background:
             "seed": self.seed,
             "priority": "default" if self.priority is None else "custom",
         }
-        return {**kept, "worst_first": True} if self.worst_first else kept
+        return {**kept, **({"worst_first": True} if self.worst_first else {}), **self._limits.to_json()}
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Background:
@@ -96,5 +112,5 @@ class Background:
             raise InvalidArgumentError(f"{shown(fields.get('name'))} is not a strategy that this revector knows")
         if missing := {"batch", "lease_seconds", "seed"} - set(fields):
             raise InvalidArgumentError(f"fields lack {min(missing)!r}; they were not written by to_json")
-        worst_first = fields.get("worst_first", False)  # earlier releases had none
-        return cls(fields["batch"], None, fields["lease_seconds"], fields["seed"], worst_first)
+        said = {name: fields[name] for name in ("worst_first", *_LIMITS) if name in fields}  # earlier releases had none
+        return cls(fields["batch"], None, fields["lease_seconds"], fields["seed"], **said)

@@ -15,6 +15,7 @@ from revector.backends.contracts import Generation
 from revector.errors import InvalidArgumentError
 from revector.ledger.state import Phase
 from revector.migration.priorities import PriorityRule
+from revector.migration.throttle import NO_LIMITS, Throttle
 
 MOVING = (Phase.FILLING, Phase.PROVING)
 """While both generations may answer."""
@@ -62,6 +63,8 @@ class Work:
         Whether vectors are taken from the source generation, whose space the new one shortens.
     share : float
         Of the time, that a worker spends on its work; it rests for the remainder.
+    limits : Throttle
+        What limits the workers from the start on, until whoever operates the migration says otherwise.
     """
 
     sample: int = 0
@@ -72,6 +75,7 @@ class Work:
     share: float = 1.0
     derived: bool = False
     worst_first: bool = False
+    limits: Throttle = NO_LIMITS
 
 
 @dataclass(frozen=True)
