@@ -32,22 +32,24 @@ def write_down_cut_off(backend: Backend) -> None:
             _write_down(backend, record)
 
 
-def write_down_cutover(backend: Backend, migration_id: int, alias_version: int, details: dict[str, Any]) -> None:
-    """Let the ledger say that readers see the new generation, by an alias of some version."""
+def write_down_cutover(backend: Backend, migration_id: int, alias_version: int, details: dict[str, Any]) -> bool:
+    """Let the ledger say that readers see the new generation; tell whether dependents are due."""
     fields = {"alias_version": alias_version, "cutover_at": time.time()}
-    let_be_due(backend, "cutover")
+    are_due = let_be_due(backend, "cutover")
     backend.ledger.advance(migration_id, Phase.SERVING, "cutover", details, **fields)
+    return are_due
 
 
 def write_down_rollback(
     backend: Backend, migration_id: int, alias_version: int, details: dict[str, Any] | None = None
-) -> None:
-    """Let the ledger say that readers see the old generation, by an alias of some version."""
+) -> bool:
+    """Let the ledger say that readers see the old generation; tell whether dependents are due."""
     fields = {"alias_version": alias_version, "cutover_at": None}
-    if backend.ledger.record(migration_id).phase is Phase.SERVING:
-        let_be_due(backend, "rollback")
+    is_serving = backend.ledger.record(migration_id).phase is Phase.SERVING
+    are_due = is_serving and let_be_due(backend, "rollback")
     backend.ledger.set_asked_through(migration_id, None)
     backend.ledger.advance(migration_id, Phase.ROLLED_BACK, "rollback", details, **fields)
+    return are_due
 
 
 def _has_moved(backend: Backend, record: MigrationRecord) -> bool:

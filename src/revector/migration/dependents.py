@@ -121,10 +121,12 @@ def forget_dependent(backend: Backend, name: str) -> None:
         backend.ledger.notes.drop(_PREFIX + name)
 
 
-def let_be_due(backend: Backend, step: str) -> None:
-    """Note that all dependents are due for a step. Call it in the transaction that moves the alias."""
-    for dependent in dependents(backend):
+def let_be_due(backend: Backend, step: str) -> bool:
+    """Note, in the transaction that moves the alias, that all dependents are due; tell whether there are any."""
+    found = dependents(backend)
+    for dependent in found:
         keep_dependent(backend, replace(dependent, state=DUE, step=step, error="", at=time.time()))
+    return bool(found)
 
 
 def dependent_reasons(backend: Backend) -> list[str]:

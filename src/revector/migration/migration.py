@@ -14,7 +14,7 @@ from revector._arguments import flag, function, number, share, shown, strings, w
 from revector.backends.contracts import Backend, Generation
 from revector.encoders.at_hand import EncoderSet
 from revector.encoders.base import TextEncoder, space_of
-from revector.errors import InvalidArgumentError, MigrationError
+from revector.errors import GateRefusedError, InvalidArgumentError, MigrationError
 from revector.evaluation.verify import Verification, verify
 from revector.ledger.records import MigrationRecord
 from revector.ledger.state import Phase, before_work, require_transition
@@ -434,10 +434,11 @@ class Migration(Hands):
             Somebody else moved the alias.
         """
         put_off = None if postpone_until is None else postponement(postpone_until)
-        self._cut_over(flag(accept_failed, "accept_failed"), put_off)
-        self.run_dependents()
+        if self._cut_over(flag(accept_failed, "accept_failed"), put_off):
+            self.run_dependents()
 
-    def _cut_over(self, accept_failed: bool, put_off: Postponement | None) -> None:
+    def _cut_over(self, accept_failed: bool, put_off: Postponement | None) -> bool:
+        """Take the step; tell whether dependents are due by it."""
         self._backend.require_writable()
         record = self.record
         require_transition(record.phase, Phase.SERVING)
@@ -468,9 +469,8 @@ class Migration(Hands):
                     reasons = remaining(self._backend, target.id, accept_failed=accept_failed, few=left)
                     if not reasons:
                         pass_gates("cut-over", verification_reasons(self._backend, record, vectors=vectors))
-                        self._swap(record, target, {"index": asdict(prepared), "found_without_text": gone})
-                        return
-        pass_gates("cut-over", reasons)
+                        return self._swap(record, target, {"index": asdict(prepared), "found_without_text": gone})
+        raise GateRefusedError("cut-over", tuple(reasons))
 
     def rollback(self, *, accept_failed: bool = False) -> None:
         """Let readers see the old generation again; the new one is kept until `retire`, and can be filled on.
@@ -492,10 +492,11 @@ class Migration(Hands):
         StaleAliasError
             Somebody else moved the alias.
         """
-        self._roll_back(flag(accept_failed, "accept_failed"))
-        self.run_dependents()
+        if self._roll_back(flag(accept_failed, "accept_failed")):
+            self.run_dependents()
 
-    def _roll_back(self, accept_failed: bool) -> None:
+    def _roll_back(self, accept_failed: bool) -> bool:
+        """Take the step; tell whether dependents are due by it."""
         self._backend.require_writable()
         require_transition(self.phase, Phase.ROLLED_BACK)
         source = source_of(self._backend, self.record)
@@ -513,9 +514,8 @@ class Migration(Hands):
                     require_transition(record.phase, Phase.ROLLED_BACK)
                     reasons = self._rollback_reasons(record, accept_failed, few)
                     if not reasons:
-                        self._swap_back(record)
-                        return
-        pass_gates("rollback", reasons)
+                        return self._swap_back(record)
+        raise GateRefusedError("rollback", tuple(reasons))
 
     def retire(self, *, confirm: bool = False, force: bool = False) -> None:
         """Delete the generation that does not serve. This is final.
@@ -592,15 +592,15 @@ class Migration(Hands):
         fields = (record.verification or {}).get("fields")
         return compared(self._backend, source_of(self._backend, record), target, fields).reasons
 
-    def _swap(self, record: MigrationRecord, target: Generation, details: dict[str, Any]) -> None:
+    def _swap(self, record: MigrationRecord, target: Generation, details: dict[str, Any]) -> bool:
         moved = self._backend.generations.swap_alias(record.alias, target.id, record.alias_version)
-        write_down_cutover(self._backend, self._id, moved.version, {"generation": target.id, **details})
+        return write_down_cutover(self._backend, self._id, moved.version, {"generation": target.id, **details})
 
-    def _swap_back(self, record: MigrationRecord) -> None:
+    def _swap_back(self, record: MigrationRecord) -> bool:
         version = record.alias_version
         if record.phase is Phase.SERVING:
             version = self._backend.generations.swap_alias(record.alias, record.source_generation, version).version
         stage = stage_of(self._backend, self._id)
         if stage is not None and not stage.stopped:
             note_stage(self._backend, self._id, replace(stage, stopped=True, reason="rolled back"))
-        write_down_rollback(self._backend, self._id, version)
+        return write_down_rollback(self._backend, self._id, version)
