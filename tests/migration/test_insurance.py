@@ -52,6 +52,14 @@ def test_with_the_old_model_gone_the_other_one_answers_and_says_so(collection: C
             opened.upsert(["fresh"], ["red lamp"])
 
 
+def test_a_migration_that_is_only_planned_changes_nothing_of_that(collection: Collection, places: Any) -> None:
+    collection.insure(NEW, queries=QUERIES, documents=250)
+    collection.migrate(NEW)
+    collection.close()
+    with Collection.open(places / "docs.db", NEW) as opened:
+        assert len(opened.search("red lamp", 10)) == 10
+
+
 def test_without_an_insurance_another_model_is_refused(collection: Collection, places: Any) -> None:
     collection.close()
     with pytest.raises(SpaceMismatchError):

@@ -49,7 +49,7 @@ class Serving:
     migration : int or None
         The id of the migration.
     insured : Generation or None
-        Where no migration is, the generation whose model answers if that of the serving one is gone.
+        Where there is no other one, the generation whose model answers if that of the serving one is gone.
     """
 
     alias: Alias
@@ -184,6 +184,7 @@ class ServingReader:
             fields_read([serving.space, record.target_space, *([] if other is None else [other.space])]),
             stage_of(self._backend, record.id),
             record.id,
+            insured(self._backend, serving) if other is None else None,
         )
 
     def _generation(self, generation: int) -> Generation:
