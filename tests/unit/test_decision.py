@@ -28,14 +28,14 @@ def test_a_step_without_enough_searches_goes_on() -> None:
 
 
 def test_where_there_are_clicks_a_step_sees_enough_of_them_too() -> None:
-    few = Evidence(arm(5_000), arm(), Counts(30, 60), undecided=39)
+    few = Evidence(arm(5_000), arm(), Counts(40, 60), undecided=39)
     assert decide(RAMP, FIRST, few).reason == "1 more interleaved answers with clicks are needed"
     assert decide(RAMP, FIRST, few.clicked(0)).outcome is Outcome.NEXT
     assert decide(RAMP, FIRST, few, Margins(preference=None)).outcome is Outcome.NEXT
 
 
 def test_a_new_arm_that_is_interleaved_as_a_whole_needs_no_searches_of_its_own() -> None:
-    alone = Evidence(arm(5_000), preferred=Counts(30, 60), undecided=40)
+    alone = Evidence(arm(5_000), preferred=Counts(40, 60), undecided=40)
     assert [decide(RAMP, at, alone).outcome for at in (AA, FIRST)] == [Outcome.NEXT] * 2
 
 
@@ -76,6 +76,10 @@ def test_what_looks_worse_and_is_not_settled_is_waited_for() -> None:
     decision = decide(RAMP, FIRST, Evidence(arm(5_000), arm(150, errors=2)))
     assert decision.outcome is Outcome.CONTINUE
     assert "searches that fail" in decision.reason
+
+
+def test_preferences_that_may_well_hide_a_regression_are_waited_for() -> None:
+    assert decide(RAMP, FIRST, Evidence(arm(5_000), arm(), Counts(9, 18), 200)).outcome is Outcome.CONTINUE
 
 
 def test_a_few_preferences_are_no_reason_to_wait() -> None:

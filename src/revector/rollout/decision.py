@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import Enum
@@ -80,8 +81,16 @@ class Finding:
 
     @property
     def doubtful(self) -> bool:
-        """Whether the new arm looks worse than what is accepted, shown or not; a few values look like anything."""
-        return self.estimate.n >= FEW and self._beyond(self.estimate.value)
+        """Whether the new arm looks worse than what is accepted, shown or not; a few values look like anything.
+
+        Of preferences there are few, so theirs has to look well by a standard error.
+        """
+        return self.estimate.n >= FEW and self._beyond(self.estimate.value - self._error)
+
+    @property
+    def _error(self) -> float:
+        value, n = self.estimate.value, self.estimate.n
+        return math.sqrt(value * (1 - value) / n) if self.metric == "preference" else 0.0
 
     @property
     def unequal(self) -> bool:
