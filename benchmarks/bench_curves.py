@@ -36,6 +36,7 @@ from revector.evaluation.metrics import as_array, per_query
 from revector.formats.judgements import Corpus
 from revector.formats.named_models import fetch_model
 from revector.fusion import merge
+from revector.migration.filling.bridge import fit_bridge
 from revector.migration.landing import Rows, land
 from revector.migration.strategies import Strategy
 from revector.similarity import normalize
@@ -53,6 +54,8 @@ DEPTH = 10
 BLOCK = 100
 STATES = ("proving", "serving", "rolled back")
 PAIRS = 5_000
+INSURED = 2_000
+"""Documents that are embedded with the new model while the old one is at hand."""
 
 Matrix = NDArray[np.float32]
 Values = NDArray[np.float64]
@@ -177,10 +180,14 @@ def curve(source: Path, folder: Path, pair: Pair, series: Series) -> Iterator[tu
             for text in list(pair.corpus.queries.values())[::2]:
                 docs.search(text, DEPTH)
             docs._searcher.behind.flush()
+        if series.without:
+            docs.insure(pair.new, documents=INSURED)
         migration = docs.migrate(pair.new, strategy=series.strategy)
         migration.start()
         for share in SHARES:
             moved_to(docs, pair, share)
+            if series.without and share:
+                fit_bridge(docs._backend, *(generation.id for generation in docs._backend.generations.all()))
             with Collection.open(place / "docs.db", encoders=at_hand) as reader:
                 yield f"{share:.0%}", asked(reader, pair, series.rescore)
         migration.run()
