@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 JOBS ?= $(shell cores=$$(nproc); echo $$((cores < 4 ? cores : 4)))
 PYTEST := $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
 BUILD := build/wheel
-FROM_SOURCE := --no-deps --no-build-isolation -C build-dir=$(BUILD)
+FROM_SOURCE := --no-deps --no-build-isolation --config-settings build-dir=$(BUILD)
 SOURCES := $(shell find src cpp cmake -type f -not -name '*.pyc') CMakeLists.txt pyproject.toml
 CPP_FILES = $(shell git ls-files 'cpp/*.cpp' 'cpp/*.hpp' 'cpp/*.h' 'cpp/*.inl')
 PRESET_BUILD = PATH="$(CURDIR)/$(BIN):$$PATH" sh -c 'cmake --preset $(1) -DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" >/dev/null && cmake --build --preset $(1)'
