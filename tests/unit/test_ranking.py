@@ -104,3 +104,27 @@ def test_hundreds_of_candidates_are_merged_in_microseconds():
     merged = candidates(old, new)
     seconds = min(timeit.repeat(lambda: in_new_space(merged, 10), number=100, repeat=20)) / 100
     assert seconds < 200e-6  # ten times what it takes, for the machines that tests run on
+
+
+def _moved(*places: int) -> Candidates:
+    """A hundred candidates, the best by the old model first, of which some have moved."""
+    new = np.full(100, np.nan)
+    new[list(places)] = 0.5
+    return Candidates(np.arange(100), np.linspace(1.0, 0.0, 100), new)
+
+
+@pytest.mark.parametrize(
+    ("moved", "carries"),
+    [
+        (range(4, 13), False),  # nine that happen to have moved
+        (range(4, 14), True),
+        (range(4), True),  # the four best
+        (range(3), False),
+        (range(50, 100), False),  # what only the new model has found
+        ((), False),
+        (range(100), True),
+    ],
+    ids=["nine", "ten", "four best", "three best", "far ones", "none", "all"],
+)
+def test_the_new_space_is_carried_by_ten_of_the_best_or_by_the_first_four(moved: range, carries: bool) -> None:
+    assert _moved(*moved).carry_the_new_space is carries
