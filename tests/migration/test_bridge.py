@@ -129,8 +129,16 @@ def test_a_map_that_has_to_be_fitted_anew_learns_nothing_in_between(moving):
     assert world.backend.generations.load_map(OLD.space.fingerprint, NEW.space.fingerprint) == kept
 
 
+def test_a_small_collection_has_what_searches_find_most_through_at_once(moving, monkeypatch):
+    world, migration = moving
+    monkeypatch.setattr(bridge, "quick_map", lambda *pairs, **options: RidgeMap())
+    migration.run()
+    assert isinstance(_stored_map(world), RidgeMap)
+
+
 def test_a_young_generation_has_a_rotation_and_an_older_one_what_searches_find_most_through(moving, monkeypatch):
     world, migration = moving
+    monkeypatch.setattr(bridge, "SMALL", 0)
     migration.run()
     arguments = (world.backend, migration.record.source_generation, migration.record.target_generation)
     monkeypatch.setattr(bridge, "quick_map", lambda *pairs, **options: RidgeMap())

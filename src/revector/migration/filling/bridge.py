@@ -41,6 +41,8 @@ ENOUGH_TO_ROTATE = 5_000
 _FEWEST_PAIRS = 3  # a centred map needs more than two
 _GROWS = 1.25  # a map that learns without a new fit is given pairs whenever there are so many times as many
 _SHARE_OF_TIME = 0.05
+SMALL = 2_000
+"""A collection of so few documents always has the best map: that takes about a second."""
 THOROUGH_AFTER_SECONDS = 100.0
 """So long after a generation was made, its maps are rotations, which are there after a tenth of a second: to choose and
 to fit the best takes a few seconds, and a quick model would have embedded everything meanwhile."""
@@ -72,7 +74,7 @@ def fit_bridge(backend: Backend, source_generation: int, target_generation: int,
         Too few pairs, or rows that do not vary.
     """
     source, target = (backend.generations.get(number) for number in (source_generation, target_generation))
-    is_thorough = _is_time_to_choose(target)
+    is_thorough = _is_time_to_choose(target) or backend.documents.count() <= SMALL
     old, new = drawn_pairs(backend, source.id, target.id, MAX_PAIRS if is_thorough else ENOUGH_TO_ROTATE, seed=seed)
     ways = ((source.space, target.space), old, new), ((target.space, source.space), new, old)
     for spaces, x, y in ways:
@@ -229,11 +231,12 @@ class BridgeKeeper:
 
     @patient
     def filled(self) -> None:
-        """Fit once all documents are migrated, however few they are, if that is due or there is no map yet."""
+        """Fit once all documents are migrated, if they are few, or it is due, or there is no map yet."""
         self._pairs = self._backend.generations.count(self._target)
         if self._fitting is not None:
             self._fitting.result()
-        if self._pairs >= (self._fit_at if self._has_map else _FEWEST_PAIRS):
+        is_quick = not self._has_map or self._pairs <= SMALL
+        if self._pairs >= (_FEWEST_PAIRS if is_quick else self._fit_at):
             self._refit(self._pairs)
 
     def _better_for_all(self, pairs: int, fresh: list[int]) -> None:
