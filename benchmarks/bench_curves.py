@@ -180,14 +180,16 @@ def curve(source: Path, folder: Path, pair: Pair, series: Series) -> Iterator[tu
             for text in list(pair.corpus.queries.values())[::2]:
                 docs.search(text, DEPTH)
             docs._searcher.behind.flush()
+        known = INSURED
         if series.without:
             docs.insure(pair.new, documents=INSURED)
         migration = docs.migrate(pair.new, strategy=series.strategy)
         migration.start()
         for share in SHARES:
             moved_to(docs, pair, share)
-            if series.without and share:
-                fit_bridge(docs._backend, *(generation.id for generation in docs._backend.generations.all()))
+            pairs = docs._backend.generations.count(docs._backend.generations.all()[-1].id)
+            if series.without and pairs >= 2 * known:  # as `run` does
+                known = fit_bridge(docs._backend, *(generation.id for generation in docs._backend.generations.all()))
             with Collection.open(place / "docs.db", encoders=at_hand) as reader:
                 yield f"{share:.0%}", asked(reader, pair, series.rescore)
         migration.run()
