@@ -67,7 +67,7 @@ def test_no_statement_reads_the_whole_queue(world, statement):
         plan = _plan(connection, lambda: connection.execute(statement, VALUES))
     searched = [step for step in plan if " jobs " in f"{step} "]
     indexed = ("jobs_waiting (generation=? AND", "jobs_ended (generation=? AND", "jobs_by_lease (lease_until")
-    narrow = (*indexed, "(generation=? AND document_key=?)")
+    narrow = (*indexed, "(generation=? AND document_key=?)", "(generation=? AND document_key>?)")
     assert searched
     assert all(step.startswith("SEARCH") and any(part in step for part in narrow) for step in searched)
 
