@@ -30,7 +30,9 @@ def docs(tmp_path):
 
 
 def test_rows_of_before_get_their_shadows_slice_by_slice(docs):
-    assert docs.fill(100) == ["rows", "rows", "wait", "gone", "gone", "gone", "gone", "done"]
+    said = docs.fill(100)  # "wait" comes as often as others' transactions on this server make it
+    assert said[2] == "wait"
+    assert [step for step in said if step != "wait"] == ["rows", "rows", "gone", "gone", "gone", "gone", "done"]
     assert docs.shadows() == {str(n): content_hash(f"text {n}") for n in range(1, 251)}
 
 
