@@ -88,9 +88,11 @@ def test_the_cutover_waits_for_enough_searches(places: Any) -> None:
     with docs:
         with pytest.raises(GateRefusedError, match="0 searches were shadowed by the new generation, 5 are wanted"):
             migration.cutover()
+        assert "0 searches were shadowed" in migration.foresee("cutover").refusals[-1]
         for text in TEXTS[:5]:
             docs.search(text, 5)
         _ended(docs)
+        assert not migration.foresee("cutover").refusals
         migration.cutover()
         assert migration.phase is Phase.SERVING
 

@@ -131,3 +131,8 @@ def test_logs_are_objects_and_among_them_how_far_a_run_is(capsys):
     first, second = map(json.loads, capsys.readouterr().err.splitlines())
     assert (first["done"], first["total"], first["share"], first["reason"]) == (1, 4, 0.25, "held to 2/s by rate")
     assert (second["level"], second["message"]) == ("warning", "encoding stands still")
+
+
+def test_a_run_that_follows_has_no_dry_run(place):
+    result = CliRunner().invoke(app, ["run", place, "--follow", "--dry-run"])
+    assert (result.exit_code, "--follow goes on until a signal" in result.stderr) == (1, True)

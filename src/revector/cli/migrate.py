@@ -35,7 +35,7 @@ from revector.collection import Collection
 from revector.errors import InvalidArgumentError
 from revector.migration.foresight import Foresight
 from revector.migration.migration import Migration
-from revector.migration.strategies import strategies_named
+from revector.migration.strategies import NAMES, strategies_named
 
 SECONDS_A_DAY = 86_400.0
 
@@ -57,8 +57,7 @@ def start(
         Optional[str],  # noqa: UP045
         typer.Option(
             metavar="NAMES",
-            help="How to get there, separated by commas: background, on-read, dual-index; background unless it was "
-            "said before.",
+            help=f"How to get there, separated by commas: {', '.join(NAMES)}; background unless it was said before.",
         ),
     ] = None,
     retention_days: Annotated[
@@ -109,6 +108,8 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Re-embed what is left. It can be interrupted, and run again."""
+    if follow and dry_run:
+        raise InvalidArgumentError("--follow goes on until a signal and has no --dry-run; leave out one of them")
     with (
         json_logs(wanted=log_json),
         behind_searches(nice),

@@ -14,9 +14,9 @@ from revector.ledger.records import MigrationRecord
 from revector.ledger.state import Phase, before_work, require_transition, steps_to_end
 from revector.migration.dependents import dependent_reasons, dependents
 from revector.migration.estimate import vector_bytes
-from revector.migration.gates import completeness, remaining, retire_reasons, verification_reasons
+from revector.migration.gates import cutover_reasons, remaining, retire_reasons
 from revector.migration.serving import ServingReader
-from revector.migration.strategies import Strategy, objections
+from revector.migration.strategies import Strategy
 from revector.spaces import EmbeddingSpace
 
 _ENDS = {"rollback": "rollback()", "retire": "retire(confirm=True)"}
@@ -139,12 +139,8 @@ class Foreseer:
         illegal, target = self._illegal(Phase.SERVING), self._target()
         if illegal or target is None:
             return Foresight("cutover", (), illegal)
-        backend, record, at_hand = self._backend, self._record, not self._not_at_hand(target)
-        accepted = options.accept_failed
-        reasons = completeness(backend, target.id, accept_failed=accepted, embedding=at_hand)
-        reasons += dependent_reasons(backend)
-        reasons += objections(self._strategies, ServingReader(backend).read().situation(self._encoders))
-        reasons += verification_reasons(backend, record, vectors=backend.generations.count(target.id))
+        record, asked = self._record, (self._encoders, self._strategies)
+        reasons = cutover_reasons(self._backend, record, target, *asked, accept_failed=options.accept_failed)
         steps = (
             f"let readers see generation {target.id} ({target.space}) in place of {record.source_generation}",
             f"keep the old vectors up to date for {record.retention_seconds / 86400:g} days, for a rollback",

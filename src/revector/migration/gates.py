@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import count
 
-from revector.backends.contracts import Backend
+from revector.backends.contracts import Backend, Generation
+from revector.encoders.at_hand import EncoderSet
 from revector.errors import GateRefusedError
 from revector.ledger.jobs import JobCounts
 from revector.ledger.records import MigrationRecord
 from revector.ledger.state import Phase
+from revector.migration.dependents import dependent_reasons
+from revector.migration.serving import ServingReader
+from revector.migration.shadowed import shadowed_of
+from revector.migration.strategies import Strategy, objections
 
 STALE_VERIFICATION_SHARE = 0.05
 STALE_VERIFICATION_VECTORS = 1000
@@ -28,6 +34,27 @@ def pass_gates(step: str, reasons: Sequence[str]) -> None:
     """Raise `GateRefusedError` if there are reasons against the step."""
     if reasons:
         raise GateRefusedError(step, tuple(reasons))
+
+
+def cutover_reasons(
+    backend: Backend,
+    record: MigrationRecord,
+    target: Generation,
+    encoders: EncoderSet,
+    strategies: Sequence[Strategy],
+    *,
+    accept_failed: bool,
+) -> list[str]:
+    """Return what speaks against the cut-over before anything is done for it; see `completeness`."""
+    is_at_hand = encoders.find(target) is not None
+    seen = shadowed_of(backend, record.id).new
+    situation = ServingReader(backend).read().situation(encoders)
+    return [
+        *completeness(backend, target.id, accept_failed=accept_failed, embedding=is_at_hand),
+        *dependent_reasons(backend),
+        *objections(strategies, replace(situation, shadowed=(seen.searches, seen.errors))),
+        *verification_reasons(backend, record, vectors=backend.generations.count(target.id)),
+    ]
 
 
 def completeness(backend: Backend, generation: int, *, accept_failed: bool, embedding: bool) -> list[str]:

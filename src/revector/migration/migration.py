@@ -27,7 +27,7 @@ from revector.migration.filling.filling import RUNS_IN, Filling, OnProgress, sou
 from revector.migration.filling.worker import WorkerReport
 from revector.migration.foresight import Foreseer, Foresight, Options
 from revector.migration.gates import (
-    completeness,
+    cutover_reasons,
     drains,
     pass_gates,
     remaining,
@@ -61,7 +61,6 @@ from revector.migration.strategies import (
     Strategy,
     chosen_strategies,
     chosen_work,
-    objections,
     strategies_from_json,
 )
 from revector.migration.strategies.base import Facts, Work
@@ -447,12 +446,8 @@ class Migration(Hands):
         self._filling.catch_up(target)
         vectors = self._backend.generations.count(target.id)
         is_at_hand = self._encoders.find(target) is not None
-        reasons = completeness(self._backend, target.id, accept_failed=accept_failed, embedding=is_at_hand)
-        reasons += dependent_reasons(self._backend)
-        seen = self.shadowed.new
-        situation = ServingReader(self._backend).read().situation(self._encoders)
-        reasons += objections(self._strategies, replace(situation, shadowed=(seen.searches, seen.errors)))
-        pass_gates("cut-over", reasons + verification_reasons(self._backend, record, vectors=vectors))
+        asked = self._backend, record, target, self._encoders, self._strategies
+        pass_gates("cut-over", cutover_reasons(*asked, accept_failed=accept_failed))
         gone = self._filling.carry_over()
         prepared = self._backend.index.prepare(target)
         pass_gates("cut-over", self._parity_reasons(record, target))

@@ -18,6 +18,7 @@ from revector.migration.strategies.rollout import Rollout
 from revector.migration.strategies.shadow import Shadow
 
 __all__ = [
+    "NAMES",
     "Background",
     "DualIndex",
     "OnRead",
@@ -42,6 +43,7 @@ _NAMED: dict[str, Any] = {
     "rollout": Rollout,
     "shadow": Shadow,
 }
+NAMES = tuple(_NAMED)
 
 
 def strategies_from_json(fields: Any) -> tuple[Strategy, ...]:
@@ -72,7 +74,7 @@ def strategies_named(names: str) -> tuple[Strategy, ...]:
     listed = [name.strip() for name in names.split(",")]
     for name in listed:
         if name not in _NAMED:
-            raise InvalidArgumentError(f"{shown(name)} is not a strategy; there are {', '.join(_NAMED)}")
+            raise InvalidArgumentError(f"{shown(name)} is not a strategy; there are {', '.join(NAMES)}")
     return tuple(_NAMED[name]() for name in listed)
 
 
