@@ -291,8 +291,8 @@ def as_it_fills(source: Path, folder: Path, pair: Pair) -> list[dict[str, Any]]:
     return rows
 
 
-def bench(report: Report, pair: Pair, wanted: Sequence[Series]) -> None:
-    """Measure all series on one pair, and assert what must hold of them."""
+def bench(report: Report, pair: Pair, wanted: Sequence[Series]) -> list[str]:
+    """Measure all series on one pair; return what must hold of them and does not."""
     old, new = (_exact(pair, *each) for each in zip((pair.old, pair.new), pair.rows, strict=True))
     sizes = f"{len(pair.corpus.documents):,} documents, {len(pair.corpus.queries):,} queries"
     report.note(f"{pair.title}: {sizes}", old=old, new=new)
@@ -307,13 +307,15 @@ def bench(report: Report, pair: Pair, wanted: Sequence[Series]) -> None:
             quality = {state: point.quality for state, point in points.items()}
             qualities.append({"way": series.name, **quality})
             searches.append({"way": series.name, **_of_searches(points)})
-            complaints += [f"{series.name} {each}" for each in complaints_about(series, quality, old, new)]
+            complaints += [
+                f"{pair.title}: {series.name} {each}" for each in complaints_about(series, quality, old, new)
+            ]
             print(qualities[-1], flush=True)
         filling = as_it_fills(source, folder, pair)
     report.table(f"{pair.title}: nDCG@{DEPTH}", qualities)
     report.table(f"{pair.title}: a search", searches)
     report.table(f"{pair.title}: as write-through fills, {DEPTH} re-scored", filling)
-    assert report.smoke or not complaints, "; ".join(complaints)
+    return complaints
 
 
 def _of_searches(points: Mapping[str, Point]) -> dict[str, float]:
@@ -364,9 +366,11 @@ def main() -> None:
     report = Report.from_arguments("curves", rounds=1, more=options)
     names = tuple(report.options.series)
     wanted = [series for series in SERIES if not names or series.name.startswith(names)]
+    complaints = []
     for pair in pairs_of(report.smoke, 30 if report.smoke else report.options.queries):
-        bench(report, pair, wanted[:2] if report.smoke else wanted)
+        complaints += bench(report, pair, wanted[:2] if report.smoke else wanted)
     report.finish()
+    assert report.smoke or not complaints, "; ".join(complaints)
 
 
 if __name__ == "__main__":

@@ -348,7 +348,7 @@ def test_a_text_changed_without_the_new_model_counts_as_not_moved(places: Any) -
     with Collection.open(places / "docs.db", OLD) as collection:
         collection.upsert(["doc000"], ["a walnut cake"])
     with Collection.open(places / "docs.db", OLD, encoders=[NEW]) as collection:
-        hits = collection.search("a walnut cake", 3, rescore=1)
+        hits = collection.search("a walnut cake", 3, rescore=10)
         assert hits[0].id == "doc000"
         assert hits[0].score == pytest.approx(1.0, abs=1e-5)
 

@@ -58,6 +58,15 @@ def test_the_guess_is_what_the_arithmetic_says(docs: Collection) -> None:
     assert eval(formula) == pytest.approx(hit.score, abs=0.01)
 
 
+@pytest.mark.parametrize(("rescored", "weight"), [(10, 0.0), (9, 0.5)])
+def test_the_old_score_counts_half_until_the_ten_best_are_known_to_the_new_model(
+    docs: Collection, rescored: int, weight: float
+) -> None:
+    docs.migrate(NEW).start()
+    found = explanations(docs, rescore=rescored, write_through=False)
+    assert {one.weight_of_old for one in found} == {weight}
+
+
 @pytest.mark.parametrize("merge", ["zscore", "calibrated", "minmax", "rrf"])
 def test_the_caller_may_say_how_scores_are_merged(docs: Collection, merge: Any) -> None:
     docs.migrate(NEW).start()

@@ -126,6 +126,8 @@ class Blend:
     ) -> Ranked:
         """Rank the candidates of a query: by the new model, unless it knows too few of them and the old one some.
 
+        The old one's score counts half where both know a candidate, until the new one knows the best; see `ranking`.
+
         Candidates are left out whose score, or what stands for it, is below the least one.
         """
         if least is None:
@@ -139,15 +141,21 @@ class Blend:
     def _ranked(self, query: int, limit: int | None, reading: Reading, learnt: Curve | None) -> Ranked:
         candidates = self._queries[query].candidates
         if self._by_new(query, candidates):
-            return ranking.in_new_space(candidates, limit, reading.merging, reading.weight_of_old, learnt)
+            weight = self._weight_of_old(query, candidates, reading)
+            return ranking.in_new_space(candidates, limit, reading.merging, weight, learnt)
         return ranking.in_old_space(candidates, limit, reading.merging)
+
+    def _weight_of_old(self, query: int, candidates: Candidates, reading: Reading) -> float:
+        if candidates.are_known(ranking.BEST) or not self._old_queries[query].any():
+            return reading.weight_of_old
+        return max(ranking.HALF, reading.weight_of_old)
 
     def _by_new(self, query: int, candidates: Candidates) -> bool:
         return candidates.carry_the_new_space or not self._old_queries[query].any()
 
     def knows_best(self, query: int, limit: int) -> bool:
         """Tell whether the new model has seen the best candidates of a query, by the old model."""
-        return not len(self._queries[query].candidates.unmigrated_among_best(limit))
+        return self._queries[query].candidates.are_known(limit)
 
     def generation_of(self, key: int) -> int:
         """Return the newest generation that has a vector of a candidate."""
@@ -161,13 +169,14 @@ class Blend:
         place = int(np.searchsorted(found.keys, key))
         old, new = (None if np.isnan(score) else float(score) for score in (found.old[place], found.new[place]))
         by_new = self._by_new(query, found.candidates)
+        weight = self._weight_of_old(query, found.candidates, reading) if by_new else 0.0
         own = new if by_new else old
         return Explanation(
             "both",
             old,
             new,
             merging=reading.merging,
-            weight_of_old=reading.weight_of_old if by_new else 0.0,
+            weight_of_old=weight,
             guessed="" if own is not None or ranked.curve is None else "new" if by_new else "old",
             calibration="" if ranked.curve is None else str(ranked.curve),
             rescored=key in self._added,
