@@ -27,8 +27,8 @@ BEST, HALF = 10, 0.5
 """While the new model has not seen the ten best by the old model, that one's score counts half where there are both.
 
 Models that are alike disagree most across the two halves of a collection. With a quarter of 29,967 descriptions moved
-from MiniLM to bge and nothing re-scored, nDCG@10 fell from .696 to .657 by the new model's scores alone, and was .697 by
-the mean of both; with three quarters it was .688 and .726 (1,000 queries)."""
+from MiniLM to bge and nothing re-scored, nDCG@10 fell from .696 to .657 by the new scores alone, and was .697 by the
+mean of both; with three quarters it was .688 and .726 (1,000 queries)."""
 _ROUNDING = 1e-12  # equal scores may differ by that
 
 
