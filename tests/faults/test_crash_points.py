@@ -148,7 +148,9 @@ def _assert_sound(world):
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_crash_at_any_write_leaves_a_sound_collection_and_the_step_can_be_repeated(places, step, monkeypatch):
+def test_a_crash_at_any_write_leaves_a_sound_collection_and_the_step_can_be_repeated(
+    places, step, monkeypatch, record_property
+):
     monkeypatch.setattr("revector.backends.sqlite.reclaiming.ROWS_A_SLICE", 2)
     monkeypatch.setattr("revector.migration.asking.DOCUMENTS_A_SLICE", 2)
     monkeypatch.setattr("revector.migration.asking.REQUESTS_A_SLICE", 2)
@@ -168,6 +170,7 @@ def test_a_crash_at_any_write_leaves_a_sound_collection_and_the_step_can_be_repe
             assert after > 1
             crashing.stop()
             world.close()
+            record_property("moments", after - 1)
             break
         world = World.open(path)
         _assert_sound(world)

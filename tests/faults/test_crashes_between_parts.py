@@ -50,7 +50,7 @@ def kind():
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_step_that_was_cut_off_between_two_parts_can_be_repeated(places, step, monkeypatch):
+def test_a_step_that_was_cut_off_between_two_parts_can_be_repeated(places, step, monkeypatch, record_property):
     monkeypatch.setattr("revector.migration.asking.DOCUMENTS_A_SLICE", 2)
     monkeypatch.setattr("revector.migration.asking.REQUESTS_A_SLICE", 2)
     phase, act = STEPS[step]
@@ -64,6 +64,7 @@ def test_a_step_that_was_cut_off_between_two_parts_can_be_repeated(places, step,
             world.close()
         else:
             assert after > 2
+            record_property("moments", after - 1)
             return
         world = World.open(places / after)
         _come_back(world, act)
