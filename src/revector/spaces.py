@@ -15,10 +15,11 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
-from revector._arguments import flag, shown, strings, valid_unicode, whole_number
+from revector._arguments import choice, flag, shown, strings, valid_unicode, whole_number
 from revector.errors import InvalidArgumentError, SpaceMismatchError
 
 METRICS = ("cosine", "dot")
+NUMBERS = ("float32", "float16")
 _TEXT_FIELDS = ("model", "revision", "pooling", "query_prefix", "document_prefix", "metric", "truncation")
 
 TEXT = "text"
@@ -94,6 +95,8 @@ class EmbeddingSpace:
         What happens to longer texts: ``"head"`` keeps the first tokens.
     template : Template or None
         What the model is given of a document; ``None`` is its text, as is a template of the text alone.
+    numbers : {"float32", "float16"}
+        What the numbers of a vector are rounded to.
     """
 
     model: str
@@ -107,6 +110,7 @@ class EmbeddingSpace:
     metric: str = "cosine"
     truncation: str = field(default="head")
     template: Template | None = None
+    numbers: str = "float32"
 
     def __post_init__(self) -> None:
         for name in _TEXT_FIELDS:
@@ -118,6 +122,7 @@ class EmbeddingSpace:
         if self.max_length is not None:
             object.__setattr__(self, "max_length", whole_number(self.max_length, "max_length", least=1))
         object.__setattr__(self, "normalized", flag(self.normalized, "normalized"))
+        choice(self.numbers, "numbers", NUMBERS)
         if not isinstance(self.template, (Template, type(None))):
             raise InvalidArgumentError(f"template is {shown(self.template)}, expected a Template")
         if self.template is not None and not self.template.of_metadata:
@@ -130,8 +135,9 @@ class EmbeddingSpace:
         return hashlib.sha256(json.dumps(contract, sort_keys=True).encode()).hexdigest()[:32]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields as plain JSON types; without a template there is none, as before there were any."""
-        return {key: value for key, value in asdict(self).items() if key != "template" or value is not None}
+        """Return the fields as plain JSON types, without what earlier releases did not know where it is the default."""
+        plain = {"template": None, "numbers": "float32"}
+        return {key: value for key, value in asdict(self).items() if key not in plain or value != plain[key]}
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> EmbeddingSpace:
@@ -155,9 +161,10 @@ class EmbeddingSpace:
         return self if self.template is None else dataclasses.replace(self, template=None)
 
     def shortens(self, other: EmbeddingSpace) -> bool:
-        """Tell whether vectors of this space are the first numbers of those of another one, of the same model."""
-        alike = dataclasses.replace(other, model=self.model, dimension=self.dimension)
-        return self.dimension < other.dimension and alike == self
+        """Tell whether vectors of this space are those of another one, of the same model, cut short or rounded."""
+        alike = dataclasses.replace(other, model=self.model, dimension=self.dimension, numbers=self.numbers)
+        is_made_of = self.dimension <= other.dimension and self.numbers in (other.numbers, "float16")
+        return is_made_of and alike == self and self.fingerprint != other.fingerprint
 
     def text_of(self, text: str, metadata: Mapping[str, Any]) -> str:
         """Return what the model is given of a document."""
@@ -186,7 +193,8 @@ class EmbeddingSpace:
     def __str__(self) -> str:
         """Return name, dimension, the start of the fingerprint, and what is read of a document if not the text."""
         reads = "" if self.template is None else f", reads {' + '.join(self.template.fields)}"
-        return f"{self.model} ({self.dimension}-d, {self.fingerprint[:8]}{reads})"
+        rounded = "" if self.numbers == "float32" else f" of {self.numbers}"
+        return f"{self.model} ({self.dimension}-d{rounded}, {self.fingerprint[:8]}{reads})"
 
 
 def require_one_of(expected: Sequence[EmbeddingSpace], found: EmbeddingSpace, *, purpose: str) -> None:

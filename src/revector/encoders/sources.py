@@ -1,7 +1,8 @@
 """Encoders by name: how a command line or a collection says which encoder it means, and how it is loaded again.
 
 ``PATH-OR-ID`` is the native encoder; ``openai:MODEL?name=value&…`` and ``sentence-transformers:PATH-OR-ID?…`` are the
-others, with their arguments. ``shortened:SOURCE?dimension=N`` keeps the first numbers of any of them.
+others, with their arguments. ``shortened:SOURCE?dimension=N&numbers=float16`` keeps the first numbers of any of them,
+or rounds them, or both.
 """
 
 from __future__ import annotations

@@ -55,12 +55,12 @@ class PostgresGenerations(PostgresVectors):
         with self._database.transaction() as connection:
             driver, row = driver_of(connection), (Jsonb(space.to_json()), encoder_source, time.time())
             created = _generation(driver.execute(_CREATE, row).fetchone())
-            driver.execute(create_vectors(created.id, space.dimension, self.new_type(driver)))
+            driver.execute(create_vectors(created.id, space.dimension, self.new_type(driver, space)))
         return created
 
-    def new_type(self, driver: psycopg.Connection[Any]) -> VectorType:
+    def new_type(self, driver: psycopg.Connection[Any], space: EmbeddingSpace) -> VectorType:
         """Return the type of the vectors of a generation that is created."""
-        return "vector"
+        return "halfvec" if space.numbers == "float16" else "vector"
 
     def get(self, generation: int) -> Generation:
         """Return a generation."""

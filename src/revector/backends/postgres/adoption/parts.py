@@ -22,6 +22,7 @@ from revector.backends.postgres.schema import Held, VectorType, vectors_name, ve
 from revector.backends.postgres.shapes import Found, index_over
 from revector.backends.postgres.vectors import FEW_AT_ONCE, type_of
 from revector.errors import StoreError
+from revector.spaces import EmbeddingSpace
 
 _VECTORS = """
 CREATE VIEW {view} AS
@@ -138,9 +139,10 @@ class AdoptedGenerations(PostgresGenerations):
         """Return the shadows, which know it without reading the user's table, or a table of ours."""
         return sql.Identifier("column_state") if generation in self.in_column() else super().who_has_one(generation)
 
-    def new_type(self, driver: psycopg.Connection[Any]) -> VectorType:
+    def new_type(self, driver: psycopg.Connection[Any], space: EmbeddingSpace) -> VectorType:
         """Return the type of the user's column: what is verified before a cut-over is what `release` gives back."""
-        return type_of(driver, _table(self._captured).as_string(), self._captured.vector) or super().new_type(driver)
+        users = type_of(driver, _table(self._captured).as_string(), self._captured.vector)
+        return users or super().new_type(driver, space)
 
     def in_column(self) -> frozenset[int]:
         """Return the generations whose vectors are in the user's column: those of before, for ever."""
