@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -147,6 +148,26 @@ def test_strategies_are_named_in_their_order() -> None:
 def test_an_unknown_name_says_which_names_there_are() -> None:
     with pytest.raises(InvalidArgumentError, match="'magic' is not a strategy; there are background, on-read"):
         strategies_named("background,magic")
+
+
+def test_names_come_with_options():
+    named = strategies_named("background?rate=50&window=22:00-06:00, dual-index?weight_of_old=0.3&after_cutover=true")
+    assert named == (Background(rate=50, window="22:00-06:00"), DualIndex(weight_of_old=0.3, after_cutover=True))
+
+
+@pytest.mark.parametrize(
+    ("described", "complaint"),
+    [
+        ("on-read?speed=3", "on-read has no 'speed', expected hits, tail_share, seed"),
+        ("representation?x", "representation has no 'x', expected no options"),
+        ("dual-index?weight_of_old=2", "weight_of_old is 2"),
+        ("on-read?hits=many", "hits is 'many'"),
+        ("rollout?ramp=[1]", "ramp is"),
+    ],
+)
+def test_an_option_that_is_wrong_is_named(described, complaint):
+    with pytest.raises(InvalidArgumentError, match=re.escape(complaint)):
+        strategies_named(described)
 
 
 def test_on_read_alone_leaves_everything_to_those_who_search() -> None:

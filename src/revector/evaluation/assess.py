@@ -270,7 +270,8 @@ def _worth_keeping(measured: _Measured, question: Question) -> tuple[str, ...]:
     gain = paired_lift(measured.per_query["re-embed"], measured.per_query["keep both"], seed=question.seed)
     ends = f"{gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}] over the new model alone"
     price = "the old vectors and the old model are kept for good, and every query is encoded by both"
-    return (f"keep both, the old model with a weight of {measured.old_weight:g}: {ends}; {price}",)
+    how = f"start --strategy 'background,dual-index?weight_of_old={measured.old_weight:g}&after_cutover=true'"
+    return (f"keep both, the old model with a weight of {measured.old_weight:g}: {ends}; {price} ({how})",)
 
 
 def _necessity(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl
 
 from revector._arguments import shown
 from revector.errors import InvalidArgumentError
@@ -64,18 +67,36 @@ def chosen_strategies(given: Any) -> tuple[Strategy, ...]:
 
 
 def strategies_named(names: str) -> tuple[Strategy, ...]:
-    """Return strategies with their defaults by their names, separated by commas: ``"background,on-read"``.
+    """Return strategies by their names: ``"background,dual-index?weight_of_old=0.3&after_cutover=true"``.
+
+    They are separated by commas. What is not said behind a ``?`` has its default; objects have to be made in Python.
 
     Raises
     ------
     InvalidArgumentError
-        There is no strategy of one of the names.
+        There is no strategy of one of the names, or it has no such field, or the value is wrong.
     """
-    listed = [name.strip() for name in names.split(",")]
-    for name in listed:
-        if name not in _NAMED:
-            raise InvalidArgumentError(f"{shown(name)} is not a strategy; there are {', '.join(NAMES)}")
-    return tuple(_NAMED[name]() for name in listed)
+    return tuple(_described(each.strip()) for each in names.split(","))
+
+
+def _described(description: str) -> Strategy:
+    name, _, said = description.partition("?")
+    if name not in _NAMED:
+        raise InvalidArgumentError(f"{shown(name)} is not a strategy; there are {', '.join(NAMES)}")
+    options = dict(parse_qsl(said, keep_blank_values=True))
+    known = [field.name for field in dataclasses.fields(_NAMED[name])]
+    if unknown := options.keys() - set(known):
+        expected = ", ".join(known) or "no options"
+        raise InvalidArgumentError(f"{name} has no {shown(min(unknown))}, expected {expected}")
+    strategy: Strategy = _NAMED[name](**{option: _value(text) for option, text in options.items()})
+    return strategy
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def strategies_to_json(strategies: Sequence[Strategy]) -> Fields | list[Fields]:
