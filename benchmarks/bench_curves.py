@@ -330,7 +330,8 @@ def complaints_about(series: Series, quality: Mapping[str, float], old: float, n
     for state, found in quality.items():
         if found < floor:
             yield f"at {state} {found:.4f}, below {floor:.4f}"
-    if new - old > CLEAR_LIFT and not (series.hot_first or series.without):
+    by_both = isinstance(series.strategy, list) and any(getattr(each, "weight_of_old", 0) for each in series.strategy)
+    if new - old > CLEAR_LIFT and not (series.hot_first or series.without or by_both):  # by both: half is the old one's
         for state in ("0%", "10%"):
             gained = (quality[state] - old) / (new - old)
             if gained < LIFT_AT_ONCE.get(series.rescore or 0, -1.0):

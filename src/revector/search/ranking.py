@@ -57,13 +57,15 @@ class Curve:
     def through(cls, merging: Merging, old: Scores, new: Scores) -> Curve:
         """Fit a curve on the scores of the same documents by either model, as `in_new_space` says."""
         pairs = len(old)
-        low, high = (float(old.min()), float(old.max())) if pairs else (0.0, 0.0)
-        if high - low <= _ROUNDING * max(1.0, abs(high)):
+        if merging == "minmax" and pairs:
+            low, high = float(old.min()), float(old.max())
+            knots, values = (low, high), (float(new.min()), float(new.max()))
+        elif pairs:
+            (middle, spread), (mean, deviation) = _spread(old), _spread(new)
+            knots, values, merging = (middle, middle + spread), (mean, mean + deviation), "zscore"
+        if not pairs or knots[1] - knots[0] <= _ROUNDING * max(1.0, abs(knots[1])):
             return cls((), (), pairs, merging)
-        if merging == "minmax":
-            return cls((low, high), (float(new.min()), float(new.max())), pairs, merging)
-        (middle, spread), (mean, deviation) = _spread(old), _spread(new)
-        return cls((middle, middle + spread), (mean, mean + deviation), pairs, "zscore")
+        return cls(knots, values, pairs, merging)
 
     def __call__(self, scores: Scores) -> Scores:
         """Return what scores stand for."""
@@ -87,7 +89,7 @@ class Curve:
 
 def _spread(scores: Scores) -> tuple[float, float]:
     """Return mean and deviation: as NumPy does, in a quarter of the time that it takes for so few."""
-    mean = float(scores.sum()) / len(scores)
+    mean = float(np.add.reduce(scores)) / len(scores)
     off = scores - mean
     return mean, math.sqrt(float(off @ off) / len(scores))
 
