@@ -177,6 +177,7 @@ def more(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cores", choices=("shared", "spare"), default="shared")
     parser.add_argument("--models", choices=("found", "given"), default="found")
     parser.add_argument("--documents", type=int, help="instead of what the set has")
+    parser.add_argument("--reads", type=float, metavar="N", help="a second, instead of what the set has")
     parser.add_argument("--repeat", type=int, default=2, help="passes; the last of several does not roll back")
     parser.add_argument("--require", type=float, metavar="RATIO", help="p99 of reads, in idle p99, at most")
     parser.add_argument("--longest-write", type=float, metavar="SECONDS", help="that any write may take")
@@ -222,6 +223,7 @@ def main() -> None:
         setting = replace(setting, documents=400, reads_a_second=5.0, idle_seconds=0.5, serving_seconds=0.2)
         options.repeat = 1
     setting = replace(setting, documents=options.documents or setting.documents)
+    setting = replace(setting, reads_a_second=options.reads or setting.reads_a_second)
     texts = real_texts(setting.documents + setting.documents // 10, setting.characters)
     with tempfile.TemporaryDirectory() as folder:
         models = setting.models(Path(folder))
