@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from revector._arguments import whole_number
 from revector.backends.contracts import Backend, Document, Generation
 from revector.encoders.base import TextEncoder, require_encoder
+from revector.encoders.canary import cosines
 from revector.encoders.isolation import encode_checked
 from revector.evaluation.exact import Keys, Matrix, topk, topk_of_batches
 from revector.evaluation.sampling import current_sample
@@ -136,24 +136,15 @@ def _draw(backend: Backend, target: int, encoder: TextEncoder, size: int, seed: 
 
 
 def _compare(drawn: _Sample, details: dict[str, Any]) -> list[str]:
-    cosines = _row_cosines(drawn.stored, drawn.fresh)
-    details["lowest_cosine"] = float(cosines.min())
-    wrong = [drawn.documents[i].id for i in np.flatnonzero(~(cosines >= REPEAT_COSINE)).tolist()]
+    found = cosines(drawn.stored, drawn.fresh)
+    details["lowest_cosine"] = float(found.min())
+    wrong = [drawn.documents[i].id for i in np.flatnonzero(~(found >= REPEAT_COSINE)).tolist()]
     if not wrong:
         return []
     return [
-        f"{len(wrong)} of {len(cosines)} sampled vectors are not what the model gives now (cosine under "
+        f"{len(wrong)} of {len(found)} sampled vectors are not what the model gives now (cosine under "
         f"{REPEAT_COSINE}; the worst {details['lowest_cosine']:.4f}), for example {wrong[0]!r}"
     ]
-
-
-def _row_cosines(a: Matrix, b: Matrix) -> NDArray[np.float64]:
-    """Cosine of the rows; two zero rows are equal."""
-    x, y = a.astype(np.float64), b.astype(np.float64)
-    norms = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
-    both_zero = ~x.any(axis=1) & ~y.any(axis=1)
-    cosines = np.einsum("ij,ij->i", x, y) / np.where(norms > 0, norms, 1.0)
-    return np.asarray(np.where(both_zero, 1.0, cosines), dtype=np.float64)
 
 
 def _retrieve(backend: Backend, target: Generation, drawn: _Sample, details: dict[str, Any]) -> list[str]:
@@ -171,7 +162,7 @@ def _retrieve(backend: Backend, target: Generation, drawn: _Sample, details: dic
 
 def _check_self_retrieval(queries: Matrix, own: Matrix, best: Matrix, details: dict[str, Any]) -> list[str]:
     """Nothing may be nearer to a document's fresh vector than its own stored one, except its equals."""
-    found = _row_cosines(queries, own) >= best[:, 0] - SCORE_TOLERANCE
+    found = cosines(queries, own) >= best[:, 0] - SCORE_TOLERANCE
     details["self_retrieval"] = float(found.mean())
     if details["self_retrieval"] >= MIN_SELF_RETRIEVAL:
         return []

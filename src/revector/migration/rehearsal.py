@@ -16,10 +16,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from revector.backends.contracts import Backend, Generation
 from revector.encoders.base import TextEncoder
+from revector.encoders.canary import cosines
 from revector.errors import CancelledError, MigrationError
 from revector.evaluation.sampling import current_sample
 from revector.evaluation.verify import REPEAT_COSINE, Verification, verify
@@ -172,14 +172,8 @@ def _compare(backend: Backend, serving: Generation, made: Generation) -> _Compar
         digest.update(both.tobytes() + new.tobytes())
         same = (old == new).all(axis=1)
         compared, identical = compared + len(both), identical + int(same.sum())
-        lowest = min(lowest, float(_cosines(old[~same], new[~same]).min(initial=1.0)))
+        lowest = min(lowest, float(cosines(old[~same], new[~same]).min(initial=1.0)))
     return _Compared(compared, identical, lowest, digest.hexdigest())
-
-
-def _cosines(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
-    x, y = a.astype(np.float64), b.astype(np.float64)
-    norms = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
-    return np.asarray(np.einsum("ij,ij->i", x, y) / np.where(norms > 0, norms, 1.0), dtype=np.float64)
 
 
 def _same_hits(backend: Backend, serving: Generation, made: Generation) -> float:
