@@ -38,14 +38,8 @@ __all__ = [
     "strategies_to_json",
 ]
 
-_NAMED: dict[str, Any] = {
-    "background": Background,
-    "on-read": OnRead,
-    "dual-index": DualIndex,
-    "representation": Representation,
-    "rollout": Rollout,
-    "shadow": Shadow,
-}
+_KINDS = (Background, OnRead, DualIndex, Representation, Rollout, Shadow)
+_NAMED: dict[str, Any] = {kind.NAME: kind for kind in _KINDS}
 NAMES = tuple(_NAMED)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from revector._arguments import flag, function, number, shown, whole_number
 from revector.errors import InvalidArgumentError
 from revector.migration.priorities import SAMPLE_PER_DIMENSION, PriorityRule
-from revector.migration.strategies.base import CANDIDATES, MOVING, Budget, Facts, Reading, Situation, Work
+from revector.migration.strategies.base import CANDIDATES, MOVING, Budget, Facts, Plain, Reading, Situation, Work
 from revector.migration.throttle import Throttle
 
 RESCORING = Budget(texts=10, texts_in_flight=32, milliseconds=50.0, milliseconds_beside=10.0)
@@ -19,7 +18,7 @@ _LIMITS = ("rate", "share", "window")
 
 
 @dataclass(frozen=True)
-class Background:
+class Background(Plain):
     """Re-embed everything behind the serving generation.
 
     Parameters
@@ -41,6 +40,8 @@ class Background:
         ``"22:00-06:00"``, local time: workers wait outside it. These three are where `Migration.throttle` begins, which
         changes them while the migration goes on.
     """
+
+    NAME: ClassVar[str] = "background"
 
     batch: int | None = None
     priority: PriorityRule | None = None
@@ -85,17 +86,13 @@ class Background:
             return situation.reading
         return Reading((situation.old, situation.new), CANDIDATES, RESCORING, queued=RESCORING.texts)
 
-    def gates(self, situation: Situation) -> Sequence[str]:
-        """Ask for nothing beyond what every cut-over needs."""
-        return ()
-
     def to_json(self) -> dict[str, Any]:
         """Return what the ledger keeps. A priority rule is not kept: it has done its work once `start` has run.
 
         Should `start` be cut off, it is `start` with the rule again that goes on by it; `run` goes on by the default.
         """
         kept = {
-            "name": "background",
+            "name": self.NAME,
             "batch": self.batch,
             "lease_seconds": self.lease_seconds,
             "seed": self.seed,
@@ -108,7 +105,7 @@ class Background:
         """Build the strategy from what `to_json` returned."""
         if not isinstance(fields, dict):
             raise InvalidArgumentError(f"fields is {shown(fields)}, expected what to_json returned")
-        if fields.get("name") != "background":
+        if fields.get("name") != cls.NAME:
             raise InvalidArgumentError(f"{shown(fields.get('name'))} is not a strategy that this revector knows")
         if missing := {"batch", "lease_seconds", "seed"} - set(fields):
             raise InvalidArgumentError(f"fields lack {min(missing)!r}; they were not written by to_json")

@@ -7,8 +7,8 @@ what workers do, what a search reads, and what else must hold before the next st
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Literal, Protocol, TypeVar
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 from revector._arguments import shown
 from revector.backends.contracts import Generation
@@ -235,6 +235,34 @@ class Strategy(Protocol):
     def to_json(self) -> dict[str, Any]:
         """Return what the ledger keeps: a ``name``, and the fields."""
         ...
+
+
+class Plain:
+    """What most strategies have in common: they mind nothing, and the ledger keeps their fields."""
+
+    NAME: ClassVar[str]
+    """What the ledger and the command line call it."""
+
+    def fills(self, facts: Facts) -> Work | None:
+        """Leave the work to others."""
+        return None
+
+    def reads(self, situation: Situation) -> Reading:
+        """Leave searches as they are."""
+        return situation.reading
+
+    def gates(self, situation: Situation) -> Sequence[str]:
+        """Ask for nothing beyond what every cut-over needs."""
+        return ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the ledger keeps."""
+        return {"name": self.NAME, **asdict(self)}  # type: ignore[call-overload]
+
+    @classmethod
+    def from_json(cls: type[Value], fields: dict[str, Any]) -> Value:
+        """Build the strategy from what `to_json` returned."""
+        return restored(cls, fields)
 
 
 def restored(kind: type[Value], kept: Any) -> Value:

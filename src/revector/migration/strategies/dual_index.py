@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from revector._arguments import flag, share, whole_number
 from revector.ledger.state import Phase
-from revector.migration.strategies.base import CANDIDATES, MOVING, Facts, Reading, Situation, Work, restored
+from revector.migration.strategies.base import CANDIDATES, MOVING, Plain, Reading, Situation
 
 
 @dataclass(frozen=True)
-class DualIndex:
+class DualIndex(Plain):
     """Query both generations, and merge what they find.
 
     Fills nothing by itself: it stands in a list beside `Background` or `OnRead`, and says how deep both are read, and
@@ -29,6 +28,8 @@ class DualIndex:
         Whether both are read after the cut-over, too, until `retire`.
     """
 
+    NAME: ClassVar[str] = "dual-index"
+
     depth: int = CANDIDATES
     weight_of_old: float = 0.0
     after_cutover: bool = False
@@ -38,10 +39,6 @@ class DualIndex:
         object.__setattr__(self, "weight_of_old", share(self.weight_of_old, "weight_of_old", zero=True))
         object.__setattr__(self, "after_cutover", flag(self.after_cutover, "after_cutover"))
 
-    def fills(self, facts: Facts) -> Work | None:
-        """Leave the work to others."""
-        return None
-
     def reads(self, situation: Situation) -> Reading:
         """Let both generations compete."""
         both = (situation.old, situation.new)
@@ -50,16 +47,3 @@ class DualIndex:
             return situation.reading
         depth = max(self.depth, situation.reading.depth)
         return replace(situation.reading, recall=both, depth=depth, weight_of_old=self.weight_of_old)
-
-    def gates(self, situation: Situation) -> Sequence[str]:
-        """Ask for nothing beyond what every cut-over needs."""
-        return ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what the ledger keeps."""
-        return {"name": "dual-index", **asdict(self)}
-
-    @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> DualIndex:
-        """Build the strategy from what `to_json` returned."""
-        return restored(cls, fields)

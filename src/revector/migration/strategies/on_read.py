@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from revector._arguments import share, whole_number
 from revector.migration.priorities import SAMPLE_PER_DIMENSION
-from revector.migration.strategies.base import CANDIDATES, MOVING, Facts, Reading, Situation, Work, restored
+from revector.migration.strategies.base import CANDIDATES, MOVING, Facts, Plain, Reading, Situation, Work
 
 
 @dataclass(frozen=True)
-class OnRead:
+class OnRead(Plain):
     """Re-embed the hits of searches, after they were answered.
 
     A search is answered with what there is, and does not wait: its hits that have not moved are embedded by a thread of
@@ -28,6 +27,8 @@ class OnRead:
     seed : int
         Of the random sample that `run` takes first, for the map between the spaces.
     """
+
+    NAME: ClassVar[str] = "on-read"
 
     hits: int = 10
     tail_share: float = 0.25
@@ -50,16 +51,3 @@ class OnRead:
         if situation.new not in reading.recall:
             reading = Reading((situation.old, situation.new), CANDIDATES)
         return replace(reading, queued=max(self.hits, reading.queued))
-
-    def gates(self, situation: Situation) -> Sequence[str]:
-        """Ask for nothing beyond what every cut-over needs."""
-        return ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what the ledger keeps."""
-        return {"name": "on-read", **asdict(self)}
-
-    @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> OnRead:
-        """Build the strategy from what `to_json` returned."""
-        return restored(cls, fields)

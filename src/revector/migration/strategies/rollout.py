@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from revector._arguments import flag, share, shown
 from revector.errors import InvalidArgumentError
 from revector.ledger.state import Phase
-from revector.migration.strategies.base import MOVING, Facts, Reading, Situation, Work, restored
+from revector.migration.strategies.base import MOVING, Plain, Reading, Situation, restored
 from revector.rollout import Margins, Ramp, Step, in_new_arm
 
 BOTH_ARMS = "both"
@@ -17,7 +17,7 @@ BOTH_ARMS = "both"
 
 
 @dataclass(frozen=True)
-class Rollout:
+class Rollout(Plain):
     """Show the new model's answers to a share of the readers, from an A/A at 1 % to all of them.
 
     Stands in a list behind a strategy that fills. Until `Migration.roll_out` begins, and for whoever searches without a
@@ -42,6 +42,8 @@ class Rollout:
         back to the old arm alone, and the rollout goes on for the others.
     """
 
+    NAME: ClassVar[str] = "rollout"
+
     ramp: Ramp = field(default_factory=Ramp)
     margins: Margins = field(default_factory=Margins)
     interleaved: float = 0.5
@@ -53,10 +55,6 @@ class Rollout:
                 raise InvalidArgumentError(f"{name} is {shown(given)}, expected a {kind.__name__}")
         object.__setattr__(self, "by_key", flag(self.by_key, "by_key"))
         object.__setattr__(self, "interleaved", share(self.interleaved, "interleaved", zero=True))
-
-    def fills(self, facts: Facts) -> Work | None:
-        """Leave the work to others."""
-        return None
 
     def reads(self, situation: Situation) -> Reading:
         """Read the generation that the reader's arm is of, and the old one for everybody else."""
@@ -90,7 +88,7 @@ class Rollout:
     def to_json(self) -> dict[str, Any]:
         """Return what the ledger keeps."""
         return {
-            "name": "rollout",
+            "name": self.NAME,
             "ramp": self.ramp.to_json(),
             "margins": asdict(self.margins),
             "interleaved": self.interleaved,

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from revector._arguments import share, whole_number
 from revector.ledger.state import Phase
-from revector.migration.strategies.base import Facts, Reading, Situation, Work, restored
+from revector.migration.strategies.base import Plain, Reading, Situation
 
 
 @dataclass(frozen=True)
-class Shadow:
+class Shadow(Plain):
     """Ask both generations alone, behind a share of the searches, once the new one is filled.
 
     Stands in a list behind a strategy that fills. Readers wait for nothing and see nothing of it, its errors included.
@@ -27,16 +27,14 @@ class Shadow:
         Searches that have to be shadowed before the cut-over; 0 for none.
     """
 
+    NAME: ClassVar[str] = "shadow"
+
     share: float = 0.1
     least: int = 100
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "share", share(self.share, "share"))
         object.__setattr__(self, "least", whole_number(self.least, "least", least=0))
-
-    def fills(self, facts: Facts) -> Work | None:
-        """Leave the work to others."""
-        return None
 
     def reads(self, situation: Situation) -> Reading:
         """Leave what readers see as it is."""
@@ -53,12 +51,3 @@ class Shadow:
         if failed:
             return (f"{failed} of {seen} searches failed in the new generation; the log of who searches says why",)
         return ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what the ledger keeps."""
-        return {"name": "shadow", **asdict(self)}
-
-    @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> Shadow:
-        """Build the strategy from what `to_json` returned."""
-        return restored(cls, fields)
