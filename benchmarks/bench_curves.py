@@ -131,6 +131,7 @@ SERIES = (
     Series("dual index, 10 re-scored", [Background(), DualIndex()], 10),
     Series("dual index, both models count", [Background(), DualIndex(weight_of_old=0.5)], 10),
     Series("old model gone, 50 re-scored", Background(), 50, without="old"),
+    Series("new model gone", Background(), without="new"),
 )
 
 
