@@ -17,6 +17,7 @@ from revector.testing import HashEncoder
 RELEASES = sorted((Path(__file__).parents[1] / "golden" / "releases").iterdir())
 OLD, NEW = HashEncoder(8, seed=1, name="old"), HashEncoder(12, seed=2, name="new")
 SERVES = {"filling": OLD, "serving": NEW}
+UNPACKED = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # Debian 12's Python 3.11.2 has no filters
 
 
 @dataclass
@@ -40,7 +41,7 @@ def unpacked(request, tmp_path):
 
     def unpack(phase):
         with tarfile.open(request.param / f"{phase}.tar.xz") as archive:
-            archive.extractall(tmp_path, filter="data")
+            archive.extractall(tmp_path, **UNPACKED)
         known = json.loads((request.param / f"{phase}.json").read_text(encoding="utf-8"))
         return Left(phase, tmp_path / "docs.db", known)
 
