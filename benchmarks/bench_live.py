@@ -222,8 +222,8 @@ def main() -> None:
     if report.smoke:
         setting = replace(setting, documents=400, reads_a_second=5.0, idle_seconds=0.5, serving_seconds=0.2)
         options.repeat = 1
-    setting = replace(setting, documents=options.documents or setting.documents)
-    setting = replace(setting, reads_a_second=options.reads or setting.reads_a_second)
+    documents, reads = options.documents or setting.documents, options.reads or setting.reads_a_second
+    setting = replace(setting, documents=documents, reads_a_second=reads)
     texts = real_texts(setting.documents + setting.documents // 10, setting.characters)
     with tempfile.TemporaryDirectory() as folder:
         models = setting.models(Path(folder))

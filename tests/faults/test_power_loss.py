@@ -18,8 +18,8 @@ DOCUMENTS, COPIES = 12, 60
 class PowerLosses(CrashingWrites):
     """Copies the files of a database before its writes and commits, a random few of them, as a power loss leaves them.
 
-    Every commit is on the disk when it returns (``synchronous = FULL``). Of what was written since, the disk may hold
-    any part, and a torn end. The shared memory is gone. `written` counts the writes that had returned.
+    Every commit is on the disk when it returns (``synchronous = FULL``). The disk may hold any part of what was written
+    since, and a torn end. The shared memory is gone. `written` counts the writes that had returned.
     """
 
     def __init__(self, database, path, folder, rng):

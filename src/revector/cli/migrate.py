@@ -57,8 +57,8 @@ def start(
         Optional[str],  # noqa: UP045
         typer.Option(
             metavar="NAMES",
-            help=f"How to get there, separated by commas: {', '.join(NAMES)}; with options as in "
-            "'dual-index?weight_of_old=0.3&after_cutover=true'. background unless it was said before.",
+            help=f"How to get there, separated by commas: {', '.join(NAMES)}; background unless it was said before. "
+            "Options stand behind a question mark: 'dual-index?weight_of_old=0.3&after_cutover=true'.",
         ),
     ] = None,
     retention_days: Annotated[

@@ -128,7 +128,8 @@ class Reading:
     shadow : float
         Share of the searches that are repeated in both generations alone, behind those who asked.
     weight_of_old : float
-        Share of the old model's score, on the new scale, where a document has both; 0 ranks by the new model alone.
+        Share of the old model's score, on the new scale, where a document has both; 0 ranks by the new model alone. It
+        is a half at least for a query whose best documents the new model has not all seen.
     merging : {"zscore", "calibrated", "minmax", "rrf"}
         How the scores of two generations become one.
     """

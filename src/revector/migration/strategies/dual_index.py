@@ -22,8 +22,9 @@ class DualIndex(Plain):
     depth : int
         Candidates of each generation.
     weight_of_old : float
-        Weight of the old model's standardised score where both are known, 0 to 1; 0 ranks by the new model alone. Two
-        models that are alike can rank better together than either does; the verdict of `assess` measures that.
+        Weight of the old model's standardised score where both are known, 0 to 1; 0 ranks by the new model alone, once
+        it has seen a query's best documents; until then the old one's is a half at least. Two models that are alike
+        can rank better together than either does; the verdict of `assess` measures that.
     after_cutover : bool
         Whether both are read after the cut-over, too, until `retire`.
     """
