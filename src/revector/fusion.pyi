@@ -9,6 +9,19 @@ def z_score(scores: ArrayLike, reference: ArrayLike | None = None) -> NDArray[np
 def calibrated(
     scores: ArrayLike, knots: ArrayLike, values: ArrayLike, *, extrapolate: bool = False
 ) -> NDArray[np.float64]: ...
+def line(
+    scores: ArrayLike, target: ArrayLike, *, how: Literal["zscore", "minmax"] = "zscore"
+) -> tuple[int, tuple[float, ...], tuple[float, ...]]: ...
+def on_scale(
+    scores: ArrayLike,
+    others: ArrayLike,
+    knots: ArrayLike,
+    values: ArrayLike,
+    *,
+    weight: float = 0.0,
+    extrapolate: bool = False,
+) -> NDArray[np.float64]: ...
+def best(scores: ArrayLike, limit: int | None = None, *, ties: ArrayLike | None = None) -> NDArray[np.int64]: ...
 def merge(
     lists: Sequence[tuple[ArrayLike, ArrayLike]],
     *,

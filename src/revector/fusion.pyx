@@ -6,8 +6,9 @@
 A search over two generations ends with a handful of lists of some dozens of hits each: too small for NumPy's call
 overhead to disappear, called once a query. Every function here is one pass over contiguous memory.
 
-Scores are similarities: higher is better. Every function refuses NaN and infinity (`NumericalError`): padding of a
-search (id -1, score -inf) is the caller's to cut off.
+Scores are similarities: higher is better. Every function refuses infinity (`NumericalError`): padding of a search
+(id -1, score -inf) is the caller's to cut off. NaN is refused as well, but by `line`, `on_scale` and `best`: there it is
+a score that a model does not know.
 """
 
 from collections.abc import Iterable
@@ -15,11 +16,14 @@ from collections.abc import Iterable
 import numpy as np
 
 from cython.operator cimport dereference as deref
-from libc.math cimport isfinite, sqrt
+from libc.math cimport INFINITY, isfinite, isinf, isnan, sqrt
 from libc.stdint cimport int64_t
+from libcpp.algorithm cimport partial_sort
 from libcpp.unordered_map cimport unordered_map
+from libcpp.utility cimport pair
+from libcpp.vector cimport vector
 
-from revector._arguments import number, shown, whole_number
+from revector._arguments import number, share, shown, whole_number
 from revector.errors import InvalidArgumentError, NumericalError, ShapeError
 
 
@@ -31,6 +35,19 @@ cdef const double[::1] _scores(values, str name="scores"):
     for i in range(view.shape[0]):
         if not isfinite(view[i]):
             raise NumericalError(f"{name}[{i}] is {view[i]}, expected a finite number; cut the padding off first")
+    return view
+
+
+cdef const double[::1] _known(values, str name, Py_ssize_t expected=-1):
+    """View ``values`` as contiguous float64, NaN where a score is not known; refuse infinity and another length."""
+    array = _numbers(values, name, "iuf", np.float64)
+    cdef const double[::1] view = array
+    cdef Py_ssize_t i
+    if expected >= 0 and view.shape[0] != expected:
+        raise ShapeError(f"{name} has {view.shape[0]} scores, expected {expected}")
+    for i in range(view.shape[0]):
+        if isinf(view[i]):
+            raise NumericalError(f"{name}[{i}] is {view[i]}, expected a finite number, or NaN for one that is not known")
     return view
 
 
@@ -186,6 +203,144 @@ cdef double _interpolate(double s, const double[::1] x, const double[::1] y, Py_
     return y[low] + (s - x[low]) * (y[high] - y[low]) / (x[high] - x[low])
 
 
+def line(scores, target, *, how="zscore"):
+    """Fit the line that takes one model's scores to another one's, on the documents that have both.
+
+    Parameters
+    ----------
+    scores, target : array_like of float, shape (n,)
+        Scores of the same documents by either model; NaN where a model does not know one.
+    how : {"zscore", "minmax"}
+        Whether the line takes mean and deviation (population) of the one to those of the other, or lowest and highest
+        to lowest and highest.
+
+    Returns
+    -------
+    pairs : int
+        Documents with both scores.
+    knots, values : tuple of float
+        Two points of the line, or none where ``scores`` are all the same, or there are no pairs.
+    """
+    if how not in ("zscore", "minmax"):
+        raise InvalidArgumentError(f"how is {how!r}, expected 'zscore' or 'minmax'")
+    cdef const double[::1] x = _known(scores, "scores")
+    cdef const double[::1] y = _known(target, "target", x.shape[0])
+    cdef Py_ssize_t i, pairs = 0
+    cdef double low = 0.0, high = 0.0, to_low = 0.0, to_high = 0.0
+    cdef bint by_ends = how == "minmax"
+    for i in range(x.shape[0]):
+        if isnan(x[i]) or isnan(y[i]):
+            continue
+        if pairs == 0:
+            low = high = x[i]
+            to_low = to_high = y[i]
+        elif by_ends:
+            low, high = min(low, x[i]), max(high, x[i])
+            to_low, to_high = min(to_low, y[i]), max(to_high, y[i])
+        else:
+            low += x[i]
+            to_low += y[i]
+        pairs += 1
+    if not by_ends and pairs:
+        low, to_low = low / pairs, to_low / pairs
+        high, to_high = low + _deviation(x, y, x, low, pairs), to_low + _deviation(x, y, y, to_low, pairs)
+    if high - low <= 1e-12 * max(1.0, abs(high)):  # below that the spread is rounding of equal scores
+        return pairs, (), ()
+    return pairs, (low, high), (to_low, to_high)
+
+
+cdef double _deviation(
+    const double[::1] x, const double[::1] y, const double[::1] of, double mean, Py_ssize_t pairs
+) noexcept nogil:
+    """Standard deviation of the scores of those that both models know."""
+    cdef double total = 0.0
+    cdef Py_ssize_t i
+    for i in range(of.shape[0]):
+        if not (isnan(x[i]) or isnan(y[i])):
+            total += (of[i] - mean) * (of[i] - mean)
+    return sqrt(total / pairs)
+
+
+def on_scale(scores, others, knots, values, *, weight=0.0, extrapolate=False):
+    """Complete one model's scores with what another one's stand for on their scale.
+
+    Parameters
+    ----------
+    scores, others : array_like of float, shape (n,)
+        Scores of the same documents by either model; NaN where a model does not know one.
+    knots, values, extrapolate
+        The curve from ``others`` to the scale of ``scores``, as `calibrated` takes it; with no knots, a score stands
+        for itself.
+    weight : float
+        Share of what the other score stands for, where a document has both.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        NaN where neither model knows a document.
+    """
+    cdef const double[::1] own = _known(scores, "scores")
+    cdef const double[::1] other = _known(others, "others", own.shape[0])
+    cdef const double[::1] x = _scores(knots, "knots")
+    cdef const double[::1] y = _scores(values, "values")
+    cdef double part = share(weight, "weight", zero=True)
+    cdef bint flat = not extrapolate, as_it_is = x.shape[0] == 0 and y.shape[0] == 0
+    cdef double stands_for
+    cdef Py_ssize_t i
+    if not as_it_is:
+        _check_curve(x, y, flat)
+    result = np.empty(own.shape[0])
+    cdef double[::1] out = result
+    for i in range(own.shape[0]):
+        if isnan(other[i]) or (part == 0.0 and not isnan(own[i])):
+            out[i] = own[i]
+            continue
+        stands_for = other[i] if as_it_is else _interpolate(other[i], x, y, x.shape[0], flat)
+        out[i] = stands_for if isnan(own[i]) else (1 - part) * own[i] + part * stands_for
+    return result
+
+
+def best(scores, limit=None, *, ties=None):
+    """Return where the best scores stand.
+
+    Parameters
+    ----------
+    scores : array_like of float, shape (n,)
+        NaN, a score that is not known, comes last.
+    limit : int, optional
+        Return at most so many.
+    ties : array_like of float, shape (n,), optional
+        What decides among equal scores, higher first; then, and without it, the order that they are in.
+
+    Returns
+    -------
+    ndarray of int64, shape (min(n, limit),)
+        Places, best first.
+    """
+    cdef const double[::1] source = _known(scores, "scores")
+    cdef const double[::1] second = source if ties is None else _known(ties, "ties", source.shape[0])
+    cdef Py_ssize_t i, n = source.shape[0], wanted = n
+    if limit is not None:
+        wanted = min(n, whole_number(limit, "limit", least=0))
+    cdef vector[pair[double, pair[double, int64_t]]] order
+    order.reserve(n)
+    for i in range(n):
+        order.push_back(
+            pair[double, pair[double, int64_t]](_falling(source[i]), pair[double, int64_t](_falling(second[i]), i))
+        )
+    partial_sort(order.begin(), order.begin() + wanted, order.end())
+    result = np.empty(wanted, dtype=np.int64)
+    cdef int64_t[::1] out = result
+    for i in range(wanted):
+        out[i] = order[i].second.second
+    return result
+
+
+cdef double _falling(double score) noexcept nogil:
+    """What sorts a score from high to low, and one that is not known last."""
+    return INFINITY if isnan(score) else -score
+
+
 def merge(lists, *, how="max", limit=None):
     """Unite ranked lists into one, each id once.
 
@@ -245,7 +400,7 @@ def rrf(lists, *, k=60.0, weights=None, limit=None):
     shares = np.ones(len(ranked)) if weights is None else np.asarray(_scores(weights, "weights"))
     if len(shares) != len(ranked):
         raise ShapeError(f"got {len(shares)} weights, expected one for each of the {len(ranked)} lists")
-    scored = [(ids, share / (k + np.arange(1, len(ids) + 1))) for ids, share in zip(ranked, shares)]
+    scored = [(ids, weight / (k + np.arange(1, len(ids) + 1))) for ids, weight in zip(ranked, shares)]
     return merge(scored, how="sum", limit=limit)
 
 

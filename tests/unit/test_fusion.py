@@ -154,3 +154,71 @@ def test_scores_that_are_not_finite_are_refused(bad: float) -> None:
 def test_wrong_arguments_are_refused(call: object, error: type[Exception]) -> None:
     with pytest.raises(error):
         call()  # type: ignore[operator]
+
+
+KNOWN = st.lists(st.tuples(*[st.one_of(st.floats(-1e3, 1e3), st.just(math.nan))] * 2), max_size=40)
+
+
+@given(KNOWN)
+def test_a_line_takes_mean_and_deviation_of_those_with_both_to_the_other_ones(
+    scores: list[tuple[float, float]],
+) -> None:
+    both = np.array([pair for pair in scores if not math.isnan(sum(pair))]).reshape(-1, 2)
+    pairs, knots, values = fusion.line(*np.array(scores).reshape(-1, 2).T)
+    assert pairs == len(both)
+    if knots:
+        mean, deviation = both.mean(axis=0), both.std(axis=0)
+        np.testing.assert_allclose([knots, values], np.array([mean, mean + deviation]).T, atol=1e-9)
+    else:
+        assert pairs == 0 or both[:, 0].std() <= 1e-12 * max(1.0, np.abs(both[:, 0]).max())
+
+
+@given(KNOWN)
+def test_a_line_by_the_ends_goes_through_lowest_and_highest(scores: list[tuple[float, float]]) -> None:
+    both = np.array([pair for pair in scores if not math.isnan(sum(pair))]).reshape(-1, 2)
+    _, knots, values = fusion.line(*np.array(scores).reshape(-1, 2).T, how="minmax")
+    if knots:
+        np.testing.assert_array_equal([knots, values], np.array([both.min(axis=0), both.max(axis=0)]).T)
+
+
+@given(KNOWN, st.floats(0, 1))
+def test_what_one_model_does_not_know_is_what_the_other_ones_score_stands_for(
+    scores: list[tuple[float, float]], weight: float
+) -> None:
+    own, other = np.array(scores).reshape(-1, 2).T
+    stands_for = 3.0 * other + 1.0
+    mean = (1 - weight) * own + weight * stands_for
+    expected = np.where(np.isnan(own), stands_for, np.where(np.isnan(mean), own, mean))
+    got = fusion.on_scale(own, other, [0.0, 1.0], [1.0, 4.0], weight=weight, extrapolate=True)
+    np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_without_a_curve_a_score_stands_for_itself() -> None:
+    assert fusion.on_scale([math.nan, 2.0], [0.5, 0.7], [], []).tolist() == [0.5, 2.0]
+
+
+@given(KNOWN, st.integers(0, 50))
+def test_the_best_are_those_of_a_stable_sort(scores: list[tuple[float, float]], limit: int) -> None:
+    first, second = np.array(scores).reshape(-1, 2).T
+    assert fusion.best(first, limit).tolist() == np.argsort(-first, kind="stable")[:limit].tolist()
+    first = np.round(first / 500)  # so that there are ties
+    assert fusion.best(first, ties=second).tolist() == np.lexsort((-second, -first)).tolist()
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (lambda: fusion.line([1.0], [1.0, 2.0]), ShapeError),
+        (lambda: fusion.line([1.0], [2.0], how="rank"), InvalidArgumentError),
+        (lambda: fusion.line([math.inf], [2.0]), NumericalError),
+        (lambda: fusion.on_scale([1.0], [2.0], [0.0], [1.0], weight=1.5), InvalidArgumentError),
+        (lambda: fusion.on_scale([1.0], [2.0], [0.0, 0.0], [1.0, 1.0]), InvalidArgumentError),
+        (lambda: fusion.on_scale([1.0], [2.0], [], [1.0]), ShapeError),
+        (lambda: fusion.best(["a"]), InvalidArgumentError),
+        (lambda: fusion.best([1.0], -1), InvalidArgumentError),
+        (lambda: fusion.best([1.0, 2.0], ties=[1.0]), ShapeError),
+    ],
+)
+def test_what_cannot_be_combined_is_refused(call, error: type[RevectorError]) -> None:
+    with pytest.raises(error):
+        call()

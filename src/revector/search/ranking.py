@@ -6,7 +6,6 @@ embedded) one by the new model. The two scales have nothing to do with each othe
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -29,7 +28,6 @@ BEST, HALF = 10, 0.5
 Models that are alike disagree most across the two halves of a collection. With a quarter of 29,967 descriptions moved
 from MiniLM to bge and nothing re-scored, nDCG@10 fell from .696 to .657 by the new scores alone, and was .697 by the
 mean of both; with three quarters it was .688 and .726 (1,000 queries)."""
-_ROUNDING = 1e-12  # equal scores may differ by that
 
 
 @dataclass(frozen=True)
@@ -56,25 +54,18 @@ class Curve:
     @classmethod
     def through(cls, merging: Merging, old: Scores, new: Scores) -> Curve:
         """Fit a curve on the scores of the same documents by either model, as `in_new_space` says."""
-        pairs = len(old)
-        if merging == "minmax" and pairs:
-            low, high = float(old.min()), float(old.max())
-            knots, values = (low, high), (float(new.min()), float(new.max()))
-        elif pairs:
-            (middle, spread), (mean, deviation) = _spread(old), _spread(new)
-            knots, values, merging = (middle, middle + spread), (mean, mean + deviation), "zscore"
-        if not pairs or knots[1] - knots[0] <= _ROUNDING * max(1.0, abs(knots[1])):
-            return cls((), (), pairs, merging)
-        return cls(knots, values, pairs, merging)
+        how: Merging = "minmax" if merging == "minmax" else "zscore"
+        pairs, knots, values = fusion.line(old, new, how=how)
+        return cls(knots, values, pairs, how)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the outermost lines go on beyond the knots."""
+        return self.merging != "calibrated"
 
     def __call__(self, scores: Scores) -> Scores:
         """Return what scores stand for."""
-        if not self.knots:
-            return scores
-        if self.merging == "calibrated":
-            return fusion.calibrated(scores, self.knots, self.values)
-        (x, to_x), (y, to_y) = self.knots, self.values
-        return y + (scores - x) * ((to_y - y) / (to_x - x))
+        return fusion.on_scale(np.full(len(scores), np.nan), scores, self.knots, self.values, extrapolate=self.goes_on)
 
     def __str__(self) -> str:
         """Return the arithmetic, as `Explanation.calibration` shows it."""
@@ -85,13 +76,6 @@ class Curve:
         (x, to_x), (y, to_y) = self.knots, self.values
         slope = (to_y - y) / (to_x - x)
         return f"{y:.4g} + {slope:.4g} × (score − {x:.4g}), by {self.merging} over {self.pairs} documents with both"
-
-
-def _spread(scores: Scores) -> tuple[float, float]:
-    """Return mean and deviation: as NumPy does, in a quarter of the time that it takes for so few."""
-    mean = float(np.add.reduce(scores)) / len(scores)
-    off = scores - mean
-    return mean, math.sqrt(float(off @ off) / len(scores))
 
 
 class Ranked(NamedTuple):
@@ -125,8 +109,7 @@ class Candidates:
     def unmigrated(self, limit: int) -> Keys:
         """Return the best candidates, by the old model, that have no new score."""
         rows = np.flatnonzero(np.isnan(self.new) & ~np.isnan(self.old))
-        order = np.argsort(-self.old[rows], kind="stable")[:limit]
-        return self.keys[rows[order]]
+        return self.keys[rows[fusion.best(self.old[rows], limit)]]
 
     @property
     def carry_the_new_space(self) -> bool:
@@ -139,14 +122,13 @@ class Candidates:
         known = ~np.isnan(self.new)
         if known.all():
             return True
-        by_old = np.argsort(-np.where(np.isnan(self.old), -np.inf, self.old), kind="stable")[:AMONG]
+        by_old = fusion.best(self.old, AMONG)
         first_are_known = len(by_old) >= LEAST_BEST and bool(known[by_old[:LEAST_BEST]].all())
         return first_are_known or int(known[by_old].sum()) >= LEAST_PAIRS
 
     def are_known(self, best: int) -> bool:
         """Tell whether the best ones, by the old model, all have a new score."""
-        order = np.argsort(-np.where(np.isnan(self.old), -np.inf, self.old), kind="stable")[:best]
-        return not np.isnan(self.new[order]).any()
+        return not np.isnan(self.new[fusion.best(self.old, best)]).any()
 
 
 def in_new_space(
@@ -175,21 +157,14 @@ def in_new_space(
     """
     if merging == "rrf":
         return Ranked(*_by_ranks(candidates, limit, weight_of_old or 0.5))
-    known, scores, curve = ~np.isnan(candidates.new), candidates.new, None
-    weighed = ~np.isnan(candidates.old) if weight_of_old else ~known
-    if weighed.any():
-        both = known & ~np.isnan(candidates.old)
-        curve = learnt or Curve.through(merging, candidates.old[both], candidates.new[both])
-        stands_for, own, scores = curve(candidates.old[weighed]), scores[weighed], scores.copy()
-        if weight_of_old:
-            mean = (1 - weight_of_old) * own + weight_of_old * stands_for
-            stands_for = np.where(np.isnan(own), stands_for, mean)
-        scores[weighed] = stands_for
-    if learnt is not None:  # it may have level stretches: there the old scores decide
-        order = np.lexsort((-candidates.old, -scores))[:limit]
-    else:
-        order = np.argsort(-scores, kind="stable")[:limit]
-    return Ranked(candidates.keys[order], scores[order], curve)
+    curve = learnt or Curve.through(merging, candidates.old, candidates.new)
+    scores = fusion.on_scale(
+        candidates.new, candidates.old, curve.knots, curve.values, weight=weight_of_old, extrapolate=curve.goes_on
+    )
+    # a curve that was learnt may have level stretches: there the old scores decide
+    places = fusion.best(scores, limit, ties=None if learnt is None else candidates.old)
+    guessed = weight_of_old or np.isnan(candidates.new).any()
+    return Ranked(candidates.keys[places], scores[places], curve if guessed else None)
 
 
 def in_old_space(candidates: Candidates, limit: int | None, merging: Merging = "zscore") -> Ranked:
