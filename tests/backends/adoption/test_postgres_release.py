@@ -12,7 +12,9 @@ import pytest
 from captured import OWN
 from released import IN_COLUMN, SERVING, releasable
 from revector.backends.postgres.adoption.release import Serving, abandon
+from revector.backends.postgres.adoption.releasing import replacing
 from revector.backends.postgres.adoption.releasing.plan import examine
+from revector.backends.postgres.adoption.releasing.successor import Successor
 from revector.errors import GateRefusedError, StoreBusyError, StoreError
 
 INDEX = "CREATE INDEX docs_graph ON docs USING hnsw (embedding vector_l2_ops) WITH (m = 8, ef_construction = 40)"
@@ -362,7 +364,7 @@ def test_a_required_column_never_gets_a_vector_of_nothing(server):
                 table.run("UPDATE docs SET body = 'changed' WHERE id = 1")
                 table.run("INSERT INTO docs (id, embedding) VALUES (91, '[1, 2, 3]')")
 
-        with pytest.raises(StoreBusyError, match="2 rows have changed and have no vector yet"):
+        with pytest.raises(StoreBusyError, match="2 rows have changed and are not written yet"):
             table.release(tell=change, seconds=0, allow_missing=True)
 
 
@@ -373,10 +375,31 @@ def test_rows_whose_vector_does_not_come_are_told_and_the_collection_goes_on(tab
         if step == "replacing the column":
             table.run("UPDATE docs SET body = 'changed' WHERE id <= 5")
 
-    with pytest.raises(StoreBusyError, match="5 rows have changed and have no vector yet"):
+    with pytest.raises(StoreBusyError, match="5 rows have changed and are not written yet"):
         table.release(tell=change, seconds=0)
     table.land_all()
     table.release()
+    table.assert_given_back()
+
+
+def test_rows_that_changed_while_indexes_were_built_are_written_however_long_it_takes(table, monkeypatch):
+    """Millions of rows take hours, and what was written meanwhile takes longer than locks are waited for."""
+    table.begin()
+    catch_up = Successor.catch_up
+
+    def one_row(successor, seconds, **said):
+        time.sleep(0.2)
+        successor._batch = 1
+        return catch_up(successor, min(seconds, 1e-4), **said)
+
+    def change(step):
+        if step == "writing what has changed since":
+            table.run("UPDATE docs SET body = body || ' changed'")
+            table.land_all()
+            monkeypatch.setattr(replacing, "_FEW", 0)
+            monkeypatch.setattr(Successor, "catch_up", one_row)
+
+    table.release(tell=change, seconds=0.4)
     table.assert_given_back()
 
 
@@ -392,7 +415,7 @@ def test_rows_that_others_hold_are_not_left_with_another_vector(table):
             holder.execute("BEGIN; SELECT FROM docs WHERE id = 5 FOR UPDATE")
 
     with table.connect() as holder:
-        with pytest.raises(StoreBusyError, match="1 rows have changed and have no vector yet, or are locked"):
+        with pytest.raises(StoreBusyError, match="1 rows have changed and are not written yet"):
             table.release(tell=change, seconds=0, allow_missing=True)
         holder.execute("COMMIT")
     assert table.release(seconds=0, allow_missing=True).missing == 1

@@ -100,8 +100,9 @@ class Ending:
             left = count_left(is_last=True)
         if left:
             raise NotYetError(
-                f"{left:,} rows have changed and have no vector yet, or are locked by others; let `revector run "
-                "--follow` run beside this, or stop the writers until it has embedded them"
+                f"{left:,} rows have changed and are not written yet: they have no vector, are locked by others, or "
+                "come faster than they are written; let `revector run --follow` run beside this, or stop the writers "
+                "for a while"
             )
 
     def drop(

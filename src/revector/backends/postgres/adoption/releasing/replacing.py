@@ -99,12 +99,19 @@ class Replacement:
             seconds=self._seconds,
             tell=tell,
         )
+        tell("writing what has changed since")
+        self.catch_up()  # as long as it takes: hours of building leave many rows
         tell("replacing the column")
 
     def catch_up(self) -> None:
-        """Write what has changed until little is left; the rest is done while writers wait."""
-        end = time.monotonic() + self._seconds
-        while (left := end - time.monotonic()) > 0 and self._successor.catch_up(left) > _FEW:
+        """Write what has changed until little is left, or it does not get less; the rest is done while writers wait."""
+        least, end = inf, time.monotonic() + self._seconds
+        while (seconds := end - time.monotonic()) > 0:
+            left = self._successor.catch_up(seconds)
+            if left <= _FEW:
+                return
+            if left < least:
+                least, end = left, time.monotonic() + self._seconds
             time.sleep(LOOK_EVERY_SECONDS)
 
     def count_left(self, *, is_last: bool) -> int:

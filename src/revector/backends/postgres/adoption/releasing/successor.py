@@ -49,6 +49,7 @@ CREATE TABLE {schema}.release (
 );
 INSERT INTO {schema}.release VALUES (1, {generation}, {name}, {definition}, 0);
 CREATE TABLE {schema}.release_log (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, document_key bigint NOT NULL);
+CREATE INDEX ON {schema}.release_log (document_key);
 CREATE FUNCTION {schema}.note_row() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, {schema}, pg_temp
 AS 'BEGIN INSERT INTO release_log (document_key) VALUES (NEW.key); RETURN NULL; END';
@@ -109,8 +110,8 @@ WHERE (t.tableoid, t.ctid) = (found.part, found.place)
 _NOTE = "INSERT INTO {schema}.release_log (document_key) SELECT unnest({keys}::bigint[])"
 _LAST = "SELECT coalesce(max(id), 0) FROM {schema}.release_log"
 _TAKE = """
-DELETE FROM {schema}.release_log WHERE id IN (
-    SELECT id FROM {schema}.release_log WHERE id <= {last} ORDER BY id LIMIT {most}
+DELETE FROM {schema}.release_log WHERE id <= {last} AND document_key IN (
+    SELECT document_key FROM {schema}.release_log WHERE id <= {last} ORDER BY id LIMIT {most}
 ) RETURNING document_key
 """
 _NOTED = "SELECT count(DISTINCT document_key) FROM {schema}.release_log"
