@@ -25,7 +25,7 @@ from revector.evaluation.health import CollectionHealth, examine_collection
 from revector.evaluation.map_trials import LEAST_PAIRS
 from revector.evaluation.metrics import Qrels
 from revector.evaluation.same_space import take_over
-from revector.evaluation.verdict import Verdict
+from revector.evaluation.verdict import ASSESSMENT, Assessment, Verdict
 from revector.ledger.records import Event
 from revector.ledger.state import Phase
 from revector.migration.canaries import canary_similarities, examine_canaries, warn_of_another_model
@@ -67,6 +67,8 @@ from revector.spaces import EmbeddingSpace, require_one_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+    from revector.evaluation.question import Asked as Assessed
 
 __all__ = ["Collection", "Hit"]
 
@@ -572,38 +574,64 @@ class Collection:
         """
         return self._backend.backup(_folder(directory))
 
+    @overload
+    def assess(
+        self, new_encoder: TextEncoder, queries: Mapping[str, str], qrels: Qrels, **asked: Unpack[Assessed]
+    ) -> Verdict: ...
+
+    @overload
+    def assess(
+        self, new_encoder: Sequence[TextEncoder], queries: Mapping[str, str], qrels: Qrels, **asked: Unpack[Assessed]
+    ) -> Assessment: ...
+
     def assess(
         self,
-        new_encoder: TextEncoder,
+        new_encoder: TextEncoder | Sequence[TextEncoder],
         queries: Mapping[str, str],
         qrels: Qrels,
-        *,
-        min_lift: float = 0.0,
-        relative: bool = False,
-        metric: str = "nDCG@10",
-        max_documents: int = 20_000,
-        seed: int = 0,
-    ) -> Verdict:
+        **asked: Unpack[Assessed],
+    ) -> Verdict | Assessment:
         """Measure whether another model is worth a migration, on judged queries.
+
+        Every alternative searches the same documents exactly: staying, a map, a map with re-scoring, re-embedding, both
+        generations together, and the new model for queries alone. The outcome is kept with the collection, for
+        ``revector report`` and ``revector checklist``, unless it is read-only.
 
         Parameters
         ----------
-        new_encoder : TextEncoder
-            The candidate.
+        new_encoder : TextEncoder or sequence of TextEncoder
+            The candidate, or several, which are compared with each other as well.
         queries : mapping of str to str
             Query id to text.
         qrels : mapping of str to mapping of str to int
             Query id to document id to grade; above 0 is relevant.
+        metric : str
+            ``"nDCG@k"``, ``"MRR"``, ``"MRR@k"``, ``"recall@k"``, ``"precision@k"`` or ``"success@k"``; by default
+            nDCG@10.
         min_lift : float
-            The lift above which a migration is worth it.
+            The lift above which a migration is worth it; by default 0.
         relative : bool
             Whether `min_lift` is a share of the present quality.
-        metric : str
-            ``"nDCG@k"``, ``"MRR"``, ``"MRR@k"``, ``"recall@k"`` or ``"precision@k"``.
         max_documents : int
-            How many documents are embedded for the comparison, if no more are judged.
+            How many documents are embedded for the comparison, if no more are judged; by default 20,000.
+        bm25, reranker, rerank_documents
+            What the application makes of the hits: it fuses them with those of BM25, or re-ranks so many of them
+            (50) by a `Reranker`. The verdict is on the whole then.
+        threshold : float
+            The score by the present model below which the application drops hits: what it does under both models.
+        facets : mapping of str to mapping of str to str
+            Facets of the queries, such as their language: the value of each by query id.
+        slice_by : sequence of str
+            Fields of the metadata: queries are compared by what their best judged document has there.
+        judged_by, doubt
+            Who judged, if not people, and the standard deviation of what such judgements say of the lift.
         seed : int
             Of everything drawn at random.
+
+        Returns
+        -------
+        Verdict or Assessment
+            A verdict on the one candidate; of several, the verdict on each, and which to take.
 
         Raises
         ------
@@ -614,13 +642,21 @@ class Collection:
         MissingExtraError
             The extra ``eval`` is not installed; nothing is embedded.
         """
-        from revector.evaluation.assess import Question, assess
+        from revector.evaluation.assess import assess
+        from revector.evaluation.question import Question
 
-        question = Question(metric, min_lift, relative, max_documents, seed)
-        require_encoder(new_encoder, "new_encoder")
+        question = Question(**asked)
+        several = isinstance(new_encoder, (list, tuple))
+        candidates = list(new_encoder) if isinstance(new_encoder, (list, tuple)) else [new_encoder]
+        for candidate in candidates:
+            require_encoder(candidate, "new_encoder")
         serving = self._serving.read().serving
         present = self._encoders.require(serving, purpose="an assessment")
-        return assess(self._backend, serving, present, new_encoder, queries, qrels, question)
+        found = assess(self._backend, serving, present, candidates, queries, qrels, question)
+        if not self.read_only:
+            with self._backend.transaction():
+                self._backend.ledger.notes.keep(ASSESSMENT, found.to_json())
+        return found if several else found.verdicts[0]
 
     def insure(
         self,

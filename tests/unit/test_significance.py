@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -9,10 +11,13 @@ from revector.errors import InvalidArgumentError, NumericalError, ShapeError
 from revector.evaluation import significance
 from revector.evaluation.significance import (
     Interval,
+    chance_of_lift,
     chance_to_settle,
+    holm,
     mean_interval,
     paired_lift,
     queries_to_settle,
+    widened,
 )
 
 STEPS = np.array([-1.0, -0.5, -0.37, 0.37, 0.5, 0.63, 1.0, 1.0])
@@ -101,3 +106,36 @@ def test_what_can_not_be_judged_is_refused(
 ) -> None:
     with pytest.raises(error):
         paired_lift(np.array(old), np.array(new), **options)  # type: ignore[arg-type]
+
+
+def test_the_randomisation_test_is_scipys_on_few_queries_where_all_signs_are_tried() -> None:
+    rng = np.random.default_rng(0)
+    old, new = rng.random(10), rng.random(10) + 0.2
+    differences = new - old
+    signs = np.array(list(itertools.product((1, -1), repeat=10)))
+    flipped = (signs * differences).mean(axis=1)
+    larger = (flipped >= differences.mean() - 1e-12).mean()
+    assert chance_of_lift(old, new) == pytest.approx(min(1.0, 2 * min(larger, 1 - larger + 1 / 1024)), abs=2e-3)
+
+
+def test_there_is_no_chance_of_a_lift_where_nothing_differs() -> None:
+    assert chance_of_lift(np.ones(20), np.ones(20)) == 1.0
+    assert chance_of_lift(np.zeros(20), np.full(20, 0.1), 0.1) == pytest.approx(1.0)
+
+
+def test_a_relative_threshold_is_tested_as_a_share_of_the_old_model() -> None:
+    old = np.linspace(0.2, 0.8, 50)
+    assert chance_of_lift(old, 1.3 * old, 0.1, relative=True) < 0.001
+    assert chance_of_lift(old, 1.1 * old + np.tile([0.01, -0.01], 25), 0.1, relative=True) > 0.5
+
+
+def test_holm_multiplies_the_smallest_by_all_and_never_falls() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.9, 0.6]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_an_interval_is_widened_as_variances_add() -> None:
+    wide = widened(Interval(0.1, 0.06, 0.14, 0.3, 100), 0.03 / 1.959964)
+    assert (wide.low, wide.high) == (pytest.approx(0.05), pytest.approx(0.15))
+    assert widened(wide, 0.0) == wide

@@ -6,8 +6,10 @@ import json
 
 import pytest
 
+from revector.evaluation.alternatives import BOTH, QUERY_MODEL, RESCORED_MAP
+from revector.evaluation.decide import SOON_SECONDS, decide
 from revector.evaluation.significance import Interval
-from revector.evaluation.verdict import Decision, Row, Verdict, decide
+from revector.evaluation.verdict import Decision, Row, Verdict
 from revector.migration.estimate import Cost
 
 COST = Cost(10**6, 139.0, 7200.0, 3_200_000_000, 5_300_000_000)
@@ -15,7 +17,11 @@ COST = Cost(10**6, 139.0, 7200.0, 3_200_000_000, 5_300_000_000)
 
 def _decide(low: float, high: float, min_lift: float = 0.0, n: int = 300, same: bool = False) -> Decision:
     lift = Interval((low + high) / 2, low, high, 0.3, n)
-    return decide(lift, min_lift, relative=False, same_space=same)[0]
+    return decide(lift, min_lift, relative=False, same_space=same).decision
+
+
+def _around(value: float) -> Interval:
+    return Interval(value, value - 0.01, value + 0.01, 0.3, 300)
 
 
 @pytest.mark.parametrize(
@@ -34,10 +40,10 @@ def test_the_whole_interval_decides(low: float, high: float, min_lift: float, ex
 
 
 def test_a_handful_of_queries_decides_nothing() -> None:
-    decision, reason, needed = decide(Interval(0.2, 0.1, 0.3, 0.1, 8), 0.0, relative=False, same_space=False)
-    assert decision is Decision.INCONCLUSIVE
-    assert needed == 12
-    assert "under 20 queries" in reason
+    decided = decide(Interval(0.2, 0.1, 0.3, 0.1, 8), 0.0, relative=False, same_space=False)
+    assert decided.decision is Decision.INCONCLUSIVE
+    assert decided.queries_needed == 12
+    assert "under 20 queries" in decided.reason
 
 
 def test_encoders_of_one_space_are_no_reason_to_migrate() -> None:
@@ -46,38 +52,73 @@ def test_encoders_of_one_space_are_no_reason_to_migrate() -> None:
 
 def test_an_inconclusive_verdict_names_the_queries_that_would_settle_it() -> None:
     lift = Interval(0.01, -0.01, 0.03, 0.17, 300)
-    _, reason, needed = decide(lift, 0.0, relative=False, same_space=False)
-    assert needed is not None
-    assert f"about {needed:,} more judged queries settle it with a probability of 80%" in reason
+    decided = decide(lift, 0.0, relative=False, same_space=False)
+    assert decided.queries_needed is not None
+    assert f"about {decided.queries_needed:,} more judged queries settle it with a probability of 80%" in decided.reason
 
 
 def test_a_lift_within_a_standard_error_of_the_threshold_may_take_more_than_anybody_asks() -> None:
-    decision, reason, needed = decide(Interval(0.0, -0.1, 0.1, 0.3, 50), 0.0, relative=False, same_space=False)
-    assert decision is Decision.INCONCLUSIVE
-    assert needed == pytest.approx(50 * (1.96 / 0.2533) ** 2, rel=0.01)
-    assert f"more than {needed:,} more judged queries" in reason
+    decided = decide(Interval(0.0, -0.1, 0.1, 0.3, 50), 0.0, relative=False, same_space=False)
+    assert decided.decision is Decision.INCONCLUSIVE
+    assert decided.queries_needed == pytest.approx(50 * (1.96 / 0.2533) ** 2, rel=0.01)
+    assert f"more than {decided.queries_needed:,} more judged queries" in decided.reason
 
 
 def test_a_relative_lift_reads_as_a_share() -> None:
-    _, reason, _ = decide(Interval(0.25, 0.2, 0.3, 1.0, 100), 0.1, relative=True, same_space=False)
-    assert reason.startswith("lift +25.0% [+20.0%, +30.0%] on 100 judged queries, asked for above +10.0%")
+    decided = decide(Interval(0.25, 0.2, 0.3, 1.0, 100), 0.1, relative=True, same_space=False)
+    assert decided.reason.startswith("lift +25.0% [+20.0%, +30.0%] on 100 judged queries, asked for above +10.0%")
+
+
+def test_a_bridge_is_worth_it_where_re_embedding_takes_long() -> None:
+    said = {"relative": False, "same_space": False, "others": {RESCORED_MAP: _around(0.03)}}
+    soon = decide(_around(0.05), 0.0, seconds=SOON_SECONDS, **said)
+    late = decide(_around(0.05), 0.0, seconds=2 * SOON_SECONDS, **said)
+    useless = decide(_around(0.05), 0.0, seconds=2 * SOON_SECONDS, **{**said, "others": {RESCORED_MAP: _around(0.005)}})
+    assert soon.decision is useless.decision is Decision.MIGRATE
+    assert late.decision is Decision.BRIDGE_THEN_MIGRATE
+    assert late.reason.endswith("a map with re-scoring gives 60% of it on day one")
+
+
+def test_both_are_kept_only_where_the_new_model_alone_is_not_enough() -> None:
+    said = {"relative": False, "same_space": False, "others": {BOTH: _around(0.05)}}
+    assert decide(_around(0.01), 0.02, **said).decision is Decision.KEEP_BOTH
+    assert decide(_around(0.04), 0.02, **said).decision is Decision.MIGRATE
+
+
+def test_the_query_model_alone_is_changed_where_re_embedding_adds_nothing_to_it() -> None:
+    said = {"relative": False, "same_space": False, "others": {QUERY_MODEL: _around(0.04)}}
+    equal, better = (
+        decide(_around(0.05), 0.0, over_query_model=_around(gain), **said).decision for gain in (0.005, 0.02)
+    )
+    assert (equal, better) == (Decision.CHANGE_QUERY_MODEL, Decision.MIGRATE)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"), [(-0.009, 0.008, "practically equivalent"), (-0.05, -0.01, "the new model is worse")]
+)
+def test_staying_says_whether_the_models_are_alike(low: float, high: float, said: str) -> None:
+    lift = Interval((low + high) / 2, low, high, 0.3, 300)
+    assert said in decide(lift, 0.01, relative=False, same_space=False).reason
 
 
 @pytest.fixture
 def verdict() -> Verdict:
     stay, best = Interval(0.5, 0.48, 0.52, 0.3, 300), Interval(0.6, 0.58, 0.62, 0.3, 300)
     lift = Interval(0.1, 0.08, 0.12, 0.2, 300)
-    decision, reason, needed = decide(lift, 0.02, relative=False, same_space=False)
+    decided = decide(lift, 0.02, relative=False, same_space=False)
     return Verdict(
-        decision=decision,
-        reason=reason,
+        model="new",
+        decision=decided.decision,
+        reason=decided.reason,
         metric="nDCG@10",
         ground_truth="300 judged queries, nDCG@10",
+        judged_by="people",
         rows=(Row("stay", stay, 0.5 / 0.6, 0.0, 0), Row("re-embed", best, 1.0, 7200.0, COST.target_bytes)),
         lift=lift,
+        p_value=0.0001,
         min_lift=0.02,
         relative=False,
-        queries_needed=needed,
+        queries_needed=decided.queries_needed,
         notes=("dimension changes from 256 to 384",),
         cost=COST,
     )

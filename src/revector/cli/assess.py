@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from revector.cli.common import AsJson, CollectionUrl, Encoders, ModelName, open_encoder, opened
-from revector.cli.endings import EXIT_REFUSED
+from revector.cli.common import MODEL_HELP, AsJson, CollectionUrl, Encoders, open_encoder, opened, shown_place
+from revector.cli.endings import EXIT_REFUSED, shell
 from revector.cli.printing import emit
 from revector.formats.judgements import load_judged_queries
+
+if TYPE_CHECKING:
+    from revector.evaluation.verdict import Assessment
+    from revector.rerank.base import Reranker
 
 JUDGED_HELP = "Folder with queries.jsonl (or .csv, .tsv) and qrels.tsv (or qrels/test.tsv, or TREC's qrels.txt)."
 
@@ -22,21 +26,80 @@ def register(app: typer.Typer) -> None:
 
 def assess(
     collection: CollectionUrl,
-    model: ModelName,
+    model: Annotated[
+        list[str],
+        typer.Option("--model", metavar="MODEL", help=f"A candidate; may be given several times. {MODEL_HELP}"),
+    ],
     judged: Annotated[
         Path,
         typer.Option(help=JUDGED_HELP),
     ],
-    min_lift: Annotated[float, typer.Option(help="Least lift on nDCG@10 that is worth a migration.")] = 0.0,
+    metric: Annotated[
+        str, typer.Option(help="nDCG@k, MRR, MRR@k, recall@k, precision@k or success@k: what the verdict is on.")
+    ] = "nDCG@10",
+    min_lift: Annotated[float, typer.Option(help="Least lift of the metric that is worth a migration.")] = 0.0,
+    relative: Annotated[
+        bool, typer.Option("--relative", help="The least lift is a share of the present value.")
+    ] = False,
+    bm25: Annotated[
+        bool, typer.Option("--bm25", help="The application fuses hits with those of BM25: judge the whole.")
+    ] = False,
+    rerank: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads the annotation at run time, on Python 3.10 too
+        typer.Option(metavar="MODEL", help="A cross-encoder's folder that re-ranks the hits: judge the whole."),
+    ] = None,
+    threshold: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="The score by the present model below which the application drops hits."),
+    ] = None,
+    slice_by: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            metavar="FIELD", help="A field of the metadata: compare queries by what answers them; several times."
+        ),
+    ] = None,
     encoder: Encoders = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare the serving model with a new one on judged queries; exit with 3 unless the verdict is to migrate."""
-    from revector.evaluation.verdict import Decision
+    """Compare the serving model with new ones on judged queries; exit with 3 unless the verdict is to move.
 
+    Example: revector assess docs.db --model minilm --model bge --judged queries/ --min-lift 0.01
+    """
     queries, qrels = load_judged_queries(judged)
     with opened(collection, encoder) as docs:
-        verdict = docs.assess(open_encoder(model), queries, qrels, min_lift=min_lift)
-    emit(verdict, str(verdict), as_json=as_json)
-    if verdict.decision is not Decision.MIGRATE:
+        found = docs.assess(
+            [open_encoder(name) for name in model],
+            queries,
+            qrels,
+            metric=metric,
+            min_lift=min_lift,
+            relative=relative,
+            bm25=bm25,
+            reranker=None if rerank is None else _reranker(rerank),
+            threshold=threshold,
+            slice_by=slice_by or (),
+        )
+    steps = [] if found.best is None else _next_steps(shown_place(collection), model[found.best], found)
+    shown = str(found) if len(found.verdicts) > 1 else str(found.verdicts[0])
+    emit({**found.to_json(), "next_steps": steps}, shown, as_json=as_json)
+    if found.best is None:
         raise typer.Exit(EXIT_REFUSED)
+
+
+def _reranker(folder: str) -> Reranker:
+    from revector.rerank.cross import CrossEncoder
+
+    reranker: Reranker = CrossEncoder.from_pretrained(folder)
+    return reranker
+
+
+def _next_steps(place: str, model: str, found: Assessment) -> list[str]:
+    from revector.evaluation.verdict import Decision
+
+    start = f"revector start {shell(place)} --model {shell(model)}"
+    if found.decision is Decision.CHANGE_QUERY_MODEL:
+        return []
+    if found.decision is Decision.KEEP_BOTH:
+        weight = found.verdicts[found.best or 0].old_weight
+        return [f"{start} --strategy 'background,dual-index?weight_of_old={weight:g}&after_cutover=true'"]
+    return [start]

@@ -1,97 +1,80 @@
-"""Measure the alternatives (stay, map, re-embed) on judged queries, and give the verdict."""
+"""Measure the alternatives to a migration on judged queries, for one candidate or several, and give the verdict."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from revector._arguments import flag, number, whole_number
 from revector.backends.contracts import Backend, Generation
 from revector.encoders.base import TextEncoder, space_of
+from revector.encoders.canary import TOLERANCE, cosines
 from revector.encoders.isolation import encode_checked, encode_each
 from revector.errors import EncoderError, InvalidArgumentError
-from revector.evaluation import holdout, metrics, significance
-from revector.evaluation.both import Side, keep_both
-from revector.evaluation.exact import Keys, Matrix, topk
+from revector.evaluation import alternatives, holdout, metrics, pipeline, significance
+from revector.evaluation.alternatives import BOTH, MAP, QUERY_MODEL, REEMBED, RESCORED, RESCORED_MAP, STAY, Alternatives
+from revector.evaluation.both import Side
+from revector.evaluation.changed import changed
+from revector.evaluation.decide import OTHERS_CONFIDENCE, decide
+from revector.evaluation.exact import Matrix
 from revector.evaluation.metrics import Qrels, depth
-from revector.evaluation.significance import MIN_QUERIES, mean_interval, paired_lift
-from revector.evaluation.verdict import Row, Verdict, decide
+from revector.evaluation.necessity import necessity
+from revector.evaluation.question import Question
+from revector.evaluation.separability import Separability, let_through, separability, threshold_of
+from revector.evaluation.significance import (
+    CONFIDENCE,
+    MIN_QUERIES,
+    Interval,
+    chance_of_lift,
+    mean_interval,
+    paired_lift,
+    widened,
+)
+from revector.evaluation.slices import slices
+from revector.evaluation.verdict import Assessment, QueryScore, Row, Verdict
 from revector.migration.estimate import Cost
-from revector.spaces import EmbeddingSpace
 
-NEIGHBOURS = 10
-NEIGHBOUR_SAMPLE = 500
+__all__ = ["assess"]
+
 TEXTS_A_BATCH = 256
 QUERIES_TIMED = 5
-RESCORED = 50
-"""Best documents by the map that are ranked anew by their true vectors."""
 
 Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is asked of an assessment.
+class _Candidate:
+    """A model that may be moved to: its vectors, the speed at which they came, and what a query took."""
 
-    Parameters
-    ----------
-    metric : str
-        What quality is measured by (see `revector.evaluation.metrics.depth`).
-    min_lift : float
-        The lift above which a migration is worth it.
-    relative : bool
-        Whether `min_lift` is a share of the present quality.
-    max_documents : int
-        How many documents are embedded for the comparison, if no more are judged.
-    seed : int
-        Of everything drawn at random.
-    """
-
-    metric: str = "nDCG@10"
-    min_lift: float = 0.0
-    relative: bool = False
-    max_documents: int = 20_000
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        depth(self.metric)
-        number(self.min_lift, "min_lift")
-        flag(self.relative, "relative")
-        whole_number(self.max_documents, "max_documents", least=1)
-        whole_number(self.seed, "seed", least=0)
-
-
-@dataclass(frozen=True)
-class _Embedded:
-    """The candidate's vectors, the speed at which they came, and what a query took."""
-
-    documents: Matrix
-    queries: Matrix
+    encoder: TextEncoder
+    drawn: holdout.Holdout
+    side: Side
     documents_per_second: float
     query_seconds: float
 
 
 @dataclass(frozen=True)
-class _Measured:
-    """The metric of every query under each alternative, and the weight of the old model where both are kept."""
+class _Present:
+    """The model that serves, and what a query takes by it."""
 
-    per_query: dict[str, Values]
-    old_weight: float
+    encoder: TextEncoder
+    queries: Matrix
+    query_seconds: float
+    n_documents: int
 
 
 def assess(
     backend: Backend,
     generation: Generation,
     old_encoder: TextEncoder,
-    new_encoder: TextEncoder,
+    new_encoders: Sequence[TextEncoder],
     queries: Mapping[str, str],
     qrels: Qrels,
     question: Question,
-) -> Verdict:
+) -> Assessment:
     """Compare staying, mapping and re-embedding on the same documents and judged queries.
 
     Parameters
@@ -100,8 +83,10 @@ def assess(
         Holds the documents and the old vectors, which are used as they are stored.
     generation : Generation
         The serving generation.
-    old_encoder, new_encoder : TextEncoder
-        Encoders of the queries, and of the documents' new vectors.
+    old_encoder : TextEncoder
+        Encodes the queries.
+    new_encoders : sequence of TextEncoder
+        The candidates: encode queries, and the documents anew.
     queries : mapping of str to str
         Query id to text.
     qrels : mapping of str to mapping of str to int
@@ -123,7 +108,10 @@ def assess(
     metrics.require_library()  # what is missing or wrong is said before anything is embedded
     significance.require_library()
     queries, qrels = metrics.checked_queries(queries), metrics.checked_qrels(qrels)
-    space_of(new_encoder, "new_encoder")
+    if not new_encoders:
+        raise InvalidArgumentError("no candidate is given; name at least one model")
+    for encoder in new_encoders:
+        space_of(encoder, "new_encoder")
     generation.space.require(old_encoder.space, purpose="the present model's queries")
     drawn = holdout.draw(
         backend, generation.id, queries, qrels, max_documents=question.max_documents, seed=question.seed
@@ -131,13 +119,16 @@ def assess(
     if len(drawn.queries) < MIN_QUERIES:
         raise InvalidArgumentError(f"one judged query cannot tell models apart; judge {MIN_QUERIES}, better 100")
     asked = list(drawn.queries.values())
-    old_queries, old_seconds = _timed(old_encoder, asked)
-    new_queries, new_seconds = _timed(new_encoder, asked)
-    drawn, new = _embed(new_encoder, drawn, new_queries, new_seconds)  # the dear part, after what is refused as a whole
-    measured = _measure(drawn, Side(generation.space, old_queries, drawn.old_vectors), new_encoder.space, new, question)
-    return _verdict(
-        backend.documents.count(), drawn, generation.space, new_encoder.space, new, measured, old_seconds, question
-    )
+    present = _Present(old_encoder, *_timed(old_encoder, asked), backend.documents.count())
+    asked_of = [
+        _timed(encoder, asked) for encoder in new_encoders
+    ]  # what is refused as a whole is, before the dear part
+    confidence = 1 - (1 - CONFIDENCE) / len(new_encoders)
+    found = [
+        _assessed(present, generation, _embedded(encoder, drawn, *known), question, confidence)
+        for encoder, known in zip(new_encoders, asked_of, strict=True)
+    ]
+    return _chosen(found, question)
 
 
 def _timed(encoder: TextEncoder, queries: list[str]) -> tuple[Matrix, float]:
@@ -150,9 +141,7 @@ def _timed(encoder: TextEncoder, queries: list[str]) -> tuple[Matrix, float]:
     return vectors, (time.perf_counter() - start) / len(few)
 
 
-def _embed(
-    encoder: TextEncoder, drawn: holdout.Holdout, queries: Matrix, query_seconds: float
-) -> tuple[holdout.Holdout, _Embedded]:
+def _embedded(encoder: TextEncoder, drawn: holdout.Holdout, queries: Matrix, query_seconds: float) -> _Candidate:
     """Embed the documents; those that the model refuses are left out of every alternative."""
     texts = [encoder.space.text_of(document.text, document.metadata) for document in drawn.documents]
     start = time.perf_counter()
@@ -166,138 +155,205 @@ def _embed(
     if len(refused) == len(texts):
         raise EncoderError(f"{encoder.space} refuses all {len(texts):,} documents, the first one so: {refused[0]}")
     vectors = np.stack([outcome for outcome in outcomes if not isinstance(outcome, EncoderError)])
-    return holdout.without(drawn, refused), _Embedded(vectors, queries, len(texts) / seconds, query_seconds)
+    side = Side(encoder.space, queries, vectors)
+    return _Candidate(encoder, holdout.without(drawn, refused), side, len(texts) / seconds, query_seconds)
 
 
-def _measure(
-    drawn: holdout.Holdout, old: Side, new_space: EmbeddingSpace, new: _Embedded, question: Question
-) -> _Measured:
-    """Score every query under each alternative; those with a map are missing where none could be fitted."""
-    metric = question.metric
-    found = {"stay": holdout.scores(drawn, old.space, old.queries, old.documents, metric)}
-    mapped = holdout.cross_fitted(old.documents, new.documents, seed=question.seed)
-    if mapped is not None:
-        found["map"] = holdout.scores(drawn, new_space, new.queries, mapped, metric)
-        anew = holdout.rescored(new_space, new.queries, mapped, new.documents, max(RESCORED, depth(metric)))
-        found["map + re-score"] = holdout.scores_of(drawn, anew, metric)
-    found["re-embed"] = holdout.scores(drawn, new_space, new.queries, new.documents, metric)
-    if old.space.fingerprint == new_space.fingerprint:
-        return _Measured(found, 0.0)
-    side = Side(new_space, new.queries, new.documents)
-
-    def score(rankings: list[Keys]) -> Values:
-        return holdout.scores_of(drawn, rankings, metric)
-
-    both = keep_both(old, side, score, depth(metric), seed=question.seed)
-    found["keep both"] = both.values
-    return _Measured(found, both.old_weight)
-
-
-def _verdict(
-    n_documents: int,
-    drawn: holdout.Holdout,
-    old_space: EmbeddingSpace,
-    new_space: EmbeddingSpace,
-    new: _Embedded,
-    measured: _Measured,
-    old_query_seconds: float,
-    question: Question,
+def _assessed(
+    present: _Present, generation: Generation, candidate: _Candidate, question: Question, confidence: float
 ) -> Verdict:
-    per_query = measured.per_query
-    lift = paired_lift(per_query["stay"], per_query["re-embed"], relative=question.relative, seed=question.seed)
-    same = old_space.fingerprint == new_space.fingerprint
-    decision, reason, needed = decide(lift, question.min_lift, relative=question.relative, same_space=same)
-    cost = Cost.of(n_documents, old_space, new_space, new.documents_per_second)
+    """Measure every alternative that a candidate offers, and decide."""
+    drawn, new = candidate.drawn, candidate.side
+    old = Side(generation.space, present.queries, drawn.old_vectors)
+    options = alternatives.find(drawn, old, new, question.metric, _deep(question), seed=question.seed)
+    stages = pipeline.stages(drawn, options.found, question)
+    scored = {
+        stage: {name: holdout.scores_of(drawn, rankings, question.metric) for name, rankings in found.items()}
+        for stage, found in stages.items()
+    }
+    whole, last = scored[list(stages)[-1]], stages[list(stages)[-1]]
+    cost = Cost.of(present.n_documents, old.space, new.space, candidate.documents_per_second)
+    lift = _lift(whole, REEMBED, question, confidence)
+    decided = decide(
+        lift,
+        question.min_lift,
+        relative=question.relative,
+        same_space=_is_one_space(old, new),
+        others={
+            name: _lift(whole, name, question, OTHERS_CONFIDENCE)
+            for name in (RESCORED_MAP, BOTH, QUERY_MODEL)
+            if name in whole
+        },
+        over_query_model=_over_query_model(whole, question),
+        seconds=cost.seconds,
+    )
+    worse, better = changed(drawn, whole[STAY], whole[REEMBED], (last[STAY], last[REEMBED]))
     return Verdict(
-        decision=decision,
-        reason=reason,
+        model=str(new.space.model),
+        decision=decided.decision,
+        reason=decided.reason,
         metric=question.metric,
-        ground_truth=_ground_truth(drawn, n_documents, question.metric),
-        rows=_rows(per_query, cost, new, len(drawn.documents), old_query_seconds, question.seed),
+        ground_truth=_ground_truth(drawn, present.n_documents, question.metric, list(stages)[-1]),
+        judged_by=question.judged_by,
+        rows=tuple(
+            row
+            for stage, values in scored.items()
+            for row in _rows(drawn, stage, stages[stage], values, cost, (present, candidate), question)
+        ),
         lift=lift,
+        p_value=chance_of_lift(
+            whole[STAY], whole[REEMBED], question.min_lift, relative=question.relative, seed=question.seed
+        ),
         min_lift=question.min_lift,
         relative=question.relative,
-        queries_needed=needed,
+        queries_needed=decided.queries_needed,
         notes=(
-            *_necessity(drawn, old_space, new_space, new, question.seed),
-            *_prices(measured.per_query, old_query_seconds, new.query_seconds),
-            *_worth_keeping(measured, question),
+            *necessity(drawn, old, new, (present.encoder, candidate.encoder), question.seed),
+            *_prices(options, present.query_seconds, candidate.query_seconds),
+            *_worth_keeping(whole, options, question),
+            *_about_judgements(question),
             *drawn.notes,
         ),
         cost=cost,
-        old_weight=measured.old_weight,
+        old_weight=options.old_weight,
+        slices=slices(drawn, whole[STAY], whole[REEMBED], question),
+        queries=tuple(
+            QueryScore(id_, text, before, after)
+            for (id_, text), before, after in zip(
+                drawn.queries.items(), whole[STAY].tolist(), whole[REEMBED].tolist(), strict=True
+            )
+        ),
+        worse=worse,
+        better=better,
+        separability=_separability(drawn, old, new, question.threshold),
     )
 
 
-def _ground_truth(drawn: holdout.Holdout, n_documents: int, metric: str) -> str:
+def _deep(question: Question) -> int:
+    """Return how many documents a ranking has to hold."""
+    fused = pipeline.FUSED if question.bm25 else 0
+    shown = question.rerank_documents if question.reranker is not None else 0
+    return max(depth(question.metric), metrics.TABLE_DEPTH, fused, shown)
+
+
+def _is_one_space(old: Side, new: Side) -> bool:
+    """Whether both models give the same vectors, whatever their contracts are called."""
+    if old.space.fingerprint == new.space.fingerprint:
+        return True
+    if (old.space.dimension, old.space.metric) != (new.space.dimension, new.space.metric):
+        return False
+    return float(cosines(old.documents, new.documents).min()) >= 1 - TOLERANCE
+
+
+def _lift(values: Mapping[str, Values], name: str, question: Question, confidence: float) -> Interval:
+    """Return what an alternative gains over staying."""
+    lift = paired_lift(
+        values[STAY], values[name], relative=question.relative, confidence=confidence, seed=question.seed
+    )
+    return widened(lift, question.doubt / float(values[STAY].mean()) if question.relative else question.doubt)
+
+
+def _over_query_model(values: Mapping[str, Values], question: Question) -> Interval | None:
+    if QUERY_MODEL not in values:
+        return None
+    return paired_lift(values[QUERY_MODEL], values[REEMBED], seed=question.seed)
+
+
+def _ground_truth(drawn: holdout.Holdout, n_documents: int, metric: str, stage: str) -> str:
     found = len(drawn.documents)
-    return f"{len(drawn.queries):,} judged queries, {metric}, exact search of {found:,} of {n_documents:,} documents"
+    whole = f" {stage}," if stage else ""
+    searched = f"exact search of {found:,} of {n_documents:,} documents"
+    return f"{len(drawn.queries):,} judged queries, {metric},{whole} {searched}"
 
 
 def _rows(
-    per_query: dict[str, Values], cost: Cost, new: _Embedded, n_pairs: int, old_query_seconds: float, seed: int
-) -> tuple[Row, ...]:
-    """Build the table; a map costs the pairs it is fitted on, and a generation of mapped vectors."""
-    pairs = n_pairs / new.documents_per_second
+    drawn: holdout.Holdout,
+    stage: str,
+    found: Mapping[str, pipeline.Rankings],
+    values: Mapping[str, Values],
+    cost: Cost,
+    models: tuple[_Present, _Candidate],
+    question: Question,
+) -> list[Row]:
+    """Build the table of a stage; a map costs the pairs it is fitted on, and a generation of mapped vectors."""
+    old, new = (model.query_seconds for model in models)
+    pairs = len(drawn.documents) / models[1].documents_per_second
     price: dict[str, tuple[float, int, int, float]] = {
-        "stay": (0.0, 0, 0, old_query_seconds),
-        "map": (pairs, cost.target_bytes, 0, new.query_seconds),
-        "map + re-score": (pairs, cost.target_bytes, RESCORED, new.query_seconds),
-        "re-embed": (cost.seconds, cost.target_bytes, 0, new.query_seconds),
-        "keep both": (cost.seconds, cost.target_bytes, 0, old_query_seconds + new.query_seconds),
+        STAY: (0.0, 0, 0, old),
+        MAP: (pairs, cost.target_bytes, 0, new),
+        RESCORED_MAP: (pairs, cost.target_bytes, RESCORED, new),
+        REEMBED: (cost.seconds, cost.target_bytes, 0, new),
+        BOTH: (cost.seconds, cost.target_bytes, 0, old + new),
+        QUERY_MODEL: (0.0, 0, 0, new),
     }
-    best = float(per_query["re-embed"].mean())
-    return tuple(
-        Row(name, mean_interval(values, seed=seed), float(values.mean()) / best if best else None, *price[name])
-        for name, values in per_query.items()
-    )
+    best = float(values[REEMBED].mean())
+    return [
+        Row(
+            name,
+            mean_interval(each, seed=question.seed),
+            float(each.mean()) / best if best else None,
+            *price[name],
+            pipeline=stage,
+            metrics={metric: float(holdout.scores_of(drawn, found[name], metric).mean()) for metric in metrics.TABLE},
+        )
+        for name, each in values.items()
+    ]
 
 
-def _prices(per_query: Mapping[str, Values], old_seconds: float, new_seconds: float) -> tuple[str, ...]:
+def _prices(options: Alternatives, old_seconds: float, new_seconds: float) -> tuple[str, ...]:
     """Say what a query takes."""
     old, new = (f"{1000 * seconds:.2g} ms" for seconds in (old_seconds, new_seconds))
     encoding = f"a query is encoded in {old} by the old model, {new} by the new one"
-    if "map + re-score" not in per_query:
+    if RESCORED_MAP not in options.found:
         return (encoding,)
     rescoring = f"the best {RESCORED} documents of a query are embedded on the spot, each once where vectors are kept"
     return (encoding, f"map + re-score: {rescoring}")
 
 
-def _worth_keeping(measured: _Measured, question: Question) -> tuple[str, ...]:
+def _worth_keeping(values: Mapping[str, Values], options: Alternatives, question: Question) -> tuple[str, ...]:
     """Say whether both generations together find more than the new one alone."""
-    if "keep both" not in measured.per_query or not measured.old_weight:
+    if BOTH not in values or not options.old_weight:
         return ()
-    gain = paired_lift(measured.per_query["re-embed"], measured.per_query["keep both"], seed=question.seed)
+    gain = paired_lift(values[REEMBED], values[BOTH], seed=question.seed)
     ends = f"{gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}] over the new model alone"
     price = "the old vectors and the old model are kept for good, and every query is encoded by both"
-    how = f"start --strategy 'background,dual-index?weight_of_old={measured.old_weight:g}&after_cutover=true'"
-    return (f"keep both, the old model with a weight of {measured.old_weight:g}: {ends}; {price} ({how})",)
+    how = f"start --strategy 'background,dual-index?weight_of_old={options.old_weight:g}&after_cutover=true'"
+    return (f"keep both, the old model with a weight of {options.old_weight:g}: {ends}; {price} ({how})",)
 
 
-def _necessity(
-    drawn: holdout.Holdout, old: EmbeddingSpace, new: EmbeddingSpace, embedded: _Embedded, seed: int
-) -> tuple[str, ...]:
-    """List what changes with the model beside its quality."""
-    if old.fingerprint == new.fingerprint:
-        return ("the contracts of the two encoders are the same; only the backend changes",)
-    notes = [
-        f"neighbourhoods: {_overlap(drawn, old, new, embedded, seed):.0%} of the {NEIGHBOURS} nearest documents stay"
-    ]
-    if old.dimension != new.dimension:
-        notes.append(f"dimension changes from {old.dimension} to {new.dimension}: new storage and a new index")
-    if old.metric != new.metric:
-        notes.append(f"metric changes from {old.metric} to {new.metric}: thresholds on scores have to be set anew")
-    return tuple(notes)
+def _about_judgements(question: Question) -> tuple[str, ...]:
+    if not question.doubt:
+        return ()
+    doubt = f"a standard deviation of {question.doubt:.3f} about the lift that people's judgements give"
+    return (f"judged by {question.judged_by}: such lifts have {doubt}, which widens the interval",)
 
 
-def _overlap(drawn: holdout.Holdout, old: EmbeddingSpace, new: EmbeddingSpace, embedded: _Embedded, seed: int) -> float:
-    """Share of the nearest documents that both models agree on, averaged over a sample of documents."""
-    n = len(drawn.documents)
-    sample = np.random.default_rng(seed).choice(n, size=min(n, NEIGHBOUR_SAMPLE), replace=False)
-    _, before = topk(old, drawn.old_vectors[sample], drawn.old_vectors, NEIGHBOURS + 1)
-    _, after = topk(new, embedded.documents[sample], embedded.documents, NEIGHBOURS + 1)
-    shares = [
-        len(set(a.tolist()) & set(b.tolist()) - {i}) / max(1, len(set(a.tolist()) - {i}))
-        for i, a, b in zip(sample.tolist(), before, after, strict=True)
-    ]
-    return float(np.mean(shares))
+def _separability(drawn: holdout.Holdout, old: Side, new: Side, threshold: float | None) -> dict[str, Separability]:
+    """Measure the application's threshold, and the one of the new model that lets as many hits through."""
+    if threshold is None:
+        return {}
+    translated = threshold_of(new, let_through(old, threshold))
+    return {"old": separability(drawn, old, threshold), "new": separability(drawn, new, translated)}
+
+
+def _chosen(found: Sequence[Verdict], question: Question) -> Assessment:
+    """Choose among the candidates that are worth it: the best, or the cheapest that is no worse beyond chance."""
+    measured_at = time.time()
+    worth = [place for place, verdict in enumerate(found) if verdict.decision.moves]
+    if not worth:
+        return Assessment(tuple(found), None, "no candidate is worth a migration", measured_at)
+    best = max(worth, key=lambda place: found[place].lift.value)
+    equal = [place for place in worth if place == best or not _is_worse(found[place], found[best], question)]
+    chosen = min(equal, key=lambda place: found[place].cost.seconds)
+    reason = f"{found[chosen].model}: {found[chosen].decision.value}"
+    if chosen != best:
+        reason += f"; {found[best].model} is not better beyond chance, and takes longer"
+    return Assessment(tuple(found), chosen, reason, measured_at)
+
+
+def _is_worse(one: Verdict, other: Verdict, question: Question) -> bool:
+    """Whether a candidate is worse than another one beyond chance, on the queries that both answered."""
+    scores = {each.id: each.new for each in other.queries}
+    both = [(each.new, scores[each.id]) for each in one.queries if each.id in scores]
+    ours, theirs = np.array(both).T
+    return paired_lift(ours, theirs, seed=question.seed).low > 0

@@ -53,13 +53,13 @@ class KeptBoth:
 
     Parameters
     ----------
-    values : ndarray of float64, shape (n_queries,)
-        The metric of each query, under the weight that was chosen on other queries.
+    rankings : list of ndarray of int64
+        Rows of documents for each query, under the weight that was chosen on other queries.
     old_weight : float
         The weight of the old model's scores that is best on all queries.
     """
 
-    values: Scores
+    rankings: list[Keys]
     old_weight: float
 
 
@@ -73,7 +73,7 @@ def keep_both(old: Side, new: Side, score: Callable[[list[Keys]], Scores], depth
     score : callable
         Takes the ranking of each query, rows of documents with the best one first; returns the metric of each.
     depth : int
-        Documents of a ranking that the metric looks at.
+        Documents a ranking.
     seed : int
         Of the folds.
     """
@@ -81,8 +81,10 @@ def keep_both(old: Side, new: Side, score: Callable[[list[Keys]], Scores], depth
     values = np.stack([score([_ranked(pool, weight)[:depth] for pool in pools]) for weight in WEIGHTS])
     fold_of = np.random.default_rng(seed).permutation(len(pools)) % FOLDS
     chosen = [int(values[:, fold_of != fold].mean(axis=1).argmax()) for fold in range(FOLDS)]
-    crossed = values[np.asarray(chosen)[fold_of], np.arange(len(pools))]
-    return KeptBoth(crossed, WEIGHTS[int(values.mean(axis=1).argmax())])
+    rankings = [
+        _ranked(pool, WEIGHTS[chosen[fold]])[:depth] for pool, fold in zip(pools, fold_of.tolist(), strict=True)
+    ]
+    return KeptBoth(rankings, WEIGHTS[int(values.mean(axis=1).argmax())])
 
 
 _Pool = tuple[Keys, Scores, Scores]

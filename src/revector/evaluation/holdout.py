@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector.backends.contracts import Backend, Document
-from revector.errors import EncoderError, InvalidArgumentError
+from revector.errors import EncoderError, InvalidArgumentError, NumericalError
 from revector.evaluation.best_map import quick_map
 from revector.evaluation.exact import Keys, Matrix, topk
 from revector.evaluation.metrics import Qrels, as_array, depth, judged_queries, per_query
@@ -169,7 +169,7 @@ def cross_fitted(old: Matrix, new: Matrix, *, seed: int) -> Matrix | None:
     Returns
     -------
     ndarray of float32, shape (n, d_new), or None
-        ``None`` if there are too few pairs to fit a map.
+        ``None`` if there are too few pairs to fit a map, or a side does not vary.
     """
     if len(old) < 2 * MIN_PAIRS_TO_MAP:
         return None
@@ -177,8 +177,11 @@ def cross_fitted(old: Matrix, new: Matrix, *, seed: int) -> Matrix | None:
     first, second = np.sort(order[: len(old) // 2]), np.sort(order[len(old) // 2 :])
     mapped = np.empty_like(new)
     for fitted, applied in ((first, second), (second, first)):
-        kind = quick_map(old[fitted], new[fitted], seed=seed)
-        mapped[applied] = kind.fit(old[fitted], new[fitted]).transform(old[applied])
+        try:
+            kind = quick_map(old[fitted], new[fitted], seed=seed)
+            mapped[applied] = kind.fit(old[fitted], new[fitted]).transform(old[applied])
+        except NumericalError:  # a model that gives all texts the same
+            return None
     return mapped
 
 

@@ -25,15 +25,19 @@ Run = Mapping[str, "Sequence[str] | Mapping[str, float]"]
 Qrels = Mapping[str, Mapping[str, int]]
 """Query id -> document id -> grade; above 0 is relevant. A negative grade (spam, in TREC's files) counts as 0."""
 
-DEFAULT_METRICS = ("nDCG@10", "MRR@10", "recall@10", "precision@10")
+DEFAULT_METRICS = ("nDCG@10", "MRR@10", "recall@10", "precision@10", "success@10")
+TABLE_DEPTH = 10
+TABLE = tuple(f"{name}@{TABLE_DEPTH}" for name in ("precision", "recall", "MRR", "nDCG", "success"))
+"""What the table of an assessment holds beside the metric that decides."""
+
 FULL_DEPTH = 1000
 """How deep a run has to be for a metric without a cut-off."""
 
 MAX_GRADE = 32_768
 """trec_eval holds a number for every grade up to the highest one."""
 
-_NAMES = {"ndcg": "nDCG", "mrr": "RR", "recall": "R", "precision": "P"}
-_PATTERN = re.compile(r"(ndcg|mrr|recall|precision)(?:@([1-9][0-9]{0,5}))?", re.IGNORECASE)
+_NAMES = {"ndcg": "nDCG", "mrr": "RR", "recall": "R", "precision": "P", "success": "Success"}
+_PATTERN = re.compile(r"(ndcg|mrr|recall|precision|success)(?:@([1-9][0-9]{0,5}))?", re.IGNORECASE)
 
 
 def depth(metric: str) -> int:
@@ -42,7 +46,8 @@ def depth(metric: str) -> int:
     Parameters
     ----------
     metric : str
-        ``"nDCG@k"``, ``"MRR"``, ``"MRR@k"``, ``"recall@k"`` or ``"precision@k"``, in any case; k below a million.
+        ``"nDCG@k"``, ``"MRR"``, ``"MRR@k"``, ``"recall@k"``, ``"precision@k"`` or ``"success@k"`` (whether a
+        relevant document is among the first k), in any case; k below a million.
     """
     return _parse(metric)[1] or FULL_DEPTH
 
@@ -173,7 +178,8 @@ def _parse(metric: str) -> tuple[str, int | None]:
     name, cutoff = match.groups() if match else (None, None)
     if name is None or (cutoff is None and name.lower() != "mrr"):
         raise InvalidArgumentError(
-            f"metric is {shown(metric)}, expected nDCG@k, MRR, MRR@k, recall@k or precision@k, for example nDCG@10"
+            f"metric is {shown(metric)}, expected nDCG@k, MRR, MRR@k, recall@k, precision@k or success@k, "
+            "for example nDCG@10"
         )
     return _NAMES[name.lower()], int(cutoff) if cutoff else None
 

@@ -10,8 +10,8 @@ truth in 94 to 95 % of cases from 20 queries on, and in 92 % at 12 (the plain pe
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
 
@@ -122,6 +122,68 @@ def paired_lift(
     # what one query adds to the estimate: the difference itself, or the linearised ratio
     contributions = (new - (1 + value) * old) / old.mean() if relative else new - old
     return Interval(value, low, high, float(contributions.std(ddof=1)), len(old), confidence)
+
+
+def widened(lift: Interval, doubt: float) -> Interval:
+    """Return an interval that also holds what is not known about the queries themselves.
+
+    Judgements that stand in for those of people have a lift of their own. Where it was compared with that of judged
+    queries, the differences have a standard deviation, `doubt`; it adds to the error of the estimate as variances do.
+
+    Parameters
+    ----------
+    lift : Interval
+    doubt : float
+        In the unit of the lift, at least 0.
+    """
+    reach = NormalDist().inv_cdf(0.5 + lift.confidence / 2) * number(doubt, "doubt", least=0)
+    low = lift.value - math.hypot(lift.value - lift.low, reach)
+    return replace(lift, low=low, high=lift.value + math.hypot(lift.high - lift.value, reach))
+
+
+def chance_of_lift(old: Values, new: Values, min_lift: float = 0.0, *, relative: bool = False, seed: int = 0) -> float:
+    """Return how likely a lift as far from a threshold, to either side, is where the true one is the threshold.
+
+    The paired randomisation test: M. Smucker, J. Allan and B. Carterette, "A Comparison of Statistical Significance
+    Tests for Information Retrieval Evaluation", CIKM 2007. The differences' signs are flipped at random.
+
+    Parameters
+    ----------
+    old, new : ndarray of float64, shape (n_queries,)
+        A metric of both models for the same queries in the same order.
+    min_lift : float
+        The threshold.
+    relative : bool
+        Whether it is a share of the old model's mean.
+    seed : int
+        Of the resampling.
+    """
+    old, new = _checked(old, "old", CONFIDENCE), _checked(new, "new", CONFIDENCE)
+    differences = new - (1 + min_lift) * old if relative else new - old - min_lift
+    if not differences.any():
+        return 1.0
+    found = require("scipy.stats", extra="eval", purpose="evaluation").permutation_test(
+        (differences,),
+        _mean,
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        batch=RESAMPLES_A_BATCH,
+        rng=np.random.default_rng(whole_number(seed, "seed", least=0)),
+    )
+    return float(found.pvalue)
+
+
+def holm(chances: Sequence[float]) -> list[float]:
+    """Return p-values that hold for all of several tests together.
+
+    S. Holm, "A Simple Sequentially Rejective Multiple Test Procedure", Scandinavian Journal of Statistics 6(2), 1979.
+    """
+    adjusted, highest = [0.0] * len(chances), 0.0
+    for rank, place in enumerate(sorted(range(len(chances)), key=chances.__getitem__)):
+        highest = max(highest, min(1.0, (len(chances) - rank) * chances[place]))
+        adjusted[place] = highest
+    return adjusted
 
 
 def chance_to_settle(lift: Interval, threshold: float, more: int) -> float:

@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
 
-from revector.evaluation.significance import ENOUGH_QUERIES, POWER, Interval, queries_to_settle
+from revector.evaluation.changed import Changed
+from revector.evaluation.separability import Separability
+from revector.evaluation.significance import Interval
+from revector.evaluation.slices import Slice
 from revector.migration.estimate import Cost
+
+__all__ = ["ASSESSMENT", "Assessment", "Decision", "QueryScore", "Row", "Verdict"]
 
 
 class Decision(str, Enum):
     """What to do. Not being sure is an answer."""
 
     MIGRATE = "migrate"
+    BRIDGE_THEN_MIGRATE = "bridge_then_migrate"
+    KEEP_BOTH = "keep_both"
+    CHANGE_QUERY_MODEL = "change_query_model"
     STAY = "stay"
     INCONCLUSIVE = "inconclusive"
+
+    @property
+    def moves(self) -> bool:
+        """Whether something is to be done."""
+        return self not in (Decision.STAY, Decision.INCONCLUSIVE)
 
     def __str__(self) -> str:
         """Return the value, as ``StrEnum`` does."""
         return self.value
+
+
+ASSESSMENT = "assessment"
+"""The note of the last one, beside the ledger."""
+_WORST_SHOWN, _WIDTH = 5, 60
 
 
 @dataclass(frozen=True)
@@ -31,7 +48,8 @@ class Row:
     Parameters
     ----------
     name : str
-        ``"stay"``, ``"map"``, ``"map + re-score"``, ``"re-embed"`` or ``"keep both"``.
+        ``"stay"``, ``"map"``, ``"map + re-score"``, ``"re-embed"``, ``"keep both"``, or ``"query model"``: the new
+        model for queries, the stored vectors for documents.
     quality : Interval
         The metric, mean over queries.
     retention : float or None
@@ -44,6 +62,10 @@ class Row:
         Documents that a query has embedded by the new model, each once in its life where the vectors are kept.
     query_seconds : float
         What a query's own encoding takes: with the models that it is asked of, one after the other.
+    pipeline : str
+        What the application makes of the hits, such as ``"fused with BM25, re-ranked"``; empty for the vectors alone.
+    metrics : dict of str to float
+        Other metrics, mean over queries.
     """
 
     name: str
@@ -53,33 +75,59 @@ class Row:
     extra_bytes: int
     texts_a_query: int = 0
     query_seconds: float = 0.0
+    pipeline: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class QueryScore:
+    """The metric of a query by either model."""
+
+    id: str
+    text: str
+    old: float
+    new: float
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The alternatives side by side, and the decision.
+    """What speaks for one candidate and against it, and the decision.
 
     Parameters
     ----------
+    model : str
+        The candidate.
     decision : Decision
-        MIGRATE if the whole interval of the lift is above `min_lift`, STAY if none of it is, else INCONCLUSIVE.
+        See `revector.evaluation.decide.decide`.
     reason : str
         The decision in a sentence.
     metric : str
         What quality is measured by.
     ground_truth : str
         What it was measured on; belongs next to every figure.
+    judged_by : str
+        ``"people"``, or what stands in for them.
     rows : tuple of Row
-        Stay, map and map with re-scoring (where a map could be fitted), re-embed, and keep both generations, on the
-        same documents and queries.
+        Stay, map and map with re-scoring (where a map could be fitted), re-embed, keep both generations, and the query
+        model alone (where dimensions are equal), on the same documents and queries; after each stage of the pipeline.
     lift : Interval
-        Re-embed minus stay, paired by query; with `relative`, as a share of stay.
+        Re-embed minus stay, paired by query, of the whole pipeline; with `relative`, as a share of stay.
+    p_value : float
+        Of the paired randomisation test against `min_lift`.
     min_lift : float
         The lift that justifies a migration.
     relative : bool
         Whether `lift` and `min_lift` are shares.
     queries_needed : int or None
         Further judged queries that would settle an inconclusive verdict; ``None`` where none would, or none is needed.
+    slices : tuple of Slice
+        The lift for queries of one kind.
+    queries : tuple of QueryScore
+        Every query.
+    worse, better : tuple of Changed
+        Those that changed most, with what either model finds.
+    separability : dict of str to Separability
+        What the application's threshold does under the ``"old"`` and the ``"new"`` model, if there is one.
     notes : tuple of str
         What else bears on the decision: necessity, missing documents, limits of the measurement.
     cost : Cost
@@ -89,83 +137,105 @@ class Verdict:
         row is what weights chosen on other queries reach.
     """
 
+    model: str
     decision: Decision
     reason: str
     metric: str
     ground_truth: str
+    judged_by: str
     rows: tuple[Row, ...]
     lift: Interval
+    p_value: float
     min_lift: float
     relative: bool
     queries_needed: int | None
     notes: tuple[str, ...]
     cost: Cost
     old_weight: float = 0.0
+    slices: tuple[Slice, ...] = ()
+    queries: tuple[QueryScore, ...] = ()
+    worse: tuple[Changed, ...] = ()
+    better: tuple[Changed, ...] = ()
+    separability: dict[str, Separability] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain JSON types."""
         return {**asdict(self), "decision": self.decision.value}
 
     def __str__(self) -> str:
-        """Return the decision, the table of alternatives, the ground truth and the notes."""
-        notes = [f"- {note}" for note in self.notes]
+        """Return the decision, the table of alternatives, the ground truth, what changed, and the notes."""
         head = f"{self.decision.value.upper()}: {self.reason}"
-        return "\n".join([head, "", *_table(self.rows, self.metric), "", f"measured on {self.ground_truth}", *notes])
+        truth = f"measured on {self.ground_truth}" + (f", judged by {self.judged_by}" * (self.judged_by != "people"))
+        return "\n".join([head, "", *_table(self.rows, self.metric), "", truth, *self._findings()])
+
+    def _findings(self) -> Iterator[str]:
+        yield from (f"- worse for {found}" for found in self.slices if found.is_worse)
+        yield from (f"- threshold, {model} model: {found}" for model, found in self.separability.items())
+        yield from (f"- {note}" for note in self.notes)
+        if self.worse:
+            yield f"- {_counted(self.queries)}; those that got worse most:"
+        for each in self.worse[:_WORST_SHOWN]:
+            yield f"    {each.old:.2f} -> {each.new:.2f}  {_one_line(each.text)}"
 
 
-def decide(lift: Interval, min_lift: float, *, relative: bool, same_space: bool) -> tuple[Decision, str, int | None]:
-    """Weigh a measured lift against the least that justifies a migration.
+@dataclass(frozen=True)
+class Assessment:
+    """The verdicts on several candidates, and which of them to take.
 
     Parameters
     ----------
-    lift : Interval
-        New minus old.
-    min_lift : float
-        The threshold, in the lift's own unit.
-    relative : bool
-        How to print them.
-    same_space : bool
-        Both models have the same contract, so that their vectors are the same.
-
-    Returns
-    -------
-    decision : Decision
+    verdicts : tuple of Verdict
+        In the order of the candidates. With several, the intervals of their lifts hold for all of them together
+        (Bonferroni).
+    best : int or None
+        The one to take, ``None`` if none is worth it.
     reason : str
-    queries_needed : int or None
-        Further queries that would settle it, when it is not settled.
+        Why that one, in a sentence.
+    measured_at : float
+        Unix time.
     """
-    if same_space:
-        return Decision.STAY, "both encoders produce the same space; keep the vectors", None
-    measured = _show_lift(lift, min_lift, relative)
-    if lift.n_queries < ENOUGH_QUERIES:
-        return _inconclusive(lift, min_lift, f"{measured}; under {ENOUGH_QUERIES} queries decide nothing")
-    if lift.low > min_lift:
-        return Decision.MIGRATE, f"{measured}; the whole interval is above", None
-    if lift.high <= min_lift:
-        return Decision.STAY, f"{measured}; none of the interval is above", None
-    return _inconclusive(lift, min_lift, f"{measured}; the interval holds both")
+
+    verdicts: tuple[Verdict, ...]
+    best: int | None
+    reason: str
+    measured_at: float
+
+    @property
+    def decision(self) -> Decision:
+        """That on the best candidate; with none, whether any is still open."""
+        if self.best is not None:
+            return self.verdicts[self.best].decision
+        is_open = any(verdict.decision is Decision.INCONCLUSIVE for verdict in self.verdicts)
+        return Decision.INCONCLUSIVE if is_open else Decision.STAY
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain JSON types."""
+        verdicts = [verdict.to_json() for verdict in self.verdicts]
+        return {"decision": self.decision.value, **asdict(self), "verdicts": verdicts}
+
+    def __str__(self) -> str:
+        """Return the choice, and each verdict."""
+        return "\n\n".join([self.reason, *(f"{verdict.model}\n{verdict}" for verdict in self.verdicts)])
 
 
-def _inconclusive(lift: Interval, min_lift: float, finding: str) -> tuple[Decision, str, int | None]:
-    needed = queries_to_settle(lift, min_lift)
-    if needed is None:
-        return Decision.INCONCLUSIVE, f"{finding}, and the lift is the threshold: no number of queries tells", None
-    needed = max(needed, ENOUGH_QUERIES - lift.n_queries)
-    is_close = abs(lift.value - min_lift) < lift.deviation / math.sqrt(lift.n_queries)
-    more = f"{'more than ' if is_close else 'about '}{needed:,} more judged queries settle it"
-    return Decision.INCONCLUSIVE, f"{finding}; {more} with a probability of {POWER:.0%}", needed
+def _counted(queries: Sequence[QueryScore]) -> str:
+    better, worse = (sum(sign * (each.new - each.old) > 0 for each in queries) for sign in (1, -1))
+    return f"{better:,} queries got better, {worse:,} worse, {len(queries) - better - worse:,} stayed"
 
 
-def _show_lift(lift: Interval, min_lift: float, relative: bool) -> str:
-    show = "{:+.1%}".format if relative else "{:+.4f}".format
-    ends = f"[{show(lift.low)}, {show(lift.high)}]"
-    return f"lift {show(lift.value)} {ends} on {lift.n_queries:,} judged queries, asked for above {show(min_lift)}"
+def _one_line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _WIDTH else f"{line[:_WIDTH]} …"
 
 
 def _table(rows: Sequence[Row], metric: str) -> list[str]:
     confidence = f"{rows[0].quality.confidence:.0%} interval"
     lines = [f"{'':15}{metric:>11}  {confidence:17}{'of re-embed':>12}{'time':>9}{'extra storage':>14}"]
+    stage = ""
     for row in rows:
+        if row.pipeline != stage:
+            stage = row.pipeline
+            lines.append(f"{stage}:")
         interval = f"[{row.quality.low:.4f}, {row.quality.high:.4f}]"
         share = "-" if row.retention is None else f"{row.retention:.0%}"
         lines.append(

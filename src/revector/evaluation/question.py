@@ -1,0 +1,102 @@
+"""What is asked of an assessment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypedDict
+
+from revector._arguments import flag, number, shown, strings, whole_number
+from revector.errors import InvalidArgumentError
+from revector.evaluation.metrics import depth
+from revector.rerank.base import Reranker
+
+__all__ = ["PEOPLE", "Asked", "Question"]
+
+PEOPLE = "people"
+
+
+class Asked(TypedDict, total=False):
+    """The arguments of `Collection.assess` beside candidates and judgements, for type checkers."""
+
+    metric: str
+    min_lift: float
+    relative: bool
+    max_documents: int
+    seed: int
+    bm25: bool
+    reranker: Reranker | None
+    rerank_documents: int
+    threshold: float | None
+    facets: Mapping[str, Mapping[str, str]]
+    slice_by: Sequence[str]
+    judged_by: str
+    doubt: float
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of an assessment.
+
+    Parameters
+    ----------
+    metric : str
+        What quality is measured by (see `revector.evaluation.metrics.depth`).
+    min_lift : float
+        The lift above which a migration is worth it.
+    relative : bool
+        Whether `min_lift` is a share of the present quality.
+    max_documents : int
+        How many documents are embedded for the comparison, if no more are judged.
+    seed : int
+        Of everything drawn at random.
+    bm25 : bool
+        Whether the application fuses its hits with those of BM25: the verdict is on the whole then.
+    reranker : Reranker, optional
+        Re-ranks the application's hits: the verdict is on the whole then.
+    rerank_documents : int
+        So many of the best hits are re-ranked.
+    threshold : float, optional
+        The score by the present model below which the application drops hits.
+    facets : mapping of str to mapping of str to str
+        Name of a facet, such as language, to its value for each query id; queries are compared by each value, too.
+    slice_by : sequence of str
+        Fields of the metadata; a query is of the value that its best judged document has.
+    judged_by : str
+        Who judged, as the verdict says it.
+    doubt : float
+        Standard deviation of what such judgements say of the lift about what people's say; 0 for people's own.
+    """
+
+    metric: str = "nDCG@10"
+    min_lift: float = 0.0
+    relative: bool = False
+    max_documents: int = 20_000
+    seed: int = 0
+    bm25: bool = False
+    reranker: Reranker | None = None
+    rerank_documents: int = 50
+    threshold: float | None = None
+    facets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    slice_by: Sequence[str] = ()
+    judged_by: str = PEOPLE
+    doubt: float = 0.0
+
+    def __post_init__(self) -> None:
+        depth(self.metric)
+        number(self.min_lift, "min_lift")
+        flag(self.relative, "relative")
+        whole_number(self.max_documents, "max_documents", least=1)
+        whole_number(self.seed, "seed", least=0)
+        flag(self.bm25, "bm25")
+        if self.reranker is not None and not isinstance(self.reranker, Reranker):
+            raise InvalidArgumentError(
+                f"reranker is {shown(self.reranker)}, expected an object with score(query, texts)"
+            )
+        whole_number(self.rerank_documents, "rerank_documents", least=1)
+        if self.threshold is not None:
+            number(self.threshold, "threshold")
+        if not isinstance(self.facets, Mapping) or not all(isinstance(each, Mapping) for each in self.facets.values()):
+            raise InvalidArgumentError(f"facets is {shown(self.facets)}, expected values by query id, by facet")
+        object.__setattr__(self, "slice_by", tuple(strings(self.slice_by, "slice_by")))
+        number(self.doubt, "doubt", least=0)
