@@ -15,14 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from common import Report
-from embedded import embed
+from embedded import Looked
 from judged import named, read_collection
-from revector import Collection, Encoder
+from revector import Collection
 from revector.demo.docstrings import python_corpus
-from revector.encoders.base import Kind
 from revector.evaluation.metrics import per_query
 from revector.formats.judgements import Corpus
 from revector.formats.named_models import fetch_model
@@ -30,24 +28,6 @@ from revector.formats.named_models import fetch_model
 METRIC, PAIRS, ASKED = "nDCG@10", 2_000, 1_000
 RESCORED = (0, 10, 50)
 LEAST = 0.95
-
-
-class Looked:
-    """A model whose vectors of a collection's texts are known; looks them up."""
-
-    source: str | None = None
-
-    def __init__(self, folder: Path, corpus: Corpus) -> None:
-        rows = embed(folder, corpus)
-        self.space = Encoder.from_pretrained(folder).space
-        self._rows = {
-            "document": dict(zip(corpus.documents.values(), rows.documents, strict=True)),
-            "query": dict(zip(corpus.queries.values(), rows.queries, strict=True)),
-        }
-
-    def encode(self, texts: Sequence[str], *, kind: Kind = "document") -> NDArray[np.float32]:
-        """Return the rows of texts of the collection."""
-        return np.stack([self._rows[kind][text] for text in texts])
 
 
 def ndcg(collection: Collection, corpus: Corpus, queries: Sequence[str], rescore: int | None = None) -> float:

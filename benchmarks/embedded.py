@@ -13,7 +13,7 @@ from revector import Encoder
 from revector.encoders.base import Kind
 from revector.formats.judgements import Corpus
 
-__all__ = ["Embedded", "embed"]
+__all__ = ["Embedded", "Looked", "embed"]
 
 CACHE = Path("~/.cache/revector-embeddings").expanduser()
 
@@ -52,3 +52,21 @@ def _kept(path: Path, encoder: Encoder, texts: Sequence[str], kind: Kind) -> Row
     path.parent.mkdir(parents=True, exist_ok=True)
     np.save(path, rows)
     return rows
+
+
+class Looked:
+    """A model whose vectors of a collection's texts are known; looks them up."""
+
+    source: str | None = None
+
+    def __init__(self, folder: Path, corpus: Corpus) -> None:
+        rows = embed(folder, corpus)
+        self.space = Encoder.from_pretrained(folder).space
+        self._rows = {
+            "document": dict(zip(corpus.documents.values(), rows.documents, strict=True)),
+            "query": dict(zip(corpus.queries.values(), rows.queries, strict=True)),
+        }
+
+    def encode(self, texts: Sequence[str], *, kind: Kind = "document") -> NDArray[np.float32]:
+        """Return the rows of texts of the collection."""
+        return np.stack([self._rows[kind][text] for text in texts])

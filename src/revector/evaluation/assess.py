@@ -18,7 +18,7 @@ from revector.evaluation import alternatives, holdout, metrics, pipeline, signif
 from revector.evaluation.alternatives import BOTH, MAP, QUERY_MODEL, REEMBED, RESCORED, RESCORED_MAP, STAY, Alternatives
 from revector.evaluation.both import Side
 from revector.evaluation.changed import changed
-from revector.evaluation.decide import OTHERS_CONFIDENCE, decide
+from revector.evaluation.decide import OTHERS_CONFIDENCE, Decided, decide
 from revector.evaluation.exact import Matrix
 from revector.evaluation.metrics import Qrels, depth
 from revector.evaluation.necessity import necessity
@@ -37,7 +37,7 @@ from revector.evaluation.slices import slices
 from revector.evaluation.verdict import Assessment, QueryScore, Row, Verdict
 from revector.migration.estimate import Cost
 
-__all__ = ["assess"]
+__all__ = ["assess", "weigh"]
 
 TEXTS_A_BATCH = 256
 QUERIES_TIMED = 5
@@ -173,19 +173,8 @@ def _assessed(
     }
     whole, last = scored[list(stages)[-1]], stages[list(stages)[-1]]
     cost = Cost.of(present.n_documents, old.space, new.space, candidate.documents_per_second)
-    lift = _lift(whole, REEMBED, question, confidence)
-    decided = decide(
-        lift,
-        question.min_lift,
-        relative=question.relative,
-        same_space=_is_one_space(old, new),
-        others={
-            name: _lift(whole, name, question, OTHERS_CONFIDENCE)
-            for name in (RESCORED_MAP, BOTH, QUERY_MODEL)
-            if name in whole
-        },
-        over_query_model=_over_query_model(whole, question),
-        seconds=cost.seconds,
+    lift, decided = weigh(
+        whole, question, same_space=_is_one_space(old, new), seconds=cost.seconds, confidence=confidence
     )
     worse, better = changed(drawn, whole[STAY], whole[REEMBED], (last[STAY], last[REEMBED]))
     return Verdict(
@@ -227,6 +216,45 @@ def _assessed(
         better=better,
         separability=_separability(drawn, old, new, question.threshold),
     )
+
+
+def weigh(
+    values: Mapping[str, Values],
+    question: Question,
+    *,
+    same_space: bool = False,
+    seconds: float = 0.0,
+    confidence: float = CONFIDENCE,
+) -> tuple[Interval, Decided]:
+    """Return the lift of re-embedding, and what to do.
+
+    Parameters
+    ----------
+    values : mapping of str to ndarray of float64, shape (n_queries,)
+        The metric of every query under each alternative, by name.
+    question : Question
+        Says what is worth a migration.
+    same_space, seconds
+        As `revector.evaluation.decide.decide` takes them.
+    confidence : float
+        Of the interval of the lift.
+    """
+    lift = _lift(values, REEMBED, question, confidence)
+    others = {
+        name: _lift(values, name, question, OTHERS_CONFIDENCE)
+        for name in (RESCORED_MAP, BOTH, QUERY_MODEL)
+        if name in values
+    }
+    decided = decide(
+        lift,
+        question.min_lift,
+        relative=question.relative,
+        same_space=same_space,
+        others=others,
+        over_query_model=_over_query_model(values, question),
+        seconds=seconds,
+    )
+    return lift, decided
 
 
 def _deep(question: Question) -> int:
