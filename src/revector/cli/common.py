@@ -20,8 +20,9 @@ from revector.migration.migration import Migration
 from revector.spaces import Template, require_one_of
 
 MODEL_HELP = (
-    "A model folder, a hub id, sentence-transformers:FOLDER-OR-ID to run it with torch, openai:NAME for a service, "
-    "or wordllama or minilm, which are fetched once."
+    "A model folder, a hub id, native:FOLDER?precision=int8 for a precision of your choice, "
+    "shortened:FOLDER?dimension=128 for the first numbers of its vectors, sentence-transformers:FOLDER-OR-ID to run it "
+    "with torch, openai:NAME for a service, or wordllama or minilm, which are fetched once."
 )
 
 
@@ -155,9 +156,13 @@ def open_encoder(name: str, template: str | None = None) -> TextEncoder:
 
     `template` names the fields that it is given of a document, with commas in between.
     """
-    from revector.encoders.sources import load_encoder
+    from revector.encoders.sources import NATIVE, SHORTENED, load_encoder
     from revector.encoders.templated import Templated
     from revector.formats.named_models import MODELS, fetch_model
 
-    encoder = load_encoder(str(fetch_model(name)) if name in MODELS and not Path(name).exists() else name)
+    scheme = next((each for each in (NATIVE, SHORTENED) if name.startswith(each)), "")
+    model, asked, options = name.removeprefix(scheme).partition("?")
+    if model in MODELS and not Path(model).exists():
+        name = f"{scheme}{fetch_model(model)}{asked}{options}"
+    encoder = load_encoder(name)
     return encoder if template is None else Templated(encoder, Template(tuple(template.split(","))))

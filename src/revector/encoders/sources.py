@@ -1,8 +1,8 @@
 """Encoders by name: how a command line or a collection says which encoder it means, and how it is loaded again.
 
-``PATH-OR-ID`` is the native encoder; ``openai:MODEL?name=value&…`` and ``sentence-transformers:PATH-OR-ID?…`` are the
-others, with their arguments. ``shortened:SOURCE?dimension=N&numbers=float16`` keeps the first numbers of any of them,
-or rounds them, or both.
+``PATH-OR-ID`` is the native encoder, ``native:PATH-OR-ID?precision=int8`` in a precision of one's choice;
+``openai:MODEL?name=value&…`` and ``sentence-transformers:PATH-OR-ID?…`` are the others, with their arguments.
+``shortened:SOURCE?dimension=N&numbers=float16`` keeps the first numbers of any of them, or rounds them, or both.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from revector.encoders.base import TextEncoder
 from revector.errors import InvalidArgumentError
 
 __all__ = [
+    "NATIVE",
     "OPENAI",
     "SENTENCE_TRANSFORMERS",
     "SHORTENED",
@@ -32,6 +33,7 @@ __all__ = [
     "write_source",
 ]
 
+NATIVE = "native:"
 OPENAI = "openai:"
 SENTENCE_TRANSFORMERS = "sentence-transformers:"
 SHORTENED = "shortened:"
@@ -68,6 +70,8 @@ def load_encoder(source: str) -> TextEncoder:
         return Shortened.from_source(source)
     from revector.encoders.native.encoder import Encoder
 
+    if source.startswith(NATIVE):
+        return Encoder.from_source(source)
     native: TextEncoder = Encoder.from_pretrained(source)
     return native
 
@@ -145,8 +149,8 @@ def places(written: str, home: Path) -> list[str]:
     way, options = read_source(written, BESIDE, {"was": str})
     was = str(options.get("was", ""))
     near = os.path.normpath(home.resolve() / way)
-    if was.startswith(SENTENCE_TRANSFORMERS):
-        near = write_source(SENTENCE_TRANSFORMERS, near, {}) + "".join(was.partition("?")[1:])
+    if (scheme := _local_scheme(was)) is not None:
+        near = write_source(scheme, near, {}) + "".join(was.partition("?")[1:])
     return list(dict.fromkeys((near, was)))
 
 
@@ -159,6 +163,11 @@ def missing(source: str) -> bool:
 def _folder_of(source: str) -> str | None:
     """Return the absolute path that a source names; ``None`` if it names an id, or a service."""
     name = source
-    if source.startswith(SENTENCE_TRANSFORMERS):
-        name, _ = read_source(source.partition("?")[0], SENTENCE_TRANSFORMERS, {})
+    if (scheme := _local_scheme(source)) is not None:
+        name, _ = read_source(source.partition("?")[0], scheme, {})
     return name if Path(name).is_absolute() else None
+
+
+def _local_scheme(source: str) -> str | None:
+    """Return the scheme of a source that names a folder and options."""
+    return next((scheme for scheme in (NATIVE, SENTENCE_TRANSFORMERS) if source.startswith(scheme)), None)

@@ -19,6 +19,7 @@ from revector.encoders.native.folder_fields import read_fields
 from revector.encoders.native.folders import identity_of, locate, prefix_for
 from revector.encoders.native.pipeline import reblocked
 from revector.encoders.native.tokenization import TextTokenizer, Tokens
+from revector.encoders.sources import NATIVE, read_source, write_source
 from revector.encoders.texts import listed_texts
 from revector.errors import DeviceUnavailableError, InvalidArgumentError
 from revector.spaces import EmbeddingSpace
@@ -49,7 +50,7 @@ class Encoder:
         fields.require_native()
         self._model = _core.Encoder(str(folder), precision=precision)
         self._threads = threads or 0
-        self._source = source
+        self._source, self._chosen = source, precision
         max_length = self._model.max_length or fields.static_limit
         self._tokenizer = TextTokenizer(
             fields.transformer, self._model.family, max_length, fields.tokenizer, lower_case=fields.lower_case
@@ -113,6 +114,12 @@ class Encoder:
         folder, source = locate(path_or_id)
         return cls(folder, source, precision=precision, threads=threads)
 
+    @classmethod
+    def from_source(cls, source: str) -> Encoder:
+        """Load what `source` says: ``native:PATH-OR-ID?precision=int8``."""
+        name, options = read_source(source, NATIVE, {"precision": str})
+        return cls.from_pretrained(name, **options)
+
     @property
     def space(self) -> EmbeddingSpace:
         """The space of the vectors; its revision is a digest of weights, tokeniser and configuration."""
@@ -125,8 +132,10 @@ class Encoder:
 
     @property
     def source(self) -> str:
-        """The absolute path or hub id that the model was loaded from."""
-        return self._source
+        """Where it is loaded from again: absolute path or hub id, with the precision if one was chosen."""
+        if self._chosen == "auto":
+            return self._source
+        return write_source(NATIVE, self._source, {"precision": self._chosen})
 
     @property
     def tokenizer(self) -> str:
