@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from revector.evaluation.question import Asked as Assessed
+    from revector.report import Report
 
 __all__ = ["Collection", "Hit"]
 
@@ -657,6 +658,56 @@ class Collection:
             with self._backend.transaction():
                 self._backend.ledger.notes.keep(ASSESSMENT, found.to_json())
         return found if several else found.verdicts[0]
+
+    def report(
+        self,
+        *,
+        assessment: Mapping[str, Any] | None = None,
+        queries: Mapping[str, str] | None = None,
+        qrels: Qrels | None = None,
+        metric: str = "nDCG@10",
+        check: bool = True,
+    ) -> Report:
+        """Gather what is known of the collection: the verdict, the course of its migration, the health of what serves.
+
+        Parameters
+        ----------
+        assessment : mapping, optional
+            What ``revector assess --json`` has printed; by default the last one, which the collection keeps.
+        queries : mapping of str to str, optional
+            Query id to text. Where there is a migration, what readers get now is measured with them, and kept with
+            it, so that later reports show quality over the share that has moved.
+        qrels : mapping of str to mapping of str to int, optional
+            Query id to document id to grade; both or neither.
+        metric : str
+            What quality is measured by, as in `assess`.
+        check : bool
+            Whether the health of what serves is looked at, as `check` does, which reads the whole file.
+
+        Returns
+        -------
+        Report
+            Has `html`, `markdown`, `to_json` and `save`.
+
+        Raises
+        ------
+        InvalidArgumentError
+            The assessment is none, or fewer than two queries can be used.
+        MissingExtraError
+            The extra ``eval`` is not installed, with `queries`; the extra ``report``, once it is rendered.
+        """
+        from revector.report import build
+        from revector.report.quality import Judged
+
+        check = flag(check, "check")
+        if (queries is None) != (qrels is None):
+            raise InvalidArgumentError("queries and qrels come together: give both, or neither")
+        judged = None if queries is None or qrels is None else Judged.checked(queries, qrels, metric)
+
+        def ask(texts: list[str], k: int) -> list[list[str]]:
+            return [[hit.id for hit in hits] for hits in self.search(texts, k, write_through=False)]
+
+        return build(self._backend, self._encoders, assessment=assessment, judged=judged, ask=ask, check=check)
 
     def insure(
         self,

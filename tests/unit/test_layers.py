@@ -34,6 +34,7 @@ LEVELS = [
     {"testing"},
     {"migration", "evaluation"},
     {"search"},
+    {"report"},
     {"collection", "opening"},
     {"metrics"},
     {"demo", "cli", "__main__"},

@@ -25,6 +25,7 @@ from revector.cli import (
     model,
     rehearse,
     replay,
+    report,
     rollout,
     same_space,
 )
@@ -67,6 +68,7 @@ for module in (
     migrate,
     rollout,
     replay,
+    report,
     hands,
     model,
     same_space,

@@ -22,6 +22,7 @@ EXTRAS = {
     "eval": "ir_measures",
     "metrics": "prometheus_client",
     "postgres": "psycopg",
+    "report": "jinja2",
 }
 """Optional parts of the installation, and a module that each brings."""
 

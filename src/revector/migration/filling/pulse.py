@@ -29,6 +29,7 @@ from revector.migration.signs import (
     unsay_worker,
 )
 from revector.migration.throttle import Held
+from revector.migration.timeline import TimelineKeeper
 
 _AS_FAST_AS = {
     CLAIMING: "as fast as documents are read",
@@ -66,6 +67,7 @@ class Pulse:
         self._stage, self._since, self._waits = CLAIMING, time.time(), ""
         self._took = dict.fromkeys(_AS_FAST_AS, 0.0)
         self._lock_wanted_at: float | None = None
+        self._timeline = TimelineKeeper(backend, generation)
         self.rate: float | None = None
         self.limit = ""
         self._done, self._said, self._warned_of = threading.Event(), False, 0.0
@@ -79,10 +81,11 @@ class Pulse:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop, and leave nothing."""
+        """Stop, and leave nothing but the last moment of the time line."""
         self._done.set()
         self._thread.join()
         if self._said:
+            self._timeline.note(last=True)
             unsay_worker(self._backend, self._owner)
 
     def at(self, stage: str) -> None:
@@ -130,6 +133,7 @@ class Pulse:
                 with suppress(RevectorError):
                     sweep(self._backend)
             self._say(self.sign())
+            self._timeline.note()
             seconds = SAY_EVERY_SECONDS
 
     def _say(self, sign: WorkerSign) -> None:
