@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
+from revector._display import table_as_html
 from revector.evaluation.significance import ENOUGH_QUERIES, POWER, Interval, queries_to_settle
 from revector.migration.estimate import Cost
 
@@ -112,6 +113,11 @@ class Verdict:
         head = f"{self.decision.value.upper()}: {self.reason}"
         return "\n".join([head, "", *_table(self.rows, self.metric), "", f"measured on {self.ground_truth}", *notes])
 
+    def _repr_html_(self) -> str:
+        columns = ("", self.metric, "interval", "of re-embed", "time", "extra storage")
+        notes = (f"measured on {self.ground_truth}", *self.notes)
+        return table_as_html(columns, map(_cells, self.rows), f"{self.decision.value.upper()}: {self.reason}", notes)
+
 
 def decide(lift: Interval, min_lift: float, *, relative: bool, same_space: bool) -> tuple[Decision, str, int | None]:
     """Weigh a measured lift against the least that justifies a migration.
@@ -165,14 +171,22 @@ def _show_lift(lift: Interval, min_lift: float, relative: bool) -> str:
 def _table(rows: Sequence[Row], metric: str) -> list[str]:
     confidence = f"{rows[0].quality.confidence:.0%} interval"
     lines = [f"{'':15}{metric:>11}  {confidence:17}{'of re-embed':>12}{'time':>9}{'extra storage':>14}"]
-    for row in rows:
-        interval = f"[{row.quality.low:.4f}, {row.quality.high:.4f}]"
-        share = "-" if row.retention is None else f"{row.retention:.0%}"
-        lines.append(
-            f"{row.name:15}{row.quality.value:11.4f}  {interval:17}{share:>12}"
-            f"{_show_seconds(row.seconds):>9}{_show_bytes(row.extra_bytes):>14}"
-        )
+    for name, quality, interval, share, seconds, extra in map(_cells, rows):
+        lines.append(f"{name:15}{quality:>11}  {interval:17}{share:>12}{seconds:>9}{extra:>14}")
     return lines
+
+
+def _cells(row: Row) -> tuple[str, str, str, str, str, str]:
+    interval = f"[{row.quality.low:.4f}, {row.quality.high:.4f}]"
+    share = "-" if row.retention is None else f"{row.retention:.0%}"
+    return (
+        row.name,
+        f"{row.quality.value:.4f}",
+        interval,
+        share,
+        _show_seconds(row.seconds),
+        _show_bytes(row.extra_bytes),
+    )
 
 
 def _show_seconds(seconds: float) -> str:
