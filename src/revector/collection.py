@@ -20,6 +20,7 @@ from revector.backends.contracts import Backend, Backup, Document, Preparation, 
 from revector.backends.opening import kind_of, open_backend
 from revector.encoders.at_hand import EncoderSet
 from revector.encoders.base import TextEncoder, require_encoder, space_of
+from revector.encoders.ends import ModelEnd
 from revector.errors import InvalidArgumentError, NoCollectionError, RevectorError, ShapeError
 from revector.evaluation.health import CollectionHealth, examine_collection
 from revector.evaluation.map_trials import LEAST_PAIRS
@@ -28,7 +29,9 @@ from revector.evaluation.same_space import take_over
 from revector.evaluation.verdict import ASSESSMENT, Assessment, Verdict
 from revector.ledger.records import Event
 from revector.ledger.state import Phase
+from revector.migration.asking import reconcile
 from revector.migration.canaries import canary_similarities, examine_canaries, warn_of_another_model
+from revector.migration.checklist import Checklist, checklist_of
 from revector.migration.dependents import (
     Call,
     Dependent,
@@ -526,11 +529,17 @@ class Collection:
                 self._backend.ledger.note(record.id, "remember", target_encoder_source=source)
         self._encoders.add(encoder)
 
-    def check(self) -> CollectionHealth:
+    def check(self, *, ends: Iterable[ModelEnd] = ()) -> CollectionHealth:
         """Look at the database file, at the vectors of the generation that serves, at its index, and at the models.
 
-        Reads the whole file, measures the index's recall beside exact search for 200 of its vectors, and asks the
-        models at hand for a few fixed texts again, to see whether they give what they gave at first.
+        Reads the whole file, measures the index's recall beside exact search for 200 of its vectors, looks for vectors
+        of other spaces in a sample, and asks the models at hand for a few fixed texts again, to see whether they give
+        what they gave at first.
+
+        Parameters
+        ----------
+        ends : iterable of ModelEnd
+            Models with an announced end (`revector.encoders.ends`), such as ``known_ends()``.
 
         Returns
         -------
@@ -538,16 +547,19 @@ class Collection:
             With what is wrong, and what to do about it.
         """
         serving = self._serving.read().serving
-        return examine_collection(self._backend, serving, examine_canaries(self._backend, self._encoders))
+        canaries = examine_canaries(self._backend, self._encoders)
+        return examine_collection(self._backend, serving, canaries, tuple(ends))
 
     def recapture(self) -> None:
-        """Look through everything that others may have written unseen, and ask for its vectors; `follow` embeds them.
+        """Look through all documents, and ask for the vectors that they lack; `follow` embeds them.
 
-        In a collection of our own, there is nothing like that.
+        Those are of what others may have written unseen, and in a collection of our own of what was lost.
         """
         self._backend.require_writable()
         self._backend.recapture(anew=True)
         in_slices(self._backend.recapture)
+        for generation in self._serving.read().live:
+            reconcile(self._backend, generation.id)
 
     def prepare(self) -> Preparation:
         """Make the index ready for searches at their fastest, after many documents were added at once.
@@ -892,9 +904,16 @@ class Collection:
         """What hangs on the vectors, and whether it is up to date with what serves."""
         return dependents(self._backend)
 
-    def events(self) -> list[Event]:
-        """Return what has happened to the migrations of the collection, the oldest first."""
-        return self._backend.ledger.events_after(0)
+    def checklist(self) -> Checklist:
+        """Return where the collection stands in the playbook of a migration: what is done, and what comes next."""
+        return checklist_of(self._backend)
+
+    def events(self, *, after: int = 0) -> list[Event]:
+        """Return what has happened to the migrations of the collection, the oldest first.
+
+        With `after`, the `id` of an event, only what came after it.
+        """
+        return self._backend.ledger.events_after(whole_number(after, "after", least=0))
 
     def watch(
         self, *, after: int | None = None, every: float = 1.0, stop: threading.Event | None = None

@@ -47,8 +47,7 @@ def _of_migration(migration: Migration) -> Iterator[Metric]:
     for state, count in states.items():
         yield Metric("revector_migration_documents", "Documents by what became of them.", count, {"state": state})
     yield Metric("revector_migration_share", "Part of the documents that have moved.", status.share, {})
-    rate = sum(worker.documents_per_second or 0.0 for worker in status.workers)
-    yield Metric("revector_documents_per_second", "Of all workers.", rate, {})
+    yield Metric("revector_documents_per_second", "Of all workers.", status.documents_per_second, {})
     yield Metric("revector_workers", "That are heard of.", len(status.workers), {})
     stalled = sum(worker.stands_still for worker in status.workers)
     yield Metric("revector_workers_stalled", "That have been at one unit for too long.", stalled, {})

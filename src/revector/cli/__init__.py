@@ -1,12 +1,15 @@
 """The command line: the verbs of the library, each with ``--json`` for scripts.
 
+Defaults come from the environment and from ``revector.toml``; see `revector.cli.config`.
+
 Exit codes: 0 done, 1 an error, 2 wrong usage, 3 a gate refused or a verdict is not "migrate".
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Optional
 
 import typer
 
@@ -15,6 +18,7 @@ from revector.cli import (
     adopt,
     assess,
     backup,
+    checklist,
     collection,
     demo,
     doctor,
@@ -28,8 +32,11 @@ from revector.cli import (
     report,
     rollout,
     same_space,
+    watch,
 )
+from revector.cli.config import FILE
 from revector.cli.endings import CommandGroup
+from revector.cli.examples import example_of
 from revector.cli.printing import say
 
 app = typer.Typer(
@@ -37,9 +44,10 @@ app = typer.Typer(
     cls=CommandGroup,
     help="Move a live vector collection from one embedding model to the next.",
     epilog="Exit codes: 0 done, 1 error, 2 usage, 3 a gate refused or the verdict is not to migrate. "
+    f"Defaults of options come from {FILE} and from REVECTOR_* variables. "
     "'python -m revector --cmakedir|--includedir|--libs' prints where the C++ library is.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
 )
 
@@ -53,6 +61,10 @@ def _print_version(asked: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_print_version)] = False,
+    config: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads the annotation at run time, on Python 3.10 too
+        typer.Option(metavar="FILE", help=f"Defaults of options, in TOML; {FILE} in this folder otherwise."),
+    ] = None,
 ) -> None:
     """Take what stands before the command."""
 
@@ -70,12 +82,16 @@ for module in (
     replay,
     report,
     hands,
+    watch,
+    checklist,
     model,
     same_space,
     backup,
     doctor,
 ):
     module.register(app)
+for command in app.registered_commands:
+    command.epilog = command.epilog or example_of(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

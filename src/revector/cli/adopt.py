@@ -86,7 +86,10 @@ def adopt(
             accept_unidentified=accept_unidentified,
             tell=status.update,
         )
-    emit(found, _shown(found, dry_run=dry_run), as_json=as_json)
+    steps = (
+        [] if dry_run else [f"revector doctor {shell(found.url)}", f"revector start {shell(found.url)} --model MODEL"]
+    )
+    emit(found, _shown(found, dry_run=dry_run), as_json=as_json, next_steps=steps)
 
 
 def release(

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from revector.cli.common import AsJson, CollectionUrl, opened, shown_place
+from revector.cli.endings import shell
 from revector.cli.printing import emit, spinner
 
 BYTES_A_MEGABYTE = 1_000_000
@@ -33,4 +34,5 @@ def backup(
         "bytes": made.bytes,
     }
     size = made.bytes / BYTES_A_MEGABYTE
-    emit(result, f"{made.path} holds {made.documents:,} documents ({size:,.1f} MB, checked)", as_json=as_json)
+    said = f"{made.path} holds {made.documents:,} documents ({size:,.1f} MB, checked)"
+    emit(result, said, as_json=as_json, next_steps=[f"revector doctor {shell(str(made.path))}"])

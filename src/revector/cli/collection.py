@@ -48,8 +48,10 @@ def init(collection: CollectionUrl, model: ModelName, template: TemplateFields =
     encoder = open_encoder(model, template)
     with Collection.open(collection, encoder):
         pass
-    made = {"collection": shown_place(collection), "space": encoder.space, "source": encoder.source}
-    emit(made, f"made {shown_place(collection)}, served with {encoder.space}", as_json=as_json)
+    place = shown_place(collection)
+    made = {"collection": place, "space": encoder.space, "source": encoder.source}
+    steps = [f"revector add {shell(place)} FILE"]
+    emit(made, f"made {place}, served with {encoder.space}", as_json=as_json, next_steps=steps)
 
 
 def add(
@@ -77,10 +79,13 @@ def add(
                 refused.append({"where": where, "id": id_, "reason": reasons[id_]})
         docs.prepare()  # a command that searches ends before it could be done behind its search
         n_documents = len(docs)
-    result: dict[str, Any] = {"collection": shown_place(collection), "added": n_added, "documents": n_documents}
+    place = shown_place(collection)
+    result: dict[str, Any] = {"collection": place, "added": n_added, "documents": n_documents}
     if refused:
         result["refused"] = refused
-    emit(result, f"added {n_added:,} documents; {shown_place(collection)} holds {n_documents:,}", as_json=as_json)
+    steps = [f"revector search {shell(place)} QUERY"]
+    said = f"added {n_added:,} documents; {place} holds {n_documents:,}"
+    emit(result, said, as_json=as_json, next_steps=steps)
     if refused:
         raise typer.Exit(EXIT_ERROR)
 

@@ -15,6 +15,7 @@ from revector.cli.endings import CommandError, shell
 from revector.collection import Collection
 from revector.encoders.base import TextEncoder
 from revector.errors import NoCollectionError
+from revector.migration.checklist import PLACE
 from revector.migration.hooks import Hooks
 from revector.migration.migration import Migration
 from revector.spaces import Template, require_one_of
@@ -55,6 +56,12 @@ TemplateFields = Annotated[
         "its metadata.",
     ),
 ]
+
+
+def at_place(command: str, place: str) -> str:
+    """Return a command of the library's with the collection in it."""
+    return command.replace(PLACE, shell(place), 1)
+
 
 Encoders = Annotated[
     Optional[list[str]],  # noqa: UP045 - typer reads the annotation at run time, on Python 3.10 too

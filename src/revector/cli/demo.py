@@ -14,7 +14,7 @@ import typer
 from revector.cli.common import AsJson, open_encoder
 from revector.cli.endings import EXIT_ERROR
 from revector.cli.printing import emit
-from revector.cli.story import SilentListener, StoryDisplay, what_happened
+from revector.cli.story import SilentListener, StoryDisplay, next_commands, what_happened
 
 
 def register(app: typer.Typer) -> None:
@@ -54,11 +54,9 @@ def demo(
         listener.found(f"{len(judged.documents):,} documents, {len(judged.queries):,} judged queries: {judged.name}")
         with _place(workdir, keep) as folder:
             report = run_demo(judged, old, new, folder, listener)
-    emit(
-        {**vars(report), "succeeded": report.succeeded},
-        what_happened(report, kept=keep or workdir is not None),
-        as_json=as_json,
-    )
+    kept = keep or workdir is not None
+    found = {**vars(report), "succeeded": report.succeeded}
+    emit(found, what_happened(report, kept=kept), as_json=as_json, next_steps=next_commands(report, kept=kept))
     if not report.succeeded:
         raise typer.Exit(EXIT_ERROR)
 

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 import revector.errors
 from revector._secrets import HIDDEN, Secret
+from revector.cli.config import Settings, load_settings
 from revector.cli.printing import complain, print_json, strict, taken_answer
 from revector.cli.wording import as_typed, fields_as_typed
 from revector.errors import (
@@ -58,6 +59,8 @@ class Ending:
     ----------
     collection : str or None
         The collection of the command, once that is known.
+    settings : Settings
+        What was not typed.
     """
 
     def __init__(self, arguments: Sequence[str]) -> None:
@@ -65,6 +68,15 @@ class Ending:
         self._as_json = "--json" in own
         self._secrets = [secret for argument in arguments for secret in _secrets_of(argument)]
         self.collection: str | None = None
+        self.settings = Settings()
+
+    def configured(self, settings: Settings) -> None:
+        """Take what was not typed, whose passwords are not repeated either."""
+        self.settings = settings
+        for values in settings.defaults.values():
+            for value in values.values():
+                words = value if isinstance(value, list) else [value]
+                self._secrets += [secret for word in words if isinstance(word, str) for secret in _secrets_of(word)]
 
     def done(self, code: int) -> int:
         """Print the answer of a command that came to its end."""
@@ -139,10 +151,40 @@ class CommandGroup(TyperGroup):
             code = ending.failed(error)
         sys.exit(code)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that the arguments name, and give it the defaults that were not typed."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is None or ctx.resilient_parsing or "--help" in rest:
+            return name, command, rest
+        settings = load_settings(ctx.params.get("config"), self.commands)
+        if isinstance(ctx.obj, Ending):
+            ctx.obj.configured(settings)
+        ctx.default_map = {known: dict(values) for known, values in settings.defaults.items()}
+        return name, command, _with_collection(command, ctx, rest, settings.defaults[str(name)].get("collection"))
+
 
 def shell(word: str) -> str:
     """Return a file's name as it is typed: quoted, and never taken for an option."""
     return shlex.quote(f"./{word}" if word.startswith("-") else word)
+
+
+def _with_collection(command: Any, ctx: Any, args: list[str], collection: str | None) -> list[str]:
+    """Return the arguments of a command with the default collection before them, where it was left out.
+
+    That is where there is no argument at all, or one is lacking that has to be there.
+    """
+    arguments = [each for each in command.params if each.param_type_name == "argument"]
+    if collection is None or not arguments or arguments[0].name != "collection":
+        return args
+    parser = command.make_parser(ctx)
+    parser.allow_interspersed_args = True
+    try:
+        given, _, _ = parser.parse_args(list(args))
+    except UsageError:
+        return args  # the command says what is wrong
+    typed = [isinstance(given.get(each.name), str) for each in arguments]
+    lacks = any(each.required and not there for each, there in zip(arguments, typed, strict=True))
+    return [collection, *args] if lacks or not any(typed) else args
 
 
 def _next_steps(error: Exception, collection: str | None) -> Sequence[str]:

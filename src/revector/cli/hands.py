@@ -130,10 +130,10 @@ def events(
     with opened(collection) as docs:
         if follow:
             for event in docs.watch(after=0):
-                print_json(json.dumps(strict(event))) if as_json else say(plain(_line(event)))
+                print_json(json.dumps(strict(event))) if as_json else say(plain(event_line(event)))
         found = docs.events()
     steps = [f"revector status {shell(shown_place(collection))}"]
-    shown = "\n".join(map(_line, found)) or "no events"
+    shown = "\n".join(map(event_line, found)) or "no events"
     emit({"events": found, "next_steps": steps}, plain(shown), as_json=as_json)
 
 
@@ -167,7 +167,8 @@ def depends(
     emit({"dependents": found, "next_steps": steps}, plain(shown), as_json=as_json)
 
 
-def _line(event: Event) -> str:
+def event_line(event: Event) -> str:
+    """Return an event as people read it."""
     at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event.at))
     moved = f" ({event.from_phase or 'new'} → {event.to_phase})" if event.from_phase is not event.to_phase else ""
     details = ", ".join(f"{name}: {value}" for name, value in event.details.items())

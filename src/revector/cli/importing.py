@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from revector.cli.common import AsJson
+from revector.cli.endings import shell
 from revector.cli.printing import emit, fields
 
 
@@ -60,4 +61,5 @@ def import_model(
         else f"{compared.texts} texts with onnxruntime: rows lie at most {compared.largest_distance:.2g} apart, "
         f"elements {compared.largest_difference:.2g}",
     }
-    emit(made, fields(shown), as_json=as_json)
+    steps = [f"revector init COLLECTION --model {shell(str(made.target))}"]
+    emit(made, fields(shown), as_json=as_json, next_steps=steps)

@@ -7,7 +7,8 @@ from typing import Annotated, Optional
 
 import typer
 
-from revector.cli.common import AsJson, CollectionUrl, Encoders, ModelName, open_encoder, opened
+from revector.cli.common import AsJson, CollectionUrl, Encoders, ModelName, open_encoder, opened, shown_place
+from revector.cli.endings import shell
 from revector.cli.printing import emit
 from revector.formats.rows import read_texts
 from revector.migration.insurance import DOCUMENTS
@@ -33,4 +34,5 @@ def insure(
     asked = None if queries is None else list(read_texts(queries).values())
     with opened(collection, encoder) as docs:
         made = docs.insure(open_encoder(model), queries=asked, documents=documents)
-    emit(made, str(made), as_json=as_json)
+    steps = [f"revector doctor {shell(shown_place(collection))}"]
+    emit(made, str(made), as_json=as_json, next_steps=steps)

@@ -30,7 +30,7 @@ from revector.cli.endings import EXIT_REFUSED, shell
 from revector.cli.logs import json_logs, logged
 from revector.cli.printing import complain, emit, fields
 from revector.cli.progress import show_progress
-from revector.cli.status import emit_foresight, emit_status
+from revector.cli.status import emit_foresight, emit_status, emit_unmoved
 from revector.collection import Collection
 from revector.errors import InvalidArgumentError
 from revector.migration.foresight import Foresight
@@ -120,7 +120,8 @@ def run(
         if follow:
             with _told_to_stop() as stop:
                 report = docs.follow(stop)
-            emit(report, f"embedded {report.embedded:,} documents, {report.failed:,} failed", as_json=as_json)
+            said = f"embedded {report.embedded:,} documents, {report.failed:,} failed"
+            emit(report, said, as_json=as_json, next_steps=[f"revector doctor {shell(shown_place(collection))}"])
             return
         migration = required_migration(docs, collection)
         if dry_run:
@@ -138,9 +139,7 @@ def status(collection: CollectionUrl, as_json: AsJson = False) -> None:
     with opened(collection) as docs:
         migration = docs.migration
         if migration is None:
-            said = f"{shown_place(collection)} is served with {docs.serving_space}; no migration"
-            insurance = "" if docs.insurance is None else str(docs.insurance)
-            emit(None, "\n".join(filter(None, [said, insurance, docs.obstacle])), as_json=as_json)
+            emit_unmoved(collection, docs, as_json=as_json)
         else:
             emit_status(collection, migration, as_json=as_json)
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from revector.cli.common import MODEL_HELP, AsJson, CollectionUrl, open_encoder, opened
+from revector.cli.common import MODEL_HELP, AsJson, CollectionUrl, open_encoder, opened, shown_place
+from revector.cli.endings import shell
 from revector.cli.printing import emit
 
 
@@ -35,5 +36,7 @@ def model(
     encoder = open_encoder(place)
     with opened(collection) as docs:
         docs.remember(encoder, same_space=same_space)
-    result = {"collection": collection, "space": encoder.space, "source": encoder.source}
-    emit(result, f"{collection} finds {encoder.space} at {encoder.source}", as_json=as_json)
+    where = shown_place(collection)
+    result = {"collection": where, "space": encoder.space, "source": encoder.source}
+    steps = [f"revector doctor {shell(where)}"]
+    emit(result, f"{where} finds {encoder.space} at {encoder.source}", as_json=as_json, next_steps=steps)

@@ -14,23 +14,26 @@ import math
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from enum import Enum
 from typing import Any
 
 import numpy as np
 from rich.console import Console, RenderableType
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn
 from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
 __all__ = [
+    "can_draw",
     "clean",
     "complain",
     "emit",
     "fields",
+    "live_screen",
     "plain",
     "print_json",
     "progress_bar",
@@ -93,10 +96,15 @@ def complain(text: str) -> None:
             stream.flush()
 
 
-def emit(value: Any, shown: RenderableType, *, as_json: bool) -> None:
-    """Print a result as it is shown to people, or keep it as the JSON document that ends the command."""
+def emit(value: Any, shown: RenderableType, *, as_json: bool, next_steps: Sequence[str] = ()) -> None:
+    """Print a result as it is shown to people, or keep it as the JSON document that ends the command.
+
+    The document is an object, and its last field is ``next_steps``: the commands that come next.
+    """
     if as_json:
-        _answer[:] = [strict(value)]
+        document = strict(value)
+        steps = document.pop("next_steps", list(next_steps))
+        _answer[:] = [{**document, "next_steps": steps}]
     else:
         say(shown)
 
@@ -159,6 +167,23 @@ def progress_bar() -> Progress:
 def spinner(text: str) -> Status:
     """Return a display on stderr of something that is under way."""
     return _console(stderr=True).status(text)
+
+
+def can_draw() -> bool:
+    """Whether stdout is a terminal that can be drawn on."""
+    console = _console()
+    return console.is_terminal and not console.is_dumb_terminal
+
+
+@contextmanager
+def live_screen() -> Iterator[Callable[[RenderableType], None]]:
+    """Yield what shows one thing after another on the whole terminal, which is as it was before afterwards.
+
+    What is shown is drawn again a few times a second, so that it fits after a resize; what does not fit is cut off.
+    """
+    streams = {"redirect_stdout": False, "redirect_stderr": False}
+    with Live(console=_console(), screen=True, **streams) as display:
+        yield lambda shown: display.update(shown, refresh=True)
 
 
 class _PlainConsole(Console):

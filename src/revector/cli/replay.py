@@ -7,7 +7,8 @@ from typing import Annotated, Optional
 
 import typer
 
-from revector.cli.common import AsJson, CollectionUrl, Encoders, opened
+from revector.cli.common import AsJson, CollectionUrl, Encoders, opened, shown_place
+from revector.cli.endings import shell
 from revector.cli.printing import emit, fields
 from revector.search.replay import Replay, Side
 
@@ -35,7 +36,7 @@ def replay(
     given = None if queries is None else list(read_texts(queries).values())
     with opened(collection, encoder) as docs:
         found = docs.replay(given, k)
-    emit(found, fields(_rows(found)), as_json=as_json)
+    emit(found, fields(_rows(found)), as_json=as_json, next_steps=[f"revector status {shell(shown_place(collection))}"])
 
 
 def _rows(found: Replay) -> dict[str, str]:

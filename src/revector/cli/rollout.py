@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Optional
+from typing import Annotated, Optional
 
 import typer
 
@@ -35,14 +35,18 @@ def rollout(
         elif begin or to is not None:
             migration.roll_out(to=to)
         status = migration.rollout
+    place = shell(shown_place(collection))
     if status is None:
-        begin_it = f"revector rollout {shell(shown_place(collection))} --begin"
-        emit(None, f"the rollout has not begun; begin it with: {begin_it}", as_json=as_json)
+        begin_it = f"revector rollout {place} --begin"
+        said = f"the rollout has not begun; begin it with: {begin_it}"
+        emit({"stage": None}, said, as_json=as_json, next_steps=[begin_it])
     else:
-        emit(status, fields(_said(status)), as_json=as_json)
+        steps = [f"revector cutover {place}"] if status.stage.passed else [f"revector watch {place}"]
+        emit(status, fields(shown_rollout(status)), as_json=as_json, next_steps=steps)
 
 
-def _said(status: RolloutStatus) -> dict[str, Any]:
+def shown_rollout(status: RolloutStatus) -> dict[str, str]:
+    """Return where a rollout stands as people read it: the step, what was seen, and each metric with its interval."""
     stage, evidence = status.stage, status.evidence
     state = "stopped" if stage.stopped else "passed" if stage.passed else "running"
     seen = f"{evidence.old.searches:,} old, {evidence.new.searches:,} new, {evidence.preferred.n:,} preferences"

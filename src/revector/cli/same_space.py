@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from revector.cli.common import MODEL_HELP, AsJson, open_encoder
-from revector.cli.endings import EXIT_REFUSED
+from revector.cli.endings import EXIT_REFUSED, shell
 from revector.cli.printing import emit
 
 
@@ -36,6 +36,7 @@ def same_space(
 
     given = None if texts is None else [row.text for row in read_documents(texts)]
     found = compared(open_encoder(old), open_encoder(new), given)
-    emit(found, str(found), as_json=as_json)
+    steps = [f"revector model COLLECTION --set {shell(new)} --same-space"] if found.same else []
+    emit(found, str(found), as_json=as_json, next_steps=steps)
     if not found.same:
         raise typer.Exit(EXIT_REFUSED)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 import typer
@@ -12,22 +11,14 @@ from revector.cli.common import shown_place
 from revector.cli.endings import EXIT_REFUSED, shell
 from revector.cli.printing import emit, fields, plain
 from revector.cli.wording import as_typed
+from revector.collection import Collection
 from revector.ledger.state import Phase
 from revector.migration.foresight import Foresight
 from revector.migration.hands import Hands
 from revector.migration.status import FailedDocument, MigrationStatus
-from revector.migration.throttle import NO_LIMITS
 
 FAILURES_SHOWN = 5
 
-MEANING = {
-    Phase.PLANNED: "nothing is written yet",
-    Phase.FILLING: "documents move; searches use what has moved",
-    Phase.PROVING: "all documents have moved; the old model serves until the cut-over",
-    Phase.SERVING: "the new model serves; the old vectors are kept up to date",
-    Phase.ROLLED_BACK: "the old model serves; the new vectors are kept",
-    Phase.RETIRED: "the migration is over",
-}
 NEXT = {
     Phase.PLANNED: ("start",),
     Phase.FILLING: ("run",),
@@ -44,6 +35,16 @@ def emit_status(url: str, migration: Hands, *, as_json: bool) -> None:
     steps = next_steps(place, current, len(failures))
     found = {**current.to_json(), "failures": failures, "next_steps": steps}
     emit(found, show_status(place, current, failures), as_json=as_json)
+
+
+def emit_unmoved(url: str, docs: Collection, *, as_json: bool) -> None:
+    """Print what serves a collection that has no migration, and how one begins."""
+    place, insurance = shown_place(url), docs.insurance
+    found = {"collection": place, "space": docs.serving_space, "migration": None, "insurance": insurance}
+    said = f"{place} is served with {docs.serving_space}; no migration"
+    shown = "\n".join(filter(None, [said, "" if insurance is None else str(insurance), docs.obstacle]))
+    steps = [f"revector {verb} {shell(place)} --model MODEL" for verb in ("assess", "start")]
+    emit({**found, "obstacle": docs.obstacle}, shown, as_json=as_json, next_steps=steps)
 
 
 def emit_foresight(url: str, foresight: Foresight, *, as_json: bool) -> None:
@@ -66,26 +67,7 @@ def next_steps(place: str, status: MigrationStatus, failed: int = 0) -> list[str
 
 def show_status(url: str, status: MigrationStatus, failures: Sequence[FailedDocument]) -> RenderableType:
     """Show phase, share, outcome of the verification, what is in the way, failures, and the verbs that come next."""
-    rows = {
-        "phase": f"{status.phase}: {'paused; ' if status.paused else ''}{MEANING[status.phase]}",
-        "moving to": str(status.target_space),
-        "documents": f"{status.documents:,}",
-        "moved": f"{status.moved:,} ({status.share:.0%})",
-    }
-    if status.pace:
-        rows["pace"] = status.pace
-    if status.outlook:
-        rows["deadline"] = status.outlook
-    if status.throttle != NO_LIMITS:
-        rows["limits"] = str(status.throttle)
-    if status.verification is not None:
-        rows["verified"] = "; ".join(status.verification["reasons"]) or "passed"
-    if status.retention_ends is not None:
-        rows["old kept until"] = time.strftime("%Y-%m-%d %H:%M", time.localtime(status.retention_ends))
-    if status.dependents:
-        rows["dependents"] = "\n".join(map(str, status.dependents))
-    if status.obstacle:
-        rows["in the way"] = status.obstacle
+    rows = status.rows()
     if failures:
         rows["left out"] = "\n".join(_failures(url, failures))
     if steps := next_steps(url, status):

@@ -146,7 +146,8 @@ def _checks(report: DemoReport) -> list[RenderableType]:
     return [plain(*marks[check.held]).append_text(plain(f"{check.claim}: {check.figures}")) for check in report.checks]
 
 
-def _next(report: DemoReport, kept: bool) -> list[RenderableType]:
+def next_commands(report: DemoReport, *, kept: bool) -> list[str]:
+    """Return the commands to try next, on what the demonstration made if that was kept, and on the user's documents."""
     database, query = shell(report.database), shlex.quote(report.example.query)
     on_this = [f"revector search {database} {query}", f"revector status {database}"]
     on_yours = [
@@ -154,7 +155,9 @@ def _next(report: DemoReport, kept: bool) -> list[RenderableType]:
         "revector assess mine.db --model minilm --judged FOLDER",
         "revector start mine.db --model minilm && revector run mine.db",
     ]
-    return [
-        plain("Next:", "bold"),
-        *(plain(f"  {command}", whole=True) for command in on_this * kept + on_yours),
-    ]
+    return on_this * kept + on_yours
+
+
+def _next(report: DemoReport, kept: bool) -> list[RenderableType]:
+    commands = next_commands(report, kept=kept)
+    return [plain("Next:", "bold"), *(plain(f"  {command}", whole=True) for command in commands)]

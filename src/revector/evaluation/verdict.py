@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import Any
 
+from revector._display import table_as_html
 from revector.evaluation.changed import Changed
 from revector.evaluation.separability import Separability
 from revector.evaluation.significance import Interval
@@ -177,6 +178,12 @@ class Verdict:
         for each in self.worse[:_WORST_SHOWN]:
             yield f"    {each.old:.2f} -> {each.new:.2f}  {_one_line(each.text)}"
 
+    def _repr_html_(self) -> str:
+        columns = ("", self.metric, "interval", "of re-embed", "time", "extra storage")
+        notes = (f"measured on {self.ground_truth}", *self.notes)
+        named = (replace(row, name=", ".join(filter(None, (row.name, row.pipeline)))) for row in self.rows)
+        return table_as_html(columns, map(_cells, named), f"{self.decision.value.upper()}: {self.reason}", notes)
+
 
 @dataclass(frozen=True)
 class Assessment:
@@ -236,13 +243,22 @@ def _table(rows: Sequence[Row], metric: str) -> list[str]:
         if row.pipeline != stage:
             stage = row.pipeline
             lines.append(f"{stage}:")
-        interval = f"[{row.quality.low:.4f}, {row.quality.high:.4f}]"
-        share = "-" if row.retention is None else f"{row.retention:.0%}"
-        lines.append(
-            f"{row.name:15}{row.quality.value:11.4f}  {interval:17}{share:>12}"
-            f"{_show_seconds(row.seconds):>9}{_show_bytes(row.extra_bytes):>14}"
-        )
+        name, quality, interval, share, seconds, extra = _cells(row)
+        lines.append(f"{name:15}{quality:>11}  {interval:17}{share:>12}{seconds:>9}{extra:>14}")
     return lines
+
+
+def _cells(row: Row) -> tuple[str, str, str, str, str, str]:
+    interval = f"[{row.quality.low:.4f}, {row.quality.high:.4f}]"
+    share = "-" if row.retention is None else f"{row.retention:.0%}"
+    return (
+        row.name,
+        f"{row.quality.value:.4f}",
+        interval,
+        share,
+        _show_seconds(row.seconds),
+        _show_bytes(row.extra_bytes),
+    )
 
 
 def _show_seconds(seconds: float) -> str:

@@ -58,6 +58,12 @@ class CanaryHealth:
     similarity: float | None
     problem: str = ""
 
+    def __str__(self) -> str:
+        """Return it in words."""
+        if self.similarity is not None:
+            return f"{self.model}: the fixed texts have a cosine of {self.similarity:.4f} or more to what they had"
+        return f"{self.model}: {'no answer' if self.problem else 'not asked, it is not at hand'}"
+
 
 def require_same_model(backend: Backend, encoders: EncoderSet, generation: Generation, encoder: TextEncoder) -> None:
     """Raise `ModelChangedError` if a model that is about to write gives other numbers than it did before.

@@ -29,6 +29,7 @@ WAITING, PACED = "waiting", "paced"
 """No stage of the work: the throttle, a service or other workers let it rest."""
 _FORGOTTEN_AFTER_SECONDS = 86_400.0
 _WORKER, _SEARCHES = "worker:", "searches:"
+_SPENT = "spent:{}:"
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,16 @@ def unsay_worker(backend: Backend, owner: str) -> None:
     _unsay(backend, _WORKER + owner)
 
 
+def say_spent(backend: Backend, generation: int, owner: str, amount: float) -> None:
+    """Write down what a worker has spent on a generation; that is kept when it ends."""
+    _say(backend, _SPENT.format(generation) + owner, amount)
+
+
+def spent_on(backend: Backend, generation: int) -> float:
+    """Return the money that services have taken from the workers of a generation, in the currency of their price."""
+    return float(sum(backend.ledger.notes.under(_SPENT.format(generation)).values()))
+
+
 class SearchSigns:
     """Says how long the searches of one process take.
 
@@ -157,7 +168,7 @@ def _heard(backend: Backend, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
             yield owner, said
 
 
-def _say(backend: Backend, name: str, said: dict[str, Any]) -> None:
+def _say(backend: Backend, name: str, said: Any) -> None:
     with suppress(RevectorError), backend.transaction(PATIENCE_SECONDS):
         backend.ledger.notes.keep(name, said)
 

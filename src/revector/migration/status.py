@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
+from revector._display import fields_as_html, fields_as_text
 from revector.backends.contracts import Backend
 from revector.errors import ChangedTableError, ReadOnlyError
 from revector.ledger.jobs import JobCounts
@@ -13,9 +16,21 @@ from revector.ledger.state import Phase
 from revector.migration.dependents import Dependent, dependents
 from revector.migration.gates import retention_ends
 from revector.migration.schedule import Schedule, read_schedule
-from revector.migration.signs import WorkerSign, pace_of, workers
+from revector.migration.signs import WorkerSign, pace_of, spent_on, workers
 from revector.migration.throttle import NO_LIMITS, Throttle, read_throttle
 from revector.spaces import EmbeddingSpace
+
+MEANING: MappingProxyType[Phase, str] = MappingProxyType(
+    {
+        Phase.PLANNED: "nothing is written yet",
+        Phase.FILLING: "documents move; searches use what has moved",
+        Phase.PROVING: "all documents have moved; the old model serves until the cut-over",
+        Phase.SERVING: "the new model serves; the old vectors are kept up to date",
+        Phase.ROLLED_BACK: "the old model serves; the new vectors are kept",
+        Phase.RETIRED: "the migration is over",
+    }
+)
+"""What each phase means, for people."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +59,8 @@ class MigrationStatus:
         What hangs on the vectors of the collection, and whether it is up to date.
     schedule : Schedule or None
         What was planned for a date, if there is one.
+    spent : float
+        Money that services have taken from its workers, in the currency of their price.
     """
 
     id: int
@@ -65,6 +82,7 @@ class MigrationStatus:
     workers: tuple[WorkerSign, ...] = ()
     dependents: tuple[Dependent, ...] = ()
     schedule: Schedule | None = None
+    spent: float = 0.0
 
     @property
     def share(self) -> float:
@@ -84,12 +102,22 @@ class MigrationStatus:
         return max(0, self.documents - self.target_jobs.failed - self.moved)
 
     @property
+    def documents_per_second(self) -> float:
+        """How fast it goes now, by all workers together; 0 where nobody works on it."""
+        return sum(worker.documents_per_second or 0.0 for worker in self.workers)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until all documents have moved, at the present rate; ``None`` where there is no rate or nothing to do."""
+        rate = self.documents_per_second
+        return self.left / rate if rate and self.left else None
+
+    @property
     def outlook(self) -> str:
         """Whether the date will be met; empty where there is none."""
         if self.schedule is None or self.phase not in (Phase.PLANNED, Phase.FILLING, Phase.PROVING):
             return ""
-        rate = sum(worker.documents_per_second or 0.0 for worker in self.workers)
-        return self.schedule.outlook(self.left, rate or None)
+        return self.schedule.outlook(self.left, self.documents_per_second or None)
 
     @property
     def pace(self) -> str:
@@ -103,6 +131,32 @@ class MigrationStatus:
         """Return the fields, the share and the pace, as plain JSON types."""
         worked_out = {"phase": self.phase.value, "share": self.share, "pace": self.pace, "outlook": self.outlook}
         return {**asdict(self), **worked_out, "throttle": self.throttle.to_json()}
+
+    def rows(self) -> dict[str, str]:
+        """Return it as people read it, by subject; what there is nothing to say about is left out."""
+        verification, ends = self.verification, self.retention_ends
+        found = {
+            "phase": f"{self.phase}: {'paused; ' if self.paused else ''}{MEANING[self.phase]}",
+            "moving to": str(self.target_space),
+            "documents": f"{self.documents:,}",
+            "moved": f"{self.moved:,} ({self.share:.0%})",
+            "pace": self.pace,
+            "spent": f"{self.spent:,.2f}" if self.spent else "",
+            "deadline": self.outlook,
+            "limits": "" if self.throttle == NO_LIMITS else str(self.throttle),
+            "verified": "" if verification is None else "; ".join(verification["reasons"]) or "passed",
+            "old kept until": "" if ends is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(ends)),
+            "dependents": "\n".join(map(str, self.dependents)),
+            "in the way": self.obstacle,
+        }
+        return {name: value for name, value in found.items() if value}
+
+    def __str__(self) -> str:
+        """Return it in lines."""
+        return fields_as_text(self.rows())
+
+    def _repr_html_(self) -> str:
+        return fields_as_html(self.rows(), f"migration {self.id} of {self.alias}")
 
 
 @dataclass(frozen=True)
@@ -140,6 +194,7 @@ def status_of(backend: Backend, record: MigrationRecord) -> MigrationStatus:
             workers=(*workers(backend, target), *workers(backend, record.source_generation)),
             dependents=tuple(dependents(backend)),
             schedule=read_schedule(backend, record.id),
+            spent=0.0 if target is None else spent_on(backend, target),
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
@@ -24,6 +25,7 @@ from revector.migration.signs import (
     SAY_EVERY_SECONDS,
     WAITING,
     WorkerSign,
+    say_spent,
     say_worker,
     sweep,
     unsay_worker,
@@ -53,6 +55,8 @@ class Pulse:
         What the worker fills.
     owner : str
         Who it is.
+    spent : callable
+        Returns the money that it has spent so far.
 
     Attributes
     ----------
@@ -62,8 +66,8 @@ class Pulse:
         What holds the rate; empty where nothing but the work does.
     """
 
-    def __init__(self, backend: Backend, generation: int, owner: str) -> None:
-        self._backend, self._generation, self._owner = backend, generation, owner
+    def __init__(self, backend: Backend, generation: int, owner: str, spent: Callable[[], float]) -> None:
+        self._backend, self._generation, self._owner, self._spent = backend, generation, owner, spent
         self._stage, self._since, self._waits = CLAIMING, time.time(), ""
         self._took = dict.fromkeys(_AS_FAST_AS, 0.0)
         self._lock_wanted_at: float | None = None
@@ -84,6 +88,7 @@ class Pulse:
         """Stop, and leave nothing but the last moment of the time line."""
         self._done.set()
         self._thread.join()
+        self._say_spent()
         if self._said:
             self._timeline.note(last=True)
             unsay_worker(self._backend, self._owner)
@@ -139,8 +144,13 @@ class Pulse:
     def _say(self, sign: WorkerSign) -> None:
         self._said = True
         say_worker(self._backend, sign)
+        self._say_spent()
         for stage in self._took:
             self._took[stage] *= _FADING
         if sign.stands_still and self._warned_of != sign.since:
             self._warned_of = sign.since
             _log.warning("a worker %s", sign.why)
+
+    def _say_spent(self) -> None:
+        if amount := self._spent():
+            say_spent(self._backend, self._generation, self._owner, amount)

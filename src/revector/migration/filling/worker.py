@@ -132,7 +132,7 @@ class Worker:
         self._batch, self._lease_seconds, self._share = batch, lease_seconds, share
         self._on_progress, self._may_run, self._on_landed = on_progress, may_run, on_landed
         self._throttle = throttle or (lambda: NO_LIMITS)
-        self._owner = new_owner()
+        self._owner, self._spent_before = new_owner(), getattr(encoder, "spent", 0.0)
         self._claims = Claims(backend, generation, self._owner, lease_seconds, source)
         self._stop = threading.Event()
 
@@ -160,7 +160,7 @@ class Worker:
         self._report, self._failed_in_a_row, self._ask_at = WorkerReport(0, 0, 0, 0.0), 0, 0.0
         self._held_since: float | None = None
         self._brake = Brake(self._backend, self._generation, patient(self._limits))
-        self._pulse = Pulse(self._backend, self._generation, self._owner)
+        self._pulse = Pulse(self._backend, self._generation, self._owner, self._spent)
         began = time.monotonic()
         jobs = self._backend.ledger.jobs
         patient(jobs.release_dead_owners)()
@@ -178,6 +178,10 @@ class Worker:
             with suppress(StoreUnavailableError):  # leases run out by themselves
                 self._claims.give_back()
         return self._report + WorkerReport(0, 0, 0, time.monotonic() - began)
+
+    def _spent(self) -> float:
+        """Return what the encoder has cost since this worker has it."""
+        return float(getattr(self._encoder, "spent", 0.0) - self._spent_before)
 
     def _limits(self) -> Throttle:
         """Return what the throttle says, and a share of the time that the strategy leaves."""
