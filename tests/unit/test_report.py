@@ -209,7 +209,7 @@ def test_slices_that_are_worse_come_first(whole: Report) -> None:
 def test_quality_is_kept_over_the_share_that_has_moved(whole: Report) -> None:
     (figure,) = _section(whole, "quality")["figures"]
     points = figure["data"]["points"]
-    assert [point["phase"] for point in points] == ["planned", "filling", "proving"]
+    assert [point["phase"] for point in points] == ["before", "filling", "proving"]
     assert points[0]["share"] == 0
     assert 0.4 < points[1]["share"] < 1
     assert points[2]["share"] == 1
