@@ -65,6 +65,7 @@ class Page:
 
     def printed(self, path):
         """Write the page as it is printed."""
+        self.send("Emulation.setEmulatedMedia", media="print", features=[])
         path.write_bytes(base64.b64decode(self.send("Page.printToPDF", printBackground=True)["data"]))
 
     def said(self):

@@ -66,10 +66,10 @@ def story(place):
     found = texts()
     docs.upsert(list(found), list(found.values()))
     rollout = Rollout(Ramp((0.25, 1.0), min_events=5_000), Margins())
-    migration = docs.migrate(NEW, strategy=[Background(batch=8), rollout, Shadow(share=1.0)])
     docs._backend.ledger.notes.keep("assessment", assessment(verdict(), verdict("other", "stay", lift=-0.01)))
     with quick_pulse():
         docs.report(queries=judged()[0], qrels=judged()[1], check=False)
+        migration = docs.migrate(NEW, strategy=[Background(batch=8), rollout, Shadow(share=1.0)])
         migration.start()
         _stopped_half_way(docs, migration)
         docs.report(queries=judged()[0], qrels=judged()[1], check=False)

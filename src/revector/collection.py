@@ -687,8 +687,8 @@ class Collection:
         assessment : mapping, optional
             What ``revector assess --json`` has printed; by default the last one, which the collection keeps.
         queries : mapping of str to str, optional
-            Query id to text. Where there is a migration, what readers get now is measured with them, and kept with
-            it, so that later reports show quality over the share that has moved.
+            Query id to text. What readers get now is measured with them, and kept, so that later reports show quality
+            over the share that has moved.
         qrels : mapping of str to mapping of str to int, optional
             Query id to document id to grade; both or neither.
         metric : str

@@ -74,3 +74,13 @@ def test_workers_do_not_repeat_each_other(world: World) -> None:
 def test_a_store_that_is_gone_stops_no_worker(world: World) -> None:
     world.backend.close()
     TimelineKeeper(world.backend, 1).note(last=True)
+
+
+def test_a_run_after_a_pause_begins_anew_and_thinning_keeps_that(world: World) -> None:
+    for _ in range(3):
+        keeper = TimelineKeeper(world.backend, 1)
+        for _ in range(2):
+            keeper.note(last=True)
+    assert [each.begins for each in timeline(world.backend, 1)] == [True, False] * 3
+    moments = [[at, at % 4 == 3] for at in range(8)]
+    assert module._thinned(moments) == [[0, False], [2, False], [4, True], [6, False]]

@@ -146,6 +146,13 @@ def test_it_opens_on_the_verdict_and_the_ten_queries_that_got_worse(page: str) -
         assert text in first
 
 
+def test_a_query_that_did_not_change_did_not_get_worse(docs: Collection) -> None:
+    known = {**verdict(), "worse": [compared(0, 0.5, 0.4), compared(1, 1.0, 1.0)], "better": [compared(2, 0.0, 0.0)]}
+    (worse, *_) = docs.report(assessment=known, check=False).sections
+    assert [each.new for each in worse.compared] == [0.4]
+    assert worse.tables == ()
+
+
 def test_the_page_is_sound_and_loads_nothing(page: str) -> None:
     found = _checked(page)
     assert [tag for tag in found.tags if tag in ("h1", "header", "main", "nav", "footer")] == [
@@ -209,7 +216,7 @@ def test_slices_that_are_worse_come_first(whole: Report) -> None:
 def test_quality_is_kept_over_the_share_that_has_moved(whole: Report) -> None:
     (figure,) = _section(whole, "quality")["figures"]
     points = figure["data"]["points"]
-    assert [point["phase"] for point in points] == ["planned", "filling", "proving"]
+    assert [point["phase"] for point in points] == ["before", "filling", "proving"]
     assert points[0]["share"] == 0
     assert 0.4 < points[1]["share"] < 1
     assert points[2]["share"] == 1

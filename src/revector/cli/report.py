@@ -50,7 +50,7 @@ def report(
         Optional[Path],  # noqa: UP045
         typer.Option(
             metavar="FOLDER",
-            help=f"Measure what readers get now, and keep it with the migration. {JUDGED_HELP}",
+            help=f"Measure what readers get now, and keep it. {JUDGED_HELP}",
         ),
     ] = None,
     check: Annotated[bool, typer.Option(help="Look at the health of what serves, which reads the whole file.")] = True,

@@ -35,6 +35,8 @@ class Moment:
         That were at work, or waited.
     reason : str
         Why it went no faster, or waited.
+    begins : bool
+        A run began with it, beside which there was no other.
     """
 
     at: float
@@ -43,6 +45,7 @@ class Moment:
     documents_per_second: float | None
     workers: int
     reason: str
+    begins: bool = False
 
 
 class TimelineKeeper:
@@ -58,7 +61,7 @@ class TimelineKeeper:
 
     def __init__(self, backend: Backend, generation: int) -> None:
         self._backend, self._generation = backend, generation
-        self._due = 0.0
+        self._due, self._begins = 0.0, True
 
     def note(self, *, last: bool = False) -> None:
         """Write a moment down if one is due, or if it is the last one; where the store has no time, nothing happens."""
@@ -80,8 +83,9 @@ class TimelineKeeper:
             kept = notes.get(name) or kept
             moments = [*kept["moments"], now]
             if len(moments) > MOST_MOMENTS:
-                moments, kept["every"] = [*moments[:-1:2], now], 2 * kept["every"]
+                moments, kept["every"] = [*_thinned(moments[:-1]), now], 2 * kept["every"]
             notes.keep(name, {**kept, "moments": moments})
+        self._begins = False
         return float(kept["every"])
 
     def _now(self) -> list[Any]:
@@ -92,7 +96,14 @@ class TimelineKeeper:
         rates = [sign.documents_per_second for sign in signs if sign.stage != WAITING]
         rate = sum(each for each in rates if each is not None) or None
         reason = "; ".join(dict.fromkeys(sign.why for sign in signs))[:_LONGEST_REASON]
-        return [round(time.time(), 1), documents - jobs.total, documents - jobs.failed, rate, len(signs), reason]
+        done, possible, begins = documents - jobs.total, documents - jobs.failed, self._begins and len(signs) <= 1
+        return [round(time.time(), 1), done, possible, rate, len(signs), reason, begins]
+
+
+def _thinned(moments: list[Any]) -> list[Any]:
+    """Return every other moment; where a run begins with one of the others, the next one says so."""
+    before = [moments[0], *moments[1:-1:2]]
+    return [[*kept[:-1], kept[-1] or left[-1]] for left, kept in zip(before, moments[::2], strict=True)]
 
 
 def timeline(backend: Backend, generation: int, since: float = 0.0) -> list[Moment]:

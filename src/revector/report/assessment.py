@@ -14,6 +14,7 @@ from revector.report.formatting import shortened, shown_id
 
 NOTE = "assessment"
 """The name of the ledger's note."""
+MOST_COMPARED = 10
 
 
 @dataclass(frozen=True)
@@ -195,8 +196,8 @@ def _judgement(read: _Object) -> Judgement:
         relative=bool(read.value.get("relative")),
         slices=tuple(map(_slice, read.objects("slices"))),
         queries=tuple(each for each in map(_judged, read.objects("queries")) if each is not None),
-        worse=tuple(map(_compared, read.objects("worse", 10))),
-        better=tuple(map(_compared, read.objects("better", 10))),
+        worse=tuple(each for each in map(_compared, read.objects("worse", MOST_COMPARED)) if not each.new >= each.old),
+        better=tuple(each for each in map(_compared, read.objects("better", MOST_COMPARED)) if each.new > each.old),
         notes=read.texts("notes"),
         cost=read.numbers("cost"),
     )

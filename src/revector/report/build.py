@@ -60,14 +60,14 @@ def build(
     given = backend.ledger.notes.get(NOTE) if assessment is None else assessment
     assessed = read_assessment(given, record.target_space.model if record else "")
     migration = None if record is None else Migration(backend, record.id, encoders)
-    if judged is not None and ask is not None and record is not None:
-        measure(backend, encoders, record, judged, ask)
+    if judged is not None and ask is not None:
+        measure(backend, encoders, serving, record, judged, ask)
     health = examine_collection(backend, serving, examine_canaries(backend, encoders)) if check else None
     sections, left_out = parts(
         [
             *verdict_sections(assessed),
             migration_section(backend, record, status),
-            quality_section(backend, record),
+            quality_section(backend, serving, record),
             progress_section(backend, record),
             cost_section(backend, record, status, assessed),
             spaces_section(backend, serving, record),

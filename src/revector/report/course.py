@@ -156,7 +156,7 @@ def _runs(moments: Sequence[Moment]) -> list[list[Moment]]:
     gap = max(_SHORTEST_GAP_SECONDS, _A_GAP * float(np.median(apart)))
     runs = [[moments[0]]]
     for moment, seconds in zip(moments[1:], apart, strict=True):
-        if seconds > gap:
+        if seconds > gap or moment.begins:
             runs.append([])
         runs[-1].append(moment)
     return [run for run in runs if len(run) > 1]

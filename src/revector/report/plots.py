@@ -115,24 +115,18 @@ def _lift(canvas: Any, data: Mapping[str, Any], width: int) -> None:
     colours = [_COLOURS["better" if bar > 0 else "worse" if bar < 0 else "muted"] for bar in bars]
     axes.bar(np.arange(len(bars)), bars, width=0.85, color=colours, linewidth=0)
     axes.axhline(0, color=_COLOURS["muted"], linewidth=0.8)
-    _level(axes, data["mean"], f"mean {data['mean']:+.3f}", "new", 0.56 * len(bars))
-    if data["asked"]:
-        _level(axes, data["asked"], f"asked for {data['asked']:+.3f}", "muted", len(bars) - 0.5, dashed=True)
+    levels = {"mean": (data["mean"], "new", "-"), "asked for": (data["asked"], "muted", (0, (5, 3)))}
+    for name, (value, colour, style) in levels.items():
+        if value:
+            text = f"{name} {value:+.3f}".replace("-", "−")
+            axes.axhline(value, color=_COLOURS[colour], linewidth=1.4, linestyle=style, label=text)
+    axes.legend(loc="upper right", fontsize=13)
     axes.set_xlim(-0.7, len(bars) - 0.3)
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)
     axes.set_xlabel("queries, the greatest gain first")
     axes.set_ylabel("new − old")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:+.1f}".replace("-", "−") if value else "0")
-
-
-def _level(axes: Any, value: float, text: str, colour: str, right: int, *, dashed: bool = False) -> None:
-    """Draw a level line, with its name above it, which ends at some place."""
-    style = (0, (5, 3)) if dashed else "-"
-    axes.axhline(value, color=_COLOURS[colour], linewidth=1.4, linestyle=style)
-    text = text.replace("-", "−")
-    place = {"xy": (right, max(0.0, value)), "xytext": (0, 4), "textcoords": "offset points"}
-    axes.annotate(text, ha="right", color=_COLOURS[colour], fontsize=13, **place)
 
 
 def _quality(canvas: Any, data: Mapping[str, Any], width: int) -> None:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from revector.backends.contracts import Backend
+from revector.backends.contracts import Backend, Generation
 from revector.encoders.at_hand import EncoderSet
 from revector.errors import EncoderError, InvalidArgumentError
 from revector.evaluation import metrics, significance
@@ -97,16 +97,23 @@ class Judged:
         return metrics.as_array(metrics.per_query(run, self.qrels, self.metric))
 
 
-def measure(backend: Backend, encoders: EncoderSet, record: MigrationRecord, judged: Judged, ask: Ask) -> QualityPoint:
-    """Measure what readers get now, and keep it with the migration, unless nothing can be written."""
-    status = status_of(backend, record)
+def measure(
+    backend: Backend,
+    encoders: EncoderSet,
+    serving: Generation,
+    record: MigrationRecord | None,
+    judged: Judged,
+    ask: Ask,
+) -> QualityPoint:
+    """Measure what readers get now, and keep it with the generation that serves, or served before the migration."""
+    status = None if record is None else status_of(backend, record)
     texts, k = list(judged.queries.values()), depth(judged.metric)
     found = significance.mean_interval(judged.values(ask(texts, k)))
-    old = _old_alone(backend, encoders, record, judged, k)
+    old = _old_alone(backend, encoders, _source(serving, record), judged, k)
     point = QualityPoint(
         at=time.time(),
-        phase=status.phase.value,
-        share=status.share,
+        phase="before" if status is None else status.phase.value,
+        share=0.0 if status is None else status.share,
         value=found.value,
         low=found.low,
         high=found.high,
@@ -116,21 +123,20 @@ def measure(backend: Backend, encoders: EncoderSet, record: MigrationRecord, jud
         asked=judged.name,
     )
     if not backend.read_only:
-        name = _NOTE.format(record.id)
+        name = _NOTE.format(_source(serving, record))
         with backend.transaction():
             kept = backend.ledger.notes.get(name) or []
             backend.ledger.notes.keep(name, [*kept, asdict(point)][-MOST_POINTS:])
     return point
 
 
-def quality_section(backend: Backend, record: MigrationRecord | None) -> Section | LeftOut:
+def quality_section(backend: Backend, serving: Generation, record: MigrationRecord | None) -> Section | LeftOut:
     """Show quality over the share that has moved, on the queries that were asked last."""
     title = "Quality over the share migrated"
-    if record is None:
-        return LeftOut(title, "the collection has never been migrated")
-    kept = [QualityPoint(**each) for each in backend.ledger.notes.get(_NOTE.format(record.id)) or []]
+    noted = backend.ledger.notes.get(_NOTE.format(_source(serving, record)))
+    kept = [QualityPoint(**each) for each in noted or []]
     if not kept:
-        return LeftOut(title, f"nobody has measured it during this migration: {_HOW}")
+        return LeftOut(title, f"nobody has measured it: {_HOW}")
     points = [each for each in kept if each.asked == kept[-1].asked]
     metric, last = points[-1].metric, points[-1]
     compared = "" if last.old is None else f"; the old model alone gives {last.old:.4f}"
@@ -144,8 +150,12 @@ def quality_section(backend: Backend, record: MigrationRecord | None) -> Section
     return Section("quality", title, (sentence,), figures=(figure,))
 
 
-def _old_alone(backend: Backend, encoders: EncoderSet, record: MigrationRecord, judged: Judged, k: int) -> float | None:
-    old = next((each for each in backend.generations.all() if each.id == record.source_generation), None)
+def _source(serving: Generation, record: MigrationRecord | None) -> int:
+    return serving.id if record is None else record.source_generation
+
+
+def _old_alone(backend: Backend, encoders: EncoderSet, source: int, judged: Judged, k: int) -> float | None:
+    old = next((each for each in backend.generations.all() if each.id == source), None)
     if old is None:
         return None
     try:
