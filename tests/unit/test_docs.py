@@ -14,7 +14,7 @@ SUFFIXES = "py pyx pxd pyi hpp cpp cu inl h cmake json md toml yml"
 
 LONGEST_LINE = 120
 FILE = re.compile(rf"`([\w.-]+/[\w./-]+\.(?:{'|'.join(SUFFIXES.split())}))`")
-MODULE = re.compile(r"`(revector(?:\.[a-z_]\w*)+)`")
+MODULE = re.compile(r"`(revector(?!\.toml`)(?:\.[a-z_]\w*)+)`")
 TRANSLATED = {
     r"\bcan not\b": "cannot",
     r"(?<!there )\b(?:is|are) no (?!longer)": "is not a …",
