@@ -85,14 +85,16 @@ def open_terminal(folder: Path, columns: int = 100, rows: int = 30) -> Iterator[
         pytest.skip("tmux is not installed (Debian: apt install tmux)")
     socket = folder / "tmux"
     terminal = Terminal(socket)
-    environment = {**os.environ, "PS1": PROMPT, "ENV": "", "LC_ALL": "C.UTF-8"}
+    environment = {**os.environ, "ENV": "", "LC_ALL": "C.UTF-8"}
     for name in ("COLUMNS", "LINES", "TMUX"):
         environment.pop(name, None)
     size = ["-x", str(columns), "-y", str(rows), "-c", str(folder)]
     command = ["tmux", "-u", "-f", "/dev/null", "-S", str(socket), "new-session", "-d", *size, "sh"]
     subprocess.run(command, env=environment, check=True, timeout=30)
     try:
-        terminal.wait_for(lambda screen: PROMPT in screen)
+        terminal.wait_for(str.strip)
+        terminal.type(f"PS1='{PROMPT}'; clear")
+        terminal.wait_for(lambda screen: screen.startswith(PROMPT.strip()))
         yield terminal
     finally:
         terminal.tmux("kill-server")

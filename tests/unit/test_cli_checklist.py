@@ -107,6 +107,13 @@ def test_every_verb_is_a_step(docs):
     assert _next(docs) is None
 
 
+def test_a_migration_that_began_without_a_measurement_goes_on(docs):
+    docs.migrate(NEW).start()
+    baseline, *_ = docs.checklist().items
+    assert (baseline.done, baseline.passed_over, _next(docs)) == (False, True, "execution")
+    assert str(docs.checklist()).startswith("- baseline")
+
+
 def test_dependents_that_are_behind_come_before_the_clean_up(docs):
     def purge(moved):
         raise RuntimeError("not now")
@@ -157,6 +164,7 @@ def test_the_command_shows_it_to_people_and_scripts(docs, tmp_path):
     assert shown.exit_code == 0
     assert f"next: revector assess {place} --model MODEL --judged FOLDER" in shown.stdout
     assert "✓ metadata" in " ".join(shown.stdout.split())
+    assert "→ baseline assess how good" in " ".join(shown.stdout.split())
     found = json.loads(CliRunner().invoke(app, ["checklist", place, "--json"]).stdout)
     assert [item["name"] for item in found["items"]] == STEPS
     assert found["next"] == "baseline"

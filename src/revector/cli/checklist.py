@@ -21,8 +21,8 @@ def checklist(collection: CollectionUrl, as_json: AsJson = False) -> None:
     place = shown_place(collection)
     items = [{**vars(item), "command": at_place(item.command, place)} for item in found.items]
     following = "" if found.next is None else at_place(found.next.command, place)
-    rows = [(mark, name, at, known) for mark, name, at, known, _ in found.rows()]
-    shown = table({"": "", "step": "", "done": "dim", "what is known": ""}, rows)
+    rows = [(mark, name, at, " ".join(command.split()[1:2]), known) for mark, name, at, known, command in found.rows()]
+    shown = table({"": "", "step": "", "done": "dim", "by": "", "what is known": ""}, rows)
     last = plain(f"next: {following}" if following else "all of it is done", "bold", whole=True)
     document = {**found.to_json(), "items": items}
     emit(document, Group(shown, "", last), as_json=as_json, next_steps=[following] if following else [])

@@ -181,8 +181,7 @@ def live_screen() -> Iterator[Callable[[RenderableType], None]]:
 
     What is shown is drawn again a few times a second, so that it fits after a resize; what does not fit is cut off.
     """
-    streams = {"redirect_stdout": False, "redirect_stderr": False}
-    with Live(console=_console(), screen=True, **streams) as display:
+    with Live(console=_console(), screen=True, redirect_stdout=False, redirect_stderr=False) as display:
         yield lambda shown: display.update(shown, refresh=True)
 
 

@@ -195,14 +195,14 @@ def _head(view: View) -> Iterator[RenderableType]:
     if status is None:
         yield plain(f"{view.documents:,} documents, served with {view.space}; no migration")
         return
-    yield plain(status.rows()["phase"])
-    yield plain(f"served with {view.space}, moving to {status.target_space}", "dim")
-    bar = Table.grid(padding=(0, 1), expand=True)
+    bar = Table.grid(padding=(0, 1), expand=True)  # first, so that it is seen in a small window
     bar.add_column(ratio=1)
     bar.add_column(no_wrap=True)
     moved = f"{status.share:.1%}  {status.moved:,} of {status.documents:,}"
     bar.add_row(ProgressBar(total=1.0, completed=status.share), plain(moved))
     yield bar
+    yield plain(status.rows()["phase"])
+    yield plain(f"served with {view.space}, moving to {status.target_space}", "dim")
 
 
 def _details(view: View) -> dict[str, str]:

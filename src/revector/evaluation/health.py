@@ -76,7 +76,7 @@ class CollectionHealth:
     def rows(self) -> dict[str, str]:
         """Return it as people read it, by subject."""
         index = self.index
-        foreign = "" if self.foreign is None else f", about {self.foreign:,} of another embedding space"
+        foreign = "" if self.foreign is None else f"; of another embedding space: about {self.foreign:,}"
         found = {
             "documents": f"{self.documents:,}",
             "vectors": f"{self.stale:,} stale or missing{foreign}",

@@ -38,6 +38,8 @@ class Item:
         What it is done by, with `PLACE` for the collection.
     at : float or None
         When it was done, in seconds since the epoch; ``None`` where it is not, or was not noted.
+    passed_over : bool
+        It was not done, and the migration has begun without it.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Item:
     found: str
     command: str
     at: float | None = None
+    passed_over: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,8 @@ class Checklist:
 
     @property
     def next(self) -> Item | None:
-        """The first step that is not done; ``None`` once all are."""
-        return next((item for item in self.items if not item.done), None)
+        """The first step that is neither done nor passed over; ``None`` once there are no others."""
+        return next((item for item in self.items if not (item.done or item.passed_over)), None)
 
     def to_json(self) -> dict[str, Any]:
         """Return the steps, and the name of the next one, as plain JSON types."""
@@ -75,7 +78,7 @@ class Checklist:
         ]
 
     def _mark(self, item: Item) -> str:
-        return "✓" if item.done else "→" if item == self.next else "·"
+        return "✓" if item.done else "-" if item.passed_over else "→" if item == self.next else "·"
 
     def __str__(self) -> str:
         """Return a line for each step, and below it what is known and the command."""
@@ -99,6 +102,10 @@ class _Known:
     def at(self, event: str) -> float | None:
         found = self.events.get(event)
         return None if found is None else found.at
+
+    def undone(self, name: str, found: str, command: str) -> Item:
+        """Return a step that comes before the start."""
+        return Item(name, False, found, command, passed_over=self.record is not None)
 
     def in_phase(self, *phases: Phase) -> bool:
         return self.record is not None and self.record.phase in phases
@@ -136,8 +143,8 @@ def _known(backend: Backend) -> _Known:
 def _baseline(known: _Known) -> Item:
     command = f"revector assess {PLACE} --model MODEL --judged FOLDER"
     if not (verdict := known.verdict):
-        return Item("baseline", False, "how good the present model is was not measured", command)
-    quality = next((row["quality"] for row in verdict.get("rows", ()) if row.get("name") == "stay"), {})
+        return known.undone("baseline", "how good the present model is was not measured", command)
+    quality: dict[str, Any] = next((row["quality"] for row in verdict.get("rows", ()) if row.get("name") == "stay"), {})
     reached = f" of {quality['value']:.4f}" if "value" in quality else ""
     found = f"{verdict.get('metric', 'quality')}{reached}, measured on {verdict.get('ground_truth', 'queries')}"
     return Item("baseline", True, found, command, known.notes["assessment"]["measured_at"])
@@ -146,7 +153,7 @@ def _baseline(known: _Known) -> Item:
 def _criteria(known: _Known) -> Item:
     command = f"revector assess {PLACE} --model MODEL --judged FOLDER --min-lift LIFT"
     if not (verdict := known.verdict):
-        return Item("success criteria", False, "which lift is worth a migration was not said", command)
+        return known.undone("success criteria", "which lift is worth a migration was not said", command)
     lift = f"{verdict.get('min_lift', 0):+.1%}" if verdict.get("relative") else f"{verdict.get('min_lift', 0):+.4f}"
     found = f"a lift above {lift}; the verdict: {verdict.get('decision', 'none')}"
     return Item("success criteria", True, found, command, known.notes["assessment"]["measured_at"])
@@ -155,7 +162,7 @@ def _criteria(known: _Known) -> Item:
 def _pilot(known: _Known) -> Item:
     command = f"revector pilot {PLACE} --model MODEL"
     if (note := known.notes.get("pilot")) is None:
-        return Item("pilot", False, "nothing was tried on a part of the documents", command)
+        return known.undone("pilot", "nothing was tried on a part of the documents", command)
     return Item("pilot", True, "a part of the documents was moved on trial", command, note["measured_at"])
 
 
