@@ -21,6 +21,7 @@ EXTRAS = {
     "sentence-transformers": "sentence_transformers",
     "eval": "ir_measures",
     "metrics": "prometheus_client",
+    "parquet": "pyarrow",
     "postgres": "psycopg",
 }
 """Optional parts of the installation, and a module that each brings."""
