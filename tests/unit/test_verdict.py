@@ -8,7 +8,7 @@ import pytest
 
 from revector.evaluation.significance import Interval
 from revector.evaluation.verdict import Decision, Row, Verdict, decide
-from revector.migration.estimate import Cost
+from revector.planning.cost import Cost
 
 COST = Cost(10**6, 139.0, 7200.0, 3_200_000_000, 5_300_000_000)
 

@@ -20,7 +20,7 @@ from revector.evaluation.exact import Keys, Matrix, topk
 from revector.evaluation.metrics import Qrels, depth
 from revector.evaluation.significance import MIN_QUERIES, mean_interval, paired_lift
 from revector.evaluation.verdict import Row, Verdict, decide
-from revector.migration.estimate import Cost
+from revector.planning.cost import Cost
 from revector.spaces import EmbeddingSpace
 
 NEIGHBOURS = 10

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from revector.backends.contracts import Backend, Generation, IndexHealth
+from revector.migration.beside import notice_of_left
 from revector.migration.canaries import CanaryHealth
 from revector.migration.insurance import Insurance, insurance_of
-from revector.migration.rehearsal import rehearsal_notice
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def examine_collection(
     with backend.snapshot():
         documents, stale = backend.documents.count(), backend.generations.count_stale(serving.id)
     health, notice = backend.index.check(serving), backend.index.notice(serving)
-    found = (f"the index was built anew: {notice}" if notice else "", rehearsal_notice(backend))
+    found = (f"the index was built anew: {notice}" if notice else "", notice_of_left(backend))
     notices = tuple(each for each in found if each)
     damage = tuple(backend.check())
     return CollectionHealth(documents, stale, damage, health, notices, canaries, insurance_of(backend))

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from revector.evaluation.significance import ENOUGH_QUERIES, POWER, Interval, queries_to_settle
-from revector.migration.estimate import Cost
+from revector.planning.cost import Cost
 
 
 class Decision(str, Enum):
