@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import typer
 from rich.console import RenderableType
@@ -17,6 +18,7 @@ from revector.migration.foresight import Foresight
 from revector.migration.hands import Hands
 from revector.migration.status import FailedDocument, MigrationStatus
 from revector.migration.throttle import NO_LIMITS
+from revector.planning.cost import shown_seconds
 
 FAILURES_SHOWN = 5
 
@@ -76,6 +78,8 @@ def show_status(url: str, status: MigrationStatus, failures: Sequence[FailedDocu
         rows["pace"] = status.pace
     if status.outlook:
         rows["deadline"] = status.outlook
+    if status.plan is not None:
+        rows["planned"] = _planned(status.plan)
     if status.throttle != NO_LIMITS:
         rows["limits"] = str(status.throttle)
     if status.verification is not None:
@@ -91,6 +95,12 @@ def show_status(url: str, status: MigrationStatus, failures: Sequence[FailedDocu
     if steps := next_steps(url, status):
         rows["next"] = " or ".join(steps)
     return fields(rows)
+
+
+def _planned(plan: Mapping[str, Any]) -> str:
+    workers, rate = plan["wanted"]["workers"], plan["cost"]["documents_per_second"]
+    each = "" if rate is None else f" at {rate:,.3g} documents/s"
+    return f"{shown_seconds(plan['seconds'])} with {workers} worker{'s' * (workers > 1)}{each}"
 
 
 def _failures(url: str, failures: Sequence[FailedDocument]) -> list[str]:

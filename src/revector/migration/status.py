@@ -15,6 +15,7 @@ from revector.migration.gates import retention_ends
 from revector.migration.schedule import Schedule, read_schedule
 from revector.migration.signs import WorkerSign, pace_of, workers
 from revector.migration.throttle import NO_LIMITS, Throttle, read_throttle
+from revector.planning.cost import PLAN_NOTE
 from revector.spaces import EmbeddingSpace
 
 
@@ -44,6 +45,8 @@ class MigrationStatus:
         What hangs on the vectors of the collection, and whether it is up to date.
     schedule : Schedule or None
         What was planned for a date, if there is one.
+    plan : dict or None
+        What `Collection.plan` has measured for this space, as `Plan.to_json` has it.
     """
 
     id: int
@@ -65,6 +68,7 @@ class MigrationStatus:
     workers: tuple[WorkerSign, ...] = ()
     dependents: tuple[Dependent, ...] = ()
     schedule: Schedule | None = None
+    plan: dict[str, Any] | None = None
 
     @property
     def share(self) -> float:
@@ -140,7 +144,14 @@ def status_of(backend: Backend, record: MigrationRecord) -> MigrationStatus:
             workers=(*workers(backend, target), *workers(backend, record.source_generation)),
             dependents=tuple(dependents(backend)),
             schedule=read_schedule(backend, record.id),
+            plan=_plan_for(backend, record.target_space),
         )
+
+
+def _plan_for(backend: Backend, space: EmbeddingSpace) -> dict[str, Any] | None:
+    """Return the last plan, if it is for this space."""
+    kept: dict[str, Any] | None = backend.ledger.notes.get(PLAN_NOTE)
+    return kept if kept is not None and kept.get("target_fingerprint") == space.fingerprint else None
 
 
 def obstacle_of(backend: Backend) -> str:
