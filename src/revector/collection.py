@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +28,7 @@ from revector.evaluation.map_trials import LEAST_PAIRS
 from revector.evaluation.metrics import Qrels
 from revector.evaluation.same_space import take_over
 from revector.evaluation.verdict import Verdict
+from revector.exporting import Export, export
 from revector.ledger.records import Event
 from revector.ledger.state import Phase
 from revector.migration.canaries import canary_similarities, examine_canaries, warn_of_another_model
@@ -579,6 +580,38 @@ class Collection:
             The copy exists, does not fit, cannot be written or does not pass its check; nothing is left of it.
         """
         return self._backend.backup(_folder(directory))
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        on_progress: Callable[[int, int], object] | None = None,
+        stop: threading.Event | None = None,
+    ) -> Export:
+        """Write all documents, their metadata and the vectors that serve into a file, batch by batch.
+
+        Each batch is one moment; what is written meanwhile is in it or not.
+
+        Parameters
+        ----------
+        path : str or Path
+            Ends in ``.parquet``, ``.jsonl`` or ``.npy``; `revector.formats.vector_files` says what is where. A file
+            that is there is never replaced.
+        on_progress : callable, optional
+            Called as ``on_progress(done, total)`` in documents after each batch.
+        stop : threading.Event, optional
+            Calls it off after the batch in hand; nothing is left then.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Another name, a file that is there, or one that cannot be written.
+        MissingExtraError
+            Parquet, and the extra ``parquet`` is not installed.
+        """
+        if on_progress is not None:
+            function(on_progress, "on_progress")
+        return export(self._backend, self._serving.read().serving, path, on_progress, stop)
 
     def assess(
         self,

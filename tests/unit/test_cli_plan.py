@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -117,6 +118,9 @@ def test_a_pilot_is_held_against_the_plan(cli: Cli) -> None:
         ("pilot", ("--model", "{new}", "--share", "2", "--dry-run"), 1),
         ("pilot", ("--model", "{new}", "--judged", "nowhere"), 1),
         ("pilot", ("--model", "{old}"), 1),
+        ("export", (), 2),
+        ("export", ("--to", "out.docx"), 1),
+        ("export", ("--to", "nowhere/out.npy"), 1),
     ],
 )
 def test_a_mistake_is_one_message(cli: Cli, verb: str, arguments: tuple[str, ...], code: int) -> None:
@@ -126,6 +130,23 @@ def test_a_mistake_is_one_message(cli: Cli, verb: str, arguments: tuple[str, ...
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("verb", ["plan", "pilot"])
+@pytest.mark.parametrize("verb", ["plan", "pilot", "export"])
 def test_help_has_an_example(verb: str) -> None:
     assert f"Example: revector {verb}" in CliRunner().invoke(app, [verb, "--help"]).stdout
+
+
+def test_an_export_names_its_files(cli: Cli) -> None:
+    made = cli.json("export", "--to", str(cli.folder / "out.npy"))
+    assert made["files"] == [str(cli.folder / name) for name in ("out.npy", "out.npy.space.json", "out.npy.rows.jsonl")]
+    assert np.load(cli.folder / "out.npy").shape == (64, 8)
+    assert "64 documents" in cli("export", "--to", str(cli.folder / "out.jsonl")).stdout
+
+
+def test_add_reads_a_folder_of_texts_and_what_was_exported(cli: Cli) -> None:
+    folder = cli.folder / "texts"
+    folder.mkdir()
+    (folder / "new.txt").write_text("salt and flour")
+    assert cli.json("add", str(folder))["documents"] == 65
+    cli("export", "--to", str(cli.folder / "out.jsonl"))
+    assert cli.json("add", str(cli.folder / "out.jsonl"))["added"] == 65
+    assert cli.json("search", "salt", "-k", "1")["hits"][0]["metadata"] == {}

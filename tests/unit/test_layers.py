@@ -34,7 +34,7 @@ LEVELS = [
     {"testing"},
     {"migration", "evaluation", "planning"},
     {"search"},
-    {"collection", "opening"},
+    {"collection", "opening", "exporting"},
     {"metrics"},
     {"demo", "cli", "__main__"},
 ]
