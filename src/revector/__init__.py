@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from revector.migration.strategies.rollout import Rollout
     from revector.migration.strategies.shadow import Shadow
     from revector.migration.throttle import Throttle
+    from revector.planning.plan import Plan
+    from revector.planning.prices import Prices, read_prices
     from revector.rerank.base import RerankBudget
     from revector.rerank.cross import CrossEncoder
     from revector.rerank.llm import LlmReranker
@@ -62,6 +64,8 @@ _LAZY = {
     "MapReport": "revector.evaluation.best_map",
     "Margins": "revector.rollout",
     "Migration": "revector.migration.migration",
+    "Plan": "revector.planning.plan",
+    "Prices": "revector.planning.prices",
     "Ramp": "revector.rollout",
     "Representation": "revector.migration.strategies.representation",
     "Rollout": "revector.migration.strategies.rollout",
@@ -78,6 +82,7 @@ _LAZY = {
     "fit_best": "revector.evaluation.best_map",
     "same_space": "revector.evaluation.same_space",
     "import_model": "revector.encoders.importing.folder",
+    "read_prices": "revector.planning.prices",
 }
 
 __all__ = [
@@ -100,6 +105,8 @@ __all__ = [
     "Migration",
     "OnRead",
     "OpenAIEncoder",
+    "Plan",
+    "Prices",
     "Procrustes",
     "Ramp",
     "Representation",
@@ -129,6 +136,7 @@ __all__ = [
     "normalize",
     "num_threads",
     "num_threads_reason",
+    "read_prices",
     "same_space",
     "set_num_threads",
 ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector._arguments import choice, flag, function, number, shown, strings, valid_unicode, whole_number
+from revector._arguments import share as share_of
 from revector._arrays import as_float32
 from revector.backends.arguments import checked_documents
 from revector.backends.contracts import Backend, Backup, Document, Preparation, Said, VectorInfo
@@ -27,6 +29,7 @@ from revector.evaluation.map_trials import LEAST_PAIRS
 from revector.evaluation.metrics import Qrels
 from revector.evaluation.same_space import take_over
 from revector.evaluation.verdict import ASSESSMENT, Assessment, Verdict
+from revector.exporting import Export, export
 from revector.ledger.records import Event
 from revector.ledger.state import Phase
 from revector.migration.asking import reconcile
@@ -58,6 +61,10 @@ from revector.migration.upserts import Upsert
 from revector.migration.watching import watch
 from revector.migration.writes import delete_documents
 from revector.opening import find_again, listed_encoders, require_collection, require_path
+from revector.planning.plan import Plan, Wanted
+from revector.planning.planner import kept_plan, make_plan
+from revector.planning.prices import Prices
+from revector.planning.probe import Move
 from revector.rerank.base import DEFAULT_BUDGET, RerankBudget, Reranker
 from revector.search.answered import FEEDBACK, Answered, FeedbackKind
 from revector.search.capture import Capture, Scrub, captured_queries, forget_captured, without_numbers
@@ -72,6 +79,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from revector.evaluation.question import Asked as Assessed
+    from revector.planning.pilot import Pilot
     from revector.report import Report
 
 __all__ = ["Collection", "Hit"]
@@ -587,6 +595,38 @@ class Collection:
         """
         return self._backend.backup(_folder(directory))
 
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        on_progress: Callable[[int, int], object] | None = None,
+        stop: threading.Event | None = None,
+    ) -> Export:
+        """Write all documents, their metadata and the vectors that serve into a file, batch by batch.
+
+        Each batch is one moment; what is written meanwhile is in it or not.
+
+        Parameters
+        ----------
+        path : str or Path
+            Ends in ``.parquet``, ``.jsonl`` or ``.npy``; `revector.formats.vector_files` says what is where. A file
+            that is there is never replaced.
+        on_progress : callable, optional
+            Called as ``on_progress(done, total)`` in documents after each batch.
+        stop : threading.Event, optional
+            Calls it off after the batch in hand; nothing is left then.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Another name, a file that is there, or one that cannot be written.
+        MissingExtraError
+            Parquet, and the extra ``parquet`` is not installed.
+        """
+        if on_progress is not None:
+            function(on_progress, "on_progress")
+        return export(self._backend, self._serving.read().serving, path, on_progress, stop)
+
     @overload
     def assess(
         self, new_encoder: TextEncoder, queries: Mapping[str, str], qrels: Qrels, **asked: Unpack[Assessed]
@@ -775,6 +815,119 @@ class Collection:
     def insurance(self) -> Insurance | None:
         """What answers without the present model, and how well; ``None`` if nothing was put aside."""
         return insurance_of(self._backend)
+
+    def plan(
+        self,
+        new_encoder: TextEncoder,
+        *,
+        workers: int = 1,
+        deadline: str | date | None = None,
+        prices: Prices | None = None,
+        writes_per_day: float = 0.0,
+        sla_ms: float | None = None,
+        try_store: bool = True,
+        called: str | None = None,
+        on_progress: OnProgress | None = None,
+        stop: threading.Event | None = None,
+    ) -> Plan:
+        """Measure what a migration to another model takes here: time, storage, money; and say how to go about it.
+
+        A worker embeds a random sample for ten seconds into a generation beside the one that serves, an index of some
+        thousand vectors is built, and both are thrown away. Searches and writes go on.
+
+        Parameters
+        ----------
+        new_encoder : TextEncoder
+            The model to move to. Of a service, which is paid, only 65 documents are embedded.
+        workers : int
+            That will run, each on a machine like this one.
+        deadline : str, date or datetime, optional
+            When it has to be done, in ISO 8601.
+        prices : Prices, optional
+            What tokens, or machines, cost; `revector.planning.prices.read_prices` reads a file of them.
+        writes_per_day : float
+            Documents that are written while both generations are kept.
+        sla_ms : float, optional
+            What a search may take, in milliseconds.
+        try_store : bool
+            Whether the store is tried; otherwise the encoder alone is measured, and nothing is written.
+        called : str, optional
+            What the model is called in commands; by default its source.
+        on_progress, stop
+            As in `rehearse`.
+
+        Returns
+        -------
+        Plan
+            It is kept, and is `last_plan` from then on.
+
+        Raises
+        ------
+        MigrationError
+            The collection is in that space already.
+        EncoderError
+            The model embeds nothing of the sample.
+        CancelledError
+            It was called off; nothing of it is left.
+        """
+        wanted = Wanted(workers, deadline, prices or Prices(), writes_per_day, sla_ms)
+        move = self._move_to(new_encoder, called)
+        return make_plan(move, wanted, try_store=flag(try_store, "try_store"), on_progress=on_progress, stop=stop)
+
+    @property
+    def last_plan(self) -> Plan | None:
+        """What `plan` has measured last, or `pilot` has revised; ``None`` if there is no plan."""
+        return kept_plan(self._backend)
+
+    def pilot(
+        self,
+        new_encoder: TextEncoder,
+        *,
+        share: float = 0.02,
+        queries: Mapping[str, str] | None = None,
+        qrels: Qrels | None = None,
+        called: str | None = None,
+        on_progress: OnProgress | None = None,
+        stop: threading.Event | None = None,
+    ) -> Pilot:
+        """Embed a share of the documents for real, beside what serves, and hold the plan against what that took.
+
+        What it embeds is thrown away; what it found stays, and the plan is revised by it.
+
+        Parameters
+        ----------
+        new_encoder : TextEncoder
+            The model to move to. If there is no plan for it yet, one is made first.
+        share : float
+            Of the documents, above 0 to 1; 1,000 of them at least.
+        queries, qrels : mapping, optional
+            As in `assess`: then all judged documents are among them, and quality is measured as well.
+        called, on_progress, stop
+            As in `plan`.
+
+        Raises
+        ------
+        MigrationError
+            A migration is under way, or the collection is in that space already.
+        InvalidArgumentError
+            There are no documents, or no query can be used.
+        EncoderError
+            The model embeds nothing, or `queries` are given and the present model is not at hand.
+        CancelledError
+            It was called off; nothing of it is left.
+        """
+        from revector.planning.pilot import Judged, pilot
+
+        share, judged = share_of(share, "share"), None
+        move = self._move_to(new_encoder, called)
+        if queries is not None or qrels is not None:
+            present = self._encoders.require(move.serving, purpose="judging the pilot")
+            judged = Judged(queries or {}, qrels or {}, present)
+        return pilot(move, share=share, judged=judged, on_progress=on_progress, stop=stop)
+
+    def _move_to(self, new_encoder: TextEncoder, called: str | None) -> Move:
+        space_of(new_encoder, "new_encoder")
+        return Move(self._backend, self._serving.read().serving, new_encoder, called or new_encoder.source or "MODEL")
 
     def rehearse(self, on_progress: OnProgress | None = None, stop: threading.Event | None = None) -> Rehearsal:
         """Embed the whole collection again by its own model, beside what serves, compare, and throw it away.

@@ -7,7 +7,7 @@ import pytest
 
 from revector import Collection
 from revector.backends.local_index import builder
-from revector.migration.estimate import vector_bytes
+from revector.planning.cost import vector_bytes
 from revector.testing import HashEncoder
 
 

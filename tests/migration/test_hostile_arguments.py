@@ -16,9 +16,9 @@ from revector.evaluation.metrics import MAX_GRADE, per_query
 from revector.evaluation.mixture import detect_mixture
 from revector.evaluation.significance import mean_interval, paired_lift, queries_to_settle
 from revector.evaluation.verify import verify
-from revector.migration.estimate import estimate
 from revector.migration.filling.worker import Worker
 from revector.migration.strategies import Background, DualIndex, OnRead, Rollout, Shadow
+from revector.planning.probe import encoder_rate
 from revector.rerank.base import RerankBudget
 from revector.rerank.llm import LlmReranker
 from revector.rollout import Margins, Ramp
@@ -392,13 +392,13 @@ def test_a_threshold_that_is_no_number_is_refused(threshold):
 
 @pytest.mark.parametrize(
     "case",
-    _table(estimate, {}, sample=NOT_WHOLE, workers=NOT_WHOLE, seed=NOT_A_SEED, encoder=NOT_AN_ENCODER),
+    _table(encoder_rate, {}, sample=NOT_WHOLE, seed=NOT_A_SEED, encoder=NOT_AN_ENCODER),
     ids=_named,
 )
-def test_a_wrong_argument_of_an_estimate_costs_nothing(docs, model, case):
+def test_a_wrong_argument_of_a_rate_costs_nothing(docs, model, case):
     _, _, name, value = case
     with pytest.raises(InvalidArgumentError, match=name):
-        estimate(docs._backend, 1, **{"encoder": model, name: value})
+        encoder_rate(docs._backend, **{"encoder": model, name: value})
     assert model.sent == 0
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from revector.collection import Collection
 from revector.errors import EncoderError
-from revector.migration.estimate import estimate
 from revector.migration.strategies.background import Background
+from revector.planning.probe import encoder_rate
 from revector.testing import HashEncoder
 
 QUERIES, QRELS = {"q1": "text 1", "q2": "text 2"}, {"q1": {"d1": 1}, "q2": {"d2": 1}}
@@ -65,7 +65,7 @@ USES = {
     "search of many": lambda docs, new: docs.search(["text 1", "text 2"]),
     "upsert": lambda docs, new: docs.upsert(["x", "y"], ["a b", "c"]),
     "assess": lambda docs, new: docs.assess(new, QUERIES, QRELS),
-    "estimate": lambda docs, new: estimate(docs._backend, 1, new),
+    "rate": lambda docs, new: encoder_rate(docs._backend, new),
 }
 
 

@@ -11,7 +11,6 @@ from revector.collection import Collection
 from revector.encoders import at_hand as encoders
 from revector.encoders.service.openai import OpenAIEncoder
 from revector.errors import SpaceMismatchError
-from revector.migration.estimate import estimate
 from revector.migration.strategies.background import Background
 from revector.testing import HashEncoder
 from services import Service, honest, running
@@ -68,7 +67,8 @@ def test_no_encoder_is_asked_inside_a_transaction_in_a_whole_life(path):
         docs.upsert(list(TEXTS), list(TEXTS.values()))
         _use(docs, "idle")
         docs.assess(Patient(12), QUERIES, QRELS, max_documents=20)
-        estimate(docs._backend, 1, Patient(12))
+        docs.plan(Patient(12))
+        docs.pilot(Patient(12), share=1.0)
         docs.migrate(Patient(12), strategy=Background(batch=16))
     for step in ("start", "pause", "resume", "search", "run", "verify", "cutover", "rollback", "start", "run"):
         with _opened(path) as docs:  # each time with models that have to be loaded

@@ -12,8 +12,8 @@ from revector.backends.contracts import content_hash
 from revector.collection import Collection
 from revector.encoders.templated import Templated
 from revector.errors import InvalidArgumentError, SpaceMismatchError
-from revector.migration.estimate import estimate
 from revector.migration.migration import Migration
+from revector.planning.texts import texts_of
 from revector.spaces import EmbeddingSpace, Template
 from revector.testing import HashEncoder
 
@@ -281,7 +281,7 @@ def test_an_assessment_gives_the_candidate_what_its_template_says(plain: Collect
     assert {f"title {place}\nsame text" for place in range(5)} <= set(new.given)
 
 
-def test_an_estimate_counts_what_the_template_adds(plain: Collection, model: Counting) -> None:
-    (generation,) = plain._backend.generations.all()
-    bare, more = (estimate(plain._backend, generation.id, each) for each in (model, Templated(model, TITLED)))
-    assert more.characters == bare.characters + 6 * len("title 0\n")
+def test_a_plan_counts_what_the_template_adds(plain: Collection, model: Counting) -> None:
+    bare, more = (texts_of(plain._backend, each) for each in (model, Templated(model, TITLED)))
+    assert (bare.different, more.different) == (2, 6)
+    assert more.characters / 6 == pytest.approx(bare.characters / 2 + len("title 0\n"), abs=1)

@@ -10,7 +10,7 @@ from revector.evaluation.alternatives import BOTH, QUERY_MODEL, RESCORED_MAP
 from revector.evaluation.decide import SOON_SECONDS, decide
 from revector.evaluation.significance import Interval
 from revector.evaluation.verdict import Decision, Row, Verdict
-from revector.migration.estimate import Cost
+from revector.planning.cost import Cost
 
 COST = Cost(10**6, 139.0, 7200.0, 3_200_000_000, 5_300_000_000)
 

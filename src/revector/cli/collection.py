@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Optional
 
@@ -56,17 +57,21 @@ def init(collection: CollectionUrl, model: ModelName, template: TemplateFields =
 
 def add(
     collection: CollectionUrl,
-    file: Annotated[str, typer.Argument(help="JSON lines, or a CSV or TSV table; may be gzip. - reads stdin.")] = "-",
+    file: Annotated[
+        str,
+        typer.Argument(help="JSON lines, a CSV or TSV table (may be gzip), Parquet, or a folder of texts. - is stdin."),
+    ] = "-",
     encoder: Encoders = None,
     as_json: AsJson = False,
 ) -> None:
     """Insert documents, or replace those with the same id.
 
     A row has an 'id' (or '_id', as in BEIR) and a 'text'; a 'title' is put before the text, unless the collection's
-    template gives the model that field. Every other field, and
-    those of an object named 'metadata', become the document's metadata. Files are UTF-8, whatever the locale says. A
-    row that cannot be read ends the command; the batches before it stay. Texts that the model refuses are listed with
-    their lines, and all others added; the exit code is 1 then.
+    template gives the model that field. Every other field, and those of an object named 'metadata', become the
+    document's metadata; vectors are left out. In a folder, each .txt, .md or .rst file is a document, and its path in
+    there the id. Files are UTF-8, whatever the locale says. A row that cannot be read ends the command; the batches
+    before it stay. Texts that the model refuses are listed with their lines, and all others added; the exit code is 1
+    then.
     """
     refused: list[dict[str, str]] = []
     with opened(collection, encoder) as docs:
@@ -138,13 +143,14 @@ def _snippet(text: str) -> str:
 
 def _added(docs: Collection, rows: Iterable[DocumentRow]) -> Iterator[tuple[list[DocumentRow], dict[str, str]]]:
     """Add documents; yield each batch with the reasons, by id, why some of it were refused."""
-    n_done = 0
+    n_done, began = 0, time.monotonic()
     with spinner("adding documents") as status:
         try:
             for batch in _batches(rows):
                 yield batch, _add(docs, batch)
                 n_done += len(batch)
-                status.update(f"added {n_done:,} documents")
+                rate = n_done / max(time.monotonic() - began, 1e-9)
+                status.update(f"added {n_done:,} documents, {rate:,.0f} a second")
         except RevectorError:
             if n_done:
                 complain(f"revector: the first {n_done:,} documents were added before this:")

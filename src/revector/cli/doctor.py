@@ -28,6 +28,7 @@ EXTRAS = {
     "sentence-transformers": "sentence_transformers",
     "eval": "ir_measures",
     "metrics": "prometheus_client",
+    "parquet": "pyarrow",
     "postgres": "psycopg",
     "report": "jinja2",
 }

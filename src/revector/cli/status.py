@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import typer
 from rich.console import RenderableType
@@ -16,6 +17,7 @@ from revector.ledger.state import Phase
 from revector.migration.foresight import Foresight
 from revector.migration.hands import Hands
 from revector.migration.status import FailedDocument, MigrationStatus
+from revector.planning.cost import shown_seconds
 
 FAILURES_SHOWN = 5
 
@@ -68,11 +70,19 @@ def next_steps(place: str, status: MigrationStatus, failed: int = 0) -> list[str
 def show_status(url: str, status: MigrationStatus, failures: Sequence[FailedDocument]) -> RenderableType:
     """Show phase, share, outcome of the verification, what is in the way, failures, and the verbs that come next."""
     rows = status.rows()
+    if status.plan is not None:
+        rows["planned"] = _planned(status.plan)
     if failures:
         rows["left out"] = "\n".join(_failures(url, failures))
     if steps := next_steps(url, status):
         rows["next"] = " or ".join(steps)
     return fields(rows)
+
+
+def _planned(plan: Mapping[str, Any]) -> str:
+    workers, rate = plan["wanted"]["workers"], plan["cost"]["documents_per_second"]
+    each = "" if rate is None else f" at {rate:,.3g} documents/s"
+    return f"{shown_seconds(plan['seconds'])} with {workers} worker{'s' * (workers > 1)}{each}"
 
 
 def _failures(url: str, failures: Sequence[FailedDocument]) -> list[str]:

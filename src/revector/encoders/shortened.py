@@ -70,6 +70,11 @@ class Shortened:
         return _shortened_space(self._encoder.space, self._dimension, self._numbers)
 
     @property
+    def encoder(self) -> TextEncoder:
+        """The model whose vectors are shortened."""
+        return self._encoder
+
+    @property
     def source(self) -> str | None:
         """Where the model can be loaded from again, and what is kept of its vectors."""
         inner = self._encoder.source

@@ -48,6 +48,11 @@ class Templated:
         return _with_template(self._encoder.space, self._template)
 
     @property
+    def encoder(self) -> TextEncoder:
+        """The model itself."""
+        return self._encoder
+
+    @property
     def source(self) -> str | None:
         """Where the model can be loaded from again."""
         return self._encoder.source

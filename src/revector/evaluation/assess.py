@@ -35,7 +35,7 @@ from revector.evaluation.significance import (
 )
 from revector.evaluation.slices import slices
 from revector.evaluation.verdict import Assessment, QueryScore, Row, Verdict
-from revector.migration.estimate import Cost
+from revector.planning.cost import Cost
 
 __all__ = ["assess", "weigh"]
 

@@ -20,9 +20,9 @@ from revector.evaluation.findings import (
     of_models,
     of_vectors,
 )
+from revector.migration.beside import notice_of_left
 from revector.migration.canaries import CanaryHealth
 from revector.migration.insurance import Insurance, insurance_of
-from revector.migration.rehearsal import rehearsal_notice
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def examine_collection(
         vectors, mixture = backend.generations.count(serving.id), mixture_of(backend, serving)
         record = backend.ledger.active(backend.alias)
     health, notice = backend.index.check(serving), backend.index.notice(serving)
-    found = (f"the index was built anew: {notice}" if notice else "", rehearsal_notice(backend))
+    found = (f"the index was built anew: {notice}" if notice else "", notice_of_left(backend))
     notices = tuple(each for each in found if each)
     damage = tuple(backend.check())
     insurance = insurance_of(backend)

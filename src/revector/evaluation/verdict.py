@@ -12,7 +12,7 @@ from revector.evaluation.changed import Changed
 from revector.evaluation.separability import Separability
 from revector.evaluation.significance import Interval
 from revector.evaluation.slices import Slice
-from revector.migration.estimate import Cost
+from revector.planning.cost import Cost
 
 __all__ = ["ASSESSMENT", "Assessment", "Decision", "QueryScore", "Row", "Verdict"]
 

@@ -36,7 +36,7 @@ _REFUSED = {
     b"\xff\xfe": "UTF-16; save it as UTF-8: iconv -f UTF-16 -t UTF-8",
     b"\xfe\xff": "UTF-16; save it as UTF-8: iconv -f UTF-16 -t UTF-8",
     b"PK\x03\x04": "a zip archive (an .xlsx file is one, too); unpack it, or export the table as CSV",
-    b"PAR1": "a Parquet file; write it as JSON lines or CSV",
+    b"PAR1": "a Parquet file; it is read by its name, unpacked, and not where rows come in one after the other",
     b"\x28\xb5\x2f\xfd": "compressed with zstd; unpack it: zstd -dc",
     b"BZh": "compressed with bzip2; unpack it: bzip2 -dc",
     b"\xfd7zXZ\x00": "compressed with xz; unpack it: xz -dc",

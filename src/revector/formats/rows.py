@@ -1,13 +1,15 @@
 """Rows of documents and queries, whatever the format: an id, a text, and whatever else the row has.
 
 The format is seen from the content: JSON lines begin with a brace, a table with a header that names ``id`` (or ``_id``)
-and ``text``. A name that ends in ``.csv`` or ``.tsv`` (or that and ``.gz``) is a table in any case.
+and ``text``. A name that ends in ``.csv`` or ``.tsv`` (or that and ``.gz``) is a table in any case. Parquet files and
+folders of text files are read by their names.
 
 =============  =================================================================================================
 ``id``         or ``_id`` (BEIR): a string that is not empty, or an integer, which becomes a string; without NUL
 ``text``       a string
 ``title``      put before the text, on a line of its own (BEIR), unless it is to be kept apart, as metadata
 ``metadata``   an object
+``vector``     left out, so that what `Collection.export` wrote can be read: a collection makes its own
 anything else  becomes metadata; two values of one name are refused
 =============  =================================================================================================
 """
@@ -22,14 +24,16 @@ from typing import Any, NamedTuple
 
 from revector._arguments import shown, valid_unicode
 from revector.errors import InvalidArgumentError
+from revector.formats.folders import is_folder, parse_folder
 from revector.formats.json_lines import parse_json_rows, require_plain
 from revector.formats.lines import STDIN, Line, read_lines
+from revector.formats.parquet import is_parquet, parse_parquet
 from revector.formats.tables import DELIMITERS, parse_table
 
 __all__ = ["DocumentRow", "read_documents", "read_rows", "read_texts", "text_of_row"]
 
 _IDS = ("id", "_id")
-_OWN = frozenset({*_IDS, "text", "title", "metadata"})
+_OWN = frozenset({*_IDS, "text", "title", "metadata", "vector"})
 
 
 class DocumentRow(NamedTuple):
@@ -42,7 +46,7 @@ class DocumentRow(NamedTuple):
 
 
 def read_documents(path: str | os.PathLike[str], *, title_apart: bool = False) -> Iterator[DocumentRow]:
-    """Yield the documents of a file, or of stdin for ``"-"``.
+    """Yield the documents of a file or a folder, or of stdin for ``"-"``.
 
     Parameters
     ----------
@@ -81,7 +85,13 @@ def read_texts(path: str | os.PathLike[str]) -> dict[str, str]:
 
 
 def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield ("file:line", row) for each row of a file of JSON lines, or of a table."""
+    """Yield ("file:line", row) for each row of a file of JSON lines or Parquet, of a table, or of a folder."""
+    if path != STDIN and is_folder(path):
+        yield from parse_folder(path)
+        return
+    if path != STDIN and is_parquet(path):
+        yield from parse_parquet(path)
+        return
     lines = itertools.dropwhile(lambda line: not line.text.strip(), read_lines(path))
     first = next(lines, None)
     if first is None:

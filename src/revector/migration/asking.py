@@ -48,6 +48,14 @@ def is_asking(backend: Backend, migration_id: int) -> bool:
     return backend.ledger.asked_through(migration_id) is not None
 
 
+def ask_for(backend: Backend, generation: int, priorities: Mapping[int, int]) -> None:
+    """Ask for those of some documents, given by key, that have no vector of their present text."""
+    with backend.transaction():
+        hashes = backend.documents.content_hashes(backend.generations.stale_keys(generation, list(priorities)))
+        requests = [JobRequest(key, hash_, priorities[key]) for key, hash_ in hashes.items()]
+        backend.ledger.jobs.enqueue(generation, requests)
+
+
 def reconcile(backend: Backend, generation: int) -> None:
     """Make sure that every document without a vector of its present text has a job, whoever wrote it.
 
@@ -58,7 +66,7 @@ def reconcile(backend: Backend, generation: int) -> None:
         before, after = first - 1, first + DOCUMENTS_A_SLICE - 1
         stale = backend.generations.stale_between(generation, before, after).tolist()
         for start in range(0, len(stale), REQUESTS_A_SLICE):
-            _request(backend, generation, dict.fromkeys(stale[start : start + REQUESTS_A_SLICE], PRIORITY_REST))
+            ask_for(backend, generation, dict.fromkeys(stale[start : start + REQUESTS_A_SLICE], PRIORITY_REST))
 
 
 def _ask_in_order(backend: Backend, migration_id: int, turns: Turns) -> bool:
@@ -88,14 +96,6 @@ def _ask_by_rule(backend: Backend, migration_id: int, turns: Turns) -> bool:
         if record.phase is not Phase.FILLING or record.target_generation is None:
             return False
         if backend.ledger.asked_through(migration_id) == through:  # nor has another process asked meanwhile
-            _request(backend, record.target_generation, chosen)
+            ask_for(backend, record.target_generation, chosen)
             backend.ledger.set_asked_through(migration_id, facts[-1].key if facts else None)
     return bool(facts)
-
-
-def _request(backend: Backend, generation: int, priorities: Mapping[int, int]) -> None:
-    """Ask for those of some documents, given by key, that have no vector of their present text."""
-    with backend.transaction():
-        hashes = backend.documents.content_hashes(backend.generations.stale_keys(generation, list(priorities)))
-        requests = [JobRequest(key, hash_, priorities[key]) for key, hash_ in hashes.items()]
-        backend.ledger.jobs.enqueue(generation, requests)

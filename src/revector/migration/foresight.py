@@ -13,10 +13,10 @@ from revector.errors import IllegalTransitionError
 from revector.ledger.records import MigrationRecord
 from revector.ledger.state import Phase, before_work, require_transition, steps_to_end
 from revector.migration.dependents import dependent_reasons, dependents
-from revector.migration.estimate import vector_bytes
 from revector.migration.gates import cutover_reasons, remaining, retire_reasons
 from revector.migration.serving import ServingReader
 from revector.migration.strategies import Strategy
+from revector.planning.cost import vector_bytes
 from revector.spaces import EmbeddingSpace
 
 _ENDS = {"rollback": "rollback()", "retire": "retire(confirm=True)"}

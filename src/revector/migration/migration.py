@@ -21,7 +21,6 @@ from revector.ledger.state import Phase, before_work, require_transition
 from revector.migration.asking import ask_for_all, reconcile
 from revector.migration.cut_off import write_down_cut_off, write_down_cutover, write_down_rollback
 from revector.migration.dependents import Call, Dependent, dependent_reasons, run_due
-from revector.migration.estimate import estimate
 from revector.migration.filling.bridge import Fit, fit_bridge
 from revector.migration.filling.filling import RUNS_IN, Filling, OnProgress, source_of, target_of
 from revector.migration.filling.worker import WorkerReport
@@ -66,6 +65,7 @@ from revector.migration.strategies import (
 from revector.migration.strategies.base import Facts, Work
 from revector.migration.throttle import begin_throttle
 from revector.migration.verification import VerificationResult, Verifier
+from revector.planning.probe import encoder_rate
 
 _STARTED = (Phase.FILLING, Phase.PROVING)
 _VERIFIES_IN = (Phase.PROVING, Phase.SERVING)
@@ -244,9 +244,8 @@ class Migration(Hands):
         self._backend.require_writable()
         target = target_of(self._backend, record)
         encoder = self._encoders.require(target, purpose="measuring how fast it is")
-        cost = estimate(self._backend, record.source_generation, encoder).cost
-        left = self.status().left
-        schedule = planned_by(moment, left, cost.documents_per_second, self.throttle())
+        rate = encoder_rate(self._backend, encoder)
+        schedule = planned_by(moment, self.status().left, rate, self.throttle())
         keep_schedule(self._backend, self._id, schedule)
         return schedule
 

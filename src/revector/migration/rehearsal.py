@@ -1,8 +1,8 @@
 """A rehearsal: the collection is embedded again by its own model, beside the live vectors, compared, and thrown away.
 
 It finds out what a migration would meet on the real collection (texts that are refused, time, storage, an index that
-does not hold) while nothing can go wrong. It is not a migration, which leads to another space: a generation that nobody
-serves is made, filled by a worker like any other, and dropped, also by whoever comes after a rehearsal that was killed.
+does not hold) while nothing can go wrong. It is not a migration, which leads to another space: a generation beside the
+one that serves is filled by a worker like any other, and dropped.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,21 +18,19 @@ import numpy as np
 from revector.backends.contracts import Backend, Generation
 from revector.encoders.base import TextEncoder
 from revector.encoders.canary import cosines
-from revector.errors import CancelledError, MigrationError
+from revector.errors import CancelledError
 from revector.evaluation.sampling import current_sample
 from revector.evaluation.verify import REPEAT_COSINE, Verification, verify
-from revector.ledger.owners import new_owner
 from revector.migration.asking import reconcile
-from revector.migration.estimate import Estimate, estimate
+from revector.migration.beside import beside
 from revector.migration.filling.filling import OnProgress
 from revector.migration.filling.worker import Worker
-from revector.migration.slices import in_slices
+from revector.planning.cost import Cost
+from revector.planning.probe import encoder_rate
 
 QUERIES, DEPTH = 200, 10
 SAME_HITS = 0.95
 """Share of the hits that both must find: graphs that were built in another order differ in the last ones."""
-_NOTE = _LEASE = "rehearsal"
-_LEASE_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -100,8 +96,9 @@ def rehearse(
 ) -> Rehearsal:
     """Embed a collection again beside what serves, and compare; see `Collection.rehearse`."""
     backend.require_writable()
-    plan, before = estimate(backend, serving.id, encoder), backend.stored_bytes()
-    with _beside(backend, serving) as (made, renew):
+    rate, before = encoder_rate(backend, encoder), backend.stored_bytes()
+    plan = Cost.of(backend.documents.count(), serving.space, serving.space, rate)
+    with beside(backend, serving.space, "a rehearsal") as (made, renew):
         began = time.monotonic()
         reconcile(backend, made.id)
         worker = Worker(backend, encoder, made.id, on_progress=on_progress, on_landed=lambda _count, _keys: renew())
@@ -114,18 +111,12 @@ def rehearse(
         return _judged(backend, serving, made, encoder, plan, seconds, grown)
 
 
-def rehearsal_notice(backend: Backend) -> str:
-    """Return what there is to know of a rehearsal that is under way, or was killed; empty where there is none."""
-    left = backend.ledger.notes.get(_NOTE)
-    return "" if left is None else f"generation {left} is a rehearsal's: if none is under way, the next one drops it"
-
-
 def _judged(
     backend: Backend,
     serving: Generation,
     made: Generation,
     encoder: TextEncoder,
-    plan: Estimate,
+    plan: Cost,
     seconds: float,
     grown: int,
 ) -> Rehearsal:
@@ -141,9 +132,9 @@ def _judged(
         same_hits=same_hits,
         failed=failed,
         seconds=seconds,
-        planned_seconds=plan.cost.seconds,
+        planned_seconds=plan.seconds,
         bytes=grown,
-        planned_bytes=plan.cost.target_bytes,
+        planned_bytes=plan.target_bytes,
     )
 
 
@@ -187,45 +178,3 @@ def _same_hits(backend: Backend, serving: Generation, made: Generation) -> float
     _, new = backend.index.search(made, queries, DEPTH)
     common = sum(len(np.intersect1d(ours, theirs)) for ours, theirs in zip(old, new, strict=True))
     return common / old.size
-
-
-@contextmanager
-def _beside(backend: Backend, serving: Generation) -> Iterator[tuple[Generation, Callable[[], object]]]:
-    """Yield an empty generation of the space that serves, and what is to be called while it is used; drop it."""
-    owner, leases = new_owner(), backend.ledger.leases
-
-    def hold() -> bool:
-        return leases.acquire(_LEASE, owner, _LEASE_SECONDS)
-
-    if not hold():
-        raise MigrationError("the collection is being rehearsed already, by another process; wait for it")
-    try:
-        _drop_left(backend)
-        yield _made(backend, serving), hold
-    finally:
-        _drop_left(backend)
-        leases.release(_LEASE, owner)
-
-
-def _made(backend: Backend, serving: Generation) -> Generation:
-    with backend.exclusive():
-        if (active := backend.ledger.active(backend.alias)) is not None:
-            raise MigrationError(
-                f"migration {active.id} is {active.phase}; a rehearsal is for before: retire that migration first"
-            )
-        made = backend.generations.create(serving.space, serving.encoder_source)
-        backend.ledger.notes.keep(_NOTE, made.id)
-    return made
-
-
-def _drop_left(backend: Backend) -> None:
-    """Drop what a rehearsal has made, this one or one that was killed."""
-    left = backend.ledger.notes.get(_NOTE)
-    if left is None:
-        return
-    with backend.exclusive():
-        if left in {generation.id for generation in backend.generations.all()}:
-            backend.generations.drop(left)
-        backend.ledger.notes.drop(_NOTE)
-    backend.index.prune()
-    in_slices(backend.reclaim)

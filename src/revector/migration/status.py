@@ -18,6 +18,7 @@ from revector.migration.gates import retention_ends
 from revector.migration.schedule import Schedule, read_schedule
 from revector.migration.signs import WorkerSign, pace_of, spent_on, workers
 from revector.migration.throttle import NO_LIMITS, Throttle, read_throttle
+from revector.planning.cost import PLAN_NOTE
 from revector.spaces import EmbeddingSpace
 
 MEANING: MappingProxyType[Phase, str] = MappingProxyType(
@@ -61,6 +62,8 @@ class MigrationStatus:
         What was planned for a date, if there is one.
     spent : float
         Money that services have taken from its workers, in the currency of their price.
+    plan : dict or None
+        What `Collection.plan` has measured for this space, as `Plan.to_json` has it.
     """
 
     id: int
@@ -83,6 +86,7 @@ class MigrationStatus:
     dependents: tuple[Dependent, ...] = ()
     schedule: Schedule | None = None
     spent: float = 0.0
+    plan: dict[str, Any] | None = None
 
     @property
     def share(self) -> float:
@@ -195,7 +199,14 @@ def status_of(backend: Backend, record: MigrationRecord) -> MigrationStatus:
             dependents=tuple(dependents(backend)),
             schedule=read_schedule(backend, record.id),
             spent=0.0 if target is None else spent_on(backend, target),
+            plan=_plan_for(backend, record.target_space),
         )
+
+
+def _plan_for(backend: Backend, space: EmbeddingSpace) -> dict[str, Any] | None:
+    """Return the last plan, if it is for this space."""
+    kept: dict[str, Any] | None = backend.ledger.notes.get(PLAN_NOTE)
+    return kept if kept is not None and kept.get("target_fingerprint") == space.fingerprint else None
 
 
 def obstacle_of(backend: Backend) -> str:

@@ -1,0 +1,292 @@
+"""How fast a model embeds a collection here: alone, and as part of a worker that fills a generation.
+
+The worker of a migration is what is measured, on a random sample, in a generation beside the one that serves: its
+batches, its reading and its landing take what they will take. Rates are those between landings, once it has warmed up;
+what it takes until then counts once.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from revector._arguments import whole_number
+from revector.backends.contracts import Backend, Generation, Keys
+from revector.encoders.base import TextEncoder, require_encoder
+from revector.encoders.isolation import encode_each
+from revector.errors import CancelledError, EncoderError
+from revector.migration.asking import REQUESTS_A_SLICE, ask_for
+from revector.migration.filling.filling import OnProgress
+from revector.migration.filling.worker import Worker
+from revector.migration.priorities import PRIORITY_REST
+from revector.planning.texts import drawn_texts, texts_at, tokens_a_text
+from revector.similarity import normalize
+from revector.spaces import EmbeddingSpace
+
+SAMPLE = 64
+PROBE_SECONDS = 10.0
+PROBE_DOCUMENTS = 16_384
+"""A fast model is measured on so many documents at most."""
+INDEXED = 12_288
+"""Vectors of which an index is built to measure that: more than any store measures one by one."""
+_WARM_SECONDS, _WARM_SHARE = 1.0, 0.25
+_NEARLY_ALL = 0.98
+"""Of the documents give the rate: the last ones may have been tried again after a while."""
+_PUT_AT_ONCE = 1_024
+
+
+def encoder_rate(backend: Backend, encoder: TextEncoder, *, sample: int = SAMPLE, seed: int = 0) -> float | None:
+    """Return the documents a second that an encoder alone embeds; ``None`` in an empty collection.
+
+    One text is enough to load what is loaded late. A whole pass to warm up would be paid for twice, and would flatter a
+    static model, which remembers the words that it has met. A refused text costs its share, as it does in a worker.
+
+    Parameters
+    ----------
+    backend : Backend
+        Holds the documents.
+    encoder : TextEncoder
+    sample : int
+        Documents to embed, drawn at random, each once; one more warms the model up.
+    seed : int
+        Of the sample.
+
+    Raises
+    ------
+    EncoderError
+        The encoder cannot embed any of the sample, or a service refuses.
+    """
+    sample, seed = whole_number(sample, "sample", least=1), whole_number(seed, "seed", least=0)
+    require_encoder(encoder, "encoder")
+    texts = drawn_texts(backend, encoder.space, sample, seed)
+    return rate_of(encoder, texts) if texts else None
+
+
+def rate_of(encoder: TextEncoder, texts: Sequence[str]) -> float:
+    """Return the texts a second that an encoder embeds when it is given all of them at once."""
+    encode_each(encoder, texts[:1])
+    began = time.perf_counter()
+    outcomes = encode_each(encoder, texts)
+    seconds = max(time.perf_counter() - began, 1e-9)
+    errors = [outcome for outcome in outcomes if isinstance(outcome, EncoderError)]
+    if len(errors) == len(texts):
+        raise errors[0]
+    return len(texts) / seconds
+
+
+@dataclass(frozen=True)
+class Move:
+    """A collection, and the model that it may move to.
+
+    Attributes
+    ----------
+    backend : Backend
+    serving : Generation
+        The generation that serves.
+    encoder : TextEncoder
+        The other model.
+    model : str
+        What the other model is called in a command.
+    """
+
+    backend: Backend
+    serving: Generation
+    encoder: TextEncoder
+    model: str
+
+    @property
+    def space(self) -> EmbeddingSpace:
+        """The space to move to."""
+        return self.encoder.space
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What a worker did with some documents.
+
+    Attributes
+    ----------
+    documents, failed : int
+        That got a vector, and that could not.
+    seconds : float
+        From the first claim to the last landing.
+    documents_per_second : float
+        Once it has warmed up.
+    startup_seconds : float
+        What it took longer than that rate explains until it had.
+    tokens_a_text : float
+        The mean of those documents.
+    """
+
+    documents: int
+    failed: int
+    seconds: float
+    documents_per_second: float
+    startup_seconds: float
+    tokens_a_text: float
+
+
+@dataclass(frozen=True)
+class Indexed:
+    """What writing vectors, and building an index of them, took.
+
+    Attributes
+    ----------
+    vectors : int
+        Of which an index was built; 0 where so few need none.
+    seconds : float
+        That the index took.
+    writes_per_second : float or None
+        Vectors that the store takes; ``None`` if none had to be written.
+    """
+
+    vectors: int
+    seconds: float
+    writes_per_second: float | None
+
+    def seconds_for(self, vectors: int) -> float:
+        """Return what an index of so many vectors takes: a search of a graph's logarithm for each of them."""
+        if not self.vectors:
+            return 0.0
+        return self.seconds * vectors * math.log2(vectors + 2) / (self.vectors * math.log2(self.vectors + 2))
+
+
+def fill(
+    move: Move,
+    made: Generation,
+    keys: Keys,
+    renew: Callable[[], object],
+    *,
+    seconds: float = math.inf,
+    on_progress: OnProgress | None = None,
+    stop: threading.Event | None = None,
+) -> Filled:
+    """Let a worker embed some documents into a generation beside the one that serves.
+
+    Parameters
+    ----------
+    move : Move
+    made, renew
+        What `revector.migration.beside.beside` yields.
+    keys : sequence of int
+        Of the documents.
+    seconds : float
+        It ends after so many, with the unit in hand, if something has landed by then.
+    on_progress : callable, optional
+        Called with `Progress` after each landing.
+    stop : threading.Event, optional
+        Calls it off.
+
+    Raises
+    ------
+    CancelledError
+        It was called off.
+    EncoderError
+        The encoder embeds none of them, or refuses to go on.
+    """
+    backend, encoder = move.backend, move.encoder
+    wanted = np.asarray(keys, dtype=np.int64).tolist()
+    for start in range(0, len(wanted), REQUESTS_A_SLICE):  # jobs of one priority have random turns
+        ask_for(backend, made.id, dict.fromkeys(wanted[start : start + REQUESTS_A_SLICE], PRIORITY_REST))
+    landed = _Landed(renew)
+
+    def may_run() -> bool:
+        return not landed.keys or time.monotonic() - landed.began < seconds
+
+    worker = Worker(
+        backend,
+        encoder,
+        made.id,
+        source=move.serving.id if move.space.shortens(move.serving.space) else None,
+        on_progress=on_progress,
+        may_run=may_run,
+        on_landed=landed.note,
+    )
+    report = worker.run(stop=stop)
+    if stop is not None and stop.is_set():
+        raise CancelledError("it was called off; what was embedded is thrown away")
+    failed = backend.ledger.jobs.failures(made.id)
+    if not landed.keys:
+        why = failed[0].error if failed else "there was not enough time"
+        raise EncoderError(f"{encoder.space} embedded none of {len(wanted):,} documents: {why}")
+    rate, startup = landed.rates()
+    tokens, _ = tokens_a_text(encoder, texts_at(backend, encoder.space, landed.keys))
+    return Filled(len(landed.keys), len(failed), report.seconds, rate, startup, tokens)
+
+
+def build_index(move: Move, made: Generation, vectors: int) -> Indexed:
+    """Build an index of a generation beside the one that serves, and see how long that takes.
+
+    Vectors of the generation that serves stand in for those that it lacks: cut off, or with zeros behind them.
+
+    Parameters
+    ----------
+    move : Move
+    made : Generation
+    vectors : int
+        How many it is to hold.
+    """
+    backend = move.backend
+    keys = backend.documents.sample(vectors, 0)
+    missing = np.setdiff1d(keys, backend.generations.vectors(made.id, keys)[0])
+    missing = missing[: max(0, vectors - backend.generations.count(made.id))]
+    written = _stand_in(backend, move.serving, made, missing)
+    prepared = backend.index.prepare(made)
+    return Indexed(prepared.built, prepared.seconds, written)
+
+
+def _stand_in(backend: Backend, serving: Generation, made: Generation, keys: NDArray[np.int64]) -> float | None:
+    """Write vectors of one generation into another one, in its dimension; return how many a second."""
+    at_once = min(_PUT_AT_ONCE, backend.generations.rows_at_once(made.id))
+    count, seconds = 0, 0.0
+    for start in range(0, len(keys), at_once):
+        found, rows = backend.generations.vectors(serving.id, keys[start : start + at_once], current=True)
+        hashes = backend.documents.content_hashes(found)
+        there = np.array([key in hashes for key in found.tolist()], dtype=bool)
+        fitting = _in_dimension(rows[there], made)
+        names = [hashes[key] for key in found[there].tolist()]
+        began = time.perf_counter()
+        count += backend.generations.put(made.id, found[there], names, fitting) if names else 0
+        seconds += time.perf_counter() - began
+    return count / seconds if count else None
+
+
+def _in_dimension(rows: NDArray[np.float32], made: Generation) -> NDArray[np.float32]:
+    dimension = made.space.dimension
+    fitting = np.zeros((len(rows), dimension), dtype=np.float32)
+    shared = min(dimension, rows.shape[1])
+    fitting[:, :shared] = rows[:, :shared]
+    fitting[~fitting.any(axis=1), 0] = 1.0
+    return normalize(fitting) if made.space.normalized and len(fitting) else fitting
+
+
+@dataclass
+class _Landed:
+    """What has landed, and when."""
+
+    renew: Callable[[], object]
+    began: float = field(default_factory=time.monotonic)
+    keys: list[int] = field(default_factory=list)
+    moments: list[tuple[float, int]] = field(default_factory=list)
+
+    def note(self, _vectors: int, keys: Sequence[int]) -> None:
+        self.renew()
+        self.keys.extend(keys)
+        self.moments.append((time.monotonic() - self.began, len(self.keys)))
+
+    def rates(self) -> tuple[float, float]:
+        """Return documents a second once warm, and the seconds that this does not explain."""
+        enough = _NEARLY_ALL * len(self.keys)
+        end, total = next(moment for moment in self.moments if moment[1] >= enough)
+        warm = min(_WARM_SECONDS, _WARM_SHARE * end)
+        since, before = next(moment for moment in self.moments if moment[0] >= warm)
+        if before == total:
+            return total / max(end, 1e-9), 0.0
+        rate = (total - before) / max(end - since, 1e-9)
+        return rate, max(0.0, since - before / rate)
