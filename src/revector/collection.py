@@ -700,7 +700,7 @@ class Collection:
 
         question = Question(**asked)
         several = isinstance(new_encoder, (list, tuple))
-        candidates = list(new_encoder) if isinstance(new_encoder, (list, tuple)) else [new_encoder]
+        candidates: list[Any] = list(new_encoder) if isinstance(new_encoder, (list, tuple)) else [new_encoder]
         for candidate in candidates:
             require_encoder(candidate, "new_encoder")
         serving = self._serving.read().serving

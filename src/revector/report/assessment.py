@@ -204,9 +204,15 @@ def _judgement(read: _Object) -> Judgement:
 
 
 def _alternative(read: _Object) -> Alternative:
-    prices = (read.number(name) for name in ("retention", "seconds", "extra_bytes", "texts_a_query", "query_seconds"))
     return Alternative(
-        read.text("name"), replace(read.span("quality"), axis=(0.0, 1.0)), *prices, read.numbers("metrics")
+        name=", ".join(filter(None, (read.text("name"), read.text("pipeline")))),
+        quality=replace(read.span("quality"), axis=(0.0, 1.0)),
+        retention=read.number("retention"),
+        seconds=read.number("seconds"),
+        extra_bytes=read.number("extra_bytes"),
+        texts_a_query=read.number("texts_a_query"),
+        query_seconds=read.number("query_seconds"),
+        metrics=read.numbers("metrics"),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +54,7 @@ class Curve:
     @classmethod
     def through(cls, merging: Merging, old: Scores, new: Scores) -> Curve:
         """Fit a curve on the scores of the same documents by either model, as `in_new_space` says."""
-        how: Merging = "minmax" if merging == "minmax" else "zscore"
+        how: Literal["zscore", "minmax"] = "minmax" if merging == "minmax" else "zscore"
         pairs, knots, values = fusion.line(old, new, how=how)
         return cls(knots, values, pairs, how)
 
