@@ -10,9 +10,12 @@ import typer
 from revector.cli.common import AsJson, CollectionUrl, Encoders, ModelName, open_encoder, opened
 from revector.cli.endings import EXIT_REFUSED
 from revector.cli.printing import emit
-from revector.formats.judgements import load_judged_queries
+from revector.formats.judgements import load_judgements
 
-JUDGED_HELP = "Folder with queries.jsonl (or .csv, .tsv) and qrels.tsv (or qrels/test.tsv, or TREC's qrels.txt)."
+JUDGED_HELP = (
+    "Judged queries: a folder in the layout of BEIR or TREC, rows of query, document and grade (JSON lines, CSV), or a "
+    "log of clicks."
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -34,9 +37,9 @@ def assess(
     """Compare the serving model with a new one on judged queries; exit with 3 unless the verdict is to migrate."""
     from revector.evaluation.verdict import Decision
 
-    queries, qrels = load_judged_queries(judged)
+    given = load_judgements(judged)
     with opened(collection, encoder) as docs:
-        verdict = docs.assess(open_encoder(model), queries, qrels, min_lift=min_lift)
+        verdict = docs.assess(open_encoder(model), given.queries, given.qrels, min_lift=min_lift)
     emit(verdict, str(verdict), as_json=as_json)
     if verdict.decision is not Decision.MIGRATE:
         raise typer.Exit(EXIT_REFUSED)
