@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 from revector.formats.asked import facets_of
@@ -11,6 +12,9 @@ from revector.formats.rows import OWN, read_rows, read_texts, text_of_row
 from revector.formats.trec import read_topics
 
 __all__ = ["names_of", "read_queries"]
+
+_LOOKED_INTO = 100
+"""Rows of JSON: not each one has all fields; a log may begin with searches, whose clicks come later."""
 
 
 def read_queries(path: Path) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
@@ -39,9 +43,12 @@ def _is_of_trec(path: Path) -> bool:
 
 
 def names_of(path: Path) -> set[str]:
-    """Return the names of the fields of a file's first row; those of a table stand in its header."""
-    first = _first_line(path)
-    return set(parse_json_object(f"{path}:1", first)) if first.startswith("{") else _cells(first)
+    """Return the names of the fields of a file's first rows; those of a table stand in its header."""
+    lines = ((where, text.removeprefix(BOM).strip()) for where, text in read_lines(path))
+    first = list(islice((line for line in lines if line[1]), _LOOKED_INTO))
+    if not first or not first[0][1].startswith("{"):
+        return _cells(first[0][1]) if first else set()
+    return {name for where, text in first for name in parse_json_object(where, text)}
 
 
 def _first_line(path: Path) -> str:
