@@ -26,6 +26,7 @@ from revector.evaluation.map_trials import LEAST_PAIRS
 from revector.evaluation.metrics import Qrels
 from revector.evaluation.same_space import take_over
 from revector.evaluation.verdict import Verdict
+from revector.formats.judgements import Judgements
 from revector.ledger.records import Event
 from revector.ledger.state import Phase
 from revector.migration.canaries import canary_similarities, examine_canaries, warn_of_another_model
@@ -57,7 +58,14 @@ from revector.migration.writes import delete_documents
 from revector.opening import find_again, listed_encoders, require_collection, require_path
 from revector.rerank.base import DEFAULT_BUDGET, RerankBudget, Reranker
 from revector.search.answered import FEEDBACK, Answered, FeedbackKind
-from revector.search.capture import Capture, Scrub, captured_queries, forget_captured, without_numbers
+from revector.search.capture import (
+    Capture,
+    Scrub,
+    captured_queries,
+    forget_captured,
+    judged_feedback,
+    without_numbers,
+)
 from revector.search.hits import Hit
 from revector.search.replay import Replay, replay
 from revector.search.request import Asked, Request
@@ -67,6 +75,10 @@ from revector.spaces import EmbeddingSpace, require_one_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+    from revector.encoders.service.chat import ChatModel
+    from revector.evaluation.grading import JudgeBudget
+    from revector.evaluation.judge import Judged
 
 __all__ = ["Collection", "Hit"]
 
@@ -294,8 +306,9 @@ class Collection:
     def record_feedback(self, query_id: str, document_id: str, kind: FeedbackKind = "click") -> None:
         """Say what a reader did with a hit of a search that was asked with a ``key``.
 
-        A rollout is judged by it; what was "bad" is re-embedded early by the default priority rule. It is written
-        behind searches, and any process that has the collection open may take it.
+        A rollout is judged by it; what was "bad" is re-embedded early by the default priority rule; with a query that
+        `capture` has kept it is a judgement, see `feedback`. It is written behind searches, and any process that has
+        the collection open may take it.
 
         Parameters
         ----------
@@ -318,6 +331,8 @@ class Collection:
         if answered.migration:
             said = Said(query_id, document_id, answered.arm, credit.team, credit.place, worth)
             self._searcher.behind.say(answered.migration, answered.name, said)
+        if answered.captured:
+            self._searcher.behind.react(answered.captured, document_id, kind)
         if worth < 0:
             self._searcher.behind.count(list(self._backend.documents.keys([document_id]).values()), failed=True)
 
@@ -621,6 +636,77 @@ class Collection:
         serving = self._serving.read().serving
         present = self._encoders.require(serving, purpose="an assessment")
         return assess(self._backend, serving, present, new_encoder, queries, qrels, question)
+
+    def judge(
+        self,
+        new_encoder: TextEncoder,
+        llm: ChatModel,
+        queries: Mapping[str, str] | None = None,
+        *,
+        people: Qrels | None = None,
+        k: int = 10,
+        budget: JudgeBudget | None = None,
+        max_documents: int = 20_000,
+        seed: int = 0,
+    ) -> Judged:
+        """Have a language model grade what the present and another model find, for queries that nobody has judged.
+
+        Parameters
+        ----------
+        new_encoder : TextEncoder
+            The candidate.
+        llm : ChatModel
+            Grades, and is not told which model found a document.
+        queries : mapping of str to str, optional
+            Query id to text; by default those that `capture` has kept.
+        people : mapping of str to mapping of str to int, optional
+            Grades that people gave: these documents are graded as well, and the agreement is measured.
+        k : int
+            Documents that each model puts up for judgement.
+        budget : JudgeBudget, optional
+            Requests and tokens at most, beside the spend cap of `llm`.
+        max_documents : int
+            How many documents both models search; they are embedded by the candidate.
+        seed : int
+            Of everything drawn at random.
+
+        Raises
+        ------
+        EncoderError
+            A model is not at hand or fails; nothing was graded, and the language model's service is why.
+        InvalidArgumentError
+            There are no queries or no documents, or an argument is something else; nothing is asked.
+        """
+        from revector.evaluation.judge import judge_found
+
+        require_encoder(new_encoder, "new_encoder")
+        asked = {f"q{n}": text for n, text in enumerate(self.captured_queries(), 1)} if queries is None else queries
+        serving = self._serving.read().serving
+        present = self._encoders.require(serving, purpose="judging")
+        return judge_found(
+            self._backend,
+            serving,
+            present,
+            new_encoder,
+            llm,
+            asked,
+            people=people,
+            k=k,
+            budget=budget,
+            max_documents=max_documents,
+            seed=seed,
+        )
+
+    def feedback(self) -> Judgements:
+        """Return what readers said of captured queries, as judgements: see `capture` and `record_feedback`.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Nobody has said anything yet of a query that was captured.
+        """
+        self._searcher.behind.flush()
+        return judged_feedback(self._backend)
 
     def insure(
         self,

@@ -138,45 +138,43 @@ class GradingSession:
         return self._fail(cast(Exception, problem))
 
     def _grades(self, asked: AskedQuery, order: list[str], stop: threading.Event) -> dict[str, int] | None:
+        """Grade all documents of a query, or none: what a budget allows of one query alone is of no use."""
+        parts = [(part, given_to(asked.query, [asked.documents[id_] for id_ in part])) for part in in_parts(order)]
+        most = [tokens_at_most(self._llm, given) for _, given in parts]
+        if not self._may_ask(len(parts), sum(most), stop):
+            return None
         found: dict[str, int] = {}
-        for part in in_parts(order):
-            given = given_to(asked.query, [asked.documents[id_] for id_ in part])
-            most = tokens_at_most(self._llm, given)
-            if not self._may_ask(most, stop):
-                return None
-            found |= zip(part, self._ask(given, most, stop), strict=True)
-        return found
-
-    def _ask(self, given: Mapping[str, Any], most: int, stop: threading.Event) -> list[int]:
-        used = most  # what fails may have been paid for
+        sent = used = 0
         try:
-            said = self._llm.ask(_task(given), given, _TOKENS_A_GRADE * len(given["documents"]), stop)
-            used = most if said.tokens is None else said.tokens
-        except ServiceError as error:
-            used = most if error.status in _ANSWERED else 0
-            raise
+            for (part, given), tokens in zip(parts, most, strict=True):
+                sent, used = sent + 1, used + tokens  # what fails may have been paid for
+                said = self._llm.ask(_task(given), given, _TOKENS_A_GRADE * len(part), stop)
+                used -= 0 if said.tokens is None else tokens - said.tokens
+                found |= zip(part, said.value, strict=True)
         except SpendCapError:
-            used = 0
-            self._requests.settle(0, -1)  # it was not sent
+            sent, used = sent - 1, used - tokens  # it was not sent
+            raise
+        except ServiceError as error:
+            used -= 0 if error.status in _ANSWERED else tokens
             raise
         finally:
-            self._tokens.settle(most, used)
-        return said.value
+            self._requests.settle(len(parts), sent)
+            self._tokens.settle(sum(most), used)
+        return found
 
-    def _may_ask(self, most: int, stop: threading.Event) -> bool:
-        """Count a request, and set its tokens aside, if there may be another one."""
+    def _may_ask(self, requests: int, tokens: int, stop: threading.Event) -> bool:
+        """Set requests and tokens aside, if there are so many left."""
         if self.ended is not None:
             return False
         try:
-            self._tokens.reserve(most, stop)
+            self._tokens.reserve(tokens, stop)
         except SpendCapError:
             return self._end(f"the budget of {self._budget.tokens:,} tokens is used up")
         try:
-            self._requests.reserve(1, stop)
+            self._requests.reserve(requests, stop)
         except SpendCapError:
-            self._tokens.settle(most, 0)
+            self._tokens.settle(tokens, 0)
             return self._end(f"the budget of {self._budget.requests:,} requests is used up")
-        self._requests.settle(1, 1)
         return True
 
     def _end(self, why: str, error: Exception | None = None) -> bool:

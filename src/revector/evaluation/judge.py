@@ -10,6 +10,8 @@ from typing import cast
 import numpy as np
 
 from revector._arguments import shown, whole_number
+from revector.backends.contracts import Backend, Generation
+from revector.encoders.base import TextEncoder
 from revector.encoders.service.chat import ChatModel
 from revector.encoders.service.parallel import run_bounded
 from revector.errors import InvalidArgumentError
@@ -25,9 +27,10 @@ from revector.evaluation.grading import (
     tokens_at_most,
 )
 from revector.evaluation.metrics import Qrels, checked_qrels, checked_queries
+from revector.evaluation.pools import pooled
 from revector.formats.judgements import Judgements
 
-__all__ = ["HIGHEST", "Foreseen", "JudgeBudget", "Judged", "Pools", "foresee_judging", "judge"]
+__all__ = ["HIGHEST", "Foreseen", "JudgeBudget", "Judged", "Pools", "foresee_judging", "judge", "judge_found"]
 
 Pools = Mapping[str, Mapping[str, str]]
 """Query id -> document id -> text: what is graded for each query."""
@@ -110,8 +113,7 @@ def judge(
     ServiceError, RateLimitedError, SpendCapError
         Nothing was graded, for this reason. Where something was, it is kept, and `Judged.ended` has the reason.
     """
-    if not isinstance(llm, ChatModel):
-        raise InvalidArgumentError(f"llm is {shown(llm)}, expected a ChatModel")
+    _require_llm(llm)
     texts, human = checked_queries(queries), checked_qrels(people or {})
     wanted = [query for query in texts if pools.get(query)]
     if not wanted:
@@ -128,6 +130,48 @@ def judge(
         )
     both = any(document in qrels.get(query, ()) for query, grades in human.items() for document in grades)
     return _judged(session, texts, qrels, agreement_of(human, qrels) if both else None, len(wanted), bool(human))
+
+
+def judge_found(
+    backend: Backend,
+    generation: Generation,
+    old_encoder: TextEncoder,
+    new_encoder: TextEncoder,
+    llm: ChatModel,
+    queries: Mapping[str, str],
+    *,
+    people: Qrels | None = None,
+    k: int = 10,
+    budget: JudgeBudget | None = None,
+    max_documents: int = 20_000,
+    seed: int = 0,
+) -> Judged:
+    """Have a model grade what two models find; see `judge` and `revector.evaluation.pools.pooled`.
+
+    What is wrong with an argument is said before anything is embedded.
+    """
+    _require_llm(llm)
+    k, max_documents = whole_number(k, "k", least=1), whole_number(max_documents, "max_documents", least=1)
+    seed, texts, human = whole_number(seed, "seed", least=0), checked_queries(queries), checked_qrels(people or {})
+    if not isinstance(budget, (JudgeBudget, type(None))):
+        raise InvalidArgumentError(f"budget is {shown(budget)}, expected a JudgeBudget")
+    pools = pooled(
+        backend,
+        generation,
+        old_encoder,
+        new_encoder,
+        texts,
+        k=k,
+        max_documents=max_documents,
+        people=human,
+        seed=seed,
+    )
+    return judge(llm, texts, pools, people=human, budget=budget, seed=seed)
+
+
+def _require_llm(llm: ChatModel) -> None:
+    if not isinstance(llm, ChatModel):
+        raise InvalidArgumentError(f"llm is {shown(llm)}, expected a ChatModel")
 
 
 def foresee_judging(llm: ChatModel, queries: Sequence[str], texts: Sequence[str], documents: int) -> Foreseen:
