@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from revector import Encoder
 from revector.encoders.base import Kind
 from revector.formats.judgements import Corpus
 
-__all__ = ["Embedded", "Looked", "embed"]
+__all__ = ["Embedded", "Looked", "Rows", "embed", "embed_texts"]
 
 CACHE = Path("~/.cache/revector-embeddings").expanduser()
 
@@ -43,6 +44,12 @@ def embed(folder: Path, corpus: Corpus) -> Embedded:
     key = f"{folder.name}-{corpus.name}-{encoder.precision}-{encoder.space.fingerprint[:8]}"
     documents = _kept(CACHE / f"{key}-documents.npy", encoder, list(corpus.documents.values()), "document")
     return Embedded(documents, _kept(CACHE / f"{key}-queries.npy", encoder, list(corpus.queries.values()), "query"))
+
+
+def embed_texts(key: str, encoder: Encoder, texts: Sequence[str], kind: Kind) -> Rows:
+    """Embed texts, or read what an earlier run has kept of the same ones under a key."""
+    digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:8]
+    return _kept(CACHE / f"{key}-{encoder.space.fingerprint[:8]}-{digest}-{kind}.npy", encoder, texts, kind)
 
 
 def _kept(path: Path, encoder: Encoder, texts: Sequence[str], kind: Kind) -> Rows:

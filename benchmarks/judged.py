@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from revector.formats.judgements import Corpus, load_judged_queries
+from revector.formats.judgements import Corpus, load_judgements
 from revector.formats.rows import read_documents
 
 __all__ = ["named", "read_collection"]
@@ -24,4 +24,5 @@ def read_collection(folder: Path) -> Corpus:
     documents: dict[str, str] = {}
     for row in read_documents(folder / "docs.jsonl"):
         documents.setdefault(row.id, row.text)
-    return Corpus(folder.resolve().name, documents, *load_judged_queries(folder))
+    judged = load_judgements(folder)
+    return Corpus(folder.resolve().name, documents, judged.queries, judged.qrels)

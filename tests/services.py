@@ -1,6 +1,6 @@
 """A real service on this machine, honest by default, that limits, fails, stalls and lies on demand.
 
-It embeds texts, and judges documents: how many words of the query they hold, ten points each.
+It embeds texts, and judges documents: how many words of the query they hold, ten points each, or a grade each, to 3.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Exchange:
 
     @property
     def shown(self) -> dict[str, Any]:
-        """What a re-ranker shows the model."""
+        """What a re-ranker or a judge shows the model."""
         return json.loads(self.payload["messages"][-1]["content"])
 
     def honest(self) -> dict[str, Any]:
@@ -73,11 +73,13 @@ class Exchange:
 
     def _judged(self) -> dict[str, Any]:
         words = set(self.shown["query"].split())
-        judgements = [
-            {"document": one["document"], "relevance": 10 * len(words & set(one["text"].split()))}
-            for one in self.shown["documents"]
-        ]
-        message = {"role": "assistant", "content": json.dumps({"judgements": judgements})}
+        name = self.payload["response_format"]["json_schema"]["name"]
+        common = {one["document"]: len(words & set(one["text"].split())) for one in self.shown["documents"]}
+        if name == "grades":
+            said = [{"document": place, "grade": min(3, n)} for place, n in common.items()]
+        else:
+            said = [{"document": place, "relevance": 10 * n} for place, n in common.items()]
+        message = {"role": "assistant", "content": json.dumps({name: said})}
         usage = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
         return {"object": "chat.completion", "choices": [{"index": 0, "message": message}], "usage": usage}
 

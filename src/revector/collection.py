@@ -24,12 +24,14 @@ from revector.encoders.at_hand import EncoderSet
 from revector.encoders.base import TextEncoder, require_encoder, space_of
 from revector.encoders.ends import ModelEnd
 from revector.errors import InvalidArgumentError, NoCollectionError, RevectorError, ShapeError
+from revector.evaluation import metrics
 from revector.evaluation.health import CollectionHealth, examine_collection
 from revector.evaluation.map_trials import LEAST_PAIRS
 from revector.evaluation.metrics import Qrels
 from revector.evaluation.same_space import take_over
 from revector.evaluation.verdict import ASSESSMENT, Assessment, Verdict
 from revector.exporting import Export, export
+from revector.formats.judgements import Judgements
 from revector.ledger.records import Event
 from revector.ledger.state import Phase
 from revector.migration.asking import reconcile
@@ -67,7 +69,14 @@ from revector.planning.prices import Prices
 from revector.planning.probe import Move
 from revector.rerank.base import DEFAULT_BUDGET, RerankBudget, Reranker
 from revector.search.answered import FEEDBACK, Answered, FeedbackKind
-from revector.search.capture import Capture, Scrub, captured_queries, forget_captured, without_numbers
+from revector.search.capture import (
+    Capture,
+    Scrub,
+    captured_queries,
+    forget_captured,
+    judged_feedback,
+    without_numbers,
+)
 from revector.search.hits import Hit
 from revector.search.replay import Replay, replay
 from revector.search.request import Asked, Request
@@ -78,6 +87,9 @@ from revector.spaces import EmbeddingSpace, require_one_of
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from revector.encoders.service.chat import ChatModel
+    from revector.evaluation.grading import JudgeBudget
+    from revector.evaluation.judge import Judged
     from revector.evaluation.question import Asked as Assessed
     from revector.planning.pilot import Pilot
     from revector.report import Report
@@ -308,8 +320,9 @@ class Collection:
     def record_feedback(self, query_id: str, document_id: str, kind: FeedbackKind = "click") -> None:
         """Say what a reader did with a hit of a search that was asked with a ``key``.
 
-        A rollout is judged by it; what was "bad" is re-embedded early by the default priority rule. It is written
-        behind searches, and any process that has the collection open may take it.
+        A rollout is judged by it; what was "bad" is re-embedded early by the default priority rule; with a query that
+        `capture` has kept it is a judgement, see `feedback`. It is written behind searches, and any process that has
+        the collection open may take it.
 
         Parameters
         ----------
@@ -332,6 +345,8 @@ class Collection:
         if answered.migration:
             said = Said(query_id, document_id, answered.arm, credit.team, credit.place, worth)
             self._searcher.behind.say(answered.migration, answered.name, said)
+        if answered.captured:
+            self._searcher.behind.react(answered.captured, document_id, kind)
         if worth < 0:
             self._searcher.behind.count(list(self._backend.documents.keys([document_id]).values()), failed=True)
 
@@ -629,19 +644,27 @@ class Collection:
 
     @overload
     def assess(
-        self, new_encoder: TextEncoder, queries: Mapping[str, str], qrels: Qrels, **asked: Unpack[Assessed]
+        self,
+        new_encoder: TextEncoder,
+        queries: Mapping[str, str] | Judgements | None = None,
+        qrels: Qrels | None = None,
+        **asked: Unpack[Assessed],
     ) -> Verdict: ...
 
     @overload
     def assess(
-        self, new_encoder: Sequence[TextEncoder], queries: Mapping[str, str], qrels: Qrels, **asked: Unpack[Assessed]
+        self,
+        new_encoder: list[TextEncoder] | tuple[TextEncoder, ...],
+        queries: Mapping[str, str] | Judgements | None = None,
+        qrels: Qrels | None = None,
+        **asked: Unpack[Assessed],
     ) -> Assessment: ...
 
     def assess(
         self,
-        new_encoder: TextEncoder | Sequence[TextEncoder],
-        queries: Mapping[str, str],
-        qrels: Qrels,
+        new_encoder: TextEncoder | list[TextEncoder] | tuple[TextEncoder, ...],
+        queries: Mapping[str, str] | Judgements | None = None,
+        qrels: Qrels | None = None,
         **asked: Unpack[Assessed],
     ) -> Verdict | Assessment:
         """Measure whether another model is worth a migration, on judged queries.
@@ -654,9 +677,10 @@ class Collection:
         ----------
         new_encoder : TextEncoder or sequence of TextEncoder
             The candidate, or several, which are compared with each other as well.
-        queries : mapping of str to str
-            Query id to text.
-        qrels : mapping of str to mapping of str to int
+        queries : mapping of str to str, or Judgements, optional
+            Query id to text; or both, as `revector.formats.judgements.load_judgements` reads them. Without any, pairs
+            are built from the documents, which says less: the interval is wider.
+        qrels : mapping of str to mapping of str to int, optional
             Query id to document id to grade; above 0 is relevant.
         metric : str
             ``"nDCG@k"``, ``"MRR"``, ``"MRR@k"``, ``"recall@k"``, ``"precision@k"`` or ``"success@k"``; by default
@@ -672,12 +696,8 @@ class Collection:
             (50) by a `Reranker`. The verdict is on the whole then.
         threshold : float
             The score by the present model below which the application drops hits: what it does under both models.
-        facets : mapping of str to mapping of str to str
-            Facets of the queries, such as their language: the value of each by query id.
         slice_by : sequence of str
             Fields of the metadata: queries are compared by what their best judged document has there.
-        judged_by, doubt
-            Who judged, if not people, and the standard deviation of what such judgements say of the lift.
         seed : int
             Of everything drawn at random.
 
@@ -698,14 +718,14 @@ class Collection:
         from revector.evaluation.assess import assess
         from revector.evaluation.question import Question
 
-        question = Question(**asked)
+        question, judged = Question(**asked), _judgements(queries, qrels)
         several = isinstance(new_encoder, (list, tuple))
         candidates: list[Any] = list(new_encoder) if isinstance(new_encoder, (list, tuple)) else [new_encoder]
         for candidate in candidates:
             require_encoder(candidate, "new_encoder")
         serving = self._serving.read().serving
         present = self._encoders.require(serving, purpose="an assessment")
-        found = assess(self._backend, serving, present, candidates, queries, qrels, question)
+        found = assess(self._backend, serving, present, candidates, judged, question)
         if not self.read_only:
             with self._backend.transaction():
                 self._backend.ledger.notes.keep(ASSESSMENT, found.to_json())
@@ -760,6 +780,77 @@ class Collection:
             return [[hit.id for hit in hits] for hits in self.search(texts, k, write_through=False)]
 
         return build(self._backend, self._encoders, assessment=assessment, judged=judged, ask=ask, check=check)
+
+    def judge(
+        self,
+        new_encoder: TextEncoder,
+        llm: ChatModel,
+        queries: Mapping[str, str] | None = None,
+        *,
+        people: Qrels | None = None,
+        k: int = 10,
+        budget: JudgeBudget | None = None,
+        max_documents: int = 20_000,
+        seed: int = 0,
+    ) -> Judged:
+        """Have a language model grade what the present and another model find, for queries that nobody has judged.
+
+        Parameters
+        ----------
+        new_encoder : TextEncoder
+            The candidate.
+        llm : ChatModel
+            Grades, and is not told which model found a document.
+        queries : mapping of str to str, optional
+            Query id to text; by default those that `capture` has kept.
+        people : mapping of str to mapping of str to int, optional
+            Grades that people gave: these documents are graded as well, and the agreement is measured.
+        k : int
+            Documents that each model puts up for judgement.
+        budget : JudgeBudget, optional
+            Requests and tokens at most, beside the spend cap of `llm`.
+        max_documents : int
+            How many documents both models search; they are embedded by the candidate.
+        seed : int
+            Of everything drawn at random.
+
+        Raises
+        ------
+        EncoderError
+            A model is not at hand or fails; nothing was graded, and the language model's service is why.
+        InvalidArgumentError
+            There are no queries or no documents, or an argument is something else; nothing is asked.
+        """
+        from revector.evaluation.judge import judge_found
+
+        require_encoder(new_encoder, "new_encoder")
+        asked = {f"q{n}": text for n, text in enumerate(self.captured_queries(), 1)} if queries is None else queries
+        serving = self._serving.read().serving
+        present = self._encoders.require(serving, purpose="judging")
+        return judge_found(
+            self._backend,
+            serving,
+            present,
+            new_encoder,
+            llm,
+            asked,
+            people=people,
+            k=k,
+            budget=budget,
+            max_documents=max_documents,
+            seed=seed,
+        )
+
+    def feedback(self) -> Judgements:
+        """Return what readers said of captured queries, as judgements: see `capture` and `record_feedback`.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Nobody has said anything yet of a query that was captured.
+        """
+        self._searcher.behind.flush()
+        return judged_feedback(self._backend)
 
     def insure(
         self,
@@ -1148,6 +1239,14 @@ def _folder(directory: Any) -> Path:
     if not isinstance(shape, str) or not shape or "\0" in shape or "://" in shape:
         raise InvalidArgumentError(f"directory is {shown(directory)}, expected the path of a folder")
     return Path(valid_unicode(shape, "directory")).absolute()
+
+
+def _judgements(queries: Mapping[str, str] | Judgements | None, qrels: Qrels | None) -> Judgements | None:
+    if (queries is None or isinstance(queries, Judgements)) == (qrels is not None):
+        raise InvalidArgumentError("queries and qrels come together: give both, Judgements, or neither")
+    if queries is None or isinstance(queries, Judgements):
+        return queries
+    return Judgements(metrics.checked_queries(queries), metrics.checked_qrels(qrels or {}))
 
 
 def _one_row(vector: Any) -> NDArray[np.float32]:

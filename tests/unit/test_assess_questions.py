@@ -14,6 +14,7 @@ import pytest
 from revector.collection import Collection
 from revector.errors import InvalidArgumentError
 from revector.evaluation.verdict import ASSESSMENT, Assessment, Decision, Verdict
+from revector.formats.judgements import Judgements
 from revector.testing import HashEncoder
 
 WEAK, STRONG = HashEncoder(4, seed=1, name="weak"), HashEncoder(96, seed=2, name="strong")
@@ -83,7 +84,8 @@ def test_every_query_is_in_the_verdict_and_those_that_changed_most_with_what_was
 
 def test_queries_are_compared_by_length_by_facet_and_by_what_answers_them(docs: Collection) -> None:
     language = {query: "en" if place < 30 else "de" for place, query in enumerate(QUERIES)}
-    verdict = docs.assess(STRONG, QUERIES, QRELS, facets={"language": language}, slice_by=["tenant"])
+    judged = Judgements(QUERIES, QRELS, facets={"language": language})
+    verdict = docs.assess(STRONG, judged, slice_by=["tenant"])
     found = {(each.by, each.value): each for each in verdict.slices}
     assert set(found) == {
         ("length", "1-2 words"),
@@ -188,10 +190,11 @@ def test_the_new_model_for_queries_alone_is_a_row_where_dimensions_are_equal(doc
 
 def test_doubt_about_the_judgements_widens_the_interval_and_is_said(docs: Collection) -> None:
     sure = docs.assess(STRONG, QUERIES, QRELS)
-    unsure = docs.assess(STRONG, QUERIES, QRELS, judged_by="clicks", doubt=0.2)
+    unsure = docs.assess(STRONG, Judgements(QUERIES, QRELS, "clicks", ("by clicks alone",), doubt=0.2))
     assert unsure.lift.value == sure.lift.value
     assert unsure.lift.low < sure.lift.value - 1.9 * 0.2 < sure.lift.low
-    assert "judged by clicks" in str(unsure)
+    assert "judged by clicks\n" in str(unsure)
+    assert "- by clicks alone" in str(unsure)
     assert "judged by" not in str(sure)
 
 
@@ -208,9 +211,7 @@ def test_rows_have_the_usual_metrics(docs: Collection) -> None:
         ({"reranker": object()}, "expected an object with score"),
         ({"rerank_documents": 0}, "rerank_documents is 0"),
         ({"threshold": float("nan")}, "threshold is nan"),
-        ({"facets": {"language": "en"}}, "values by query id"),
         ({"slice_by": "tenant"}, "slice_by"),
-        ({"doubt": -1}, "doubt is -1"),
         ({"bm25": 1}, "bm25 is 1"),
     ],
 )
@@ -219,3 +220,15 @@ def test_what_cannot_be_asked_is_refused(docs: Collection, asked: dict[str, Any]
         docs.assess(STRONG, QUERIES, QRELS, **asked)
     with pytest.raises(InvalidArgumentError, match="no candidate"):
         docs.assess([], QUERIES, QRELS)
+    with pytest.raises(InvalidArgumentError, match="come together"):
+        docs.assess(STRONG, QUERIES)
+
+
+def test_without_judged_queries_pairs_are_built_from_the_documents_and_the_interval_is_wide(tmp_path: Path) -> None:
+    texts = [f"{text[:17]} it is. {text} {text[::-1]} and more of it." for text in TEXTS.values()]
+    with Collection.open(tmp_path / "built.db", WEAK) as docs:
+        docs.upsert(list(TEXTS), texts)
+        verdict = docs.assess(STRONG)
+    assert verdict.judged_by == "pairs built from the documents"
+    assert verdict.lift.high - verdict.lift.low > 2 * 1.95 * 0.06
+    assert any("the query is taken out of the document" in note for note in verdict.notes)

@@ -10,7 +10,8 @@ import pytest
 
 from revector.demo.docstrings import python_corpus, source_roots
 from revector.errors import InvalidArgumentError
-from revector.formats.judgements import Corpus, load_corpus, read_qrels, write_corpus
+from revector.formats.judgements import Corpus, load_corpus, write_corpus
+from revector.formats.qrels import read_qrels
 
 REST = (
     "It walks every shelf in turn, compares each spine with the wanted title, letter by letter, "

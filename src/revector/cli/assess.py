@@ -10,13 +10,16 @@ import typer
 from revector.cli.common import MODEL_HELP, AsJson, CollectionUrl, Encoders, open_encoder, opened, shown_place
 from revector.cli.endings import EXIT_REFUSED, shell
 from revector.cli.printing import emit
-from revector.formats.judgements import load_judged_queries
+from revector.formats.judgements import load_judgements
 
 if TYPE_CHECKING:
     from revector.evaluation.verdict import Assessment
     from revector.rerank.base import Reranker
 
-JUDGED_HELP = "Folder with queries.jsonl (or .csv, .tsv) and qrels.tsv (or qrels/test.tsv, or TREC's qrels.txt)."
+JUDGED_HELP = (
+    "Judged queries: a folder in the layout of BEIR or TREC, rows of query, document and grade (JSON lines, CSV), or a "
+    "log of clicks."
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -31,9 +34,9 @@ def assess(
         typer.Option("--model", metavar="MODEL", help=f"A candidate; may be given several times. {MODEL_HELP}"),
     ],
     judged: Annotated[
-        Path,
-        typer.Option(help=JUDGED_HELP),
-    ],
+        Optional[Path],  # noqa: UP045 - typer reads the annotation at run time, on Python 3.10 too
+        typer.Option(help=f"{JUDGED_HELP} Without it, pairs are built from the documents, which says less."),
+    ] = None,
     metric: Annotated[
         str, typer.Option(help="nDCG@k, MRR, MRR@k, recall@k, precision@k or success@k: what the verdict is on.")
     ] = "nDCG@10",
@@ -65,12 +68,11 @@ def assess(
 
     Example: revector assess docs.db --model minilm --model bge --judged queries/ --min-lift 0.01
     """
-    queries, qrels = load_judged_queries(judged)
+    given = None if judged is None else load_judgements(judged)
     with opened(collection, encoder) as docs:
         found = docs.assess(
             [open_encoder(name) for name in model],
-            queries,
-            qrels,
+            given,
             metric=metric,
             min_lift=min_lift,
             relative=relative,

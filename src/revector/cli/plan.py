@@ -26,7 +26,7 @@ from revector.cli.endings import shell
 from revector.cli.printing import emit, fields
 from revector.cli.progress import show_progress
 from revector.encoders.base import TextEncoder
-from revector.formats.judgements import load_judged_queries
+from revector.formats.judgements import load_judgements
 from revector.planning.prices import Prices, read_prices
 
 _Nice = Annotated[int, typer.Option("--nice", min=0, max=19, help="How far to stand back behind other processes.")]
@@ -126,7 +126,8 @@ def pilot(
 
     What it embeds is thrown away. Without a plan for that model, one is made first.
     """
-    queries, qrels = (None, None) if judged is None else load_judged_queries(judged)
+    given = None if judged is None else load_judgements(judged)
+    queries, qrels = (None, None) if given is None else (given.queries, given.qrels)
     with behind_searches(nice), opened(collection, encoder) as docs, show_progress() as on_progress:
         new = open_encoder(model, template)
         if dry_run:

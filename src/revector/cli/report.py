@@ -14,7 +14,7 @@ from revector.cli.common import AsJson, CollectionUrl, Encoders, opened, shown_p
 from revector.cli.endings import shell
 from revector.cli.printing import emit, spinner
 from revector.errors import InvalidArgumentError
-from revector.formats.judgements import load_judged_queries
+from revector.formats.judgements import load_judgements
 
 NAME = "report"
 
@@ -59,7 +59,8 @@ def report(
 ) -> None:
     """Write what is known of a collection into one file: verdict, migration, spaces, index, rollout, events."""
     given = None if assessment is None else _read(assessment)
-    queries, qrels = (None, None) if judged is None else load_judged_queries(judged)
+    given = None if judged is None else load_judgements(judged)
+    queries, qrels = (None, None) if given is None else (given.queries, given.qrels)
     ending = (format_ or ReportFormat.HTML).value
     place = out or Path(f"{NAME}.{ending}")
     with opened(collection, encoder) as docs, spinner("gathering the report"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,11 @@ from revector.errors import EncoderError, InvalidArgumentError
 from revector.evaluation import alternatives, holdout, metrics, pipeline, significance
 from revector.evaluation.alternatives import BOTH, MAP, QUERY_MODEL, REEMBED, RESCORED, RESCORED_MAP, STAY, Alternatives
 from revector.evaluation.both import Side
+from revector.evaluation.built import draw_built
 from revector.evaluation.changed import changed
 from revector.evaluation.decide import OTHERS_CONFIDENCE, Decided, decide
 from revector.evaluation.exact import Matrix
-from revector.evaluation.metrics import Qrels, depth
+from revector.evaluation.metrics import depth
 from revector.evaluation.necessity import necessity
 from revector.evaluation.question import Question
 from revector.evaluation.separability import Separability, let_through, separability, threshold_of
@@ -35,6 +36,7 @@ from revector.evaluation.significance import (
 )
 from revector.evaluation.slices import slices
 from revector.evaluation.verdict import Assessment, QueryScore, Row, Verdict
+from revector.formats.judgements import Judgements
 from revector.planning.cost import Cost
 
 __all__ = ["assess", "weigh"]
@@ -71,8 +73,7 @@ def assess(
     generation: Generation,
     old_encoder: TextEncoder,
     new_encoders: Sequence[TextEncoder],
-    queries: Mapping[str, str],
-    qrels: Qrels,
+    judged: Judgements | None,
     question: Question,
 ) -> Assessment:
     """Compare staying, mapping and re-embedding on the same documents and judged queries.
@@ -87,10 +88,8 @@ def assess(
         Encodes the queries.
     new_encoders : sequence of TextEncoder
         The candidates: encode queries, and the documents anew.
-    queries : mapping of str to str
-        Query id to text.
-    qrels : mapping of str to mapping of str to int
-        Query id to document id to grade; above 0 is relevant.
+    judged : Judgements or None
+        Queries, and which documents answer them; with none, pairs are built from the documents.
     question : Question
         What is asked.
 
@@ -107,15 +106,12 @@ def assess(
     """
     metrics.require_library()  # what is missing or wrong is said before anything is embedded
     significance.require_library()
-    queries, qrels = metrics.checked_queries(queries), metrics.checked_qrels(qrels)
     if not new_encoders:
         raise InvalidArgumentError("no candidate is given; name at least one model")
     for encoder in new_encoders:
         space_of(encoder, "new_encoder")
     generation.space.require(old_encoder.space, purpose="the present model's queries")
-    drawn = holdout.draw(
-        backend, generation.id, queries, qrels, max_documents=question.max_documents, seed=question.seed
-    )
+    judged, drawn = _drawn(backend, generation, old_encoder, judged, question)
     if len(drawn.queries) < MIN_QUERIES:
         raise InvalidArgumentError(f"one judged query cannot tell models apart; judge {MIN_QUERIES}, better 100")
     asked = list(drawn.queries.values())
@@ -125,10 +121,22 @@ def assess(
     ]  # what is refused as a whole is, before the dear part
     confidence = 1 - (1 - CONFIDENCE) / len(new_encoders)
     found = [
-        _assessed(present, generation, _embedded(encoder, drawn, *known), question, confidence)
+        _assessed(present, generation, _embedded(encoder, drawn, *known), judged, question, confidence)
         for encoder, known in zip(new_encoders, asked_of, strict=True)
     ]
     return _chosen(found, question)
+
+
+def _drawn(
+    backend: Backend, generation: Generation, old_encoder: TextEncoder, judged: Judgements | None, question: Question
+) -> tuple[Judgements, holdout.Holdout]:
+    """Return the judgements, checked or built, and the documents that are searched."""
+    drawing = {"max_documents": question.max_documents, "seed": question.seed}
+    if judged is None:
+        return draw_built(backend, generation, old_encoder, **drawing)
+    queries, qrels = metrics.checked_queries(judged.queries), metrics.checked_qrels(judged.qrels)
+    drawn = holdout.draw(backend, generation.id, queries, qrels, **drawing)
+    return judged, replace(drawn, notes=(*judged.notes, *drawn.notes))
 
 
 def _timed(encoder: TextEncoder, queries: list[str]) -> tuple[Matrix, float]:
@@ -160,7 +168,12 @@ def _embedded(encoder: TextEncoder, drawn: holdout.Holdout, queries: Matrix, que
 
 
 def _assessed(
-    present: _Present, generation: Generation, candidate: _Candidate, question: Question, confidence: float
+    present: _Present,
+    generation: Generation,
+    candidate: _Candidate,
+    judged: Judgements,
+    question: Question,
+    confidence: float,
 ) -> Verdict:
     """Measure every alternative that a candidate offers, and decide."""
     drawn, new = candidate.drawn, candidate.side
@@ -174,7 +187,12 @@ def _assessed(
     whole, last = scored[list(stages)[-1]], stages[list(stages)[-1]]
     cost = Cost.of(present.n_documents, old.space, new.space, candidate.documents_per_second)
     lift, decided = weigh(
-        whole, question, same_space=_is_one_space(old, new), seconds=cost.seconds, confidence=confidence
+        whole,
+        question,
+        same_space=_is_one_space(old, new),
+        seconds=cost.seconds,
+        confidence=confidence,
+        doubt=judged.doubt,
     )
     worse, better = changed(drawn, whole[STAY], whole[REEMBED], (last[STAY], last[REEMBED]))
     return Verdict(
@@ -183,7 +201,7 @@ def _assessed(
         reason=decided.reason,
         metric=question.metric,
         ground_truth=_ground_truth(drawn, present.n_documents, question.metric, list(stages)[-1]),
-        judged_by=question.judged_by,
+        judged_by=judged.judged_by,
         rows=tuple(
             row
             for stage, values in scored.items()
@@ -200,12 +218,11 @@ def _assessed(
             *necessity(drawn, old, new, (present.encoder, candidate.encoder), question.seed),
             *_prices(options, present.query_seconds, candidate.query_seconds),
             *_worth_keeping(whole, options, question),
-            *_about_judgements(question),
             *drawn.notes,
         ),
         cost=cost,
         old_weight=options.old_weight,
-        slices=slices(drawn, whole[STAY], whole[REEMBED], question),
+        slices=slices(drawn, whole[STAY], whole[REEMBED], judged.facets, question),
         queries=tuple(
             QueryScore(id_, text, before, after)
             for (id_, text), before, after in zip(
@@ -225,6 +242,7 @@ def weigh(
     same_space: bool = False,
     seconds: float = 0.0,
     confidence: float = CONFIDENCE,
+    doubt: float = 0.0,
 ) -> tuple[Interval, Decided]:
     """Return the lift of re-embedding, and what to do.
 
@@ -238,10 +256,12 @@ def weigh(
         As `revector.evaluation.decide.decide` takes them.
     confidence : float
         Of the interval of the lift.
+    doubt : float
+        Of the judgements: see `Judgements.doubt`.
     """
-    lift = _lift(values, REEMBED, question, confidence)
+    lift = _lift(values, REEMBED, question, confidence, doubt)
     others = {
-        name: _lift(values, name, question, OTHERS_CONFIDENCE)
+        name: _lift(values, name, question, OTHERS_CONFIDENCE, doubt)
         for name in (RESCORED_MAP, BOTH, QUERY_MODEL)
         if name in values
     }
@@ -273,12 +293,12 @@ def _is_one_space(old: Side, new: Side) -> bool:
     return float(cosines(old.documents, new.documents).min()) >= 1 - TOLERANCE
 
 
-def _lift(values: Mapping[str, Values], name: str, question: Question, confidence: float) -> Interval:
+def _lift(values: Mapping[str, Values], name: str, question: Question, confidence: float, doubt: float) -> Interval:
     """Return what an alternative gains over staying."""
     lift = paired_lift(
         values[STAY], values[name], relative=question.relative, confidence=confidence, seed=question.seed
     )
-    return widened(lift, question.doubt / float(values[STAY].mean()) if question.relative else question.doubt)
+    return widened(lift, doubt / float(values[STAY].mean()) if question.relative else doubt)
 
 
 def _over_query_model(values: Mapping[str, Values], question: Question) -> Interval | None:
@@ -347,13 +367,6 @@ def _worth_keeping(values: Mapping[str, Values], options: Alternatives, question
     price = "the old vectors and the old model are kept for good, and every query is encoded by both"
     how = f"start --strategy 'background,dual-index?weight_of_old={options.old_weight:g}&after_cutover=true'"
     return (f"keep both, the old model with a weight of {options.old_weight:g}: {ends}; {price} ({how})",)
-
-
-def _about_judgements(question: Question) -> tuple[str, ...]:
-    if not question.doubt:
-        return ()
-    doubt = f"a standard deviation of {question.doubt:.3f} about the lift that people's judgements give"
-    return (f"judged by {question.judged_by}: such lifts have {doubt}, which widens the interval",)
 
 
 def _separability(drawn: holdout.Holdout, old: Side, new: Side, threshold: float | None) -> dict[str, Separability]:

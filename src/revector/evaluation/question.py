@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypedDict
 
 from revector._arguments import flag, number, shown, strings, whole_number
@@ -11,9 +11,7 @@ from revector.errors import InvalidArgumentError
 from revector.evaluation.metrics import depth
 from revector.rerank.base import Reranker
 
-__all__ = ["PEOPLE", "Asked", "Question"]
-
-PEOPLE = "people"
+__all__ = ["Asked", "Question"]
 
 
 class Asked(TypedDict, total=False):
@@ -28,10 +26,7 @@ class Asked(TypedDict, total=False):
     reranker: Reranker | None
     rerank_documents: int
     threshold: float | None
-    facets: Mapping[str, Mapping[str, str]]
     slice_by: Sequence[str]
-    judged_by: str
-    doubt: float
 
 
 @dataclass(frozen=True)
@@ -58,14 +53,8 @@ class Question:
         So many of the best hits are re-ranked.
     threshold : float, optional
         The score by the present model below which the application drops hits.
-    facets : mapping of str to mapping of str to str
-        Name of a facet, such as language, to its value for each query id; queries are compared by each value, too.
     slice_by : sequence of str
         Fields of the metadata; a query is of the value that its best judged document has.
-    judged_by : str
-        Who judged, as the verdict says it.
-    doubt : float
-        Standard deviation of what such judgements say of the lift about what people's say; 0 for people's own.
     """
 
     metric: str = "nDCG@10"
@@ -77,10 +66,7 @@ class Question:
     reranker: Reranker | None = None
     rerank_documents: int = 50
     threshold: float | None = None
-    facets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     slice_by: Sequence[str] = ()
-    judged_by: str = PEOPLE
-    doubt: float = 0.0
 
     def __post_init__(self) -> None:
         depth(self.metric)
@@ -96,7 +82,4 @@ class Question:
         whole_number(self.rerank_documents, "rerank_documents", least=1)
         if self.threshold is not None:
             number(self.threshold, "threshold")
-        if not isinstance(self.facets, Mapping) or not all(isinstance(each, Mapping) for each in self.facets.values()):
-            raise InvalidArgumentError(f"facets is {shown(self.facets)}, expected values by query id, by facet")
         object.__setattr__(self, "slice_by", tuple(strings(self.slice_by, "slice_by")))
-        number(self.doubt, "doubt", least=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -59,7 +59,9 @@ class Slice:
         return f"{self.by} {self.value}: {self.lift.value:+.4f} on {self.n_queries:,} queries (p {self.p_adjusted:.2g})"
 
 
-def slices(drawn: Holdout, old: Values, new: Values, question: Question) -> tuple[Slice, ...]:
+def slices(
+    drawn: Holdout, old: Values, new: Values, facets: Mapping[str, Mapping[str, str]], question: Question
+) -> tuple[Slice, ...]:
     """Compare the models on the queries of each kind that has enough of them.
 
     Parameters
@@ -68,8 +70,10 @@ def slices(drawn: Holdout, old: Values, new: Values, question: Question) -> tupl
         The queries.
     old, new : ndarray of float64, shape (n_queries,)
         The metric of each.
+    facets : mapping of str to mapping of str to str
+        Name of a facet, such as language, to its value for each query id.
     question : Question
-        Says which facets there are.
+        Says which fields of the metadata count, too.
 
     Returns
     -------
@@ -78,7 +82,7 @@ def slices(drawn: Holdout, old: Values, new: Values, question: Question) -> tupl
     """
     found = [
         _slice(by, value, old[rows], new[rows], question.seed)
-        for by, values in _facets(drawn, question)
+        for by, values in _facets(drawn, facets, question.slice_by)
         for value, rows in _by_value(values)
     ]
     adjusted = holm([each.p_value for each in found])
@@ -91,13 +95,15 @@ def _slice(by: str, value: str, old: Values, new: Values, seed: int) -> Slice:
     return Slice(by, value, len(old), float(old.mean()), float(new.mean()), lift, chance, chance)
 
 
-def _facets(drawn: Holdout, question: Question) -> Iterator[tuple[str, list[str | None]]]:
+def _facets(
+    drawn: Holdout, facets: Mapping[str, Mapping[str, str]], fields_by: Sequence[str]
+) -> Iterator[tuple[str, list[str | None]]]:
     """Yield the name of each facet, and what each query has of it."""
     yield LENGTH, [_length(text) for text in drawn.queries.values()]
-    for name, values in question.facets.items():
+    for name, values in facets.items():
         yield name, [values.get(query) for query in drawn.queries]
-    by_id = {document.id: document for document in drawn.documents} if question.slice_by else {}
-    for name in question.slice_by:
+    by_id = {document.id: document for document in drawn.documents} if fields_by else {}
+    for name in fields_by:
         best = [max(grades, key=grades.__getitem__) for grades in drawn.qrels.values()]
         fields: list[Mapping[str, object]] = [by_id[id_].metadata if id_ in by_id else {} for id_ in best]
         yield name, [None if (value := each.get(name)) is None else str(value) for each in fields]

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
@@ -30,10 +30,12 @@ from revector.formats.lines import STDIN, Line, read_lines
 from revector.formats.parquet import is_parquet, parse_parquet
 from revector.formats.tables import DELIMITERS, parse_table
 
-__all__ = ["DocumentRow", "read_documents", "read_rows", "read_texts", "text_of_row"]
+__all__ = ["OWN", "DocumentRow", "read_documents", "read_rows", "read_texts", "text_of_row"]
 
 _IDS = ("id", "_id")
-_OWN = frozenset({*_IDS, "text", "title", "metadata", "vector"})
+_TEXT = (_IDS, ("text",))
+OWN = frozenset({*_IDS, "text", "title", "metadata", "vector"})
+"""Fields of a row that have a meaning of their own."""
 
 
 class DocumentRow(NamedTuple):
@@ -61,7 +63,7 @@ def read_documents(path: str | os.PathLike[str], *, title_apart: bool = False) -
     """
     for where, row in read_rows(path):
         key, text = text_of_row(where, row, title_apart=title_apart)
-        own = _OWN - {"title"} if title_apart else _OWN
+        own = OWN - {"title"} if title_apart else OWN
         yield DocumentRow(where, key, text, _metadata(f"{where}: row {shown(key)}", row, own))
 
 
@@ -84,8 +86,17 @@ def read_texts(path: str | os.PathLike[str]) -> dict[str, str]:
     return texts
 
 
-def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield ("file:line", row) for each row of a file of JSON lines or Parquet, of a table, or of a folder."""
+def read_rows(
+    path: str | os.PathLike[str], columns: Sequence[Sequence[str]] = _TEXT
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield ("file:line", row) for each row of a file of JSON lines or Parquet, of a table, or of a folder.
+
+    Parameters
+    ----------
+    path : str or Path
+    columns : sequence of sequence of str
+        What the header of a table has to name: one of the names of each; the first ones are those of the row's id.
+    """
     if path != STDIN and is_folder(path):
         yield from parse_folder(path)
         return
@@ -96,14 +107,14 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[str, Mapping[str, 
     first = next(lines, None)
     if first is None:
         return
-    delimiter = _delimiter(path, first.text)
+    delimiter = _delimiter(path, first.text, columns)
     whole = itertools.chain([first], lines)
     if delimiter is None:
         _refuse_arrays(first)
         yield from parse_json_rows(whole)
     else:
-        _require_header(first, delimiter)
-        yield from parse_table(whole, delimiter, _IDS)
+        _require_header(first, delimiter, columns)
+        yield from parse_table(whole, delimiter, columns[0])
 
 
 def text_of_row(where: str, row: Mapping[str, Any], *, title_apart: bool = False) -> tuple[str, str]:
@@ -165,25 +176,26 @@ def _names(row: Mapping[str, Any]) -> str:
     return shown(list(row)) if row else "no fields"
 
 
-def _delimiter(path: str | os.PathLike[str], first: str) -> str | None:
+def _delimiter(path: str | os.PathLike[str], first: str, columns: Sequence[Sequence[str]]) -> str | None:
     """Return what separates the columns, or ``None`` for JSON lines."""
     suffix = PurePath(os.fspath(path).removesuffix(".gz")).suffix.lower()
     if suffix in DELIMITERS:
         return DELIMITERS[suffix]
     if first.lstrip().startswith("{"):
         return None
-    return next((delimiter for delimiter in DELIMITERS.values() if _is_header(first, delimiter)), None)
+    return next((delimiter for delimiter in DELIMITERS.values() if _is_header(first, delimiter, columns)), None)
 
 
-def _is_header(line: str, delimiter: str) -> bool:
+def _is_header(line: str, delimiter: str, columns: Sequence[Sequence[str]]) -> bool:
     names = {cell.strip().strip('"') for cell in line.split(delimiter)}
-    return "text" in names and not names.isdisjoint(_IDS)
+    return not any(names.isdisjoint(each) for each in columns)
 
 
-def _require_header(first: Line, delimiter: str) -> None:
-    if not _is_header(first.text, delimiter):
+def _require_header(first: Line, delimiter: str, columns: Sequence[Sequence[str]]) -> None:
+    if not _is_header(first.text, delimiter, columns):
+        expected = ", ".join(" or ".join(map(repr, each)) for each in columns)
         raise InvalidArgumentError(
-            f"{first.where}: a table begins with the names of its columns, 'id' (or '_id') and 'text' among them; "
+            f"{first.where}: a table begins with the names of its columns, {expected} among them; "
             f"got {shown(first.text.strip())}"
         )
 

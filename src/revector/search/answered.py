@@ -29,8 +29,8 @@ FEEDBACK: Mapping[str, float] = MappingProxyType({"click": 1.0, "good": 1.0, "ba
 MOST_HITS = 100
 """Hits of an answer that can be credited."""
 ARMS = ("", "old", "new", "both")
-_HEAD = struct.Struct(">IdBBH6s")  # migration, begin and number of the step, arm, length of the group's name, and what
-# tells answers apart; the name follows, then the hits
+_HEAD = struct.Struct(">IdBBH6sQ")  # migration, begin and number of the step, arm, length of the group's name, what
+# tells answers apart, and the captured query; the name follows, then the hits
 _HIT = struct.Struct(">Ib")
 _CHECK_BYTES = 4
 
@@ -67,6 +67,8 @@ class Answered:
         That is judged on its own; empty for none.
     hits : dict of int to Credit
         By the digest of the document's id.
+    captured : int
+        What `revector.search.capture.key_of` calls the query; 0 if it was not kept.
     """
 
     migration: int
@@ -74,6 +76,7 @@ class Answered:
     arm: str
     group: str
     hits: dict[int, Credit]
+    captured: int = 0
 
     @classmethod
     def read(cls, query_id: str) -> Answered:
@@ -85,10 +88,10 @@ class Answered:
         packed, check = payload[:-_CHECK_BYTES], payload[-_CHECK_BYTES:]
         if len(packed) < _HEAD.size or check != _digest(packed):
             raise _unknown(query_id)
-        migration, began, at, arm, length, _ = _HEAD.unpack_from(packed)
+        migration, began, at, arm, length, _, captured = _HEAD.unpack_from(packed)
         group, body = packed[_HEAD.size : _HEAD.size + length], packed[_HEAD.size + length :]
         hits = {digest: Credit(place, team) for place, (digest, team) in enumerate(_HIT.iter_unpack(body))}
-        return cls(migration, Stage(at, began, "").name, ARMS[arm], group.decode(), hits)
+        return cls(migration, Stage(at, began, "").name, ARMS[arm], group.decode(), hits, captured)
 
     @property
     def name(self) -> str:
@@ -106,7 +109,14 @@ class Answered:
         return found
 
 
-def query_id_of(migration: int, stage: Stage | None, arm: str, hits: Sequence[tuple[str, int]], group: str = "") -> str:
+def query_id_of(
+    migration: int,
+    stage: Stage | None,
+    arm: str,
+    hits: Sequence[tuple[str, int]],
+    group: str = "",
+    captured: int = 0,
+) -> str:
     """Return the id of a query that found some documents.
 
     Parameters
@@ -121,10 +131,12 @@ def query_id_of(migration: int, stage: Stage | None, arm: str, hits: Sequence[tu
         Ids of the documents, best first, and the team of each; see `Credit`.
     group : str
         That is judged on its own.
+    captured : int
+        See `Answered`.
     """
     began, at = (0.0, 0) if stage is None else (stage.began, stage.at)
     name = group.encode()
-    head = _HEAD.pack(migration, began, at, ARMS.index(arm), len(name), os.urandom(6)) + name
+    head = _HEAD.pack(migration, began, at, ARMS.index(arm), len(name), os.urandom(6), captured) + name
     body = b"".join(_HIT.pack(_digest_of(id_), team) for id_, team in hits[:MOST_HITS])
     return base64.urlsafe_b64encode(head + body + _digest(head + body)).decode()
 

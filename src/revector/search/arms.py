@@ -62,10 +62,11 @@ class Arms:
         self._backend, self._serving, self._queries = backend, serving, queries
         self._answers, self._behind, self._thresholds = answers, behind, thresholds
 
-    def watched(self, serving: Serving, reading: Reading, read: Read) -> list[Answer] | None:
+    def watched(self, serving: Serving, reading: Reading, read: Read, captured: Sequence[int]) -> list[Answer] | None:
         """Read what an arm is answered from, and mark the answers; ``None`` if what was to be read has changed.
 
-        What fails in the new arm is seen, and answered by the generation that serves.
+        What fails in the new arm is seen, and answered by the generation that serves. `captured` is what capturing
+        calls each query.
         """
         began = time.perf_counter()
         try:
@@ -77,11 +78,13 @@ class Arms:
                 raise
             self._see(serving, reading, Seen("new", 1000 * (time.perf_counter() - began), failed=True))
             _log.warning("a search of the new arm was answered by the old one: %r", error)
-            return self.watched(serving, Reading((serving.serving,)), read)
+            return self.watched(serving, Reading((serving.serving,)), read, captured)
         for answer in answers or ():
             took = 1000 * (time.perf_counter() - began) / len(answers or ())
             self._see(serving, reading, Seen(reading.arm, took, empty=not answer.hits))
-        return None if answers is None else [_marked(serving, reading, answer) for answer in answers]
+        if answers is None:
+            return None
+        return [_marked(serving, reading, *each) for each in zip(answers, captured, strict=True)]
 
     def interleaved(
         self, serving: Serving, reading: Reading, texts: Sequence[str], request: Request
@@ -118,12 +121,12 @@ class Arms:
             self._behind.see(serving.migration, serving.stage.name_of(reading.group), seen)
 
 
-def _marked(serving: Serving, reading: Reading, answer: Answer) -> Answer:
+def _marked(serving: Serving, reading: Reading, answer: Answer, captured: int) -> Answer:
     """Give the hits the id that feedback about them names."""
     credited = [(document.id, answer.teams.get(document.key, 0)) for document in answer.documents]
     migration = serving.migration if reading.arm and serving.migration is not None else 0
     stage = serving.stage if migration else None
-    query_id = query_id_of(migration, stage, reading.arm, credited, reading.group)
+    query_id = query_id_of(migration, stage, reading.arm, credited, reading.group, captured)
     return replace(answer, hits=[replace(hit, query_id=query_id) for hit in answer.hits])
 
 

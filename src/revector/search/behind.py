@@ -22,7 +22,7 @@ from revector.migration.shadowed import SHADOW, Shadowed
 from revector.migration.signs import SearchSigns
 from revector.rollout import Arm, Evidence, Histogram, Moments
 from revector.search.capture import MOST as MOST_CAPTURED
-from revector.search.capture import keep_captured
+from revector.search.capture import keep_captured, keep_reactions
 
 WRITE_AFTER_SECONDS = 0.5
 PATIENCE_SECONDS = 0.5
@@ -64,6 +64,7 @@ class _Pending:
     seen: dict[tuple[int, str], list[Seen]] = field(default_factory=dict)
     said: dict[tuple[int, str], list[Said]] = field(default_factory=dict)
     asked: dict[str, float] = field(default_factory=dict)
+    reactions: Counter[tuple[int, str, str]] = field(default_factory=Counter)
     shadowed: dict[int, Shadowed] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
@@ -154,6 +155,13 @@ class WriteBehind:
                     self._pending.asked.update(dict.fromkeys(queries, time.time()))
                 self._wake()
 
+    def react(self, captured: int, document_id: str, kind: str) -> None:
+        """Keep what a reader did with a hit of a captured query."""
+        with self._changed:
+            if len(self._pending.reactions) < MOST_SEEN:
+                self._pending.reactions[captured, document_id, kind] += 1
+            self._wake()
+
     def waiting(self, generation: Generation, hashes: Sequence[str]) -> Vectors:
         """Return the vectors, by content hash, that are still to be written."""
         with self._changed:
@@ -225,6 +233,10 @@ class WriteBehind:
             with self._backend.transaction(PATIENCE_SECONDS):
                 keep_captured(self._backend, taken.asked)
             taken.asked = {}
+        if taken.reactions:
+            with self._backend.transaction(PATIENCE_SECONDS):
+                keep_reactions(self._backend, taken.reactions)
+            taken.reactions = Counter()
         for migration in list(taken.shadowed):
             self._backend.ledger.observations.add(migration, SHADOW, taken.shadowed[migration].to_json())
             del taken.shadowed[migration]
@@ -249,6 +261,7 @@ class WriteBehind:
             self._pending.hits.update(taken.hits)
             self._pending.bad.update(taken.bad)
             self._pending.asked = {**taken.asked, **self._pending.asked}
+            self._pending.reactions.update(taken.reactions)
             self._pending.keys = {**taken.keys, **self._pending.keys}
             self._pending.vectors = {**taken.vectors, **self._pending.vectors}
             for migration, shadowed in taken.shadowed.items():

@@ -26,7 +26,7 @@ from revector.search.arms import Arms
 from revector.search.behind import WriteBehind
 from revector.search.blend import Blend
 from revector.search.calibration import Calibration
-from revector.search.capture import Capture
+from revector.search.capture import Capture, key_of
 from revector.search.hits import Arm, Explanation, Hit
 from revector.search.on_read import OnReadPool
 from revector.search.queries import QueryEncoder
@@ -143,12 +143,14 @@ class Searcher:
         """
         if not queries:
             return []
-        self.behind.capture(self.capture.sample(queries))
+        kept = self.capture.sample(queries)
+        self.behind.capture([query for query in kept if query is not None])
+        captured = [0 if query is None else key_of(query) for query in kept]
 
         def attempt(serving: Serving, covered: bool) -> list[Answer] | None:
             reading = request.applied_to(serving.reading(self._encoders, covered=covered, key=request.key))
             read = partial(self._read, serving, queries, request)
-            return read(reading) if request.key is None else self._arms.watched(serving, reading, read)
+            return read(reading) if request.key is None else self._arms.watched(serving, reading, read, captured)
 
         return self._counted(self._steadily(attempt), request.k)
 

@@ -101,7 +101,7 @@ class Endpoint:
         connections: int,
         path: str = "/embeddings",
     ) -> None:
-        self.url = address + path
+        self.address, self.url = address, address + path
         self._http = require("httpx2", extra="openai", purpose="a model behind HTTP")
         self._key, self._headers = key, dict(headers)
         self._secrets = [*self._headers.values(), *([] if key is None else [key])]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NoReturn, SupportsIndex
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from revector.encoders.base import Kind
+from revector.encoders.service.account import Account
 from revector.encoders.service.api import (
     Endpoint,
     address_of_environment,
@@ -63,7 +64,7 @@ _IN_SOURCE: Readers = {
 _WHOLE = ("dimensions", "known_dimension", "max_texts_per_request", "max_tokens_per_request", "concurrency")
 
 
-class OpenAIEncoder:
+class OpenAIEncoder(Account):
     """Texts to unit rows by a service. Safe to call from several threads.
 
     Texts are sent in batches within the limits of a request, a few requests at a time, at the pace that is given, and
@@ -205,25 +206,10 @@ class OpenAIEncoder:
         model, options = read_source(source, OPENAI, _IN_SOURCE)
         return cls(model, **options)
 
-    def __repr__(self) -> str:
-        """Return model and address; never the key."""
-        if "_endpoint" not in vars(self):  # a traceback with its locals, of a constructor that failed
-            return object.__repr__(self)
-        return f"OpenAIEncoder({self._model!r}, base_url={self._endpoint.url.removesuffix('/embeddings')!r})"
-
-    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
-        """Refuse: a pickle would hold the key.
-
-        Raises
-        ------
-        InvalidArgumentError
-            It says how to make the encoder again, where it is needed.
-        """
-        again = "with the same arguments" if self._said is None else f"by OpenAIEncoder.from_source({self.source!r})"
-        raise InvalidArgumentError(
-            "an OpenAIEncoder is neither pickled nor copied, for that would write its key down; make it again "
-            f"{again}, in the other process, with OPENAI_API_KEY in its environment; threads can share one"
-        )
+    @property
+    def _again(self) -> str:
+        """How to make the same encoder in another process."""
+        return super()._again if self._said is None else f"by OpenAIEncoder.from_source({self.source!r})"
 
     @property
     def space(self) -> EmbeddingSpace:
@@ -257,16 +243,6 @@ class OpenAIEncoder:
         if "encoding_format" in self._service.without:
             learned["encoding_format"] = _NONE
         return write_source(OPENAI, self._model, {**self._said, **learned})
-
-    @property
-    def tokens_used(self) -> int:
-        """Tokens that were charged so far."""
-        return self._meter.tokens
-
-    @property
-    def spent(self) -> float:
-        """Money spent so far; 0 without a price."""
-        return self._meter.spent
 
     def estimate(self, texts: Sequence[str], *, kind: Kind = "document") -> TokenEstimate:
         """Say what `encode` would take, without sending anything.
@@ -322,10 +298,6 @@ class OpenAIEncoder:
         if reasons:
             raise RefusedTextsError(reasons, rows)
         return rows
-
-    def close(self) -> None:
-        """Close the connections. An encoder that is closed sends no more requests; closing it again does nothing."""
-        self._endpoint.close()
 
     def _batches(
         self, texts: Sequence[str], places: Sequence[int], fields: Mapping[str, Any], rows: NDArray[np.float32]
