@@ -59,8 +59,8 @@ def report(
 ) -> None:
     """Write what is known of a collection into one file: verdict, migration, spaces, index, rollout, events."""
     given = None if assessment is None else _read(assessment)
-    given = None if judged is None else load_judgements(judged)
-    queries, qrels = (None, None) if given is None else (given.queries, given.qrels)
+    known = None if judged is None else load_judgements(judged)
+    queries, qrels = (None, None) if known is None else (known.queries, known.qrels)
     ending = (format_ or ReportFormat.HTML).value
     place = out or Path(f"{NAME}.{ending}")
     with opened(collection, encoder) as docs, spinner("gathering the report"):

@@ -131,11 +131,11 @@ def _drawn(
     backend: Backend, generation: Generation, old_encoder: TextEncoder, judged: Judgements | None, question: Question
 ) -> tuple[Judgements, holdout.Holdout]:
     """Return the judgements, checked or built, and the documents that are searched."""
-    drawing = {"max_documents": question.max_documents, "seed": question.seed}
+    most, seed = question.max_documents, question.seed
     if judged is None:
-        return draw_built(backend, generation, old_encoder, **drawing)
+        return draw_built(backend, generation, old_encoder, max_documents=most, seed=seed)
     queries, qrels = metrics.checked_queries(judged.queries), metrics.checked_qrels(judged.qrels)
-    drawn = holdout.draw(backend, generation.id, queries, qrels, **drawing)
+    drawn = holdout.draw(backend, generation.id, queries, qrels, max_documents=most, seed=seed)
     return judged, replace(drawn, notes=(*judged.notes, *drawn.notes))
 
 
