@@ -73,7 +73,7 @@ def test_notes_of_assess_plan_and_pilot_are_steps(docs):
     assert baseline.found == "nDCG@10 of 0.4321, measured on 100 judged queries"
     assert criteria.found == "a lift above +0.0200; the verdict: migrate"
     assert abs(baseline.at - time.time()) < 60
-    _keep(docs, "pilot")
+    docs._backend.ledger.notes.keep("pilot", {"at": time.time()})
     _keep(docs, "plan", strategy="background", command="revector start COLLECTION --model new")
     strategy = docs.checklist().next
     assert (strategy.name, strategy.command) == ("strategy", "revector start COLLECTION --model new")

@@ -131,7 +131,8 @@ def _known(backend: Backend) -> _Known:
     record = backend.ledger.record(events[-1].migration) if events else None
     ends = {event.migration: event.at for event in events if event.to_phase is Phase.RETIRED}
     kept = {name: backend.ledger.notes.get(name) for name in ("assessment", "plan", "pilot")}
-    notes = {name: note for name, note in kept.items() if isinstance(note, dict) and "measured_at" in note}
+    found = {name: {"measured_at": note.get("at"), **note} for name, note in kept.items() if isinstance(note, dict)}
+    notes = {name: note for name, note in found.items() if isinstance(note["measured_at"], (int, float))}
     over = None if record is None else ends.pop(record.id, None)
     if over is not None and any(note["measured_at"] > over for note in notes.values()):
         record, ends = None, {0: over}
