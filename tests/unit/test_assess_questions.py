@@ -225,7 +225,7 @@ def test_what_cannot_be_asked_is_refused(docs: Collection, asked: dict[str, Any]
 
 
 def test_without_judged_queries_pairs_are_built_from_the_documents_and_the_interval_is_wide(tmp_path: Path) -> None:
-    texts = [f"{text[:17]} it is. {text} {text[::-1]} and more of it." for text in TEXTS.values()]
+    texts = [f"About {text[:17]} it is. The rest is {text} and more." for text in TEXTS.values()]
     with Collection.open(tmp_path / "built.db", WEAK) as docs:
         docs.upsert(list(TEXTS), texts)
         verdict = docs.assess(STRONG)
