@@ -135,7 +135,8 @@ class GradingSession:
             else:
                 self._has_graded |= found is not None
                 return found
-        return self._fail(cast(Exception, problem))
+        self._fail(cast(Exception, problem))
+        return None
 
     def _grades(self, asked: AskedQuery, order: list[str], stop: threading.Event) -> dict[str, int] | None:
         """Grade all documents of a query, or none: what a budget allows of one query alone is of no use."""
