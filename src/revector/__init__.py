@@ -28,12 +28,15 @@ if TYPE_CHECKING:
     from revector.encoders.importing.folder import import_model
     from revector.encoders.native.encoder import Encoder
     from revector.encoders.sentence_transformers import SentenceTransformersEncoder
+    from revector.encoders.service.chat import ChatModel
     from revector.encoders.service.openai import OpenAIEncoder
     from revector.encoders.shortened import Shortened
     from revector.encoders.templated import Templated
     from revector.evaluation.best_map import MapReport, fit_best
+    from revector.evaluation.grading import JudgeBudget
     from revector.evaluation.same_space import same_space
     from revector.evaluation.verdict import Verdict
+    from revector.formats.judgements import Judgements, load_judgements
     from revector.migration.migration import Migration
     from revector.migration.strategies.background import Background
     from revector.migration.strategies.dual_index import DualIndex
@@ -55,11 +58,14 @@ _LAZY = {
     "Background": "revector.migration.strategies.background",
     "DualIndex": "revector.migration.strategies.dual_index",
     "OnRead": "revector.migration.strategies.on_read",
+    "ChatModel": "revector.encoders.service.chat",
     "Collection": "revector.collection",
     "CrossEncoder": "revector.rerank.cross",
     "EmbeddingSpace": "revector.spaces",
     "Encoder": "revector.encoders.native.encoder",
     "Hit": "revector.collection",
+    "JudgeBudget": "revector.evaluation.grading",
+    "Judgements": "revector.formats.judgements",
     "LlmReranker": "revector.rerank.llm",
     "MapReport": "revector.evaluation.best_map",
     "Margins": "revector.rollout",
@@ -80,6 +86,7 @@ _LAZY = {
     "Throttle": "revector.migration.throttle",
     "Verdict": "revector.evaluation.verdict",
     "fit_best": "revector.evaluation.best_map",
+    "load_judgements": "revector.formats.judgements",
     "same_space": "revector.evaluation.same_space",
     "import_model": "revector.encoders.importing.folder",
     "read_prices": "revector.planning.prices",
@@ -87,6 +94,7 @@ _LAZY = {
 
 __all__ = [
     "Background",
+    "ChatModel",
     "Collection",
     "CrossEncoder",
     "DualIndex",
@@ -97,6 +105,8 @@ __all__ = [
     "HnswHealth",
     "HnswIndex",
     "HnswSnapshot",
+    "JudgeBudget",
+    "Judgements",
     "LlmReranker",
     "LocalResidualMap",
     "LowRankMap",
@@ -132,6 +142,7 @@ __all__ = [
     "errors",
     "fit_best",
     "import_model",
+    "load_judgements",
     "load_map",
     "normalize",
     "num_threads",

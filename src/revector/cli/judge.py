@@ -17,7 +17,7 @@ from revector.errors import InvalidArgumentError
 from revector.evaluation.judge import Foreseen, JudgeBudget, Judged, foresee_judging
 
 EXAMPLE = (
-    "Example: revector judge docs.db --model minilm --queries queries.jsonl --llm gpt-5-mini --grades human.tsv "
+    "Example: revector judge docs.db --model minilm --queries queries.jsonl --llm gpt-4o-mini --grades human.tsv "
     "--max-requests 500 --out judged"
 )
 SAMPLE = 200
