@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from revector._arguments import shown
@@ -204,9 +204,15 @@ def _judgement(read: _Object) -> Judgement:
 
 
 def _alternative(read: _Object) -> Alternative:
-    prices = (read.number(name) for name in ("retention", "seconds", "extra_bytes", "texts_a_query", "query_seconds"))
     return Alternative(
-        read.text("name"), replace(read.span("quality"), axis=(0.0, 1.0)), *prices, read.numbers("metrics")
+        name=read.text("name"),
+        quality=read.span("quality"),
+        retention=read.number("retention"),
+        seconds=read.number("seconds"),
+        extra_bytes=read.number("extra_bytes"),
+        texts_a_query=read.number("texts_a_query"),
+        query_seconds=read.number("query_seconds"),
+        metrics=read.numbers("metrics"),
     )
 
 
