@@ -21,6 +21,7 @@ QRELS = {f"q{place}": {f"d{place}": 1} for place in range(20)}
 @pytest.fixture
 def docs(places, monkeypatch):
     monkeypatch.setattr(pilots, "LEAST", 30)
+    monkeypatch.setattr(pilots, "LEAST_SECONDS", 0.0)
     with Collection.open(places / "docs.db", OLD) as docs:
         docs.upsert(list(TEXTS), list(TEXTS.values()))
         yield docs
@@ -42,9 +43,10 @@ def test_a_share_is_embedded_and_nothing_is_left_but_the_note_and_the_plan(docs)
     assert docs._backend.ledger.notes.get("pilot")["documents"] == 60
 
 
-def test_a_small_share_is_a_thousand_documents_or_all():
+def test_a_small_share_is_a_thousand_documents_or_what_takes_some_seconds_or_all():
     assert pilots.size_of(1_000_000, 0.02) == 20_000
     assert (pilots.size_of(10_000, 0.02), pilots.size_of(50, 0.02)) == (pilots.LEAST, 50)
+    assert pilots.size_of(1_000_000, 0.02, 4_000.0) == 32_000
 
 
 def test_the_plan_is_held_against_what_was_seen_and_revised(docs):

@@ -112,7 +112,7 @@ def pilot(
     collection: CollectionUrl,
     model: ModelName,
     template: TemplateFields = None,
-    share: Annotated[float, typer.Option(help="Of the documents, 1,000 at least.")] = 0.02,
+    share: Annotated[float, typer.Option(help="Of the documents; 1,000, and eight seconds of work, at least.")] = 0.02,
     judged: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help=f"{JUDGED_HELP} Then quality is measured as well."),
@@ -153,6 +153,6 @@ def _foreseen(
     from revector.planning.pilot import size_of
 
     size = size_of(documents, checked_share(share, "share"))
-    said = f"pilot would embed {size:,} of {documents:,} documents with {new.space}, index them, and throw them away"
+    said = f"pilot would embed at least {size:,} of {documents:,} documents with {new.space}, and throw them away"
     again = f"revector pilot {shell(shown_place(collection))} --model {shell(model)} --share {share:g}"
     return {"verb": "pilot", "documents": size, "steps": [said], "refusals": [], "next_steps": [again]}, said

@@ -113,7 +113,7 @@ class Preparing(Searching):
         new_encoder : TextEncoder
             The model to move to. If there is no plan for it yet, one is made first.
         share : float
-            Of the documents, above 0 to 1; 1,000 of them at least.
+            Of the documents, above 0 to 1; 1,000 of them at least, and what takes eight seconds by the plan.
         queries, qrels : mapping, optional
             As in `assess`: then all judged documents are among them, and quality is measured as well.
         called, on_progress, stop

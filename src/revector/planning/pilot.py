@@ -34,8 +34,8 @@ __all__ = ["LEAST", "SHARE", "Judged", "Pilot", "Quality", "pilot", "size_of"]
 
 NOTE = "pilot"
 SHARE = 0.02
-LEAST = 1_000
-"""Documents of a pilot, at least: fewer are over before a worker has warmed up."""
+LEAST, LEAST_SECONDS = 1_000, 8.0
+"""A pilot takes so many documents at least, and so long by the plan: less is over before a worker has warmed up."""
 METRIC = "nDCG@10"
 _ASSESSMENT = "assessment"
 
@@ -138,9 +138,9 @@ class Pilot:
         return "\n".join(f"{name:12}{line}" for name, line in self.rows().items())
 
 
-def size_of(documents: int, share: float) -> int:
-    """Return how many documents a pilot takes."""
-    return min(documents, max(LEAST, round(share * documents)))
+def size_of(documents: int, share: float, rate: float | None = None) -> int:
+    """Return how many documents a pilot takes, of a worker that embeds so many a second."""
+    return min(documents, max(LEAST, round(share * documents), round(LEAST_SECONDS * (rate or 0.0))))
 
 
 def pilot(
@@ -157,7 +157,7 @@ def pilot(
     ----------
     move : Move
     share : float
-        Of the documents; `LEAST` of them, at least.
+        Of the documents; `LEAST` of them at least, and what takes `LEAST_SECONDS`.
     judged : Judged, optional
         Then all judged documents are among them, and quality is measured as well.
     on_progress, stop
@@ -180,9 +180,11 @@ def pilot(
         significance.require_library()
     if not (documents := backend.documents.count()):
         raise InvalidArgumentError("the collection is empty: there is nothing to pilot; add documents first")
-    size = size_of(documents, share)
-    drawn = None if judged is None else _drawn(move, judged, size)
+    if judged is not None:
+        _drawn(move, judged, 0)  # what cannot be used is said before anything is embedded
     planned = _planned(move, on_progress, stop)
+    size = size_of(documents, share, planned.cost.documents_per_second)
+    drawn = None if judged is None else _drawn(move, judged, size)
     keys = backend.documents.sample(size, 1) if drawn is None else _keys_of(drawn)
     spent = getattr(model_of(move.encoder), "spent", None)
     with beside(backend, move.space, "a pilot") as (made, renew):

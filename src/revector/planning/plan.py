@@ -135,6 +135,8 @@ class Plan:
         What it stands on.
     index_seconds : float or None
         What the index of the new generation takes; ``None`` where that was not measured.
+    map_bytes : int
+        What the maps between the spaces take at most, until the migration is over.
     prices : tuple of Price
         What the embedding costs, each way that has a price; both of a service.
     both_live_seconds : float
@@ -164,6 +166,7 @@ class Plan:
     texts: Texts
     measured: Measured
     index_seconds: float | None
+    map_bytes: int
     prices: tuple[Price, ...]
     both_live_seconds: float
     write_seconds: float
@@ -253,7 +256,8 @@ class Plan:
 
     def _shown_storage(self) -> str:
         more, both = shown_bytes(self.cost.target_bytes), shown_bytes(self.cost.peak_bytes)
-        return f"at most {more} more; {both} while both generations are kept, {shown_seconds(self.both_live_seconds)}"
+        kept = f"{both} while both generations are kept, {shown_seconds(self.both_live_seconds)}"
+        return f"at most {more} more, and {shown_bytes(self.map_bytes)} for maps; {kept}"
 
     def _shown_prices(self, prices: tuple[Price, ...]) -> str:
         show = self.wanted.prices.shown

@@ -13,6 +13,7 @@ from revector.encoders.base import TextEncoder
 from revector.encoders.isolation import encode_each
 from revector.errors import MigrationError
 from revector.migration.beside import beside
+from revector.migration.filling.bridge import map_bytes
 from revector.migration.filling.filling import OnProgress
 from revector.migration.schedule import deadline_of, planned_by
 from revector.migration.strategies.background import RESCORING
@@ -100,8 +101,8 @@ def compiled(move: Move, wanted: Wanted, texts: Texts, measured: Measured) -> Pl
         texts=texts.different,
         writes_per_second=measured.indexed.writes_per_second if measured.indexed else None,
     )
-    if measured.filled is not None:
-        cost = replace(cost, seconds=cost.seconds + measured.filled.startup_seconds)
+    if (filled := measured.filled) is not None:
+        cost = replace(cost, seconds=cost.seconds + filled.fixed_seconds + texts.documents * filled.asking_seconds)
     index_seconds = None if measured.indexed is None else measured.indexed.seconds_for(texts.documents)
     seconds = cost.seconds + (index_seconds or 0.0)
     both_live = seconds + wanted.retention_seconds
@@ -122,6 +123,7 @@ def compiled(move: Move, wanted: Wanted, texts: Texts, measured: Measured) -> Pl
         texts=texts,
         measured=measured,
         index_seconds=index_seconds,
+        map_bytes=map_bytes(move.serving.space, move.space, texts.documents),
         prices=money,
         both_live_seconds=both_live,
         write_seconds=writes / measured.encoder_per_second if measured.encoder_per_second else 0.0,

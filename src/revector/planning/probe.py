@@ -1,8 +1,8 @@
 """How fast a model embeds a collection here: alone, and as part of a worker that fills a generation.
 
 The worker of a migration is what is measured, on a random sample, in a generation beside the one that serves: its
-batches, its reading and its landing take what they will take. Rates are those between landings, once it has warmed up;
-what it takes until then counts once.
+batches, its reading and its landing take what they will take, and so do the maps that are fitted meanwhile. The rate is
+that between landings, once it has warmed up; what it takes until then, and after the end, counts once.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,17 +22,18 @@ from revector.backends.contracts import Backend, Generation, Keys
 from revector.encoders.base import TextEncoder, require_encoder
 from revector.encoders.isolation import encode_each
 from revector.errors import CancelledError, EncoderError
-from revector.migration.asking import REQUESTS_A_SLICE, ask_for
+from revector.migration.asking import DOCUMENTS_A_SLICE, REQUESTS_A_SLICE, ask_for
+from revector.migration.filling.bridge import BridgeKeeper, fit_bridge
 from revector.migration.filling.filling import OnProgress
 from revector.migration.filling.worker import Worker
-from revector.migration.priorities import PRIORITY_REST
+from revector.migration.priorities import PRIORITY_REST, default_order
 from revector.planning.texts import drawn_texts, texts_at, tokens_a_text
 from revector.similarity import normalize
 from revector.spaces import EmbeddingSpace
 
 SAMPLE = 64
 PROBE_SECONDS = 10.0
-PROBE_DOCUMENTS = 16_384
+PROBE_DOCUMENTS = 32_768
 """A fast model is measured on so many documents at most."""
 INDEXED = 12_288
 """Vectors of which an index is built to measure that: more than any store measures one by one."""
@@ -118,8 +120,10 @@ class Filled:
         From the first claim to the last landing.
     documents_per_second : float
         Once it has warmed up.
-    startup_seconds : float
-        What it took longer than that rate explains until it had.
+    fixed_seconds : float
+        What it took longer than that rate explains until it had, and what the last maps took after the end.
+    asking_seconds : float
+        What it takes to ask for a document's vector.
     tokens_a_text : float
         The mean of those documents.
     """
@@ -128,7 +132,8 @@ class Filled:
     failed: int
     seconds: float
     documents_per_second: float
-    startup_seconds: float
+    fixed_seconds: float
+    asking_seconds: float
     tokens_a_text: float
 
 
@@ -194,21 +199,8 @@ def fill(
     wanted = np.asarray(keys, dtype=np.int64).tolist()
     for start in range(0, len(wanted), REQUESTS_A_SLICE):  # jobs of one priority have random turns
         ask_for(backend, made.id, dict.fromkeys(wanted[start : start + REQUESTS_A_SLICE], PRIORITY_REST))
-    landed = _Landed(renew)
-
-    def may_run() -> bool:
-        return not landed.keys or time.monotonic() - landed.began < seconds
-
-    worker = Worker(
-        backend,
-        encoder,
-        made.id,
-        source=move.serving.id if move.space.shortens(move.serving.space) else None,
-        on_progress=on_progress,
-        may_run=may_run,
-        on_landed=landed.note,
-    )
-    report = worker.run(stop=stop)
+    landed, until = _Landed(renew), time.monotonic() + seconds
+    took, closing = _worked(move, made, landed, until, on_progress, stop)
     if stop is not None and stop.is_set():
         raise CancelledError("it was called off; what was embedded is thrown away")
     failed = backend.ledger.jobs.failures(made.id)
@@ -217,7 +209,50 @@ def fill(
         raise EncoderError(f"{encoder.space} embedded none of {len(wanted):,} documents: {why}")
     rate, startup = landed.rates()
     tokens, _ = tokens_a_text(encoder, texts_at(backend, encoder.space, landed.keys))
-    return Filled(len(landed.keys), len(failed), report.seconds, rate, startup, tokens)
+    asking = _asking_seconds(backend, made)
+    return Filled(len(landed.keys), len(failed), took, rate, startup + closing, asking, tokens)
+
+
+def _worked(
+    move: Move,
+    made: Generation,
+    landed: _Landed,
+    until: float,
+    on_progress: OnProgress | None,
+    stop: threading.Event | None,
+) -> tuple[float, float]:
+    """Let a worker run until some moment, and fit maps that nobody keeps; return what it took, and the last maps."""
+    backend, fit = move.backend, partial(fit_bridge, keeps=False)
+    with BridgeKeeper(backend, move.serving.id, made.id, fit, teach=lambda *_: None) as keeper:
+
+        def note(vectors: int, keys: Sequence[int]) -> None:
+            landed.note(keys)
+            keeper.landed(vectors, keys)
+
+        worker = Worker(
+            backend,
+            move.encoder,
+            made.id,
+            source=move.serving.id if move.space.shortens(move.serving.space) else None,
+            on_progress=on_progress,
+            may_run=lambda: not landed.keys or time.monotonic() < until,
+            on_landed=note,
+        )
+        report, ended = worker.run(stop=stop), time.monotonic()
+        if not (stop is not None and stop.is_set()):
+            keeper.filled()
+        return report.seconds, time.monotonic() - ended
+
+
+def _asking_seconds(backend: Backend, made: Generation) -> float:
+    """Return what it takes to ask for a document's vector, as the start of a migration asks, slice by slice."""
+    if (first := backend.documents.next_key(0)) is None:
+        return 0.0
+    last, order = first + DOCUMENTS_A_SLICE - 1, default_order(1, (), sample=0)
+    began = time.perf_counter()
+    backend.ask(made.id, first - 1, last, order)
+    seconds = time.perf_counter() - began
+    return seconds / max(1, len(backend.documents.content_hashes(np.arange(first, last + 1))))
 
 
 def build_index(move: Move, made: Generation, vectors: int) -> Indexed:
@@ -275,7 +310,7 @@ class _Landed:
     keys: list[int] = field(default_factory=list)
     moments: list[tuple[float, int]] = field(default_factory=list)
 
-    def note(self, _vectors: int, keys: Sequence[int]) -> None:
+    def note(self, keys: Sequence[int]) -> None:
         self.renew()
         self.keys.extend(keys)
         self.moments.append((time.monotonic() - self.began, len(self.keys)))

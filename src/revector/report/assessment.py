@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from revector._arguments import shown
@@ -206,7 +206,7 @@ def _judgement(read: _Object) -> Judgement:
 def _alternative(read: _Object) -> Alternative:
     return Alternative(
         name=", ".join(filter(None, (read.text("name"), read.text("pipeline")))),
-        quality=replace(read.span("quality"), axis=(0.0, 1.0)),
+        quality=read.span("quality"),
         retention=read.number("retention"),
         seconds=read.number("seconds"),
         extra_bytes=read.number("extra_bytes"),

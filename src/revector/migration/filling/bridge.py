@@ -51,7 +51,9 @@ _LEASE_SECONDS = 600.0  # many times what a fit takes
 _log = logging.getLogger(__name__)
 
 
-def fit_bridge(backend: Backend, source_generation: int, target_generation: int, *, seed: int = 0) -> int:
+def fit_bridge(
+    backend: Backend, source_generation: int, target_generation: int, *, seed: int = 0, keeps: bool = True
+) -> int:
     """Fit the maps from the source to the target space and back, and keep them in the backend.
 
     Parameters
@@ -62,6 +64,8 @@ def fit_bridge(backend: Backend, source_generation: int, target_generation: int,
         Where the maps lead from and to.
     seed : int
         Of the sample, when there are more than `most_pairs`.
+    keeps : bool
+        Whether they are kept; otherwise it is only seen what it takes to fit them.
 
     Returns
     -------
@@ -79,9 +83,9 @@ def fit_bridge(backend: Backend, source_generation: int, target_generation: int,
     ways = ((source.space, target.space), old, new), ((target.space, source.space), new, old)
     for spaces, x, y in ways:
         if len(x) < LEAST_PAIRS or is_thorough:
-            fit_map(backend, spaces, x, y, seed=seed)
+            fit_map(backend, spaces, x, y, seed=seed, keeps=keeps)
         else:
-            keep_map(backend, spaces, Procrustes(), x, y)
+            keep_map(backend, spaces, Procrustes(), x, y, keeps=keeps)
     return len(old)
 
 
@@ -101,7 +105,7 @@ def drawn_pairs(
     return old, new
 
 
-def fit_map(backend: Backend, spaces: Spaces, x: Rows, y: Rows, *, seed: int = 0) -> None:
+def fit_map(backend: Backend, spaces: Spaces, x: Rows, y: Rows, *, seed: int = 0, keeps: bool = True) -> None:
     """Fit the best map from one space to another, and keep it in the backend.
 
     Its kind is chosen by what mapped queries of the source find in the target, while that takes little; later maps are
@@ -114,25 +118,33 @@ def fit_map(backend: Backend, spaces: Spaces, x: Rows, y: Rows, *, seed: int = 0
         Where it leads from and to.
     x, y : ndarray of float32, shape (n, d_source), (n, d_target)
     seed : int
+    keeps : bool
+        Whether it is kept in the end.
     """
     source, target = spaces
     kept = backend.generations.load_map(source.fingerprint, target.fingerprint)
     before = None if kept is None else load_map(kept)
     chosen = before if isinstance(before, LocalResidualMap) else None  # a rotation may be what was quick
-    keep_map(backend, spaces, quick_map(y, x, serves="queries", like=chosen, seed=seed), x, y)
+    keep_map(backend, spaces, quick_map(y, x, serves="queries", like=chosen, seed=seed), x, y, keeps=keeps)
 
 
-def keep_map(backend: Backend, spaces: Spaces, kind: SpaceMap, x: Rows, y: Rows) -> SpaceMap:
-    """Fit a kind of map from one space to another, keep it in the backend, and return it."""
+def keep_map(backend: Backend, spaces: Spaces, kind: SpaceMap, x: Rows, y: Rows, *, keeps: bool = True) -> SpaceMap:
+    """Fit a kind of map from one space to another, keep it in the backend (or not), and return it."""
     source, target = spaces
     fitted = kind.set_params(source=source, target=target).fit(x, y)
-    backend.generations.save_map(source.fingerprint, target.fingerprint, fitted.to_bytes())
+    if keeps:
+        backend.generations.save_map(source.fingerprint, target.fingerprint, fitted.to_bytes())
     return fitted
 
 
 def most_pairs(source: EmbeddingSpace, target: EmbeddingSpace) -> int:
     """Return how many pairs a map between two spaces is fitted to, at most."""
     return min(MAX_PAIRS, MAX_NUMBERS // (source.dimension + target.dimension))
+
+
+def map_bytes(source: EmbeddingSpace, target: EmbeddingSpace, documents: int) -> int:
+    """Return what the maps between two spaces take in the store at most, both ways: two bytes for each number."""
+    return 2 * 2 * min(documents, most_pairs(source, target)) * (source.dimension + target.dimension)
 
 
 def teach_bridge(backend: Backend, source_generation: int, target_generation: int, keys: Keys) -> None:
@@ -178,6 +190,8 @@ class BridgeKeeper:
         Does the fitting; `fit_bridge` but for tests.
     on_fitted : callable, optional
         Called after each fit with both generations, by the same thread.
+    teach : callable
+        Lets maps know what was embedded since; `teach_bridge` but where nothing is to be kept.
     """
 
     def __init__(
@@ -187,9 +201,10 @@ class BridgeKeeper:
         target_generation: int,
         fit: Fit = fit_bridge,
         on_fitted: Callable[[Backend, int, int], object] | None = None,
+        teach: Callable[[Backend, int, int, Keys], object] = teach_bridge,
     ) -> None:
         self._backend, self._source, self._target, self._fit = backend, source_generation, target_generation, fit
-        self._on_fitted = on_fitted
+        self._on_fitted, self._teach_maps = on_fitted, teach
         pair = [backend.generations.get(generation) for generation in (source_generation, target_generation)]
         prints = [generation.space.fingerprint for generation in pair]
         has_map = None not in (backend.generations.map_kept_at(*way) for way in (prints, prints[::-1]))
@@ -271,7 +286,7 @@ class BridgeKeeper:
 
     def _teach(self, pairs: int, fresh: list[int]) -> None:
         try:
-            teach_bridge(self._backend, self._source, self._target, fresh)
+            self._teach_maps(self._backend, self._source, self._target, fresh)
         except (NumericalError, InvalidArgumentError, StoreError) as error:
             _log.warning("the map from generation %d to %d learned nothing: %s", self._source, self._target, error)
         self._next = min(self._fit_at, _GROWS * pairs)
