@@ -107,8 +107,9 @@ def test_the_answer_has_to_follow_a_strict_schema(llm, service):
 
 def test_many_documents_take_several_requests_and_long_ones_are_cut_off(llm, service):
     documents = {f"d{n}": "x" * 10 * MOST_CHARACTERS for n in range(DOCUMENTS_A_REQUEST + 1)}
-    found = judge(llm(), {"q": "blue"}, {"q": documents})
+    found = judge(llm(), {"q": "y" * 10 * MOST_CHARACTERS}, {"q": documents})
     assert (found.requests, found.documents) == (2, DOCUMENTS_A_REQUEST + 1)
+    assert {len(each.shown["query"]) for each in service.exchanges} == {MOST_CHARACTERS}
     assert {len(one["text"]) for each in service.exchanges for one in each.shown["documents"]} == {MOST_CHARACTERS}
 
 

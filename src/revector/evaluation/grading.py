@@ -32,6 +32,7 @@ HIGHEST = 3
 """The best grade."""
 DOCUMENTS_A_REQUEST = 10
 MOST_CHARACTERS = 2_000
+"""Of a query, and of each document; the rest is cut off."""
 TRIES = 2
 """An answer that cannot be used is asked for again, with the documents in another order."""
 _FAILURES = 3  # before anything is graded: then it is not the queries
@@ -200,7 +201,7 @@ def in_parts(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
 def given_to(query: str, texts: Sequence[str]) -> dict[str, Any]:
     """Return the data of a request."""
     documents = [{"document": place, "text": text[:MOST_CHARACTERS]} for place, text in enumerate(texts, 1)]
-    return {"query": query, "documents": documents}
+    return {"query": query[:MOST_CHARACTERS], "documents": documents}
 
 
 def _task(given: Mapping[str, Any]) -> Task[list[int]]:
