@@ -41,6 +41,8 @@ _WARM_SECONDS, _WARM_SHARE = 1.0, 0.25
 _NEARLY_ALL = 0.98
 """Of the documents give the rate: the last ones may have been tried again after a while."""
 _PUT_AT_ONCE = 1_024
+_LOOKS = 2
+"""A run looks through all documents at its end, for vectors that nobody asked for: that takes about as long."""
 
 
 def encoder_rate(backend: Backend, encoder: TextEncoder, *, sample: int = SAMPLE, seed: int = 0) -> float | None:
@@ -123,7 +125,7 @@ class Filled:
     fixed_seconds : float
         What it took longer than that rate explains until it had, and what the last maps took after the end.
     asking_seconds : float
-        What it takes to ask for a document's vector.
+        What it takes to ask for a document's vector, and to look at the end whether it is there.
     tokens_a_text : float
         The mean of those documents.
     """
@@ -196,7 +198,7 @@ def fill(
         The encoder embeds none of them, or refuses to go on.
     """
     backend, encoder = move.backend, move.encoder
-    wanted = np.asarray(keys, dtype=np.int64).tolist()
+    asking, wanted = _asking_seconds(backend, made), np.asarray(keys, dtype=np.int64).tolist()
     for start in range(0, len(wanted), REQUESTS_A_SLICE):  # jobs of one priority have random turns
         ask_for(backend, made.id, dict.fromkeys(wanted[start : start + REQUESTS_A_SLICE], PRIORITY_REST))
     landed, until = _Landed(renew), time.monotonic() + seconds
@@ -209,7 +211,6 @@ def fill(
         raise EncoderError(f"{encoder.space} embedded none of {len(wanted):,} documents: {why}")
     rate, startup = landed.rates()
     tokens, _ = tokens_a_text(encoder, texts_at(backend, encoder.space, landed.keys))
-    asking = _asking_seconds(backend, made)
     return Filled(len(landed.keys), len(failed), took, rate, startup + closing, asking, tokens)
 
 
@@ -245,14 +246,16 @@ def _worked(
 
 
 def _asking_seconds(backend: Backend, made: Generation) -> float:
-    """Return what it takes to ask for a document's vector, as the start of a migration asks, slice by slice."""
+    """Return what it takes to ask for a document's vector as a start does, and to look for it once more at the end."""
     if (first := backend.documents.next_key(0)) is None:
         return 0.0
     last, order = first + DOCUMENTS_A_SLICE - 1, default_order(1, (), sample=0)
     began = time.perf_counter()
     backend.ask(made.id, first - 1, last, order)
     seconds = time.perf_counter() - began
-    return seconds / max(1, len(backend.documents.content_hashes(np.arange(first, last + 1))))
+    asked = list(backend.documents.content_hashes(np.arange(first, last + 1)))
+    backend.ledger.jobs.forget([made.id], asked)
+    return _LOOKS * seconds / max(1, len(asked))
 
 
 def build_index(move: Move, made: Generation, vectors: int) -> Indexed:

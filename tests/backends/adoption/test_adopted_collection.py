@@ -105,6 +105,18 @@ def test_vectors_land_in_the_users_column_a_few_at_a_time(url, shop, monkeypatch
         assert_exact(shop, docs, OLD)
 
 
+def test_a_plan_a_pilot_and_an_export_leave_the_table_as_it_is(url, shop, tmp_path):
+    adopted(url)
+    before = shop.execute("SELECT * FROM shop.docs ORDER BY id").fetchall()
+    with opened(url) as docs:
+        assert docs.plan(NEW).measured.filled.documents == ROWS
+        assert docs.pilot(NEW).documents == ROWS
+        assert docs.export(tmp_path / "out.npy").documents == ROWS
+        assert [each.space for each in docs._backend.generations.all()] == [OLD.space]
+        assert_exact(shop, docs, OLD)
+    assert shop.execute("SELECT * FROM shop.docs ORDER BY id").fetchall() == before
+
+
 def test_a_table_is_adopted_searched_and_moved_there_and_back(url, shop):
     told = adopted(url)
     assert (told.contents["rows"], told.url.endswith("#docs")) == (ROWS, True)
