@@ -476,3 +476,14 @@ def test_the_page_of_the_docs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         docs.upsert(["a", "b"], ["one text", "another text"])
         exec(blocks_of("report.md")["save"], {"docs": docs, "queries": None, "qrels": None})
     assert {path.name for path in tmp_path.glob("report.*")} == {"report.html", "report.md", "report.json"}
+
+
+def test_cost_is_held_against_the_plan_for_this_model(tmp_path):
+    with Collection.open(tmp_path / "docs.db", HashEncoder(8, name="old")) as docs:
+        docs.upsert([f"d{n}" for n in range(60)], [f"document {n} about {n % 7}" for n in range(60)])
+        plan = docs.plan(HashEncoder(16, name="new"))
+        docs.migrate(HashEncoder(16, name="new")).start()
+        docs.migration.run()
+        section = next(each for each in docs.report(check=False).sections if each.name == "cost")
+    assert section.sentences[0].startswith("Expected by the plan of ")
+    assert section.tables[0].rows[0][:3] == ("documents", f"{plan.cost.documents}", "60")

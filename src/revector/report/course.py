@@ -95,13 +95,13 @@ def progress_section(backend: Backend, record: MigrationRecord | None) -> Sectio
 def cost_section(
     backend: Backend, record: MigrationRecord | None, status: MigrationStatus | None, assessment: Assessment | None
 ) -> Section | LeftOut:
-    """Hold what was seen against what the assessment expected."""
+    """Hold what was seen against what the plan, or else the assessment, expected."""
     title = "Cost against plan"
     if record is None or status is None:
         return LeftOut(title, _NO_MIGRATION)
-    expected = assessment.chosen.cost if assessment else {}
+    expected, by = _expected(status, assessment)
     if not expected:
-        return LeftOut(title, "no assessment has said what a migration would take")
+        return LeftOut(title, "no plan and no assessment has said what a migration would take")
     rate, worked = _seen(backend, record, status)
     left = status.left / rate if rate else None
     whole = None if left is None or worked is None else worked + left
@@ -112,7 +112,17 @@ def cost_section(
     ]
     columns = (Column("what"), Column("expected"), Column("seen"), Column("seen / expected", "share"))
     shown = tuple(_against(*row) for row in rows)
-    return Section("cost", title, _storage(backend, expected), (Table(title, columns, shown),))
+    return Section("cost", title, (by, *_storage(backend, expected)), (Table(title, columns, shown),))
+
+
+def _expected(status: MigrationStatus, assessment: Assessment | None) -> tuple[Mapping[str, float], str]:
+    """Return the figures of the plan for this model, or else of the assessment, and which of them it is."""
+    if status.plan is not None:
+        workers = status.plan["wanted"]["workers"]
+        figures = {name: value for name, value in status.plan["cost"].items() if value is not None}
+        planned = f"Expected by the plan of {shown_time(status.plan['at'])}, with {workers} at work."
+        return {**figures, "seconds": status.plan["seconds"]}, planned
+    return (assessment.chosen.cost if assessment else {}), "Expected by the assessment, with one worker."
 
 
 def _storage(backend: Backend, expected: Mapping[str, float]) -> tuple[str, ...]:
