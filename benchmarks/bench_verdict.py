@@ -37,7 +37,7 @@ from revector.evaluation.verdict import Decision
 from revector.formats.judgements import Corpus
 from revector.formats.named_models import fetch_model
 
-METRIC, DROP, ASKED, SIZES = "nDCG@10", 0.03, 200, (50, 100, 200, 500)
+METRIC, DROP, MIN_LIFT, ASKED, SIZES = "nDCG@10", 0.03, 0.02, 200, (50, 100, 200, 500)
 LIFTS = (0.0, 0.01, 0.02, 0.04, 0.07, 0.1)
 FIRST, MOST_ASKED = 100, 5_000
 RESAMPLES = 2_000
@@ -99,6 +99,8 @@ def bench(report: Report, title: str, values: dict[str, Values], trials: int) ->
 
     lift, decided = weigh(values, Question())
     report.note(f"{title}: all {n} queries", lift=str(lift), verdict=decided.decision.value, reason=decided.reason)
+    asked = weigh(values, Question(min_lift=MIN_LIFT))[1]
+    report.note(f"{title}: asked for above {MIN_LIFT}", verdict=asked.decision.value, reason=asked.reason)
     wrong = sum(moves(at(swapped(values, rng), draw(ASKED))) for _ in range(trials))
     dropped = sum(moves(at(shifted(values, -DROP), draw(ASKED))) for _ in range(trials))
     shares = {"A/A": wrong / trials, f"a drop of {DROP}": dropped / trials}
