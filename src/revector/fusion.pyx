@@ -58,6 +58,8 @@ cdef const int64_t[::1] _ids(values):
 
 cdef object _numbers(values, str name, str kinds, dtype):
     """View ``values`` as a contiguous vector of a type; refuse what would have to be guessed, such as strings."""
+    if dtype is np.float64 and type(values) is tuple and _are_floats(values):
+        return np.array(values, dtype=np.float64)  # NumPy takes twice as long to find the type out
     try:
         array = np.asarray(values)
     except (TypeError, ValueError) as error:
@@ -71,6 +73,13 @@ cdef object _numbers(values, str name, str kinds, dtype):
     if kind == "u" and dtype is np.int64 and array.size and array.max() > np.iinfo(np.int64).max:
         raise InvalidArgumentError(f"{name} holds {array.max()}, expected at most 2**63 - 1")
     return np.ascontiguousarray(array, dtype=dtype)
+
+
+cdef bint _are_floats(tuple values):
+    for value in values:
+        if type(value) is not float:
+            return False
+    return True
 
 
 cdef list _listed(lists):
