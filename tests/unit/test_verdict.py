@@ -64,6 +64,13 @@ def test_a_lift_within_a_standard_error_of_the_threshold_may_take_more_than_anyb
     assert f"more than {decided.queries_needed:,} more judged queries" in decided.reason
 
 
+def test_more_of_what_stands_in_for_judgements_settles_nothing() -> None:
+    decided = decide(Interval(0.01, -0.01, 0.03, 0.17, 300), 0.0, relative=False, same_space=False, doubt=0.06)
+    assert decided.decision is Decision.INCONCLUSIVE
+    assert decided.queries_needed is None
+    assert decided.reason.endswith("queries that people have judged do")
+
+
 def test_a_relative_lift_reads_as_a_share() -> None:
     decided = decide(Interval(0.25, 0.2, 0.3, 1.0, 100), 0.1, relative=True, same_space=False)
     assert decided.reason.startswith("lift +25.0% [+20.0%, +30.0%] on 100 judged queries, asked for above +10.0%")

@@ -273,6 +273,7 @@ def weigh(
         others=others,
         over_query_model=_over_query_model(values, question),
         seconds=seconds,
+        doubt=doubt,
     )
     return lift, decided
 

@@ -36,6 +36,7 @@ def decide(
     others: Mapping[str, Interval] | None = None,
     over_query_model: Interval | None = None,
     seconds: float = 0.0,
+    doubt: float = 0.0,
 ) -> Decided:
     """Weigh measured lifts against the least that justifies a migration.
 
@@ -61,13 +62,15 @@ def decide(
         Re-embedding minus changing the query model alone.
     seconds : float
         What re-embedding takes.
+    doubt : float
+        Of judgements that stand in for those of people: more of them do not settle what is in doubt.
     """
     others = others or {}
     if same_space:
         return Decided(Decision.STAY, "both encoders produce the same space; keep the vectors")
     measured = _shown(lift, min_lift, relative)
     if lift.n_queries < ENOUGH_QUERIES:
-        return _inconclusive(lift, min_lift, f"{measured}; under {ENOUGH_QUERIES} queries decide nothing")
+        return _inconclusive(lift, min_lift, f"{measured}; under {ENOUGH_QUERIES} queries decide nothing", doubt)
     if _reaches(others.get(QUERY_MODEL), min_lift) and not (over_query_model and over_query_model.low > 0):
         gain = _lift(others[QUERY_MODEL], relative)
         return Decided(Decision.CHANGE_QUERY_MODEL, f"queries by the new model, on the vectors as they are: {gain}")
@@ -78,7 +81,7 @@ def decide(
         return Decided(Decision.KEEP_BOTH, f"{measured}, which only both models together reach: {gain}")
     if lift.high <= min_lift:
         return Decided(Decision.STAY, f"{measured}; none of the interval is above{_how(lift, min_lift)}")
-    return _inconclusive(lift, min_lift, f"{measured}; the interval holds both")
+    return _inconclusive(lift, min_lift, f"{measured}; the interval holds both", doubt)
 
 
 def _reaches(lift: Interval | None, min_lift: float) -> bool:
@@ -98,7 +101,10 @@ def _how(lift: Interval, min_lift: float) -> str:
     return ": practically equivalent" if lift.low > -abs(min_lift) else ""
 
 
-def _inconclusive(lift: Interval, min_lift: float, finding: str) -> Decided:
+def _inconclusive(lift: Interval, min_lift: float, finding: str, doubt: float) -> Decided:
+    if doubt:
+        settles = "more of these judgements do not settle it, queries that people have judged do"
+        return Decided(Decision.INCONCLUSIVE, f"{finding}; {settles}")
     needed = queries_to_settle(lift, min_lift)
     if needed is None:
         reason = f"{finding}, and the lift is the threshold: no number of queries tells"
