@@ -130,7 +130,7 @@ def power(
     rows = []
     for lift in LIFTS:
         population = {name: each for name, each in shifted(values, lift).items() if name != BOTH}
-        asked, settled, unsettled, never = [], 0, 0, 0
+        asked, settled, unsettled, never, vague = [], 0, 0, 0, 0
         for _ in range(trials):
             first = draw(FIRST)
             decided = weigh(at(population, first), Question())[1]
@@ -140,6 +140,9 @@ def power(
             if decided.queries_needed is None or decided.queries_needed > MOST_ASKED:
                 never += 1
                 continue
+            if "more than" in decided.reason:  # it may be any number, and the verdict says so
+                vague += 1
+                continue
             asked.append(decided.queries_needed)
             again = np.concatenate([first, draw(decided.queries_needed)])
             settled += weigh(at(population, again), Question())[1].decision is not Decision.INCONCLUSIVE
@@ -148,6 +151,7 @@ def power(
                 "true lift": lift,
                 "settled at once": 1 - unsettled / trials,
                 f"asked for over {MOST_ASKED}": never,
+                "asked for more than a number": vague,
                 "asked for, median": float(np.median(asked)) if asked else 0.0,
                 "then settled": settled / len(asked) if asked else float("nan"),
                 "trials": len(asked),
