@@ -84,9 +84,16 @@ def test_watch_that_is_told_to_end_leaves_a_clean_terminal(docs, tmp_path):
         assert terminal.is_clean
 
 
+def _hears_interrupts():
+    """Undo what a shell does to jobs in its background, which do not hear Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_watch_prints_lines_where_there_is_no_terminal(docs, tmp_path):
     command = [sys.executable, "-m", "revector", "watch", "docs.db", "--every", "0.1"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_hears_interrupts
+    )
     try:
         assert "filling 0.0%: 0 of 40" in process.stdout.readline()
         docs.migration.pause()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import time
 from collections import Counter
+from contextlib import closing
+from pathlib import Path
 
 import psutil
 
@@ -24,13 +27,16 @@ class StopsItself:
 
     space, source = NEW.space, None
 
-    def __init__(self):
-        self._calls = 0
+    def __init__(self, path):
+        self._calls, self._path = 0, str(path)
 
     def encode(self, texts, *, kind="document"):
         self._calls += 1
         if self._calls == 5:
-            time.sleep(0.2)  # what is on its way lands; where there is one writer, everybody would wait for it
+            time.sleep(0.2)  # what is on its way lands
+            if Path(self._path).is_file():  # where there is one writer, everybody would wait for its heartbeat
+                with closing(sqlite3.connect(self._path, timeout=30)) as connection:
+                    connection.execute("BEGIN IMMEDIATE")
             os.kill(os.getpid(), signal.SIGSTOP)
         return NEW.encode(texts, kind=kind)
 
@@ -51,7 +57,7 @@ def test_what_a_stopped_worker_held_is_done_by_others_and_it_does_no_harm_later(
     path, record = places / "world.db", tmp_path / "record"
     world = World.create(path, DOCUMENTS)
     migration = world.started(strategy=Background(batch=BATCH, lease_seconds=LEASE_SECONDS))
-    worker = fork_server().Process(target=_work, args=(path, record, StopsItself()))
+    worker = fork_server().Process(target=_work, args=(path, record, StopsItself(path)))
     worker.start()
     _until_stopped(worker.pid)
     _work(path, record, NEW)

@@ -135,7 +135,11 @@ COLLECTION = [
         strategy=[7, "background", {}, Background, [], [7], [Background(), None]],
     ),
     *_table("migrate", {"new_encoder": HashEncoder(8)}, retention_seconds=[*NOT_REAL, -1.0]),
-    *_table("assess", {"queries": QUERIES, "qrels": QRELS}, new_encoder=NOT_AN_ENCODER),
+    *_table(
+        "assess",
+        {"queries": QUERIES, "qrels": QRELS},
+        new_encoder=[*(each for each in NOT_AN_ENCODER if not isinstance(each, list)), [], [7], [HashEncoder(), None]],
+    ),
     *_table(
         "assess",
         {"new_encoder": HashEncoder(8), "qrels": QRELS},

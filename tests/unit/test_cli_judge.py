@@ -67,7 +67,7 @@ def test_what_is_judged_can_be_assessed(judge: Judge) -> None:
     read = load_judgements(judge.out)
     assert (read.judged_by, len(read.queries), list(read.notes)) == ("a model: a-model", 25, found["notes"])
     result = CliRunner().invoke(app, [*step.split()[1:], "--json"], catch_exceptions=False)
-    assert json.loads(result.stdout)["lift"]["n_queries"] == 25
+    assert json.loads(result.stdout)["verdicts"][0]["lift"]["n_queries"] == 25
 
 
 def test_people_see_agreement_cost_and_what_to_do_next(judge: Judge) -> None:

@@ -36,7 +36,8 @@ def _started(folder, *strategies):
 
 
 def _run(*arguments, code=0):
-    result = CliRunner().invoke(app, ["watch", *arguments], catch_exceptions=False)
+    wide = {"COLUMNS": "400"}  # where the files of tests are has a long name
+    result = CliRunner().invoke(app, ["watch", *arguments], catch_exceptions=False, env=wide)
     assert result.exit_code == code, result.output
     return result
 

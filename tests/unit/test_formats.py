@@ -165,8 +165,8 @@ def test_a_file_that_is_not_there(name: str, message: str) -> None:
         next(read_documents(name))
 
 
-def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(InvalidArgumentError, match="is a folder, expected a file"):
+def test_a_folder_without_texts_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgumentError, match="has no text files"):
         next(read_documents(tmp_path))
 
 

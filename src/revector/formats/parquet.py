@@ -27,8 +27,10 @@ _WRITTEN = (datetime.date, datetime.time, datetime.datetime)
 
 
 def is_parquet(path: str | os.PathLike[str]) -> bool:
-    """Whether a file begins as Parquet does; ``False`` where it cannot be read."""
+    """Whether a file begins as Parquet does; ``False`` where it cannot be read, or only once."""
     try:
+        if not Path(path).is_file():  # what is read of a pipe is gone
+            return False
         with Path(path).open("rb") as stream:
             return stream.read(len(_MAGIC)) == _MAGIC
     except (OSError, ValueError):
