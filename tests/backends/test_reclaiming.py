@@ -71,7 +71,7 @@ def test_another_process_lets_go_of_the_index_that_it_holds(serving, monkeypatch
 
 def test_a_retire_that_was_cut_off_is_finished_by_the_next_run(serving, monkeypatch):
     world, migration = serving
-    monkeypatch.setattr("revector.migration.migration.in_slices", lambda *_: False)
+    monkeypatch.setattr("revector.migration.ending.in_slices", lambda *_: False)
     migration.retire(confirm=True)
     monkeypatch.undo()
     with world.backend.snapshot() as connection:

@@ -159,7 +159,7 @@ def test_whoever_dies_behind_the_cutover_leaves_them_due(docs, monkeypatch):
     told = []
     docs.depends("cache", call=told.append)
     migration = _verified(docs)
-    monkeypatch.setattr("revector.migration.migration.run_due", die)
+    monkeypatch.setattr("revector.migration.ending.run_due", die)
     with pytest.raises(Death):
         migration.cutover()
     monkeypatch.undo()
