@@ -141,6 +141,18 @@ def test_the_verdict_is_on_the_whole_pipeline(docs: Collection) -> None:
     assert max(map(len, str(verdict).splitlines()[2:20])) <= 80
 
 
+def test_a_document_is_shown_to_a_reranker_once_for_all_candidates(docs: Collection) -> None:
+    shown: list[tuple[str, str]] = []
+
+    class Noted:
+        def score(self, query, texts):
+            shown.extend((query, text) for text in texts)
+            return np.array([float(text.startswith(query)) for text in texts])
+
+    docs.assess([STRONG, HashEncoder(64, seed=7)], QUERIES, QRELS, reranker=Noted(), rerank_documents=10)
+    assert len(set(shown)) == len(shown) > 0
+
+
 def test_bm25_that_finds_nothing_leaves_the_order_as_it_is(docs: Collection) -> None:
     strange = {query: f"unheard{place}" for place, query in enumerate(QUERIES)}
     verdict = docs.assess(STRONG, strange, QRELS, bm25=True)

@@ -10,7 +10,18 @@ from revector.evaluation.both import Side, keep_both
 from revector.evaluation.exact import Keys, topk
 from revector.evaluation.metrics import depth
 
-__all__ = ["BOTH", "MAP", "QUERY_MODEL", "REEMBED", "RESCORED", "RESCORED_MAP", "STAY", "Alternatives", "find"]
+__all__ = [
+    "BOTH",
+    "MAP",
+    "QUERY_MODEL",
+    "REEMBED",
+    "RESCORED",
+    "RESCORED_MAP",
+    "STAY",
+    "Alternatives",
+    "Rankings",
+    "find",
+]
 
 STAY, MAP, RESCORED_MAP, REEMBED, BOTH = "stay", "map", "map + re-score", "re-embed", "keep both"
 QUERY_MODEL = "query model"

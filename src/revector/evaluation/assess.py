@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,17 @@ from revector.encoders.canary import TOLERANCE, cosines
 from revector.encoders.isolation import encode_checked, encode_each
 from revector.errors import EncoderError, InvalidArgumentError
 from revector.evaluation import alternatives, holdout, metrics, pipeline, significance
-from revector.evaluation.alternatives import BOTH, MAP, QUERY_MODEL, REEMBED, RESCORED, RESCORED_MAP, STAY, Alternatives
+from revector.evaluation.alternatives import (
+    BOTH,
+    MAP,
+    QUERY_MODEL,
+    REEMBED,
+    RESCORED,
+    RESCORED_MAP,
+    STAY,
+    Alternatives,
+    Rankings,
+)
 from revector.evaluation.both import Side
 from revector.evaluation.built import draw_built
 from revector.evaluation.changed import changed
@@ -116,12 +127,12 @@ def assess(
         raise InvalidArgumentError(f"one judged query cannot tell models apart; judge {MIN_QUERIES}, better 100")
     asked = list(drawn.queries.values())
     present = _Present(old_encoder, *_timed(old_encoder, asked), backend.documents.count())
-    asked_of = [
-        _timed(encoder, asked) for encoder in new_encoders
-    ]  # what is refused as a whole is, before the dear part
+    # what is refused as a whole is refused before the dear part
+    asked_of = [_timed(encoder, asked) for encoder in new_encoders]
     confidence = 1 - (1 - CONFIDENCE) / len(new_encoders)
+    scores = None if question.reranker is None else pipeline.RerankScores(question.reranker)
     found = [
-        _assessed(present, generation, _embedded(encoder, drawn, *known), judged, question, confidence)
+        _assessed(present, generation, _embedded(encoder, drawn, *known), judged, question, scores, confidence)
         for encoder, known in zip(new_encoders, asked_of, strict=True)
     ]
     return _chosen(found, question)
@@ -173,13 +184,14 @@ def _assessed(
     candidate: _Candidate,
     judged: Judgements,
     question: Question,
+    scores: pipeline.RerankScores | None,
     confidence: float,
 ) -> Verdict:
     """Measure every alternative that a candidate offers, and decide."""
     drawn, new = candidate.drawn, candidate.side
     old = Side(generation.space, present.queries, drawn.old_vectors)
     options = alternatives.find(drawn, old, new, question.metric, _deep(question), seed=question.seed)
-    stages = pipeline.stages(drawn, options.found, question)
+    stages = pipeline.stages(drawn, options.found, question, scores)
     scored = {
         stage: {name: holdout.scores_of(drawn, rankings, question.metric) for name, rankings in found.items()}
         for stage, found in stages.items()
@@ -318,7 +330,7 @@ def _ground_truth(drawn: holdout.Holdout, n_documents: int, metric: str, stage: 
 def _rows(
     drawn: holdout.Holdout,
     stage: str,
-    found: Mapping[str, pipeline.Rankings],
+    found: Mapping[str, Rankings],
     values: Mapping[str, Values],
     cost: Cost,
     models: tuple[_Present, _Candidate],
@@ -335,7 +347,7 @@ def _rows(
         BOTH: (cost.seconds, cost.target_bytes, 0, old + new),
         QUERY_MODEL: (0.0, 0, 0, new),
     }
-    best = float(values[REEMBED].mean())
+    best, scores_of = float(values[REEMBED].mean()), partial(holdout.scores_of, drawn)
     return [
         Row(
             name,
@@ -343,7 +355,10 @@ def _rows(
             float(each.mean()) / best if best else None,
             *price[name],
             pipeline=stage,
-            metrics={metric: float(holdout.scores_of(drawn, found[name], metric).mean()) for metric in metrics.TABLE},
+            metrics={
+                metric: float((each if metric == question.metric else scores_of(found[name], metric)).mean())
+                for metric in metrics.TABLE
+            },
         )
         for name, each in values.items()
     ]

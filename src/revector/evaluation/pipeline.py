@@ -13,22 +13,23 @@ import numpy as np
 
 from revector import fusion
 from revector._optional import require
+from revector.evaluation.alternatives import Rankings
 from revector.evaluation.exact import Keys
 from revector.evaluation.holdout import Holdout
 from revector.evaluation.question import Question
 from revector.rerank.base import Reranker
 
-__all__ = ["DENSE", "FUSED", "stages"]
+__all__ = ["DENSE", "FUSED", "RerankScores", "stages"]
 
 FUSED = 100
 """Documents of either list that are fused, and of BM25 that are found."""
 DENSE = ""
 """The vector search alone."""
 
-Rankings = list[Keys]
 
-
-def stages(drawn: Holdout, found: Mapping[str, Rankings], question: Question) -> dict[str, Mapping[str, Rankings]]:
+def stages(
+    drawn: Holdout, found: Mapping[str, Rankings], question: Question, scores: RerankScores | None
+) -> dict[str, Mapping[str, Rankings]]:
     """Return what each alternative finds after each stage of the pipeline that is asked for, the whole one last.
 
     Parameters
@@ -37,7 +38,9 @@ def stages(drawn: Holdout, found: Mapping[str, Rankings], question: Question) ->
     found : mapping of str to list of ndarray of int64
         The rankings of each alternative by its vectors alone.
     question : Question
-        Says whether hits are fused with BM25, and re-ranked by what.
+        Says whether hits are fused with BM25.
+    scores : RerankScores or None
+        Of what re-ranks them, if anything does.
 
     Returns
     -------
@@ -51,12 +54,8 @@ def stages(drawn: Holdout, found: Mapping[str, Rankings], question: Question) ->
         found = {each: _fused(rankings, by_words) for each, rankings in found.items()}
         name = "fused with BM25"
         result[name] = found
-    if question.reranker is not None:
-        scores = _Scores(drawn, question.reranker)
-        found = {
-            each: [scores.reranked(query, rows, question.rerank_documents) for query, rows in enumerate(rankings)]
-            for each, rankings in found.items()
-        }
+    if scores is not None:
+        found = {each: scores.reranked(drawn, rankings, question.rerank_documents) for each, rankings in found.items()}
         result[f"{name}, re-ranked".lstrip(", ")] = found
     return result
 
@@ -77,21 +76,28 @@ def _fused(rankings: Rankings, by_words: Rankings) -> Rankings:
     return [fusion.rrf([rows[:FUSED], words])[0] for rows, words in zip(rankings, by_words, strict=True)]
 
 
-class _Scores:
-    """The re-ranker's scores; a document that several alternatives find for a query is shown to it once."""
+class RerankScores:
+    """A re-ranker's scores; a document is shown to it once for a query, whatever alternatives and candidates find it.
 
-    def __init__(self, drawn: Holdout, reranker: Reranker) -> None:
-        self._texts = [document.text for document in drawn.documents]
-        self._queries, self._reranker = list(drawn.queries.values()), reranker
-        self._known: dict[tuple[int, int], float] = {}
+    Parameters
+    ----------
+    reranker : Reranker
+    """
 
-    def reranked(self, query: int, rows: Keys, most: int) -> Keys:
-        """Return the best so many by the re-ranker's scores; those without one, and the others, stay behind."""
-        first = rows[:most]
-        unknown = [row for row in first.tolist() if (query, row) not in self._known]
+    def __init__(self, reranker: Reranker) -> None:
+        self._reranker = reranker
+        self._known: dict[tuple[str, str], float] = {}
+
+    def reranked(self, drawn: Holdout, rankings: Rankings, most: int) -> Rankings:
+        """Return the best so many of each query by their scores; those without one, and the others, stay behind."""
+        return [self._of(drawn, query, rows, most) for query, rows in zip(drawn.queries, rankings, strict=True)]
+
+    def _of(self, drawn: Holdout, query: str, rows: Keys, most: int) -> Keys:
+        first = [drawn.documents[row] for row in rows[:most].tolist()]
+        unknown = [document for document in first if (query, document.id) not in self._known]
         if unknown:
-            given: Any = self._reranker.score(self._queries[query], [self._texts[row] for row in unknown])
+            given: Any = self._reranker.score(drawn.queries[query], [document.text for document in unknown])
             scored = np.asarray(given, np.float64).tolist()
-            self._known.update(((query, row), score) for row, score in zip(unknown, scored, strict=True))
-        scores = np.array([self._known[query, row] for row in first.tolist()])
-        return np.concatenate([first[fusion.best(scores)], rows[most:]])
+            self._known.update(((query, document.id), score) for document, score in zip(unknown, scored, strict=True))
+        scores = np.array([self._known[query, document.id] for document in first])
+        return np.concatenate([rows[:most][fusion.best(scores)], rows[most:]])

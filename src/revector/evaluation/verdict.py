@@ -12,6 +12,7 @@ from revector.evaluation.changed import Changed
 from revector.evaluation.separability import Separability
 from revector.evaluation.significance import Interval
 from revector.evaluation.slices import Slice
+from revector.formats.judgements import PEOPLE
 from revector.planning.cost import Cost
 
 __all__ = ["ASSESSMENT", "Assessment", "Decision", "QueryScore", "Row", "Verdict"]
@@ -166,7 +167,7 @@ class Verdict:
     def __str__(self) -> str:
         """Return the decision, the table of alternatives, the ground truth, what changed, and the notes."""
         head = f"{self.decision.value.upper()}: {self.reason}"
-        truth = f"measured on {self.ground_truth}" + (f", judged by {self.judged_by}" * (self.judged_by != "people"))
+        truth = f"measured on {self.ground_truth}" + (f", judged by {self.judged_by}" * (self.judged_by != PEOPLE))
         return "\n".join([head, "", *_table(self.rows, self.metric), "", truth, *self._findings()])
 
     def _findings(self) -> Iterator[str]:
