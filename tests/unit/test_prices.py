@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +32,6 @@ OLD, NEW = HashEncoder(8).space, HashEncoder(12).space
 
 @pytest.mark.parametrize(("name", "content"), [("p.json", json.dumps(SAID)), ("p.toml", TOML), ("p", json.dumps(SAID))])
 def test_a_file_has_prices_of_several_models(tmp_path: Path, name: str, content: str) -> None:
-    if name.endswith(".toml") and sys.version_info < (3, 11):
-        pytest.skip("TOML is read from Python 3.11 on")
     (tmp_path / name).write_text("\ufeff" + content, encoding="utf-8")
     assert read_prices(tmp_path / name, "small") == Prices(0.02, 0.005, 0.4, "USD")
     assert read_prices(tmp_path / name, "large") == Prices(machine_hour=0.4, currency="USD")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -48,29 +47,9 @@ from revector.migration.verification import Verifier
 
 __all__ = ["Ending"]
 
-_log = logging.getLogger(__name__)
-
 
 class Ending(Hands):
-    """What changes who serves.
-
-    Parameters
-    ----------
-    backend : Backend
-        Where the collection and the truth about its migrations are.
-    migration_id : int
-        Which migration.
-    encoders : EncoderSet
-        Encoders at hand.
-    strategies : sequence of Strategy, optional
-        With a priority rule that the ledger cannot keep; by default what the ledger kept.
-    verifier : callable, optional
-        Compares a generation with what its model gives now; default: `revector.evaluation.verify.verify`.
-    fit : callable
-        Fits the map between the spaces.
-    calls : mapping of str to callable, optional
-        Functions of this process that bring dependents up to date, by their names.
-    """
+    """What changes who serves; `Migration` says what it is made of."""
 
     def __init__(
         self,

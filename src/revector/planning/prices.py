@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from revector._arguments import file_path, number, shown, valid_unicode
+from revector._toml import parse_toml
 from revector.errors import InvalidArgumentError
 
 __all__ = ["Price", "Prices", "read_prices"]
@@ -142,17 +142,9 @@ def _parsed(file: Path) -> dict[str, Any]:
         raise InvalidArgumentError(f"{file} is larger than {_MOST_BYTES >> 20} MB; expected a table of prices")
     try:
         text = content.decode("utf-8-sig")
-        found = _toml(text) if file.suffix.lower() == ".toml" else json.loads(text)
+        found = parse_toml(text, file.name) if file.suffix.lower() == ".toml" else json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InvalidArgumentError(f"{file} is neither JSON nor TOML, by its name: {error}") from error
     if not isinstance(found, dict):
         raise InvalidArgumentError(f"{file} is a JSON {type(found).__name__}, expected an object of prices")
     return found
-
-
-def _toml(text: str) -> dict[str, Any]:
-    if sys.version_info < (3, 11):
-        raise InvalidArgumentError("TOML is read from Python 3.11 on; write the prices as JSON")
-    import tomllib
-
-    return tomllib.loads(text)

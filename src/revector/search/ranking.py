@@ -65,7 +65,9 @@ class Curve:
 
     def __call__(self, scores: Scores) -> Scores:
         """Return what scores stand for."""
-        return fusion.on_scale(np.full(len(scores), np.nan), scores, self.knots, self.values, extrapolate=self.goes_on)
+        if not self.knots:
+            return scores
+        return fusion.calibrated(scores, self.knots, self.values, extrapolate=self.goes_on)
 
     def __str__(self) -> str:
         """Return the arithmetic, as `Explanation.calibration` shows it."""
