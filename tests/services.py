@@ -132,6 +132,16 @@ def altered(change: Callable[[dict[str, Any]], Any]) -> Behaviour:
     return behave
 
 
+def content(change: Callable[[Any], str]) -> Behaviour:
+    """Answer honestly but for a change of what the model writes."""
+
+    def changed(document: dict[str, Any]) -> None:
+        message = document["choices"][0]["message"]
+        message["content"] = change(json.loads(message["content"]))
+
+    return altered(changed)
+
+
 def refuses(bad: Callable[[str], bool], code: int = 400) -> Behaviour:
     def behave(exchange: Exchange) -> None:
         if any(bad(text) for text in exchange.texts):

@@ -204,3 +204,10 @@ class World:
 
     def close(self):
         self.backend.close()
+
+
+def left_of(docs):
+    """Return what a trial beside what serves could have left: generations, its note, events."""
+    backend = docs._backend
+    generations = [(each.id, backend.generations.count(each.id)) for each in backend.generations.all()]
+    return generations, backend.ledger.notes.get("rehearsal"), docs.events()

@@ -11,6 +11,7 @@ from revector.errors import CancelledError, EncoderError, InvalidArgumentError, 
 from revector.ledger.owners import new_owner
 from revector.planning import pilot as pilots
 from revector.testing import HashEncoder
+from worlds import left_of
 
 OLD, NEW = HashEncoder(8, seed=1, name="old"), HashEncoder(64, seed=2, name="new")
 TEXTS = {f"d{place}": f"text number {place} of many" for place in range(120)}
@@ -27,18 +28,12 @@ def docs(places, monkeypatch):
         yield docs
 
 
-def _left(docs):
-    backend = docs._backend
-    generations = [(each.id, backend.generations.count(each.id)) for each in backend.generations.all()]
-    return generations, backend.ledger.notes.get("rehearsal"), docs.events()
-
-
 def test_a_share_is_embedded_and_nothing_is_left_but_the_note_and_the_plan(docs):
-    before = _left(docs)
+    before = left_of(docs)
     found = docs.pilot(NEW, share=0.5)
     assert (found.documents, found.failed, found.quality) == (60, 0, None)
     assert found.rate > 0
-    assert _left(docs) == before
+    assert left_of(docs) == before
     assert docs.last_plan == found.plan
     assert docs._backend.ledger.notes.get("pilot")["documents"] == 60
 
@@ -94,11 +89,11 @@ def test_documents_that_are_refused_are_counted_and_left_out_of_the_quality(docs
 
 def test_one_that_is_called_off_leaves_nothing(docs):
     docs.plan(NEW)
-    before, stop = _left(docs), threading.Event()
+    before, stop = left_of(docs), threading.Event()
     stop.set()
     with pytest.raises(CancelledError):
         docs.pilot(NEW, stop=stop)
-    assert _left(docs) == before
+    assert left_of(docs) == before
 
 
 def test_it_is_for_before_a_migration(docs):

@@ -20,7 +20,7 @@ from revector.planning.texts import texts_of
 from revector.spaces import Template
 from revector.testing import HashEncoder, RecordingEncoder
 from services import DIMENSION, Service, running
-from worlds import NEW
+from worlds import NEW, left_of
 
 OLD, OTHER = HashEncoder(8, seed=1, name="old"), HashEncoder(12, seed=2, name="new")
 TEXTS = [f"text number {place}" for place in range(60)]
@@ -57,12 +57,6 @@ def docs(places):
     with Collection.open(places / "docs.db", OLD, encoders=[OTHER]) as docs:
         docs.upsert(TEXTS, TEXTS)
         yield docs
-
-
-def _left(docs):
-    backend = docs._backend
-    generations = [(each.id, backend.generations.count(each.id)) for each in backend.generations.all()]
-    return generations, backend.ledger.notes.get("rehearsal"), docs.events()
 
 
 # The rate
@@ -152,10 +146,10 @@ def test_a_model_counts_its_own_tokens_up_to_what_it_reads(docs):
 
 
 def test_nothing_is_left_of_a_plan_but_itself(docs):
-    before = _left(docs)
+    before = left_of(docs)
     plan = docs.plan(OTHER)
     assert plan.measured.filled.documents == len(TEXTS)
-    assert _left(docs) == before
+    assert left_of(docs) == before
     assert docs.last_plan == plan == Plan.from_json(plan.to_json())
     assert docs.search(TEXTS[7], k=1)[0].id == TEXTS[7]
 
@@ -173,18 +167,18 @@ def test_a_plan_beside_a_migration_measures_the_model_alone(docs):
 
 
 def test_one_that_is_called_off_leaves_nothing(docs):
-    before, stop = _left(docs), threading.Event()
+    before, stop = left_of(docs), threading.Event()
     stop.set()
     with pytest.raises(CancelledError):
         docs.plan(OTHER, stop=stop)
-    assert (_left(docs), docs.last_plan) == (before, None)
+    assert (left_of(docs), docs.last_plan) == (before, None)
 
 
 def test_a_model_that_embeds_nothing_leaves_nothing(docs):
-    before = _left(docs)
+    before = left_of(docs)
     with pytest.raises(EncoderError, match="too long"):
         docs.plan(Picky(""))
-    assert (_left(docs), docs.last_plan) == (before, None)
+    assert (left_of(docs), docs.last_plan) == (before, None)
 
 
 def test_the_space_that_serves_needs_no_plan(docs):

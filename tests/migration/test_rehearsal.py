@@ -11,6 +11,7 @@ from revector.collection import Collection
 from revector.errors import CancelledError, EncoderError, MigrationError
 from revector.ledger.owners import new_owner
 from revector.testing import HashEncoder
+from worlds import left_of
 
 OLD, NEW = HashEncoder(8, seed=1, name="old"), HashEncoder(12, seed=2, name="new")
 TEXTS = [f"text number {i}" for i in range(60)]
@@ -39,19 +40,13 @@ def docs(places, model):
         yield docs
 
 
-def _left(docs):
-    backend = docs._backend
-    generations = [(each.id, backend.generations.count(each.id)) for each in backend.generations.all()]
-    return generations, backend.ledger.notes.get("rehearsal"), docs.events()
-
-
-def test_a_model_that_is_what_it_was_passes_and_nothing_is_left(docs):
-    before = _left(docs)
+def test_a_model_that_is_what_it_was_passes_and_nothing_isleft_of(docs):
+    before = left_of(docs)
     found = docs.rehearse()
     assert (found.passed, found.reasons) == (True, ())
     assert (found.documents, found.compared, found.identical, found.same_hits) == (60, 60, 60, 1.0)
     assert found.planned_bytes > 0
-    assert _left(docs) == before
+    assert left_of(docs) == before
 
 
 def test_a_model_that_answers_otherwise_is_noticed(docs, model):
@@ -88,19 +83,19 @@ def test_what_is_written_meanwhile_is_not_compared(docs, model):
 
 
 def test_one_that_is_called_off_leaves_nothing(docs):
-    before, stop = _left(docs), threading.Event()
+    before, stop = left_of(docs), threading.Event()
     stop.set()
     with pytest.raises(CancelledError):
         docs.rehearse(stop=stop)
-    assert _left(docs) == before
+    assert left_of(docs) == before
 
 
 def test_what_a_killed_one_left_is_dropped_by_the_next(docs):
-    before, backend = _left(docs), docs._backend
+    before, backend = left_of(docs), docs._backend
     backend.ledger.notes.keep("rehearsal", backend.generations.create(OLD.space, None).id)
     assert "is a rehearsal's" in docs.check().notices[-1]
     assert docs.rehearse().passed
-    assert _left(docs) == before
+    assert left_of(docs) == before
     assert docs.check().notices == ()
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
+from commands import Commands
 from index_worlds import graph_files, small_graphs
 from revector.cli import app
 from revector.collection import Collection
@@ -29,20 +30,8 @@ TEXTS = {
 QUERIES = {"bread": "bake a loaf of dough", "bike": "oil the chain of the brakes", "code": "run the tests of the line"}
 
 
-class Cli:
-    """A collection's path, and commands on it."""
-
-    def __init__(self, folder: Path, old: Path, new: Path) -> None:
-        self.folder, self.old, self.new = folder, old, new
-        self.path = str(folder / "docs.db")
-
-    def __call__(self, verb: str, *arguments: str, text: str | None = None, code: int = 0) -> Result:
-        result = CliRunner().invoke(app, [verb, self.path, *arguments], input=text, catch_exceptions=False)
-        assert result.exit_code == code, result.output
-        return result
-
-    def json(self, verb: str, *arguments: str, text: str | None = None, code: int = 0) -> Any:
-        return json.loads(self(verb, *arguments, "--json", text=text, code=code).stdout)
+class Cli(Commands):
+    """A collection that can be filled."""
 
     def filled(self) -> Cli:
         self("init", "--model", str(self.old))

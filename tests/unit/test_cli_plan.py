@@ -9,40 +9,25 @@ from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
+from commands import Commands
 from revector.cli import app
 
 WORDS = ["flour", "salt", "chain", "brakes", "poles", "ropes", "tests", "line"]
 TEXTS = {f"d{place}": f"{WORDS[place % 8]} and {WORDS[place // 8]}" for place in range(64)}
 
 
-class Cli:
-    """A collection, and commands on it."""
-
-    def __init__(self, folder: Path, old: Path, new: Path) -> None:
-        self.folder, self.old, self.new = folder, old, new
-        self.path = str(folder / "docs.db")
-
-    def __call__(self, verb: str, *arguments: str, text: str | None = None, code: int = 0) -> Result:
-        result = CliRunner().invoke(app, [verb, self.path, *arguments], input=text, catch_exceptions=False)
-        assert result.exit_code == code, result.output
-        return result
-
-    def json(self, verb: str, *arguments: str, code: int = 0) -> Any:
-        return json.loads(self(verb, *arguments, "--json", code=code).stdout)
-
-
 @pytest.fixture
-def cli(tmp_path: Path, static_model: Any) -> Cli:
+def cli(tmp_path: Path, static_model: Any) -> Commands:
     texts = [*TEXTS.values()]
-    made = Cli(tmp_path, static_model("old", 8, texts), static_model("new", 16, texts))
+    made = Commands(tmp_path, static_model("old", 8, texts), static_model("new", 16, texts))
     made("init", "--model", str(made.old))
     made("add", text="".join(json.dumps({"id": key, "text": text}) + "\n" for key, text in TEXTS.items()))
     return made
 
 
-def test_a_plan_ends_in_the_command_that_begins_it(cli: Cli) -> None:
+def test_a_plan_ends_in_the_command_that_begins_it(cli: Commands) -> None:
     plan = cli.json("plan", "--model", str(cli.new), "--deadline", "2999-01-31", "--writes-per-day", "100")
     assert (plan["cost"]["documents"], plan["texts"]["counted_by"]) == (64, "the model's own tokenizer")
     assert plan["next_steps"] == [f"revector pilot {cli.path} --model {cli.new}", plan["command"]]
@@ -50,7 +35,7 @@ def test_a_plan_ends_in_the_command_that_begins_it(cli: Cli) -> None:
     assert started.exit_code == 0, started.output
 
 
-def test_a_plan_is_shown_by_subject(cli: Cli) -> None:
+def test_a_plan_is_shown_by_subject(cli: Commands) -> None:
     shown = cli("plan", "--model", str(cli.new), "--price-per-million-tokens", "2", "--sla-ms", "50").stdout
     for subject in ("texts", "rate", "time", "storage", "money", "strategy", "begin with"):
         assert subject in shown
@@ -58,7 +43,7 @@ def test_a_plan_is_shown_by_subject(cli: Cli) -> None:
     assert "batch API" in shown
 
 
-def test_prices_come_from_a_file_and_flags_replace_them(cli: Cli) -> None:
+def test_prices_come_from_a_file_and_flags_replace_them(cli: Commands) -> None:
     file = cli.folder / "prices.json"
     file.write_text(json.dumps({"currency": "EUR", "models": {str(cli.new): {"per_million_tokens": 2}}}))
     of_file = cli.json("plan", "--model", str(cli.new), "--prices", str(file), "--dry-run")
@@ -69,7 +54,7 @@ def test_prices_come_from_a_file_and_flags_replace_them(cli: Cli) -> None:
     assert of_flag["wanted"]["prices"]["currency"] == "EUR"
 
 
-def test_a_dry_run_writes_nothing(cli: Cli) -> None:
+def test_a_dry_run_writes_nothing(cli: Commands) -> None:
     from revector.collection import Collection
 
     cli("plan", "--model", str(cli.new), "--dry-run")
@@ -79,20 +64,20 @@ def test_a_dry_run_writes_nothing(cli: Cli) -> None:
         assert docs.last_plan is None
 
 
-def test_status_shows_the_plan_of_the_migration(cli: Cli) -> None:
+def test_status_shows_the_plan_of_the_migration(cli: Commands) -> None:
     cli("plan", "--model", str(cli.new))
     cli("start", "--model", str(cli.new))
     assert "planned" in cli("status").stdout
     assert cli.json("status")["plan"]["cost"]["documents"] == 64
 
 
-def test_status_does_not_show_the_plan_of_another_model(cli: Cli, static_model: Any) -> None:
+def test_status_does_not_show_the_plan_of_another_model(cli: Commands, static_model: Any) -> None:
     cli("plan", "--model", str(static_model("third", 4, TEXTS.values())))
     cli("start", "--model", str(cli.new))
     assert cli.json("status")["plan"] is None
 
 
-def test_a_pilot_is_held_against_the_plan(cli: Cli) -> None:
+def test_a_pilot_is_held_against_the_plan(cli: Commands) -> None:
     (cli.folder / "queries.jsonl").write_text("".join(json.dumps({"id": w, "text": w}) + "\n" for w in WORDS))
     (cli.folder / "qrels.tsv").write_text("".join(f"{w}\td{place}\t1\n" for place, w in enumerate(WORDS)))
     planned = cli.json("plan", "--model", str(cli.new))
@@ -123,7 +108,7 @@ def test_a_pilot_is_held_against_the_plan(cli: Cli) -> None:
         ("export", ("--to", "nowhere/out.npy"), 1),
     ],
 )
-def test_a_mistake_is_one_message(cli: Cli, verb: str, arguments: tuple[str, ...], code: int) -> None:
+def test_a_mistake_is_one_message(cli: Commands, verb: str, arguments: tuple[str, ...], code: int) -> None:
     typed = [word.format(old=cli.old, new=cli.new) for word in arguments]
     result = cli(verb, *typed, "--json", code=code)
     assert json.loads(result.stdout)["error"]["message"] in result.stderr
@@ -135,14 +120,14 @@ def test_help_has_an_example(verb: str) -> None:
     assert f"Example: revector {verb}" in CliRunner().invoke(app, [verb, "--help"]).stdout
 
 
-def test_an_export_names_its_files(cli: Cli) -> None:
+def test_an_export_names_its_files(cli: Commands) -> None:
     made = cli.json("export", "--to", str(cli.folder / "out.npy"))
     assert made["files"] == [str(cli.folder / name) for name in ("out.npy", "out.npy.space.json", "out.npy.rows.jsonl")]
     assert np.load(cli.folder / "out.npy").shape == (64, 8)
     assert "64 documents" in cli("export", "--to", str(cli.folder / "out.jsonl")).stdout
 
 
-def test_add_reads_a_folder_of_texts_and_what_was_exported(cli: Cli) -> None:
+def test_add_reads_a_folder_of_texts_and_what_was_exported(cli: Commands) -> None:
     folder = cli.folder / "texts"
     folder.mkdir()
     (folder / "new.txt").write_text("salt and flour")

@@ -16,7 +16,7 @@ from revector.evaluation.grading import DOCUMENTS_A_REQUEST, MOST_CHARACTERS
 from revector.evaluation.judge import JudgeBudget, foresee_judging, judge
 from revector.evaluation.pools import pooled
 from revector.testing import HashEncoder
-from services import KEY, FakeClock, Service, altered, honest, running, stalls, status
+from services import KEY, FakeClock, Service, altered, content, honest, running, stalls, status
 
 QUERIES = {f"q{n}": f"blue bike number {n}" for n in range(6)}
 DOCUMENTS = {"d1": "a blue bike", "d2": "a red car", "d3": "a bike", "d4": "blue bike number three"}
@@ -44,16 +44,6 @@ def llm(service):
     yield make
     for one in made:
         one.close()
-
-
-def content(change):
-    """Answer honestly but for a change of what the model writes."""
-
-    def changed(document):
-        message = document["choices"][0]["message"]
-        message["content"] = change(json.loads(message["content"]))
-
-    return altered(changed)
 
 
 def refusal(document):

@@ -14,7 +14,7 @@ from revector.encoders.service.client import RetryPolicy
 from revector.encoders.service.pacing import Pacer
 from revector.errors import InvalidArgumentError, RateLimitedError, ServiceError, SpendCapError
 from revector.rerank.llm import LlmReranker
-from services import KEY, FakeClock, Service, altered, honest, running, stalls, status
+from services import KEY, FakeClock, Service, content, honest, running, stalls, status
 
 QUERY, DOCUMENTS = "a blue bike", ["a red car", "a blue bike", "nothing", "blue"]
 SCORES = [10, 30, 0, 10]
@@ -39,16 +39,6 @@ def reranker(service):
     yield make
     for one in made:
         one.close()
-
-
-def content(change):
-    """Answer honestly but for a change of what the model writes."""
-
-    def changed(document):
-        message = document["choices"][0]["message"]
-        message["content"] = change(json.loads(message["content"]))
-
-    return altered(changed)
 
 
 def test_all_documents_are_judged_in_one_request(reranker, service):
