@@ -25,6 +25,7 @@ from revector.threads import set_num_threads
 
 if TYPE_CHECKING:
     from revector.collection import Collection, Hit
+    from revector.encoders.asymmetric import Asymmetric
     from revector.encoders.importing.folder import import_model
     from revector.encoders.native.encoder import Encoder
     from revector.encoders.sentence_transformers import SentenceTransformersEncoder
@@ -58,6 +59,7 @@ _LAZY = {
     "Background": "revector.migration.strategies.background",
     "DualIndex": "revector.migration.strategies.dual_index",
     "OnRead": "revector.migration.strategies.on_read",
+    "Asymmetric": "revector.encoders.asymmetric",
     "ChatModel": "revector.encoders.service.chat",
     "Collection": "revector.collection",
     "CrossEncoder": "revector.rerank.cross",
@@ -93,6 +95,7 @@ _LAZY = {
 }
 
 __all__ = [
+    "Asymmetric",
     "Background",
     "ChatModel",
     "Collection",

@@ -20,7 +20,7 @@ from revector.errors import InvalidArgumentError, SpaceMismatchError
 
 METRICS = ("cosine", "dot")
 NUMBERS = ("float32", "float16")
-_TEXT_FIELDS = ("model", "revision", "pooling", "query_prefix", "document_prefix", "metric", "truncation")
+_TEXT_FIELDS = ("model", "revision", "pooling", "query_prefix", "document_prefix", "metric", "truncation", "asked_by")
 
 TEXT = "text"
 
@@ -97,6 +97,8 @@ class EmbeddingSpace:
         What the model is given of a document; ``None`` is its text, as is a template of the text alone.
     numbers : {"float32", "float16"}
         What the numbers of a vector are rounded to.
+    asked_by : str
+        Fingerprint of the model that encodes queries, where it is not the model of the documents.
     """
 
     model: str
@@ -111,6 +113,7 @@ class EmbeddingSpace:
     truncation: str = field(default="head")
     template: Template | None = None
     numbers: str = "float32"
+    asked_by: str = ""
 
     def __post_init__(self) -> None:
         for name in _TEXT_FIELDS:
@@ -136,7 +139,7 @@ class EmbeddingSpace:
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as plain JSON types, without what earlier releases did not know where it is the default."""
-        plain = {"template": None, "numbers": "float32"}
+        plain = {"template": None, "numbers": "float32", "asked_by": ""}
         return {key: value for key, value in asdict(self).items() if key not in plain or value != plain[key]}
 
     @classmethod
@@ -160,9 +163,13 @@ class EmbeddingSpace:
         """The space of the same model when it is given the text alone."""
         return self if self.template is None else dataclasses.replace(self, template=None)
 
-    def shortens(self, other: EmbeddingSpace) -> bool:
-        """Tell whether vectors of this space are those of another one, of the same model, cut short or rounded."""
-        alike = dataclasses.replace(other, model=self.model, dimension=self.dimension, numbers=self.numbers)
+    def derives_from(self, other: EmbeddingSpace) -> bool:
+        """Tell whether vectors of this space are made of another one's: the same, cut short or rounded.
+
+        The model of the documents is the same one; queries may be another model's, or begin with another prefix.
+        """
+        free = ("model", "dimension", "numbers", "query_prefix", "asked_by")
+        alike = dataclasses.replace(other, **{name: getattr(self, name) for name in free})
         is_made_of = self.dimension <= other.dimension and self.numbers in (other.numbers, "float16")
         return is_made_of and alike == self and self.fingerprint != other.fingerprint
 

@@ -111,14 +111,14 @@ def test_a_dimension_that_shortens_nothing_is_refused(dimension: Any) -> None:
 def test_a_space_is_shortened_by_one_of_the_same_model_alone() -> None:
     space = HashEncoder(32, seed=1).space
     short = replace(space, dimension=8)
-    assert short.shortens(space)
-    assert replace(short, model="renamed").shortens(space)
-    assert replace(space, numbers="float16").shortens(space)
-    assert replace(short, numbers="float16").shortens(short)
-    assert not short.shortens(replace(space, numbers="float16"))
-    assert not space.shortens(short)
-    assert not space.shortens(space)
-    assert not replace(short, revision="another").shortens(space)
+    assert short.derives_from(space)
+    assert replace(short, model="renamed").derives_from(space)
+    assert replace(space, numbers="float16").derives_from(space)
+    assert replace(short, numbers="float16").derives_from(short)
+    assert not short.derives_from(replace(space, numbers="float16"))
+    assert not space.derives_from(short)
+    assert not space.derives_from(space)
+    assert not replace(short, revision="another").derives_from(space)
 
 
 def test_rounded_numbers_are_those_of_float16() -> None:

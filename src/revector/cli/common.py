@@ -22,8 +22,9 @@ from revector.spaces import Template, require_one_of
 
 MODEL_HELP = (
     "A model folder, a hub id, native:FOLDER?precision=int8 for a precision of your choice, "
-    "shortened:FOLDER?dimension=128 for the first numbers of its vectors, sentence-transformers:FOLDER-OR-ID to run it "
-    "with torch, openai:NAME for a service, or wordllama or minilm, which are fetched once."
+    "shortened:FOLDER?dimension=128 for the first numbers of its vectors, asymmetric:FOLDER?queries=FOLDER for a query "
+    "model of its own, sentence-transformers:FOLDER-OR-ID to run it with torch, openai:NAME for a service, or "
+    "wordllama or minilm, which are fetched once."
 )
 
 

@@ -116,6 +116,13 @@ class Opened:
         return self._serving.read().serving.space
 
     @property
+    def serving_source(self) -> str | None:
+        """Where the model of that space can be loaded from; ``None`` if it was given in memory."""
+        serving = self._serving.read().serving
+        encoder = self._encoders.find(serving)
+        return serving.encoder_source if encoder is None else encoder.source
+
+    @property
     def migration(self) -> Migration | None:
         """The migration that is not retired, or ``None``."""
         return Migration.active(self._backend, self._encoders, calls=self._calls)

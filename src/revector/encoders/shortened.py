@@ -50,7 +50,7 @@ class Shortened:
         self._numbers = choice(numbers, "numbers", NUMBERS)
         if dimension is not None:
             self._dimension = whole_number(dimension, "dimension", least=1)
-        if not self.space.shortens(encoder.space):
+        if not self.space.derives_from(encoder.space):
             raise InvalidArgumentError(
                 f"dimension is {dimension}, and numbers {numbers!r}: expected fewer numbers than the "
                 f"{encoder.space.dimension} of {encoder.space.model}, or 'float16'"
@@ -88,7 +88,7 @@ class Shortened:
 
 
 def shortened_vectors(vectors: Vectors, space: EmbeddingSpace) -> Vectors:
-    """Return vectors by content hash in a space that shortens theirs."""
+    """Return vectors by content hash in a space that derives from theirs."""
     if not vectors:
         return {}
     return dict(zip(vectors, _shortened(np.stack(list(vectors.values())), space), strict=True))

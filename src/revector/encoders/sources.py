@@ -2,7 +2,8 @@
 
 ``PATH-OR-ID`` is the native encoder, ``native:PATH-OR-ID?precision=int8`` in a precision of one's choice;
 ``openai:MODEL?name=value&…`` and ``sentence-transformers:PATH-OR-ID?…`` are the others, with their arguments.
-``shortened:SOURCE?dimension=N&numbers=float16`` keeps the first numbers of any of them, or rounds them, or both.
+``shortened:SOURCE?dimension=N&numbers=float16`` keeps the first numbers of any of them, or rounds them, or both;
+``asymmetric:SOURCE?queries=SOURCE`` encodes queries by another model than documents.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from revector.encoders.base import TextEncoder
 from revector.errors import InvalidArgumentError
 
 __all__ = [
+    "ASYMMETRIC",
     "NATIVE",
     "OPENAI",
     "SENTENCE_TRANSFORMERS",
@@ -38,6 +40,8 @@ OPENAI = "openai:"
 SENTENCE_TRANSFORMERS = "sentence-transformers:"
 SHORTENED = "shortened:"
 """The first numbers of the vectors of another source."""
+ASYMMETRIC = "asymmetric:"
+"""Documents by one source, queries by another one."""
 BESIDE = "beside:"
 """A folder near the collection, by its way from there and by the source that it had (``was``)."""
 
@@ -68,6 +72,10 @@ def load_encoder(source: str) -> TextEncoder:
         from revector.encoders.shortened import Shortened
 
         return Shortened.from_source(source)
+    if source.startswith(ASYMMETRIC):
+        from revector.encoders.asymmetric import Asymmetric
+
+        return Asymmetric.from_source(source)
     from revector.encoders.native.encoder import Encoder
 
     if source.startswith(NATIVE):

@@ -33,7 +33,7 @@ def planned(backend: Backend, given: Given) -> MigrationRecord:
     source = backend.generations.get(present.generation)
     if source.space.fingerprint == given.space.fingerprint:
         raise MigrationError(f"{backend.alias!r} is in the space {source.space} already; there is nothing to migrate")
-    plain = Representation() if given.space.shortens(source.space) else Background()
+    plain = Representation() if given.space.derives_from(source.space) else Background()
     return backend.ledger.plan(
         alias=backend.alias,
         alias_version=present.version,

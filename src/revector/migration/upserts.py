@@ -92,7 +92,7 @@ class Upsert:
         for live in serving.live:
             if live.id == reading.id:
                 continue
-            if live.space.shortens(reading.space):
+            if live.space.derives_from(reading.space):
                 vectors[live.id] = shortened_vectors(embedded.vectors, live.space)
                 continue
             find = self.encoders.find if live == serving.serving else self.encoders.find_behind

@@ -234,7 +234,7 @@ def _worked(
             backend,
             move.encoder,
             made.id,
-            source=move.serving.id if move.space.shortens(move.serving.space) else None,
+            source=move.serving.id if move.space.derives_from(move.serving.space) else None,
             on_progress=on_progress,
             may_run=lambda: not landed.keys or time.monotonic() < until,
             on_landed=note,

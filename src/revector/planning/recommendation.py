@@ -49,7 +49,7 @@ class Circumstances:
 def recommended(about: Circumstances) -> Recommendation:
     """Return what suits, the first of: no embedding at all, a strict SLA, a date, a small collection, a bill."""
     takes = f"it takes {shown_seconds(about.seconds)}"
-    if about.target.shortens(about.source):
+    if about.target.derives_from(about.source):
         return Recommendation("representation", "the new vectors are made of the stored ones: nothing is embedded")
     if about.sla_ms is not None:
         return Recommendation(

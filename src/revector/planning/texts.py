@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from revector.backends.contracts import Backend, Keys, content_hash
+from revector.encoders.asymmetric import Asymmetric
 from revector.encoders.base import TextEncoder
 from revector.encoders.shortened import Shortened
 from revector.encoders.templated import Templated
@@ -95,8 +96,8 @@ def tokens_a_text(encoder: TextEncoder, texts: Sequence[str]) -> tuple[float, st
 
 
 def model_of(encoder: TextEncoder) -> TextEncoder:
-    """Return the model inside what gives it a template or shortens its vectors."""
-    while isinstance(encoder, (Templated, Shortened)):
+    """Return the model inside what gives it a template, shortens its vectors, or is asked for queries in its place."""
+    while isinstance(encoder, (Asymmetric, Templated, Shortened)):
         encoder = encoder.encoder
     return encoder
 

@@ -60,7 +60,7 @@ class Work:
     worst_first : bool
         Whether, once there is a map between the spaces, the rest comes in the order of how doubtful the map is.
     derived : bool
-        Whether vectors are taken from the source generation, whose space the new one shortens.
+        Whether vectors are taken from the source generation, whose space the new one derives from.
     share : float
         Of the time, that a worker spends on its work; it rests for the remainder.
     limits : Throttle

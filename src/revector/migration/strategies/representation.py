@@ -1,4 +1,4 @@
-"""Representation: the same model in fewer numbers, filled from the stored vectors, without the model."""
+"""Representation: the same vectors in fewer numbers, or asked by another model: nothing is embedded."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from revector.migration.strategies.base import Facts, Plain, Work
 class Representation(Plain):
     """Fill the new generation from the vectors of the old one, as fast as the store reads and writes.
 
-    The strategy of a migration to a space that shortens the present one (`revector.Shortened`), unless another one is
-    given. The old generation answers alone until the cut-over: it is complete, and the better one.
+    The strategy of a migration to a space that derives from the present one (`revector.Shortened`,
+    `revector.Asymmetric`), unless another one is given. The old generation answers alone until the cut-over: it is
+    complete, and the better one.
     """
 
     NAME: ClassVar[str] = "representation"
