@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from revector.encoders.service.client import RetryPolicy
 from revector.encoders.service.pacing import Pacer
 from revector.errors import EncoderError, InvalidArgumentError, RateLimitedError, ServiceError, SpendCapError
 from revector.evaluation.grading import DOCUMENTS_A_REQUEST, MOST_CHARACTERS
-from revector.evaluation.judge import JudgeBudget, foresee_judging, judge
+from revector.evaluation.judge import INTERRUPTED, JudgeBudget, foresee_judging, judge
 from revector.evaluation.pools import pooled
 from revector.testing import HashEncoder
 from services import KEY, FakeClock, Service, altered, content, honest, running, stalls, status
@@ -162,6 +164,30 @@ def test_what_was_graded_before_a_service_broke_down_is_kept(llm, service):
     assert (len(found.judgements.qrels), found.not_asked) == (2, 4)
     assert "check the API key" in str(found.ended)
     assert "4 queries were not asked" in found.judgements.notes[-1]
+
+
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_what_was_graded_before_an_interrupt_is_kept(llm, service, at_once):
+    """By Ctrl-C, in the third request."""
+    main = threading.get_ident()
+
+    def interrupted(exchange):
+        honest(exchange)
+        signal.pthread_kill(main, signal.SIGINT)
+
+    service.then(honest, honest, interrupted)
+    service.otherwise = stalls(2)
+    found = judge(llm(concurrency=at_once), QUERIES, POOLS)
+    assert 2 <= len(found.judgements.qrels) < len(QUERIES)
+    assert found.ended == INTERRUPTED
+    assert all(grades == GRADES for grades in found.judgements.qrels.values())
+
+
+def test_an_interrupt_before_anything_was_graded_ends_it(llm, service):
+    main = threading.get_ident()
+    service.otherwise = lambda exchange: signal.pthread_kill(main, signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        judge(llm(), QUERIES, POOLS)
 
 
 def test_a_service_that_is_silent_is_given_up(llm, service):

@@ -9,12 +9,12 @@ from typing import Annotated, Optional
 import typer
 
 from revector.cli.common import AsJson, CollectionUrl, DryRun, Encoders, ModelName, open_encoder, opened, shown_place
-from revector.cli.endings import shell
+from revector.cli.endings import EXIT_INTERRUPTED, shell
 from revector.cli.printing import emit, fields
 from revector.collection import Collection
 from revector.encoders.service.chat import ChatModel
 from revector.errors import InvalidArgumentError
-from revector.evaluation.judge import Foreseen, JudgeBudget, Judged, foresee_judging
+from revector.evaluation.judge import INTERRUPTED, Foreseen, JudgeBudget, Judged, foresee_judging
 
 EXAMPLE = (
     "Example: revector judge docs.db --model minilm --queries queries.jsonl --llm gpt-4o-mini --grades human.tsv "
@@ -81,6 +81,8 @@ def judge(
     folder = write_judgements(found.judgements, out)
     step = f"revector assess {shell(shown_place(collection))} --model {shell(model)} --judged {shell(str(folder))}"
     emit({**_plain(found), "folder": str(folder), "next_steps": [step]}, fields(_rows(found, step)), as_json=as_json)
+    if found.ended == INTERRUPTED:
+        raise typer.Exit(EXIT_INTERRUPTED)
 
 
 def _require_new(out: Path) -> None:

@@ -127,11 +127,11 @@ class GradingSession:
                 found = self._grades(asked, order, stop)
             except ServiceError as error:
                 if error.status not in _ANSWERED and error.status not in _UNUSABLE:
-                    self._end(str(error), error)
+                    self.end(str(error), error)
                     return None
                 problem = error
             except (RateLimitedError, SpendCapError) as error:
-                self._end(str(error), error)
+                self.end(str(error), error)
                 return None
             else:
                 self._has_graded |= found is not None
@@ -171,15 +171,15 @@ class GradingSession:
         try:
             self._tokens.reserve(tokens, stop)
         except SpendCapError:
-            return self._end(f"the budget of {self._budget.tokens:,} tokens is used up")
+            return self.end(f"the budget of {self._budget.tokens:,} tokens is used up")
         try:
             self._requests.reserve(requests, stop)
         except SpendCapError:
             self._tokens.settle(tokens, 0)
-            return self._end(f"the budget of {self._budget.requests:,} requests is used up")
+            return self.end(f"the budget of {self._budget.requests:,} requests is used up")
         return True
 
-    def _end(self, why: str, error: Exception | None = None) -> bool:
+    def end(self, why: str, error: Exception | None = None) -> bool:
         """Ask no more; the first reason stays."""
         if self.ended is None:
             self.ended, self.error = why, error
@@ -189,7 +189,7 @@ class GradingSession:
         """Leave a query out; end it all where nothing works."""
         self.unusable.append(problem)
         if not self._has_graded and len(self.unusable) >= _FAILURES:
-            self._end(f"no answer can be used: {problem}", problem)
+            self.end(f"no answer can be used: {problem}", problem)
 
 
 def in_parts(items: Sequence[Item]) -> Iterator[Sequence[Item]]:

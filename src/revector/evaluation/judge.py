@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 
@@ -31,6 +31,9 @@ from revector.evaluation.pools import pooled
 from revector.formats.judgements import Judgements
 
 __all__ = ["HIGHEST", "Foreseen", "JudgeBudget", "Judged", "Pools", "foresee_judging", "judge", "judge_found"]
+
+INTERRUPTED = "it was interrupted"
+"""Why grading has ended early, where it was by Ctrl-C."""
 
 Pools = Mapping[str, Mapping[str, str]]
 """Query id -> document id -> text: what is graded for each query."""
@@ -112,6 +115,8 @@ def judge(
         There is nothing to grade, or an argument is something else.
     ServiceError, RateLimitedError, SpendCapError
         Nothing was graded, for this reason. Where something was, it is kept, and `Judged.ended` has the reason.
+    KeyboardInterrupt
+        Nothing was graded by then. Where something was, it is kept, and `Judged.ended` says so.
     """
     _require_llm(llm)
     texts, human = checked_queries(queries), checked_qrels(people or {})
@@ -121,9 +126,20 @@ def judge(
     order = np.random.default_rng(whole_number(seed, "seed", least=0)).permutation(len(wanted)).tolist()
     session = GradingSession(llm, budget or JudgeBudget())
     items = [AskedQuery(texts[wanted[place]], pools[wanted[place]], (seed, place)) for place in order]
-    found = run_bounded(session.grade, items, threads=llm.concurrency)
-    by_query = dict(zip((wanted[place] for place in order), found, strict=True))
-    qrels = {query: cast("dict[str, int]", by_query[query]) for query in wanted if by_query[query] is not None}
+    graded: dict[int, dict[str, int]] = {}
+
+    def grade(place: int, stop: threading.Event) -> None:
+        if (grades := session.grade(items[place], stop)) is not None:
+            graded[order[place]] = grades
+
+    try:
+        run_bounded(grade, range(len(items)), threads=llm.concurrency)
+    except KeyboardInterrupt:
+        if not graded:
+            raise
+        session.end(INTERRUPTED)  # what was paid for is kept
+    kept = dict(graded)  # requests that were under way may still be answered
+    qrels = {wanted[place]: kept[place] for place in sorted(kept)}
     if not qrels:
         raise session.error or next(
             iter(session.unusable), InvalidArgumentError(f"nothing was graded: {session.ended}")
