@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date
@@ -107,12 +108,16 @@ class Measured:
 
 @dataclass(frozen=True)
 class PrecisionChoice:
-    """What a migration takes with the model in a precision; `present` is the one that it has now."""
+    """What a migration takes with the model in a precision; `present` is the one that it has now.
+
+    `source` is what ``--model`` takes for it, in plans since there is that.
+    """
 
     precision: str
     documents_per_second: float
     seconds: float
     present: bool
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -284,7 +289,9 @@ class Plan:
 
     def _shown_precision(self, choice: PrecisionChoice) -> str:
         line = f"{choice.precision}: {choice.documents_per_second:,.4g} documents/s, {shown_seconds(choice.seconds)}"
-        return line + (" (as it is)" if choice.present else " (the same space; what it costs in quality, assess says)")
+        if choice.present:
+            return f"{line} (as it is)"
+        return f"{line} (the same space, --model {shlex.quote(choice.source)}; what it costs in quality, assess says)"
 
 
 def _of(kind: Any, fields: Mapping[str, Any] | None) -> Any:

@@ -197,7 +197,9 @@ def _precisions(cost: Cost, texts: Texts, measured: Measured) -> tuple[Precision
     rest = max(0.0, 1 / cost.documents_per_second - 1 / alone)
     rates = [(offer, 1 / (rest + 1 / offer.documents_per_second)) for offer in measured.offers]
     return tuple(
-        PrecisionChoice(offer.precision, rate, cost.seconds * cost.documents_per_second / rate, offer.present)
+        PrecisionChoice(
+            offer.precision, rate, cost.seconds * cost.documents_per_second / rate, offer.present, offer.source
+        )
         for offer, rate in rates
     )
 

@@ -35,11 +35,14 @@ class Offer:
         Of the encoder alone.
     present : bool
         Whether the model has this precision now.
+    source : str
+        What ``--model`` takes for it.
     """
 
     precision: str
     documents_per_second: float
     present: bool
+    source: str = ""
 
 
 def offers(encoder: TextEncoder, texts: Sequence[str]) -> tuple[Offer, ...]:
@@ -61,7 +64,7 @@ def offers(encoder: TextEncoder, texts: Sequence[str]) -> tuple[Offer, ...]:
     if len(models) < 2:
         return ()
     some = _as_many_as_fit(model, texts)
-    return tuple(Offer(each.precision, rate_of(each, some), each is model) for each in models)
+    return tuple(Offer(each.precision, rate_of(each, some), each is model, str(each.source)) for each in models)
 
 
 def _in_precision(model: Encoder, precision: Precision) -> Encoder | None:
