@@ -113,7 +113,9 @@ class View:
     def search(self, queries: Matrix, k: int, *, ef: int | None = None) -> Results:
         """Return scores and keys of the nearest vectors of each query, best first, shape (q, min(k, vectors))."""
         parts = [segment.search(queries, k, self._breadth(segment, ef)) for segment in self.segments]
-        return best([*parts, self.rest.search_exact(queries, k)], min(k, len(self)))
+        if len(self.rest) or not parts:  # as a rule nothing was written since
+            parts.append(self.rest.search_exact(queries, k))
+        return best(parts, min(k, len(self)))
 
     def search_exact(self, queries: Matrix, k: int) -> Results:
         """Measure all vectors. As `search` otherwise."""

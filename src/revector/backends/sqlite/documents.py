@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -45,6 +46,11 @@ _TEXTS = """
 SELECT documents.key, content_hash, text
 FROM json_each(:keys) AS listed CROSS JOIN documents ON documents.key = listed.value
 """
+_BY_KEY = """
+SELECT documents.id, text, metadata, content_hash, updated_at, documents.key
+FROM json_each(:keys) AS listed CROSS JOIN documents ON documents.key = listed.value
+ORDER BY listed.key
+"""
 _REHASH = "UPDATE documents SET content_hash = :new WHERE key = :key AND content_hash = :present"
 _REHASH_VECTORS = """
 UPDATE vectors SET content_hash = :new WHERE document_key = :key AND content_hash = :present
@@ -74,7 +80,6 @@ def next_seq(connection: Connection) -> int:
 
 _listed = sa.func.json_each(sa.bindparam("wanted")).table_valued("value", "key", name="listed")
 """The parameter `wanted`, made by `as_json`, as a table with the columns ``value`` and ``key`` (the position)."""
-_BY_KEY = sa.select(documents).join(_listed, documents.c.key == _listed.c.value).order_by(_listed.c.key)
 _BY_ID = sa.select(documents).join(_listed, documents.c.id == _listed.c.value)
 _KEYS = sa.select(documents.c.id, documents.c.key).join(_listed, documents.c.id == _listed.c.value)
 _FACTS = (
@@ -148,7 +153,8 @@ class SqliteDocuments:
     def by_key(self, keys: Keys) -> list[Document]:
         """Return those of the documents that exist, in the order of `keys`."""
         with self._database.snapshot() as connection:
-            return [_document(row) for row in connection.execute(_BY_KEY, {"wanted": as_json(keys)})]
+            found = driver_of(connection).execute(_BY_KEY, {"keys": as_json(keys)}).fetchall()
+        return [Document(id_, text, json.loads(metadata), *rest) for id_, text, metadata, *rest in found]
 
     def texts(self, keys: Keys, template: Template | None = None) -> dict[int, tuple[str, str]]:
         """Return content hash and text by key of those documents that exist."""

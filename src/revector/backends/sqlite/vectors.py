@@ -248,7 +248,7 @@ class SqliteVectors:
 
 
 def _last_seq(connection: Connection) -> int:
-    return int(connection.exec_driver_sql("SELECT value FROM sequence").scalar_one())
+    return int(driver_of(connection).execute("SELECT value FROM sequence").fetchone()[0])
 
 
 def _require_known_since(connection: Connection, generation: int, seq: int) -> None:
