@@ -388,10 +388,10 @@ def test_a_wrong_argument_of_a_function_is_an_error_of_ours(case):
         function(**{**good, name: value})
 
 
-@pytest.mark.parametrize("threshold", [None, *NOT_REAL], ids=_named)
-def test_a_threshold_that_is_no_number_is_refused(threshold):
-    with pytest.raises(InvalidArgumentError, match="threshold"):
-        queries_to_settle(mean_interval(np.arange(9.0)), threshold)
+@pytest.mark.parametrize("distance", [None, *NOT_REAL], ids=_named)
+def test_a_distance_that_is_no_number_is_refused(distance):
+    with pytest.raises(InvalidArgumentError, match="distance"):
+        queries_to_settle(mean_interval(np.arange(9.0)), distance)
 
 
 @pytest.mark.parametrize(

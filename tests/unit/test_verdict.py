@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from revector.evaluation.alternatives import BOTH, QUERY_MODEL, RESCORED_MAP
@@ -53,15 +54,20 @@ def test_encoders_of_one_space_are_no_reason_to_migrate() -> None:
 def test_an_inconclusive_verdict_names_the_queries_that_would_settle_it() -> None:
     lift = Interval(0.01, -0.01, 0.03, 0.17, 300)
     decided = decide(lift, 0.0, relative=False, same_space=False)
-    assert decided.queries_needed is not None
-    assert f"about {decided.queries_needed:,} more judged queries settle it with a probability of 80%" in decided.reason
+    deviation = 0.17 * (1 + 1 / np.sqrt(600))
+    assert decided.queries_needed == pytest.approx((2.8016 * deviation / 0.01) ** 2 - 300, abs=2)
+    asked = f"{decided.queries_needed:,} more judged queries settle a lift that is 0.01 or more off"
+    assert f"{asked} with a probability of 80%" in decided.reason
+    assert "what was measured" not in decided.reason
 
 
-def test_a_lift_within_a_standard_error_of_the_threshold_may_take_more_than_anybody_asks() -> None:
-    decided = decide(Interval(0.0, -0.1, 0.1, 0.3, 50), 0.0, relative=False, same_space=False)
+def test_a_large_lift_that_few_queries_leave_open_takes_fewer_if_it_is_what_was_measured() -> None:
+    decided = decide(Interval(0.08, -0.01, 0.17, 0.3, 50), 0.0, relative=False, same_space=False)
     assert decided.decision is Decision.INCONCLUSIVE
-    assert decided.queries_needed == pytest.approx(50 * (1.96 / 0.2533) ** 2, rel=0.01)
-    assert f"more than {decided.queries_needed:,} more judged queries" in decided.reason
+    further = int((2.8016 * 0.33 / 0.08) ** 2 - 50) + 1
+    assert decided.reason.endswith(f"with a probability of 80%, {further:,} if the lift is what was measured")
+    assert decided.queries_needed is not None
+    assert decided.queries_needed > 50 * further
 
 
 def test_more_of_what_stands_in_for_judgements_settles_nothing() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,6 +13,11 @@ __all__ = ["OTHERS_CONFIDENCE", "SOON_SECONDS", "Decided", "decide"]
 
 OTHERS_CONFIDENCE = 0.99
 """Of the intervals of what else could be done: there are several, and one of them may look good by chance."""
+TOLD = 0.01
+"""The least distance from the threshold, in the lift's own unit, that an unsettled verdict asks enough queries for.
+
+An interval that holds the threshold allows any smaller one as well; no number that could be asked tells those.
+"""
 SOON_SECONDS = 3600.0
 """A re-embedding that takes longer is worth a bridge."""
 
@@ -70,7 +74,9 @@ def decide(
         return Decided(Decision.STAY, "both encoders produce the same space; keep the vectors")
     measured = _shown(lift, min_lift, relative)
     if lift.n_queries < ENOUGH_QUERIES:
-        return _inconclusive(lift, min_lift, f"{measured}; under {ENOUGH_QUERIES} queries decide nothing", doubt)
+        return _inconclusive(
+            lift, min_lift, f"{measured}; under {ENOUGH_QUERIES} queries decide nothing", doubt, relative=relative
+        )
     if _reaches(others.get(QUERY_MODEL), min_lift) and not (over_query_model and over_query_model.low > 0):
         gain = _lift(others[QUERY_MODEL], relative)
         return Decided(Decision.CHANGE_QUERY_MODEL, f"queries by the new model, on the vectors as they are: {gain}")
@@ -81,7 +87,7 @@ def decide(
         return Decided(Decision.KEEP_BOTH, f"{measured}, which only both models together reach: {gain}")
     if lift.high <= min_lift:
         return Decided(Decision.STAY, f"{measured}; none of the interval is above{_how(lift, min_lift)}")
-    return _inconclusive(lift, min_lift, f"{measured}; the interval holds both", doubt)
+    return _inconclusive(lift, min_lift, f"{measured}; the interval holds both", doubt, relative=relative)
 
 
 def _reaches(lift: Interval | None, min_lift: float) -> bool:
@@ -101,18 +107,19 @@ def _how(lift: Interval, min_lift: float) -> str:
     return ": practically equivalent" if lift.low > -abs(min_lift) else ""
 
 
-def _inconclusive(lift: Interval, min_lift: float, finding: str, doubt: float) -> Decided:
+def _inconclusive(lift: Interval, min_lift: float, finding: str, doubt: float, *, relative: bool) -> Decided:
     if doubt:
         settles = "more of these judgements do not settle it, queries that people have judged do"
         return Decided(Decision.INCONCLUSIVE, f"{finding}; {settles}")
-    needed = queries_to_settle(lift, min_lift)
-    if needed is None:
-        reason = f"{finding}, and the lift is the threshold: no number of queries tells"
-        return Decided(Decision.INCONCLUSIVE, reason)
-    needed = max(needed, ENOUGH_QUERIES - lift.n_queries)
-    is_close = abs(lift.value - min_lift) < lift.deviation / math.sqrt(lift.n_queries)
-    more = f"{'more than ' if is_close else 'about '}{needed:,} more judged queries settle it"
-    return Decided(Decision.INCONCLUSIVE, f"{finding}; {more} with a probability of {POWER:.0%}", needed)
+    few, distance = max(1, ENOUGH_QUERIES - lift.n_queries), abs(lift.value - min_lift)
+    if lift.low > min_lift or lift.high <= min_lift:
+        return Decided(Decision.INCONCLUSIVE, f"{finding}; judge at least {few:,} more", few)
+    needed = max(queries_to_settle(lift, TOLD) or few, few)
+    as_measured = queries_to_settle(lift, distance) if distance > TOLD else None
+    hope = "" if as_measured is None else f", {max(as_measured, few):,} if the lift is what was measured"
+    least = f"a lift that is {TOLD:.0%} or more off" if relative else f"a lift that is {TOLD:g} or more off"
+    more = f"{needed:,} more judged queries settle {least} with a probability of {POWER:.0%}{hope}"
+    return Decided(Decision.INCONCLUSIVE, f"{finding}; {more}", needed)
 
 
 def _shown(lift: Interval, min_lift: float, relative: bool) -> str:

@@ -32,7 +32,8 @@ MIN_QUERIES = 2
 ENOUGH_QUERIES = 20
 """With fewer queries an interval covers less than it says."""
 _RARELY = 1e-3
-_MOST_QUERIES = 1 << 30
+_MOST_ROOT = 1 << 15
+"""The square root of the most queries that anybody could ask."""
 POWER = 0.8
 """Probability with which `queries_to_settle` wants the interval to leave the threshold out."""
 
@@ -186,57 +187,34 @@ def holm(chances: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def chance_to_settle(lift: Interval, threshold: float, more: int) -> float:
-    """Return the probability that some more queries settle whether the lift reaches a threshold.
+def queries_to_settle(lift: Interval, distance: float, *, power: float = POWER) -> int | None:
+    """Return how many *further* queries settle a true lift that is some way off the threshold, whatever was measured.
 
-    The true lift is not known: it is taken to be anything that the measured one allows, normally distributed about it.
-    With m more queries the estimate moves by a normal step of variance ``deviation² · m / (n (n + m))``, and it is
-    settled where the interval about it, ``z · deviation / √(n + m)`` to either side, leaves the threshold out.
+    The sample size of a two-sided paired test, ``((z(1 − α/2) + z(power)) · deviation / distance)²``. The deviation is
+    an estimate as well: one standard error is added to it.
 
     Parameters
     ----------
     lift : Interval
         As measured, on n queries.
-    threshold : float
-    more : int
-        Further queries, m.
-    """
-    distance = lift.value - number(threshold, "threshold")
-    n, m = lift.n_queries, whole_number(more, "more", least=0)
-    normal = NormalDist()
-    reach = normal.inv_cdf(0.5 + lift.confidence / 2) * lift.deviation / math.sqrt(n + m)
-    step = lift.deviation * math.sqrt(m / (n * (n + m)))
-    if step == 0:
-        return float(abs(distance) > reach)
-    return normal.cdf((distance - reach) / step) + normal.cdf((-distance - reach) / step)
-
-
-def queries_to_settle(lift: Interval, threshold: float, *, power: float = POWER) -> int | None:
-    """Return how many *further* queries settle whether the lift reaches a threshold, with a probability of `power`.
-
-    That is the average over all lifts that the measured one allows; see `chance_to_settle`. Where the measured one is
-    within a standard error of the threshold, the true lift may be too close for any number that can be asked.
+    distance : float
+        Between the true lift and the threshold, above 0.
+    power : float
+        Probability with which the interval shall leave the threshold out.
 
     Returns
     -------
     int or None
-        At least 1; ``None`` where no number would do.
+        At least 1; ``None`` where nobody could ask so many.
     """
     if not 0 < number(power, "power") < 1:
         raise InvalidArgumentError(f"power is {power}, expected between 0 and 1")
-    enough = 1
-    while chance_to_settle(lift, threshold, enough) < power:
-        if enough > _MOST_QUERIES:
-            return None
-        enough *= 2
-    too_few = enough // 2
-    while enough - too_few > 1:
-        middle = (too_few + enough) // 2
-        if chance_to_settle(lift, threshold, middle) < power:
-            too_few = middle
-        else:
-            enough = middle
-    return enough
+    if number(distance, "distance") <= 0:
+        raise InvalidArgumentError(f"distance is {distance}, expected above 0")
+    normal = NormalDist()
+    deviation = lift.deviation * (1 + 1 / math.sqrt(2 * lift.n_queries))
+    reach = (normal.inv_cdf(0.5 + lift.confidence / 2) + normal.inv_cdf(power)) * deviation / distance
+    return max(1, math.ceil(reach**2) - lift.n_queries) if reach < _MOST_ROOT else None
 
 
 def _mean(values: Values, axis: int = -1) -> Values:
