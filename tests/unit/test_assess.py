@@ -233,3 +233,39 @@ def test_exact_search_of_nothing_finds_nothing() -> None:
     none = np.empty((0, 8), dtype=np.float32)
     assert topk(space, none, none, 3)[1].shape == (0, 0)
     assert topk_of_batches(space, np.ones((2, 8), dtype=np.float32), [], 3)[1].shape == (2, 0)
+
+
+def _without_its_model(path: Path) -> Collection:
+    with Collection.open(path, WEAK) as docs:
+        docs.upsert(list(TEXTS), list(TEXTS.values()))
+    return Collection.open(path)  # the model was given in memory: nobody can load it again
+
+
+def test_without_the_present_model_candidates_are_compared_with_each_other(tmp_path: Path) -> None:
+    middling = HashEncoder(12, seed=3, name="middling")
+    with _without_its_model(tmp_path / "a.db") as docs:
+        found = docs.assess([middling, STRONG], QUERIES, QRELS)
+    assert [verdict.decision for verdict in found.verdicts] == [Decision.MIGRATE, Decision.MIGRATE]
+    assert found.best == 1
+    rows = {row.name: row.quality.value for row in found.verdicts[1].rows}
+    assert rows["stay"] == 0.0
+    assert rows["re-embed"] > 0.5
+    assert "keep both" not in rows
+    assert any("not at hand: staying finds nothing" in note for note in found.verdicts[1].notes)
+
+
+@pytest.mark.parametrize(
+    ("queries", "options", "takes"),
+    [
+        (None, {}, "pairs built from the documents"),
+        (QUERIES, {"threshold": 0.5}, "threshold"),
+        (QUERIES, {"relative": True}, "relative"),
+    ],
+)
+def test_what_takes_the_present_model_is_refused_without_it(
+    tmp_path: Path, queries: dict, options: dict, takes: str
+) -> None:
+    qrels = None if queries is None else QRELS
+    refused = pytest.raises(InvalidArgumentError, match=f"not at hand, which {takes} would take")
+    with _without_its_model(tmp_path / "a.db") as docs, refused:
+        docs.assess(STRONG, queries, qrels, **options)

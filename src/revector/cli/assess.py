@@ -10,12 +10,15 @@ import typer
 from revector.cli.common import MODEL_HELP, AsJson, CollectionUrl, Encoders, open_encoder, opened, shown_place
 from revector.cli.endings import EXIT_REFUSED, shell
 from revector.cli.printing import emit
+from revector.encoders.sources import ASYMMETRIC, write_source
 from revector.formats.judgements import load_judgements
 
 if TYPE_CHECKING:
     from revector.evaluation.verdict import Assessment
     from revector.rerank.base import Reranker
 
+LLM = "llm:"
+"""Before the name of a language model that re-ranks."""
 JUDGED_HELP = (
     "Judged queries: a folder in the layout of BEIR or TREC, rows of query, document and grade (JSON lines, CSV), or a "
     "log of clicks."
@@ -49,7 +52,22 @@ def assess(
     ] = False,
     rerank: Annotated[
         Optional[str],  # noqa: UP045 - typer reads the annotation at run time, on Python 3.10 too
-        typer.Option(metavar="MODEL", help="A cross-encoder's folder that re-ranks the hits: judge the whole."),
+        typer.Option(
+            metavar="MODEL",
+            help="What re-ranks the hits: a cross-encoder's folder, or llm:NAME for a language model. Judge the whole.",
+        ),
+    ] = None,
+    llm_url: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Of the OpenAI-compatible service of llm:NAME; its key is read from $OPENAI_API_KEY."),
+    ] = None,
+    spend_cap: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(min=0, help="Spend no more on re-ranking by llm:NAME; needs --price."),
+    ] = None,
+    price: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(min=0, help="Of a million tokens of llm:NAME."),
     ] = None,
     threshold: Annotated[
         Optional[float],  # noqa: UP045
@@ -77,30 +95,39 @@ def assess(
             min_lift=min_lift,
             relative=relative,
             bm25=bm25,
-            reranker=None if rerank is None else _reranker(rerank),
+            reranker=None if rerank is None else _reranker(rerank, llm_url, price, spend_cap),
             threshold=threshold,
             slice_by=slice_by or (),
         )
-    steps = [] if found.best is None else _next_steps(shown_place(collection), model[found.best], found)
+        serving = docs.serving_source
+    steps = [] if found.best is None else _next_steps(shown_place(collection), model[found.best], found, serving)
     shown = str(found) if len(found.verdicts) > 1 else str(found.verdicts[0])
     emit({**found.to_json(), "next_steps": steps}, shown, as_json=as_json)
     if found.best is None:
         raise typer.Exit(EXIT_REFUSED)
 
 
-def _reranker(folder: str) -> Reranker:
+def _reranker(name: str, base_url: str | None, price: float | None, spend_cap: float | None) -> Reranker:
+    if name.startswith(LLM):
+        from revector.rerank.llm import LlmReranker
+
+        return LlmReranker(
+            name.removeprefix(LLM), base_url=base_url, price_per_million_tokens=price, spend_cap=spend_cap
+        )
     from revector.rerank.cross import CrossEncoder
 
-    reranker: Reranker = CrossEncoder.from_pretrained(folder)
+    reranker: Reranker = CrossEncoder.from_pretrained(name)
     return reranker
 
 
-def _next_steps(place: str, model: str, found: Assessment) -> list[str]:
+def _next_steps(place: str, model: str, found: Assessment, serving: str | None) -> list[str]:
+    """Return the command that does what the verdict says."""
     from revector.evaluation.verdict import Decision
 
     start = f"revector start {shell(place)} --model {shell(model)}"
     if found.decision is Decision.CHANGE_QUERY_MODEL:
-        return []
+        asked = write_source(ASYMMETRIC, serving or "MODEL", {"queries": model})
+        return [f"revector start {shell(place)} --model {shell(asked)}"]
     if found.decision is Decision.KEEP_BOTH:
         weight = found.verdicts[found.best or 0].old_weight
         return [f"{start} --strategy 'background,dual-index?weight_of_old={weight:g}&after_cutover=true'"]

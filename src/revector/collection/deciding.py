@@ -58,7 +58,8 @@ class Deciding(Searching):
         """Measure whether another model is worth a migration, on judged queries.
 
         Every alternative searches the same documents exactly: staying, a map, a map with re-scoring, re-embedding, both
-        generations together, and the new model for queries alone. The outcome is kept with the collection, for
+        generations together, and the new model for queries alone. Where the present model is gone, staying finds
+        nothing: the candidates are compared with each other. The outcome is kept with the collection, for
         ``revector report`` and ``revector checklist``, unless it is read-only.
 
         Parameters
@@ -97,9 +98,10 @@ class Deciding(Searching):
         Raises
         ------
         EncoderError
-            The present model is not at hand.
+            A model failed.
         InvalidArgumentError
-            Fewer than two queries can be used, or an argument is something else; nothing is embedded.
+            Fewer than two queries can be used, what is asked takes the present model, and it is gone, or an argument
+            is something else; nothing is embedded.
         MissingExtraError
             The extra ``eval`` is not installed; nothing is embedded.
         """
@@ -112,7 +114,7 @@ class Deciding(Searching):
         for candidate in candidates:
             require_encoder(candidate, "new_encoder")
         serving = self._serving.read().serving
-        present = self._encoders.require(serving, purpose="an assessment")
+        present = self._encoders.find(serving)
         found = assess(self._backend, serving, present, candidates, judged, question)
         if not self.read_only:
             with self._backend.transaction():

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from revector.evaluation import holdout
 from revector.evaluation.both import Side, keep_both
 from revector.evaluation.exact import Keys, topk
@@ -41,7 +43,7 @@ class Alternatives:
     ----------
     found : mapping of str to list of ndarray of int64
         Name to the ranking of each query. A map is missing where none could be fitted, both generations where they
-        are one space, the query model where dimensions or metrics differ.
+        are one space or the old model is gone, the query model where dimensions or metrics differ.
     old_weight : float
         Weight of the old model's scores in "keep both".
     """
@@ -50,7 +52,9 @@ class Alternatives:
     old_weight: float
 
 
-def find(drawn: holdout.Holdout, old: Side, new: Side, metric: str, deep: int, *, seed: int) -> Alternatives:
+def find(
+    drawn: holdout.Holdout, old: Side, new: Side, metric: str, deep: int, *, seed: int, answers: bool = True
+) -> Alternatives:
     """Search the same documents under each alternative.
 
     Parameters
@@ -64,9 +68,11 @@ def find(drawn: holdout.Holdout, old: Side, new: Side, metric: str, deep: int, *
         Documents a ranking.
     seed : int
         Of the halves that maps are fitted on.
+    answers : bool
+        Whether there is an old model, to encode queries by; without one, staying finds nothing.
     """
     is_one_space = old.space.fingerprint == new.space.fingerprint
-    found = {STAY: _ranked(old, old, deep)}
+    found = {STAY: _ranked(old, old, deep) if answers else [np.empty(0, np.int64)] * len(drawn.queries)}
     mapped = None if is_one_space else holdout.cross_fitted(old.documents, new.documents, seed=seed)
     if mapped is not None:
         found[MAP] = _ranked(new, Side(new.space, new.queries, mapped), deep)
@@ -76,11 +82,13 @@ def find(drawn: holdout.Holdout, old: Side, new: Side, metric: str, deep: int, *
     found[REEMBED] = _ranked(new, new, deep)
     if is_one_space:
         return Alternatives(found, 0.0)
-    both = keep_both(old, new, lambda rankings: holdout.scores_of(drawn, rankings, metric), deep, seed=seed)
-    found[BOTH] = both.rankings
+    old_weight = 0.0
+    if answers:
+        both = keep_both(old, new, lambda rankings: holdout.scores_of(drawn, rankings, metric), deep, seed=seed)
+        found[BOTH], old_weight = both.rankings, both.old_weight
     if (old.space.dimension, old.space.metric) == (new.space.dimension, new.space.metric):
         found[QUERY_MODEL] = _ranked(new, old, deep)
-    return Alternatives(found, both.old_weight)
+    return Alternatives(found, old_weight)
 
 
 def _ranked(asking: Side, answering: Side, deep: int) -> Rankings:

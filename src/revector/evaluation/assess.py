@@ -71,9 +71,9 @@ class _Candidate:
 
 @dataclass(frozen=True)
 class _Present:
-    """The model that serves, and what a query takes by it."""
+    """The model that serves, ``None`` if it is gone, and what a query takes by it."""
 
-    encoder: TextEncoder
+    encoder: TextEncoder | None
     queries: Matrix
     query_seconds: float
     n_documents: int
@@ -82,7 +82,7 @@ class _Present:
 def assess(
     backend: Backend,
     generation: Generation,
-    old_encoder: TextEncoder,
+    old_encoder: TextEncoder | None,
     new_encoders: Sequence[TextEncoder],
     judged: Judgements | None,
     question: Question,
@@ -95,8 +95,8 @@ def assess(
         Holds the documents and the old vectors, which are used as they are stored.
     generation : Generation
         The serving generation.
-    old_encoder : TextEncoder
-        Encodes the queries.
+    old_encoder : TextEncoder or None
+        Encodes the queries. Without it, staying answers nothing, and the candidates are compared with each other.
     new_encoders : sequence of TextEncoder
         The candidates: encode queries, and the documents anew.
     judged : Judgements or None
@@ -107,7 +107,8 @@ def assess(
     Raises
     ------
     InvalidArgumentError
-        Fewer than two queries can be used, or an argument is something else; nothing is embedded.
+        Fewer than two queries can be used, what is asked takes the old model, and there is none, or an argument is
+        something else; nothing is embedded.
     MissingExtraError
         The extra ``eval`` is not installed; nothing is embedded.
     EncoderError
@@ -121,12 +122,15 @@ def assess(
         raise InvalidArgumentError("no candidate is given; name at least one model")
     for encoder in new_encoders:
         space_of(encoder, "new_encoder")
-    generation.space.require(old_encoder.space, purpose="the present model's queries")
+    if old_encoder is not None:
+        generation.space.require(old_encoder.space, purpose="the present model's queries")
     judged, drawn = _drawn(backend, generation, old_encoder, judged, question)
     if len(drawn.queries) < MIN_QUERIES:
         raise InvalidArgumentError(f"one judged query cannot tell models apart; judge {MIN_QUERIES}, better 100")
     asked = list(drawn.queries.values())
-    present = _Present(old_encoder, *_timed(old_encoder, asked), backend.documents.count())
+    gone = np.zeros((len(asked), generation.space.dimension), np.float32), 0.0
+    timed = gone if old_encoder is None else _timed(old_encoder, asked)
+    present = _Present(old_encoder, *timed, backend.documents.count())
     # what is refused as a whole is refused before the dear part
     asked_of = [_timed(encoder, asked) for encoder in new_encoders]
     confidence = 1 - (1 - CONFIDENCE) / len(new_encoders)
@@ -139,15 +143,33 @@ def assess(
 
 
 def _drawn(
-    backend: Backend, generation: Generation, old_encoder: TextEncoder, judged: Judgements | None, question: Question
+    backend: Backend,
+    generation: Generation,
+    old_encoder: TextEncoder | None,
+    judged: Judgements | None,
+    question: Question,
 ) -> tuple[Judgements, holdout.Holdout]:
     """Return the judgements, checked or built, and the documents that are searched."""
     most, seed = question.max_documents, question.seed
+    if old_encoder is None:
+        _require_no_old_model(generation, judged, question)
     if judged is None:
+        assert old_encoder is not None
         return draw_built(backend, generation, old_encoder, max_documents=most, seed=seed)
     queries, qrels = metrics.checked_queries(judged.queries), metrics.checked_qrels(judged.qrels)
     drawn = holdout.draw(backend, generation.id, queries, qrels, max_documents=most, seed=seed)
     return judged, replace(drawn, notes=(*judged.notes, *drawn.notes))
+
+
+def _require_no_old_model(generation: Generation, judged: Judgements | None, question: Question) -> None:
+    """Refuse what takes the old model."""
+    asked = {"pairs built from the documents": judged is None, "threshold": question.threshold is not None}
+    asked["relative"] = question.relative
+    if takes := [name for name, is_asked in asked.items() if is_asked]:
+        raise InvalidArgumentError(
+            f"the model of {generation.space} is not at hand, which {' and '.join(takes)} would take; give judged "
+            "queries, and compare the candidates with each other"
+        )
 
 
 def _timed(encoder: TextEncoder, queries: list[str]) -> tuple[Matrix, float]:
@@ -190,7 +212,8 @@ def _assessed(
     """Measure every alternative that a candidate offers, and decide."""
     drawn, new = candidate.drawn, candidate.side
     old = Side(generation.space, present.queries, drawn.old_vectors)
-    options = alternatives.find(drawn, old, new, question.metric, _deep(question), seed=question.seed)
+    answers = present.encoder is not None
+    options = alternatives.find(drawn, old, new, question.metric, _deep(question), seed=question.seed, answers=answers)
     stages = pipeline.stages(drawn, options.found, question, scores)
     scored = {
         stage: {name: holdout.scores_of(drawn, rankings, question.metric) for name, rankings in found.items()}
@@ -228,7 +251,7 @@ def _assessed(
         queries_needed=decided.queries_needed,
         notes=(
             *necessity(drawn, old, new, (present.encoder, candidate.encoder), question.seed),
-            *_prices(options, present.query_seconds, candidate.query_seconds),
+            *_prices(options, present, candidate),
             *_worth_keeping(whole, options, question),
             *drawn.notes,
         ),
@@ -364,10 +387,12 @@ def _rows(
     ]
 
 
-def _prices(options: Alternatives, old_seconds: float, new_seconds: float) -> tuple[str, ...]:
+def _prices(options: Alternatives, present: _Present, candidate: _Candidate) -> tuple[str, ...]:
     """Say what a query takes."""
-    old, new = (f"{1000 * seconds:.2g} ms" for seconds in (old_seconds, new_seconds))
+    old, new = (f"{1000 * model.query_seconds:.2g} ms" for model in (present, candidate))
     encoding = f"a query is encoded in {old} by the old model, {new} by the new one"
+    if present.encoder is None:
+        encoding = f"the old model is not at hand: staying finds nothing; a query is encoded in {new} by the new one"
     if RESCORED_MAP not in options.found:
         return (encoding,)
     rescoring = f"the best {RESCORED} documents of a query are embedded on the spot, each once where vectors are kept"

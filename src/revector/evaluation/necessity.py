@@ -63,12 +63,12 @@ class Coverage:
         return f"{said}{shown}, {self.truncated:.1%} of the texts longer than it reads"
 
 
-def coverage(encoder: TextEncoder, texts: list[str]) -> Coverage | None:
-    """Measure how a model splits the words of some texts; ``None`` if it does not say, such as a service.
+def coverage(encoder: TextEncoder | None, texts: list[str]) -> Coverage | None:
+    """Measure how a model splits the words of some texts; ``None`` if it does not say, such as a service, or is gone.
 
     Parameters
     ----------
-    encoder : TextEncoder
+    encoder : TextEncoder or None
     texts : list of str
         Documents and queries.
     """
@@ -92,7 +92,9 @@ def coverage(encoder: TextEncoder, texts: list[str]) -> Coverage | None:
     )
 
 
-def necessity(drawn: Holdout, old: Side, new: Side, models: tuple[TextEncoder, TextEncoder], seed: int) -> list[str]:
+def necessity(
+    drawn: Holdout, old: Side, new: Side, models: tuple[TextEncoder | None, TextEncoder], seed: int
+) -> list[str]:
     """List what changes with the model beside its quality."""
     if old.space.fingerprint == new.space.fingerprint:
         return ["the contracts of the two encoders are the same; only the backend changes"]
