@@ -1,11 +1,35 @@
-"""Fields and tables as text, and as notebooks show them. Every value is data: in HTML all of it is escaped."""
+"""Times and sizes as people say them; fields and tables as text, and as notebooks show them.
+
+Every value is data: in HTML all of it is escaped.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-__all__ = ["fields_as_html", "fields_as_text", "table_as_html"]
+__all__ = ["fields_as_html", "fields_as_text", "shown_bytes", "shown_seconds", "table_as_html"]
+
+_TIMES = (("days", 86_400.0), ("h", 3_600.0), ("min", 60.0))
+_SIZES = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
+
+
+def shown_seconds(seconds: float) -> str:
+    """Return a time in the unit that suits it, with two or three digits."""
+    for unit, size in _TIMES:
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.1f} {unit}"
+    if seconds >= 1 or seconds <= 0:
+        return f"{max(0.0, seconds):.{0 if seconds >= 10 else 1}f} s"
+    return f"{1000 * seconds:.0f} ms" if seconds >= 0.01 else f"{1000 * seconds:.2g} ms"
+
+
+def shown_bytes(n_bytes: float) -> str:
+    """Return a size in the unit that suits it."""
+    for unit, size in _SIZES:
+        if n_bytes >= size:
+            return f"{n_bytes / size:,.1f} {unit}"
+    return f"{n_bytes:.0f} B"
 
 
 def fields_as_text(rows: Mapping[str, str]) -> str:

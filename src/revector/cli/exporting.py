@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from revector._display import shown_bytes, shown_seconds
 from revector.cli.common import AsJson, CollectionUrl, opened
 from revector.cli.printing import emit, progress_bar
-from revector.planning.cost import shown_bytes, shown_seconds
 
 
 def register(app: typer.Typer) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import typer
 from rich.console import RenderableType
 
+from revector._display import shown_seconds
 from revector.cli.common import shown_place
 from revector.cli.endings import EXIT_REFUSED, shell
 from revector.cli.printing import emit, fields, plain
@@ -17,7 +18,6 @@ from revector.ledger.state import Phase
 from revector.migration.foresight import Foresight
 from revector.migration.hands import Hands
 from revector.migration.status import FailedDocument, MigrationStatus
-from revector.planning.cost import shown_seconds
 
 FAILURES_SHOWN = 5
 

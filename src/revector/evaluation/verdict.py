@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import Any
 
-from revector._display import table_as_html
+from revector._display import shown_bytes, shown_seconds, table_as_html
 from revector.evaluation.changed import Changed
 from revector.evaluation.separability import Separability
 from revector.evaluation.significance import Interval
@@ -257,24 +257,6 @@ def _cells(row: Row) -> tuple[str, str, str, str, str, str]:
         f"{row.quality.value:.4f}",
         interval,
         share,
-        _show_seconds(row.seconds),
-        _show_bytes(row.extra_bytes),
+        shown_seconds(row.seconds) if row.seconds > 0 else "-",
+        shown_bytes(row.extra_bytes) if row.extra_bytes > 0 else "-",
     )
-
-
-def _show_seconds(seconds: float) -> str:
-    if seconds <= 0:
-        return "-"
-    for unit, size in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.1f} s"
-
-
-def _show_bytes(n_bytes: int) -> str:
-    if n_bytes <= 0:
-        return "-"
-    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if n_bytes >= size:
-            return f"{n_bytes / size:.1f} {unit}"
-    return f"{n_bytes} B"

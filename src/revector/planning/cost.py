@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from revector.spaces import EmbeddingSpace
 
-__all__ = ["PLAN_NOTE", "Cost", "shown_bytes", "shown_seconds", "vector_bytes"]
+__all__ = ["PLAN_NOTE", "Cost", "vector_bytes"]
 
 PLAN_NOTE = "plan"
 """Under this name a ledger keeps the last plan."""
@@ -85,19 +85,3 @@ class Cost:
         if writes_per_second:
             seconds = max(seconds, documents / writes_per_second)
         return cls(documents, rate, seconds, target_bytes, source_bytes + target_bytes)
-
-
-def shown_seconds(seconds: float) -> str:
-    """Return a time as people say it, with two or three digits."""
-    for unit, size in (("days", 86400.0), ("hours", 3600.0), ("min", 60.0)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:,.1f} {unit}"
-    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-
-
-def shown_bytes(n_bytes: float) -> str:
-    """Return a size as people say it."""
-    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
-        if n_bytes >= size:
-            return f"{n_bytes / size:,.1f} {unit}"
-    return f"{n_bytes / 1e3:,.1f} kB"

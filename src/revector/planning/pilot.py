@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from revector._display import shown_bytes, shown_seconds
 from revector.backends.contracts import Generation
 from revector.encoders.base import TextEncoder
 from revector.encoders.isolation import encode_checked
@@ -24,7 +25,7 @@ from revector.evaluation.significance import Interval, mean_interval, paired_lif
 from revector.migration.beside import beside, require_no_migration
 from revector.migration.filling.filling import OnProgress
 from revector.migration.schedule import deadline_of
-from revector.planning.cost import shown_bytes, shown_seconds, vector_bytes
+from revector.planning.cost import vector_bytes
 from revector.planning.plan import Plan, Wanted
 from revector.planning.planner import compiled, keep_plan, kept_plan, make_plan
 from revector.planning.probe import INDEXED, Filled, Indexed, Move, build_index, fill

@@ -10,11 +10,12 @@ from datetime import date
 from typing import Any
 
 from revector._arguments import number, shown, whole_number
+from revector._display import shown_bytes, shown_seconds
 from revector.errors import InvalidArgumentError
 from revector.migration.planning import RETENTION_SECONDS
 from revector.migration.schedule import Schedule
 from revector.migration.strategies.background import RESCORING
-from revector.planning.cost import Cost, shown_bytes, shown_seconds
+from revector.planning.cost import Cost
 from revector.planning.precisions import Offer
 from revector.planning.prices import Price, Prices
 from revector.planning.probe import Filled, Indexed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
-from revector.planning.cost import shown_seconds
+from revector._display import shown_seconds
 from revector.spaces import EmbeddingSpace
 
 AT_ONCE_SECONDS = 900.0

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from revector import _display
 from revector.report.content import Cell, Column, Span
 
 LONGEST_TEXT = 160
@@ -41,21 +42,13 @@ def shown_id(id_: object) -> str:
 
 
 def shown_duration(seconds: float) -> str:
-    """Return a time in the unit that suits it."""
-    for unit, size in (("days", 86_400.0), ("h", 3_600.0), ("min", 60.0)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f}\u00a0{unit}"
-    if seconds >= 1 or seconds <= 0:
-        return f"{max(0.0, seconds):.1f}\u00a0s"
-    return f"{1000 * seconds:.0f}\u00a0ms" if seconds >= 0.01 else f"{1000 * seconds:.2g}\u00a0ms"
+    """Return a time in the unit that suits it, on one line."""
+    return _display.shown_seconds(seconds).replace(" ", "\u00a0")
 
 
 def shown_bytes(count: float) -> str:
-    """Return a size in the unit that suits it."""
-    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.1f}\u00a0{unit}"
-    return f"{count:.0f}\u00a0B"
+    """Return a size in the unit that suits it, on one line."""
+    return _display.shown_bytes(count).replace(" ", "\u00a0")
 
 
 def shown_time(at: float) -> str:
