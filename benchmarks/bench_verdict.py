@@ -28,12 +28,12 @@ from revector.backends.contracts import Document
 from revector.demo.docstrings import python_corpus
 from revector.evaluation import alternatives, significance
 from revector.evaluation.alternatives import BOTH, REEMBED, STAY
-from revector.evaluation.assess import weigh
 from revector.evaluation.both import Side
 from revector.evaluation.holdout import Holdout, scores_of
 from revector.evaluation.question import Question
 from revector.evaluation.significance import paired_lift
 from revector.evaluation.verdict import Decision
+from revector.evaluation.weigh import weigh
 from revector.formats.judgements import Corpus
 from revector.formats.named_models import fetch_model
 

@@ -3,80 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from revector.backends.contracts import Backend, Generation
 from revector.encoders.base import TextEncoder, space_of
 from revector.encoders.canary import TOLERANCE, cosines
-from revector.encoders.isolation import encode_checked, encode_each
-from revector.errors import EncoderError, InvalidArgumentError
+from revector.errors import InvalidArgumentError
 from revector.evaluation import alternatives, holdout, metrics, pipeline, significance
-from revector.evaluation.alternatives import (
-    BOTH,
-    MAP,
-    QUERY_MODEL,
-    REEMBED,
-    RESCORED,
-    RESCORED_MAP,
-    STAY,
-    Alternatives,
-    Rankings,
-)
+from revector.evaluation.alternatives import REEMBED, STAY
 from revector.evaluation.both import Side
 from revector.evaluation.built import draw_built
 from revector.evaluation.changed import changed
-from revector.evaluation.decide import OTHERS_CONFIDENCE, Decided, decide
-from revector.evaluation.exact import Matrix
+from revector.evaluation.compared import Candidate, Present, embedded, timed
 from revector.evaluation.metrics import depth
 from revector.evaluation.necessity import necessity
 from revector.evaluation.question import Question
 from revector.evaluation.separability import Separability, let_through, separability, threshold_of
-from revector.evaluation.significance import (
-    CONFIDENCE,
-    MIN_QUERIES,
-    Interval,
-    chance_of_lift,
-    mean_interval,
-    paired_lift,
-    widened,
-)
+from revector.evaluation.significance import CONFIDENCE, MIN_QUERIES, chance_of_lift, paired_lift
 from revector.evaluation.slices import slices
-from revector.evaluation.verdict import Assessment, QueryScore, Row, Verdict
+from revector.evaluation.table import prices, rows_of, worth_keeping
+from revector.evaluation.verdict import Assessment, QueryScore, Verdict
+from revector.evaluation.weigh import weigh
 from revector.formats.judgements import Judgements
 from revector.planning.cost import Cost
 
-__all__ = ["assess", "weigh"]
-
-TEXTS_A_BATCH = 256
-QUERIES_TIMED = 5
-
-Values = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    """A model that may be moved to: its vectors, the speed at which they came, and what a query took."""
-
-    encoder: TextEncoder
-    drawn: holdout.Holdout
-    side: Side
-    documents_per_second: float
-    query_seconds: float
-
-
-@dataclass(frozen=True)
-class _Present:
-    """The model that serves, ``None`` if it is gone, and what a query takes by it."""
-
-    encoder: TextEncoder | None
-    queries: Matrix
-    query_seconds: float
-    n_documents: int
+__all__ = ["assess"]
 
 
 def assess(
@@ -129,14 +83,14 @@ def assess(
         raise InvalidArgumentError(f"one judged query cannot tell models apart; judge {MIN_QUERIES}, better 100")
     asked = list(drawn.queries.values())
     gone = np.zeros((len(asked), generation.space.dimension), np.float32), 0.0
-    timed = gone if old_encoder is None else _timed(old_encoder, asked)
-    present = _Present(old_encoder, *timed, backend.documents.count())
+    answered = gone if old_encoder is None else timed(old_encoder, asked)
+    present = Present(old_encoder, *answered, backend.documents.count())
     # what is refused as a whole is refused before the dear part
-    asked_of = [_timed(encoder, asked) for encoder in new_encoders]
+    asked_of = [timed(encoder, asked) for encoder in new_encoders]
     confidence = 1 - (1 - CONFIDENCE) / len(new_encoders)
     scores = None if question.reranker is None else pipeline.RerankScores(question.reranker)
     found = [
-        _assessed(present, generation, _embedded(encoder, drawn, *known), judged, question, scores, confidence)
+        _assessed(present, generation, embedded(encoder, drawn, *known), judged, question, scores, confidence)
         for encoder, known in zip(new_encoders, asked_of, strict=True)
     ]
     return _chosen(found, question)
@@ -172,38 +126,10 @@ def _require_no_old_model(generation: Generation, judged: Judgements | None, que
         )
 
 
-def _timed(encoder: TextEncoder, queries: list[str]) -> tuple[Matrix, float]:
-    """Return the vectors of queries, and the seconds that one of them took alone."""
-    vectors = encode_checked(encoder, queries, kind="query")
-    few = queries[:QUERIES_TIMED]
-    start = time.perf_counter()
-    for query in few:
-        encode_checked(encoder, [query], kind="query")
-    return vectors, (time.perf_counter() - start) / len(few)
-
-
-def _embedded(encoder: TextEncoder, drawn: holdout.Holdout, queries: Matrix, query_seconds: float) -> _Candidate:
-    """Embed the documents; those that the model refuses are left out of every alternative."""
-    texts = [encoder.space.text_of(document.text, document.metadata) for document in drawn.documents]
-    start = time.perf_counter()
-    outcomes = [
-        outcome
-        for at in range(0, len(texts), TEXTS_A_BATCH)
-        for outcome in encode_each(encoder, texts[at : at + TEXTS_A_BATCH])
-    ]
-    seconds = max(time.perf_counter() - start, 1e-9)
-    refused = {place: outcome for place, outcome in enumerate(outcomes) if isinstance(outcome, EncoderError)}
-    if len(refused) == len(texts):
-        raise EncoderError(f"{encoder.space} refuses all {len(texts):,} documents, the first one so: {refused[0]}")
-    vectors = np.stack([outcome for outcome in outcomes if not isinstance(outcome, EncoderError)])
-    side = Side(encoder.space, queries, vectors)
-    return _Candidate(encoder, holdout.without(drawn, refused), side, len(texts) / seconds, query_seconds)
-
-
 def _assessed(
-    present: _Present,
+    present: Present,
     generation: Generation,
-    candidate: _Candidate,
+    candidate: Candidate,
     judged: Judgements,
     question: Question,
     scores: pipeline.RerankScores | None,
@@ -240,7 +166,7 @@ def _assessed(
         rows=tuple(
             row
             for stage, values in scored.items()
-            for row in _rows(drawn, stage, stages[stage], values, cost, (present, candidate), question)
+            for row in rows_of(drawn, stage, stages[stage], values, cost, (present, candidate), question)
         ),
         lift=lift,
         p_value=chance_of_lift(
@@ -251,8 +177,8 @@ def _assessed(
         queries_needed=decided.queries_needed,
         notes=(
             *necessity(drawn, old, new, (present.encoder, candidate.encoder), question.seed),
-            *_prices(options, present, candidate),
-            *_worth_keeping(whole, options, question),
+            *prices(options, present, candidate),
+            *worth_keeping(whole, options, question),
             *drawn.notes,
         ),
         cost=cost,
@@ -268,49 +194,6 @@ def _assessed(
         better=better,
         separability=_separability(drawn, old, new, question.threshold),
     )
-
-
-def weigh(
-    values: Mapping[str, Values],
-    question: Question,
-    *,
-    same_space: bool = False,
-    seconds: float = 0.0,
-    confidence: float = CONFIDENCE,
-    doubt: float = 0.0,
-) -> tuple[Interval, Decided]:
-    """Return the lift of re-embedding, and what to do.
-
-    Parameters
-    ----------
-    values : mapping of str to ndarray of float64, shape (n_queries,)
-        The metric of every query under each alternative, by name.
-    question : Question
-        Says what is worth a migration.
-    same_space, seconds
-        As `revector.evaluation.decide.decide` takes them.
-    confidence : float
-        Of the interval of the lift.
-    doubt : float
-        Of the judgements: see `Judgements.doubt`.
-    """
-    lift = _lift(values, REEMBED, question, confidence, doubt)
-    others = {
-        name: _lift(values, name, question, OTHERS_CONFIDENCE, doubt)
-        for name in (RESCORED_MAP, BOTH, QUERY_MODEL)
-        if name in values
-    }
-    decided = decide(
-        lift,
-        question.min_lift,
-        relative=question.relative,
-        same_space=same_space,
-        others=others,
-        over_query_model=_over_query_model(values, question),
-        seconds=seconds,
-        doubt=doubt,
-    )
-    return lift, decided
 
 
 def _deep(question: Question) -> int:
@@ -329,85 +212,11 @@ def _is_one_space(old: Side, new: Side) -> bool:
     return float(cosines(old.documents, new.documents).min()) >= 1 - TOLERANCE
 
 
-def _lift(values: Mapping[str, Values], name: str, question: Question, confidence: float, doubt: float) -> Interval:
-    """Return what an alternative gains over staying."""
-    lift = paired_lift(
-        values[STAY], values[name], relative=question.relative, confidence=confidence, seed=question.seed
-    )
-    return widened(lift, doubt / float(values[STAY].mean()) if question.relative else doubt)
-
-
-def _over_query_model(values: Mapping[str, Values], question: Question) -> Interval | None:
-    if QUERY_MODEL not in values:
-        return None
-    return paired_lift(values[QUERY_MODEL], values[REEMBED], seed=question.seed)
-
-
 def _ground_truth(drawn: holdout.Holdout, n_documents: int, metric: str, stage: str) -> str:
     found = len(drawn.documents)
     whole = f" {stage}," if stage else ""
     searched = f"exact search of {found:,} of {n_documents:,} documents"
     return f"{len(drawn.queries):,} judged queries, {metric},{whole} {searched}"
-
-
-def _rows(
-    drawn: holdout.Holdout,
-    stage: str,
-    found: Mapping[str, Rankings],
-    values: Mapping[str, Values],
-    cost: Cost,
-    models: tuple[_Present, _Candidate],
-    question: Question,
-) -> list[Row]:
-    """Build the table of a stage; a map costs the pairs it is fitted on, and a generation of mapped vectors."""
-    old, new = (model.query_seconds for model in models)
-    pairs = len(drawn.documents) / models[1].documents_per_second
-    price: dict[str, tuple[float, int, int, float]] = {
-        STAY: (0.0, 0, 0, old),
-        MAP: (pairs, cost.target_bytes, 0, new),
-        RESCORED_MAP: (pairs, cost.target_bytes, RESCORED, new),
-        REEMBED: (cost.seconds, cost.target_bytes, 0, new),
-        BOTH: (cost.seconds, cost.target_bytes, 0, old + new),
-        QUERY_MODEL: (0.0, 0, 0, new),
-    }
-    best, scores_of = float(values[REEMBED].mean()), partial(holdout.scores_of, drawn)
-    return [
-        Row(
-            name,
-            mean_interval(each, seed=question.seed),
-            float(each.mean()) / best if best else None,
-            *price[name],
-            pipeline=stage,
-            metrics={
-                metric: float((each if metric == question.metric else scores_of(found[name], metric)).mean())
-                for metric in metrics.TABLE
-            },
-        )
-        for name, each in values.items()
-    ]
-
-
-def _prices(options: Alternatives, present: _Present, candidate: _Candidate) -> tuple[str, ...]:
-    """Say what a query takes."""
-    old, new = (f"{1000 * model.query_seconds:.2g} ms" for model in (present, candidate))
-    encoding = f"a query is encoded in {old} by the old model, {new} by the new one"
-    if present.encoder is None:
-        encoding = f"the old model is not at hand: staying finds nothing; a query is encoded in {new} by the new one"
-    if RESCORED_MAP not in options.found:
-        return (encoding,)
-    rescoring = f"the best {RESCORED} documents of a query are embedded on the spot, each once where vectors are kept"
-    return (encoding, f"map + re-score: {rescoring}")
-
-
-def _worth_keeping(values: Mapping[str, Values], options: Alternatives, question: Question) -> tuple[str, ...]:
-    """Say whether both generations together find more than the new one alone."""
-    if BOTH not in values or not options.old_weight:
-        return ()
-    gain = paired_lift(values[REEMBED], values[BOTH], seed=question.seed)
-    ends = f"{gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}] over the new model alone"
-    price = "the old vectors and the old model are kept for good, and every query is encoded by both"
-    how = f"start --strategy 'background,dual-index?weight_of_old={options.old_weight:g}&after_cutover=true'"
-    return (f"keep both, the old model with a weight of {options.old_weight:g}: {ends}; {price} ({how})",)
 
 
 def _separability(drawn: holdout.Holdout, old: Side, new: Side, threshold: float | None) -> dict[str, Separability]:
