@@ -13,9 +13,10 @@ from revector.encoders.templated import Templated
 from revector.errors import CancelledError, EncoderError, InvalidArgumentError, MigrationError
 from revector.planning import probe
 from revector.planning.cost import Cost
+from revector.planning.indexing import Indexed
 from revector.planning.plan import Plan
 from revector.planning.prices import Prices
-from revector.planning.probe import Filled, Indexed, encoder_rate
+from revector.planning.probe import Filled, encoder_rate
 from revector.planning.texts import texts_of
 from revector.spaces import Template
 from revector.testing import HashEncoder, RecordingEncoder

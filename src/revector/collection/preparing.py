@@ -15,10 +15,10 @@ from revector.evaluation.metrics import Qrels
 from revector.migration.filling.filling import OnProgress
 from revector.migration.insurance import DOCUMENTS, Insurance, insurance_of, insure
 from revector.migration.rehearsal import Rehearsal, rehearse
+from revector.planning.move import Move
 from revector.planning.plan import Plan, Wanted
 from revector.planning.planner import kept_plan, make_plan
 from revector.planning.prices import Prices
-from revector.planning.probe import Move
 
 if TYPE_CHECKING:
     from revector.planning.pilot import Pilot

@@ -26,9 +26,11 @@ from revector.migration.beside import beside, require_no_migration
 from revector.migration.filling.filling import OnProgress
 from revector.migration.schedule import deadline_of
 from revector.planning.cost import vector_bytes
+from revector.planning.indexing import INDEXED, Indexed, build_index
+from revector.planning.move import Move
 from revector.planning.plan import Plan, Wanted
 from revector.planning.planner import compiled, keep_plan, kept_plan, make_plan
-from revector.planning.probe import INDEXED, Filled, Indexed, Move, build_index, fill
+from revector.planning.probe import Filled, fill
 from revector.planning.texts import model_of, texts_of
 
 __all__ = ["LEAST", "SHARE", "Judged", "Pilot", "Quality", "pilot", "size_of"]

@@ -16,9 +16,10 @@ from revector.migration.planning import RETENTION_SECONDS
 from revector.migration.schedule import Schedule
 from revector.migration.strategies.background import RESCORING
 from revector.planning.cost import Cost
+from revector.planning.indexing import Indexed
 from revector.planning.precisions import Offer
 from revector.planning.prices import Price, Prices
-from revector.planning.probe import Filled, Indexed
+from revector.planning.probe import Filled
 from revector.planning.texts import COUNTED_ON, Texts
 
 __all__ = ["Measured", "Plan", "PrecisionChoice", "Wanted"]

@@ -19,18 +19,12 @@ from revector.migration.schedule import deadline_of, planned_by
 from revector.migration.strategies.background import RESCORING
 from revector.migration.throttle import NO_LIMITS
 from revector.planning.cost import PLAN_NOTE, Cost
+from revector.planning.indexing import INDEXED, build_index
+from revector.planning.move import Move
 from revector.planning.plan import Measured, Plan, PrecisionChoice, Wanted
 from revector.planning.precisions import offers
 from revector.planning.prices import Price, Prices
-from revector.planning.probe import (
-    INDEXED,
-    PROBE_DOCUMENTS,
-    PROBE_SECONDS,
-    Move,
-    build_index,
-    encoder_rate,
-    fill,
-)
+from revector.planning.probe import PROBE_DOCUMENTS, PROBE_SECONDS, encoder_rate, fill
 from revector.planning.recommendation import Circumstances, recommended, start_command
 from revector.planning.texts import Texts, drawn_texts, model_of, texts_of
 

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from revector._arguments import whole_number
 from revector.backends.contracts import Backend, Generation, Keys
@@ -27,20 +26,16 @@ from revector.migration.filling.bridge import BridgeKeeper, fit_bridge
 from revector.migration.filling.filling import OnProgress
 from revector.migration.filling.worker import Worker
 from revector.migration.priorities import PRIORITY_REST, default_order
+from revector.planning.move import Move
 from revector.planning.texts import drawn_texts, texts_at, tokens_a_text
-from revector.similarity import normalize
-from revector.spaces import EmbeddingSpace
 
 SAMPLE = 64
 PROBE_SECONDS = 10.0
 PROBE_DOCUMENTS = 32_768
 """A fast model is measured on so many documents at most."""
-INDEXED = 12_288
-"""Vectors of which an index is built to measure that: more than any store measures one by one."""
 _WARM_SECONDS, _WARM_SHARE = 1.0, 0.25
 _NEARLY_ALL = 0.98
 """Of the documents give the rate: the last ones may have been tried again after a while."""
-_PUT_AT_ONCE = 1_024
 _LOOKS = 2
 """A run looks through all documents at its end, for vectors that nobody asked for: that takes about as long."""
 
@@ -85,32 +80,6 @@ def rate_of(encoder: TextEncoder, texts: Sequence[str]) -> float:
 
 
 @dataclass(frozen=True)
-class Move:
-    """A collection, and the model that it may move to.
-
-    Attributes
-    ----------
-    backend : Backend
-    serving : Generation
-        The generation that serves.
-    encoder : TextEncoder
-        The other model.
-    model : str
-        What the other model is called in a command.
-    """
-
-    backend: Backend
-    serving: Generation
-    encoder: TextEncoder
-    model: str
-
-    @property
-    def space(self) -> EmbeddingSpace:
-        """The space to move to."""
-        return self.encoder.space
-
-
-@dataclass(frozen=True)
 class Filled:
     """What a worker did with some documents.
 
@@ -137,31 +106,6 @@ class Filled:
     fixed_seconds: float
     asking_seconds: float
     tokens_a_text: float
-
-
-@dataclass(frozen=True)
-class Indexed:
-    """What writing vectors, and building an index of them, took.
-
-    Attributes
-    ----------
-    vectors : int
-        Of which an index was built; 0 where so few need none.
-    seconds : float
-        That the index took.
-    writes_per_second : float or None
-        Vectors that the store takes; ``None`` if none had to be written.
-    """
-
-    vectors: int
-    seconds: float
-    writes_per_second: float | None
-
-    def seconds_for(self, vectors: int) -> float:
-        """Return what an index of so many vectors takes: a search of a graph's logarithm for each of them."""
-        if not self.vectors:
-            return 0.0
-        return self.seconds * vectors * math.log2(vectors + 2) / (self.vectors * math.log2(self.vectors + 2))
 
 
 def fill(
@@ -256,52 +200,6 @@ def _asking_seconds(backend: Backend, made: Generation) -> float:
     asked = list(backend.documents.content_hashes(np.arange(first, last + 1)))
     backend.ledger.jobs.forget([made.id], asked)
     return _LOOKS * seconds / max(1, len(asked))
-
-
-def build_index(move: Move, made: Generation, vectors: int) -> Indexed:
-    """Build an index of a generation beside the one that serves, and see how long that takes.
-
-    Vectors of the generation that serves stand in for those that it lacks: cut off, or with zeros behind them.
-
-    Parameters
-    ----------
-    move : Move
-    made : Generation
-    vectors : int
-        How many it is to hold.
-    """
-    backend = move.backend
-    keys = backend.documents.sample(vectors, 0)
-    missing = np.setdiff1d(keys, backend.generations.vectors(made.id, keys)[0])
-    missing = missing[: max(0, vectors - backend.generations.count(made.id))]
-    written = _stand_in(backend, move.serving, made, missing)
-    prepared = backend.index.prepare(made)
-    return Indexed(prepared.built, prepared.seconds, written)
-
-
-def _stand_in(backend: Backend, serving: Generation, made: Generation, keys: NDArray[np.int64]) -> float | None:
-    """Write vectors of one generation into another one, in its dimension; return how many a second."""
-    at_once = min(_PUT_AT_ONCE, backend.generations.rows_at_once(made.id))
-    count, seconds = 0, 0.0
-    for start in range(0, len(keys), at_once):
-        found, rows = backend.generations.vectors(serving.id, keys[start : start + at_once], current=True)
-        hashes = backend.documents.content_hashes(found)
-        there = np.array([key in hashes for key in found.tolist()], dtype=bool)
-        fitting = _in_dimension(rows[there], made)
-        names = [hashes[key] for key in found[there].tolist()]
-        began = time.perf_counter()
-        count += backend.generations.put(made.id, found[there], names, fitting) if names else 0
-        seconds += time.perf_counter() - began
-    return count / seconds if count else None
-
-
-def _in_dimension(rows: NDArray[np.float32], made: Generation) -> NDArray[np.float32]:
-    dimension = made.space.dimension
-    fitting = np.zeros((len(rows), dimension), dtype=np.float32)
-    shared = min(dimension, rows.shape[1])
-    fitting[:, :shared] = rows[:, :shared]
-    fitting[~fitting.any(axis=1), 0] = 1.0
-    return normalize(fitting) if made.space.normalized and len(fitting) else fitting
 
 
 @dataclass
