@@ -435,7 +435,7 @@ def test_the_verdict_on_the_model_that_is_moved_to_is_shown(told: Collection) ->
 
 
 def test_queries_without_judgements_are_refused(docs: Collection) -> None:
-    with pytest.raises(InvalidArgumentError, match="give both, or neither"):
+    with pytest.raises(InvalidArgumentError, match="give both, Judgements, or neither"):
         docs.report(queries={"a": "text"})
     with pytest.raises(InvalidArgumentError, match="0 of the queries have a relevant document"):
         docs.report(queries={}, qrels={})

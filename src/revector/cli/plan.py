@@ -127,13 +127,12 @@ def pilot(
     What it embeds is thrown away. Without a plan for that model, one is made first.
     """
     given = None if judged is None else load_judgements(judged)
-    queries, qrels = (None, None) if given is None else (given.queries, given.qrels)
     with behind_searches(nice), opened(collection, encoder) as docs, show_progress() as on_progress:
         new = open_encoder(model, template)
         if dry_run:
             emit(*_foreseen(len(docs), share, new, collection, model), as_json=as_json)
             return
-        found = docs.pilot(new, share=share, queries=queries, qrels=qrels, called=model, on_progress=on_progress)
+        found = docs.pilot(new, share=share, queries=given, called=model, on_progress=on_progress)
     emit({**found.to_json(), "next_steps": [found.plan.command]}, fields(_rows(found)), as_json=as_json)
 
 

@@ -60,11 +60,10 @@ def report(
     """Write what is known of a collection into one file: verdict, migration, spaces, index, rollout, events."""
     given = None if assessment is None else _read(assessment)
     known = None if judged is None else load_judgements(judged)
-    queries, qrels = (None, None) if known is None else (known.queries, known.qrels)
     ending = (format_ or ReportFormat.HTML).value
     place = out or Path(f"{NAME}.{ending}")
     with opened(collection, encoder) as docs, spinner("gathering the report"):
-        made = docs.report(assessment=given, queries=queries, qrels=qrels, check=check)
+        made = docs.report(assessment=given, queries=known, check=check)
         written = made.save(place, None if format_ is None else ending)
     result = {
         "collection": shown_place(collection),

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, overload
 
 from revector._arguments import flag
+from revector.collection.searching import Searching
 from revector.encoders.base import TextEncoder, require_encoder
-from revector.errors import InvalidArgumentError
-from revector.evaluation import metrics
 from revector.evaluation.metrics import Qrels
+from revector.evaluation.question import judgements_of
 from revector.evaluation.verdict import ASSESSMENT, Assessment, Verdict
 from revector.formats.judgements import Judgements
 from revector.migration.checklist import Checklist, checklist_of
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from revector.evaluation.judge import Judged
     from revector.evaluation.question import Asked as Assessed
     from revector.report import Report
-from revector.collection.searching import Searching
 
 __all__ = ["Deciding"]
 
@@ -108,7 +107,7 @@ class Deciding(Searching):
         from revector.evaluation.assess import assess
         from revector.evaluation.question import Question
 
-        question, judged = Question(**asked), _judgements(queries, qrels)
+        question, judged = Question(**asked), judgements_of(queries, qrels)
         several = isinstance(new_encoder, (list, tuple))
         candidates: list[Any] = list(new_encoder) if isinstance(new_encoder, (list, tuple)) else [new_encoder]
         for candidate in candidates:
@@ -185,7 +184,7 @@ class Deciding(Searching):
         self,
         *,
         assessment: Mapping[str, Any] | None = None,
-        queries: Mapping[str, str] | None = None,
+        queries: Mapping[str, str] | Judgements | None = None,
         qrels: Qrels | None = None,
         metric: str = "nDCG@10",
         check: bool = True,
@@ -196,11 +195,9 @@ class Deciding(Searching):
         ----------
         assessment : mapping, optional
             What ``revector assess --json`` has printed; by default the last one, which the collection keeps.
-        queries : mapping of str to str, optional
-            Query id to text. What readers get now is measured with them, and kept, so that later reports show quality
+        queries, qrels : optional
+            As in `assess`. What readers get now is measured with them, and kept, so that later reports show quality
             over the share that has moved.
-        qrels : mapping of str to mapping of str to int, optional
-            Query id to document id to grade; both or neither.
         metric : str
             What quality is measured by, as in `assess`.
         check : bool
@@ -221,10 +218,8 @@ class Deciding(Searching):
         from revector.report import build
         from revector.report.quality import Judged
 
-        check = flag(check, "check")
-        if (queries is None) != (qrels is None):
-            raise InvalidArgumentError("queries and qrels come together: give both, or neither")
-        judged = None if queries is None or qrels is None else Judged.checked(queries, qrels, metric)
+        check, given = flag(check, "check"), judgements_of(queries, qrels)
+        judged = None if given is None else Judged.checked(given.queries, given.qrels, metric)
 
         def ask(texts: list[str], k: int) -> list[list[str]]:
             return [[hit.id for hit in hits] for hits in self.search(texts, k, write_through=False)]
@@ -234,11 +229,3 @@ class Deciding(Searching):
     def checklist(self) -> Checklist:
         """Return where the collection stands in the playbook of a migration: what is done, and what comes next."""
         return checklist_of(self._backend)
-
-
-def _judgements(queries: Mapping[str, str] | Judgements | None, qrels: Qrels | None) -> Judgements | None:
-    if (queries is None or isinstance(queries, Judgements)) == (qrels is not None):
-        raise InvalidArgumentError("queries and qrels come together: give both, Judgements, or neither")
-    if queries is None or isinstance(queries, Judgements):
-        return queries
-    return Judgements(metrics.checked_queries(queries), metrics.checked_qrels(qrels or {}))

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 
 from revector._arguments import flag, strings, valid_unicode, whole_number
 from revector._arguments import share as share_of
+from revector.collection.searching import Searching
 from revector.encoders.base import TextEncoder, space_of
 from revector.evaluation.map_trials import LEAST_PAIRS
 from revector.evaluation.metrics import Qrels
+from revector.evaluation.question import judgements_of
+from revector.formats.judgements import Judgements
 from revector.migration.filling.filling import OnProgress
 from revector.migration.insurance import DOCUMENTS, Insurance, insurance_of, insure
 from revector.migration.rehearsal import Rehearsal, rehearse
@@ -22,7 +25,6 @@ from revector.planning.prices import Prices
 
 if TYPE_CHECKING:
     from revector.planning.pilot import Pilot
-from revector.collection.searching import Searching
 
 __all__ = ["Preparing"]
 
@@ -98,7 +100,7 @@ class Preparing(Searching):
         new_encoder: TextEncoder,
         *,
         share: float = 0.02,
-        queries: Mapping[str, str] | None = None,
+        queries: Mapping[str, str] | Judgements | None = None,
         qrels: Qrels | None = None,
         called: str | None = None,
         on_progress: OnProgress | None = None,
@@ -114,7 +116,7 @@ class Preparing(Searching):
             The model to move to. If there is no plan for it yet, one is made first.
         share : float
             Of the documents, above 0 to 1; 1,000 of them at least, and what takes eight seconds by the plan.
-        queries, qrels : mapping, optional
+        queries, qrels : optional
             As in `assess`: then all judged documents are among them, and quality is measured as well.
         called, on_progress, stop
             As in `plan`.
@@ -132,11 +134,11 @@ class Preparing(Searching):
         """
         from revector.planning.pilot import Judged, pilot
 
-        share, judged = share_of(share, "share"), None
+        share, judged, given = share_of(share, "share"), None, judgements_of(queries, qrels)
         move = self._move_to(new_encoder, called)
-        if queries is not None or qrels is not None:
+        if given is not None:
             present = self._encoders.require(move.serving, purpose="judging the pilot")
-            judged = Judged(queries or {}, qrels or {}, present)
+            judged = Judged(given.queries, given.qrels, present)
         return pilot(move, share=share, judged=judged, on_progress=on_progress, stop=stop)
 
     def _move_to(self, new_encoder: TextEncoder, called: str | None) -> Move:

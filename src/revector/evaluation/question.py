@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
 from revector._arguments import flag, number, shown, strings, whole_number
 from revector.errors import InvalidArgumentError
-from revector.evaluation.metrics import depth
+from revector.evaluation.metrics import Qrels, checked_qrels, checked_queries, depth
+from revector.formats.judgements import Judgements
 from revector.rerank.base import Reranker
 
-__all__ = ["Asked", "Question"]
+__all__ = ["Asked", "Question", "judgements_of"]
 
 
 class Asked(TypedDict, total=False):
@@ -83,3 +84,18 @@ class Question:
         if self.threshold is not None:
             number(self.threshold, "threshold")
         object.__setattr__(self, "slice_by", tuple(strings(self.slice_by, "slice_by")))
+
+
+def judgements_of(queries: Mapping[str, str] | Judgements | None, qrels: Qrels | None) -> Judgements | None:
+    """Return judgements however they were given: whole, or as queries and grades; ``None`` if there are none.
+
+    Raises
+    ------
+    InvalidArgumentError
+        One is given without the other, or is something else.
+    """
+    if (queries is None or isinstance(queries, Judgements)) == (qrels is not None):
+        raise InvalidArgumentError("queries and qrels come together: give both, Judgements, or neither")
+    if queries is None or isinstance(queries, Judgements):
+        return queries
+    return Judgements(checked_queries(queries), checked_qrels(qrels or {}))
