@@ -49,6 +49,26 @@ def test_a_model_that_is_what_it_was_passes_and_nothing_isleft_of(docs):
     assert left_of(docs) == before
 
 
+JUDGED = {f"q{i}": text for i, text in enumerate(TEXTS[:30])}, {f"q{i}": {TEXTS[i]: 1} for i in range(30)}
+
+
+def test_a_model_judged_against_itself_is_no_reason_to_move(docs):
+    found = docs.rehearse(queries=JUDGED[0], qrels=JUDGED[1])
+    assert found.passed
+    assert found.verdict.startswith("stay: lift +0.0000 [+0.0000, +0.0000] on 30 judged queries")
+
+
+def test_a_model_that_finds_more_than_it_did_is_noticed_by_judged_queries(places, model):
+    model.spoil = lambda texts, rows: np.random.default_rng(len(texts)).random(rows.shape, np.float32)
+    with Collection.open(places / "docs.db", model) as docs:
+        docs.upsert(TEXTS, TEXTS)
+        model.spoil = lambda texts, rows: rows
+        found = docs.rehearse(queries=JUDGED[0], qrels=JUDGED[1])
+    assert not found.passed
+    assert found.verdict.startswith("migrate: lift +0.")
+    assert any(reason.startswith("one model against itself is to migrate") for reason in found.reasons)
+
+
 def test_a_model_that_answers_otherwise_is_noticed(docs, model):
     model.spoil = lambda texts, rows: np.roll(rows, 1, axis=1)
     found = docs.rehearse()

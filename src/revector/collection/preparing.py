@@ -145,7 +145,14 @@ class Preparing(Searching):
         space_of(new_encoder, "new_encoder")
         return Move(self._backend, self._serving.read().serving, new_encoder, called or new_encoder.source or "MODEL")
 
-    def rehearse(self, on_progress: OnProgress | None = None, stop: threading.Event | None = None) -> Rehearsal:
+    def rehearse(
+        self,
+        on_progress: OnProgress | None = None,
+        stop: threading.Event | None = None,
+        *,
+        queries: Mapping[str, str] | Judgements | None = None,
+        qrels: Qrels | None = None,
+    ) -> Rehearsal:
         """Embed the whole collection again by its own model, beside what serves, compare, and throw it away.
 
         Searches and writes go on. It takes as long, and as much room, as a migration to a model of the same kind.
@@ -156,6 +163,8 @@ class Preparing(Searching):
             Called with `Progress` after each batch.
         stop : threading.Event, optional
             Calls it off after the batch in hand.
+        queries, qrels : optional
+            As in `assess`: then one model is judged against itself, and the verdict must not be to move.
 
         Returns
         -------
@@ -173,7 +182,7 @@ class Preparing(Searching):
         """
         serving = self._serving.read().serving
         encoder = self._encoders.require(serving, purpose="a rehearsal")
-        return rehearse(self._backend, serving, encoder, on_progress, stop)
+        return rehearse(self._backend, serving, encoder, on_progress, stop, judgements_of(queries, qrels))
 
     def insure(
         self,

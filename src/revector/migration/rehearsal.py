@@ -18,9 +18,16 @@ import numpy as np
 from revector.backends.contracts import Backend, Generation
 from revector.encoders.base import TextEncoder
 from revector.encoders.canary import cosines
+from revector.encoders.isolation import encode_checked
 from revector.errors import CancelledError
+from revector.evaluation import metrics, significance
+from revector.evaluation.alternatives import REEMBED, STAY
+from revector.evaluation.decide import Decided
+from revector.evaluation.question import Question
 from revector.evaluation.sampling import current_sample
 from revector.evaluation.verify import REPEAT_COSINE, Verification, verify
+from revector.evaluation.weigh import weigh
+from revector.formats.judgements import Judgements
 from revector.migration.asking import reconcile
 from revector.migration.beside import beside
 from revector.migration.filling.filling import OnProgress
@@ -29,6 +36,7 @@ from revector.planning.cost import Cost
 from revector.planning.probe import encoder_rate
 
 QUERIES, DEPTH = 200, 10
+METRIC = f"nDCG@{DEPTH}"
 SAME_HITS = 0.95
 """Share of the hits that both must find: graphs that were built in another order differ in the last ones."""
 
@@ -52,6 +60,8 @@ class Rehearsal:
         Of the new vectors, in the order of their keys; that of the live ones is equal where all are identical.
     same_hits : float
         Share of the ten nearest documents that searches of both find, for 200 queries.
+    verdict : str
+        What judged queries say of one model against itself, and why; empty without any.
     failed : int
         Documents that could not be embedded.
     seconds, planned_seconds : float
@@ -68,6 +78,7 @@ class Rehearsal:
     lowest_cosine: float
     digest: str
     same_hits: float
+    verdict: str
     failed: int
     seconds: float
     planned_seconds: float
@@ -93,9 +104,13 @@ def rehearse(
     encoder: TextEncoder,
     on_progress: OnProgress | None = None,
     stop: threading.Event | None = None,
+    judged: Judgements | None = None,
 ) -> Rehearsal:
     """Embed a collection again beside what serves, and compare; see `Collection.rehearse`."""
     backend.require_writable()
+    if judged is not None:
+        metrics.require_library()  # said before anything is embedded
+        significance.require_library()
     rate, before = encoder_rate(backend, encoder), backend.stored_bytes()
     plan = Cost.of(backend.documents.count(), serving.space, serving.space, rate)
     with beside(backend, serving.space, "a rehearsal") as (made, renew):
@@ -108,14 +123,16 @@ def rehearse(
         seconds = time.monotonic() - began
         backend.index.prepare(made)
         grown = backend.stored_bytes() - before
-        return _judged(backend, serving, made, encoder, plan, seconds, grown)
+        decided = None if judged is None else _decided(backend, (serving, made), encoder, judged)
+        return _found(backend, serving, made, encoder, decided, plan, seconds, grown)
 
 
-def _judged(
+def _found(
     backend: Backend,
     serving: Generation,
     made: Generation,
     encoder: TextEncoder,
+    decided: Decided | None,
     plan: Cost,
     seconds: float,
     grown: int,
@@ -124,12 +141,15 @@ def _judged(
     verification = verify(backend, serving.id, made.id, encoder, known_failures=failed)
     compared, same_hits = _compare(backend, serving, made), _same_hits(backend, serving, made)
     reasons = _reasons(verification, compared, same_hits, failed)
+    if decided is not None and decided.decision.moves:
+        reasons.append(f"one model against itself is to {decided.decision.value}: {decided.reason}")
     return Rehearsal(
         passed=not reasons,
         reasons=tuple(reasons),
         documents=backend.documents.count(),
         **asdict(compared),
         same_hits=same_hits,
+        verdict="" if decided is None else f"{decided.decision.value}: {decided.reason}",
         failed=failed,
         seconds=seconds,
         planned_seconds=plan.seconds,
@@ -165,6 +185,21 @@ def _compare(backend: Backend, serving: Generation, made: Generation) -> _Compar
         compared, identical = compared + len(both), identical + int(same.sum())
         lowest = min(lowest, float(cosines(old[~same], new[~same]).min(initial=1.0)))
     return _Compared(compared, identical, lowest, digest.hexdigest())
+
+
+def _decided(
+    backend: Backend, generations: tuple[Generation, Generation], encoder: TextEncoder, judged: Judgements
+) -> Decided:
+    """Weigh what readers of both generations find, as if they were of two models."""
+    asked = {query: text for query, text in judged.queries.items() if judged.qrels.get(query)}
+    queries = encode_checked(encoder, list(asked.values()), kind="query")
+    values = []
+    for generation in generations:
+        _, rows = backend.index.search(generation, queries, DEPTH)
+        ids = {document.key: document.id for document in backend.documents.by_key(np.unique(rows))}
+        run = {query: [ids[key] for key in row if key in ids] for query, row in zip(asked, rows.tolist(), strict=True)}
+        values.append(metrics.as_array(metrics.per_query(run, judged.qrels, METRIC)))
+    return weigh({STAY: values[0], REEMBED: values[1]}, Question(metric=METRIC))[1]
 
 
 def _same_hits(backend: Backend, serving: Generation, made: Generation) -> float:
