@@ -54,7 +54,7 @@ def test_encoders_of_one_space_are_no_reason_to_migrate() -> None:
 def test_an_inconclusive_verdict_names_the_queries_that_would_settle_it() -> None:
     lift = Interval(0.01, -0.01, 0.03, 0.17, 300)
     decided = decide(lift, 0.0, relative=False, same_space=False)
-    deviation = 0.17 * (1 + 1 / np.sqrt(600))
+    deviation = 0.17 * (1 + 2 / np.sqrt(600))
     assert decided.queries_needed == pytest.approx((2.8016 * deviation / 0.01) ** 2 - 300, abs=2)
     asked = f"{decided.queries_needed:,} more judged queries settle a lift that is 0.01 or more off"
     assert f"{asked} with a probability of 80%" in decided.reason
@@ -64,7 +64,7 @@ def test_an_inconclusive_verdict_names_the_queries_that_would_settle_it() -> Non
 def test_a_large_lift_that_few_queries_leave_open_takes_fewer_if_it_is_what_was_measured() -> None:
     decided = decide(Interval(0.08, -0.01, 0.17, 0.3, 50), 0.0, relative=False, same_space=False)
     assert decided.decision is Decision.INCONCLUSIVE
-    further = int((2.8016 * 0.33 / 0.08) ** 2 - 50) + 1
+    further = int((2.8016 * 0.36 / 0.08) ** 2 - 50) + 1
     assert decided.reason.endswith(f"with a probability of 80%, {further:,} if the lift is what was measured")
     assert decided.queries_needed is not None
     assert decided.queries_needed > 50 * further

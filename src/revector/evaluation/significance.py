@@ -191,7 +191,7 @@ def queries_to_settle(lift: Interval, distance: float, *, power: float = POWER) 
     """Return how many *further* queries settle a true lift that is some way off the threshold, whatever was measured.
 
     The sample size of a two-sided paired test, ``((z(1 − α/2) + z(power)) · deviation / distance)²``. The deviation is
-    an estimate as well: one standard error is added to it.
+    an estimate as well: two standard errors are added to it.
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ def queries_to_settle(lift: Interval, distance: float, *, power: float = POWER) 
     if number(distance, "distance") <= 0:
         raise InvalidArgumentError(f"distance is {distance}, expected above 0")
     normal = NormalDist()
-    deviation = lift.deviation * (1 + 1 / math.sqrt(2 * lift.n_queries))
+    deviation = lift.deviation * (1 + 2 / math.sqrt(2 * lift.n_queries))
     reach = (normal.inv_cdf(0.5 + lift.confidence / 2) + normal.inv_cdf(power)) * deviation / distance
     return max(1, math.ceil(reach**2) - lift.n_queries) if reach < _MOST_ROOT else None
 
