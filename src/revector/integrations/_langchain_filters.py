@@ -43,8 +43,8 @@ def where_of(given: Any) -> dict[str, Any] | None:
 
 def _translated(name: Any, wanted: Any) -> dict[str, Any]:
     joined = _JOINED.get(name, name) if isinstance(name, str) else name
-    if joined in ("and", "or") and isinstance(wanted, (list, tuple)):
-        return {joined: [where_of(each) for each in wanted]}
+    if joined in ("and", "or"):  # what is not a list is refused with the filter as a whole
+        return {joined: [where_of(each) for each in wanted] if isinstance(wanted, (list, tuple)) else wanted}
     if joined == "not":
         return {"not": where_of(wanted)}
     if not isinstance(wanted, Mapping):
