@@ -39,6 +39,7 @@ def found(where: Any) -> list[int]:
         ({"lang": {"$nin": ["en", "de"]}}, [0, 3]),
         ({"lang": {"$nin": ["en"], "$exists": True}}, [2, 3]),
         ({"lang": {"$exists": False}}, [0]),
+        ({"tags": {"$contains": "a"}}, [0]),
         ({"year": {"$gte": 2020}, "lang": "de"}, [2]),
         ({"$and": [{"year": {"$gte": 2020}}, {"lang": "de"}]}, [2]),
         ({"$or": [{"author.name": "Ada"}, {"lang": "de"}]}, [0, 2]),
@@ -57,7 +58,7 @@ def test_a_filter_of_langchains_stores_finds_what_it_describes(given: Any, expec
     ("given", "problem"),
     [
         (lambda document: True, "expected a dict"),
-        ({"tags": {"$contains": "a"}}, r"has '\$contains', expected one of \$eq, \$exists"),
+        ({"lang": {"$like": "e%"}}, r"has '\$like', expected one of \$contains, \$eq"),
         ({"$and": {"lang": "en"}}, "'and'"),
         ({"$or": ["en"]}, "expected a dict"),
     ],

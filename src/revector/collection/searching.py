@@ -72,8 +72,8 @@ class Searching(Opened):
             Hits a query; fewer only where fewer documents match.
         where : mapping, optional
             What must hold for the documents' metadata: ``{"tenant": "a", "year": {">=": 2020}}``. Fields are compared
-            by ``==``, ``!=``, ``<``, ``<=``, ``>``, ``>=``, ``in`` and ``exists``; filters are joined by ``"and"``,
-            ``"or"`` and ``"not"``. `revector.backends.filters` says it in full.
+            by ``==``, ``!=``, ``<``, ``<=``, ``>``, ``>=``, ``in``, ``contains`` and ``exists``; filters are joined by
+            ``"and"``, ``"or"`` and ``"not"``. `revector.backends.filters` says it in full.
         rescore : int, optional
             While documents move: how many of the best hits that have not moved are embedded with the new model on the
             spot, however long that takes. By default the migration's strategy says, within a budget of milliseconds;

@@ -18,6 +18,7 @@ _OPERATORS = {
     "$gt": ">",
     "$gte": ">=",
     "$in": "in",
+    "$contains": "contains",
     "$exists": "exists",
 }
 _JOINED = {"$and": "and", "$or": "or", "$not": "not"}
@@ -26,8 +27,8 @@ _JOINED = {"$and": "and", "$or": "or", "$not": "not"}
 def where_of(given: Any) -> dict[str, Any] | None:
     """Return a filter of LangChain's stores as one of `revector.backends.filters`.
 
-    ``$eq``, ``$ne``, ``$lt``, ``$lte``, ``$gt``, ``$gte``, ``$in``, ``$nin``, ``$exists``, ``$and``, ``$or`` and
-    ``$not`` are translated; what has no ``$`` stays as it is.
+    ``$eq``, ``$ne``, ``$lt``, ``$lte``, ``$gt``, ``$gte``, ``$in``, ``$nin``, ``$contains``, ``$exists``, ``$and``,
+    ``$or`` and ``$not`` are translated; what has no ``$`` stays as it is.
 
     Raises
     ------

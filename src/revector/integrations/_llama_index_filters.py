@@ -10,7 +10,7 @@ from revector.errors import InvalidArgumentError
 
 __all__ = ["field_named", "where_of"]
 
-_OPERATORS = ("==", "!=", "<", "<=", ">", ">=", "in", "nin")
+_OPERATORS = ("==", "!=", "<", "<=", ">", ">=", "in", "nin", "contains", "any", "all")
 
 
 def where_of(filters: Any) -> dict[str, Any]:
@@ -21,8 +21,8 @@ def where_of(filters: Any) -> dict[str, Any]:
     Raises
     ------
     InvalidArgumentError
-        One of the filters has an operator that a collection does not know: it compares single values, and looks neither
-        into lists nor into texts.
+        One of the filters has an operator that a collection does not know: it does not look into texts, nor whether a
+        list is empty.
     """
     if filters is None or not filters.filters:
         return {}
@@ -45,4 +45,7 @@ def _condition(given: Any) -> dict[str, Any]:
         )
     if operator == "nin":
         return {"not": {field: {"in": given.value}}}
+    if operator in ("any", "all"):
+        held = [{field: {"contains": value}} for value in given.value]
+        return {"or" if operator == "any" else "and": held}
     return {field: {operator: given.value}}
