@@ -3,12 +3,8 @@
 import asyncio
 import inspect
 import shutil
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 from phases import PHASES, make_collection, opened
 
