@@ -181,8 +181,7 @@ class RevectorVectorStore(VectorStore):
         query, k, **kwargs
             As in `similarity_search_with_score`.
         score_threshold : float, optional
-            Leave out what is below. It lets through about as much after a cut-over as before, though the scores of
-            another model are others: see `Collection.threshold_space`.
+            Leave out what is below, in the scores of `Collection.threshold_space`; a cut-over does not change it.
 
         Raises
         ------
