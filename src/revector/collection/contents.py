@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from revector._arguments import choice, strings, valid_unicode
+from revector._arguments import choice, shown, strings, valid_unicode
 from revector.backends.arguments import checked_ids
 from revector.backends.contracts import Document, Generation
 from revector.backends.filters import parse_where
 from revector.collection.opened import Opened
 from revector.encoders.base import Kind
 from revector.encoders.isolation import encode_checked
+from revector.errors import InvalidArgumentError
 from revector.spaces import EmbeddingSpace, require_one_of
 
 __all__ = ["Contents"]
@@ -88,6 +89,8 @@ class Contents(Opened):
         SpaceMismatchError
             No live generation is of the space.
         """
+        if not isinstance(space, EmbeddingSpace):
+            raise InvalidArgumentError(f"space is {shown(space)}, expected the EmbeddingSpace that the vectors are of")
         generation = self._generation_of(space)
         keys = self._backend.documents.keys(checked_ids(ids))
         found, vectors = self._backend.generations.vectors(generation.id, list(keys.values()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from revector._arguments import strings
 from revector.backends.contracts import Said
 from revector.collection.opened import Opened
 from revector.errors import InvalidArgumentError
@@ -39,7 +40,7 @@ class Hearing(Opened):
         query_id : str
             Of the hit.
         document_id : str, or list or tuple of str
-            Its id, or those of all documents that the same is said of: for "answer" those that it was made of.
+            Its id. For "answer", those of all documents that it was made of.
         kind : {"click", "good", "bad", "rating", "answer"}
             Of one hit the last word counts. "rating" is a number of stars, "answer" whether an answer that was made of
             the hits, by a language model say, was good.
@@ -53,9 +54,7 @@ class Hearing(Opened):
         """
         feedback = Feedback.of(kind, value)
         answered = Answered.read(query_id)
-        documents = list(document_id) if isinstance(document_id, (list, tuple)) else [document_id]
-        if not documents:
-            raise InvalidArgumentError("document_id is empty, expected the ids of the hits that this is about")
+        documents = _documents(feedback, document_id)
         said = _said(feedback, query_id, answered, documents)
         self._backend.require_writable()
         if answered.migration:
@@ -77,6 +76,15 @@ class Hearing(Opened):
         """
         self._searcher.behind.flush()
         return judged_feedback(self._backend)
+
+
+def _documents(feedback: Feedback, given: str | list[str] | tuple[str, ...]) -> list[str]:
+    if feedback.kind != "answer" or isinstance(given, str):
+        return [given]  # type: ignore[list-item]  # what is not a str is none of the hits
+    documents = list(dict.fromkeys(strings(given, "document_id")))
+    if not documents:
+        raise InvalidArgumentError("document_id is empty, expected the ids of the hits that the answer was made of")
+    return documents
 
 
 def _said(feedback: Feedback, query_id: str, answered: Answered, documents: Sequence[str]) -> list[Said]:
