@@ -118,6 +118,22 @@ COLLECTION = [
         {"query_id": query_id_of(0, None, "", [("d1", 0)])},
         document_id=[None, 7, "", "ghost", HALF, b"d1", ["d1"]],
     ),
+    *_table(
+        "record_feedback",
+        {"query_id": query_id_of(0, None, "", [("d1", 0)]), "document_id": "d1", "kind": "rating"},
+        value=[*NOT_REAL, None, 0, 5.5],
+    ),
+    *_table(
+        "record_feedback",
+        {"query_id": query_id_of(0, None, "", [("d1", 0)]), "kind": "answer", "value": True},
+        document_id=[None, 7, "", "ghost", HALF, b"d1", [], ["ghost"], {"d1"}, [7], DEEP],
+    ),
+    *_table("known", {}, ids=NOT_TEXTS),
+    *_table("matching", {}, where=NOT_A_FILTER),
+    *_table("embed", {}, texts=[*NOT_TEXTS, [HALF]]),
+    *_table("embed", {"texts": ["x"]}, kind=[None, 7, "", "answer", ["query"]]),
+    *_table("vectors", {"space": HashEncoder(16).space}, ids=NOT_TEXTS),
+    *_table("vectors", {"ids": ["d1"]}, space=[None, "space", HashEncoder(16), HashEncoder(8).space]),
     *_table("search_vector", {"vector": [1.0] * 16, "space": HashEncoder(16).space}, where=NOT_A_FILTER),
     *_table("search", {"query": "x"}, write_through=[value for value in NOT_A_FLAG if value is not None]),
     *_table(

@@ -219,6 +219,48 @@ def test_feedback_of_a_tenant_is_its_own(places: Any) -> None:
         assert [each.arm for each in docs._backend.ledger.observations.feedback(migration.record.id, name)] == ["both"]
 
 
+def test_ratings_and_answers_are_rewards_of_their_arm(places: Any) -> None:
+    """A rating of 4 in the first place is half a click; a good answer is one, and a bad one nothing."""
+    docs, migration = _proving(places / "docs.db", Rollout(Ramp((0.5, 1.0)), interleaved=0.0))
+    with docs:
+        migration.roll_out(to=0.5)
+        reader = next(reader for reader, arm in _arms(docs, READERS[:20]).items() if arm == "new")
+        for kind, value in (("rating", 4), ("answer", True), ("answer", False), ("rating", 2)):
+            hits = docs.search("number 7", 10, key=reader)
+            documents = [hit.id for hit in hits] if kind == "answer" else hits[0].id
+            docs.record_feedback(hits[0].query_id, documents, kind, value)
+        _seen(docs)
+        name = migration.rollout.stage.name
+        said = docs._backend.ledger.observations.feedback(migration.record.id, name)
+        assert sorted((each.arm, each.reward) for each in said) == [("new", 0), ("new", 0), ("new", 0.5), ("new", 1)]
+
+
+def test_ratings_vote_and_answers_of_both_arms_do_not(places: Any) -> None:
+    docs, migration = _proving(places / "docs.db", Rollout(Ramp((0.5, 1.0)), interleaved=1.0))
+    with docs:
+        migration.roll_out(to=0.5)
+        reader = next(reader for reader, arm in _arms(docs, READERS[:20]).items() if arm == "both")
+        for kind, value in (("rating", 5), ("rating", 1), ("answer", True)):
+            hits = docs.search(TEXTS[3], 10, key=reader)
+            of_old = next(hit for hit in hits if hit.generation == 1)
+            documents = [hit.id for hit in hits] if kind == "answer" else of_old.id
+            docs.record_feedback(of_old.query_id, documents, kind, value)
+        _seen(docs)
+        evidence = migration.rollout.evidence
+        assert (evidence.interleaved, evidence.undecided) in [(2, 0), (2, 2)]
+        assert evidence.preferred.n in (0, 2)
+
+
+def test_documents_of_a_bad_answer_are_counted_as_not_helpful(places: Any) -> None:
+    with Collection.open(places / "docs.db", OLD) as docs:
+        docs.upsert(TEXTS, TEXTS)
+        hits = docs.search("number 7", 2, key="me")
+        docs.record_feedback(hits[0].query_id, [hit.id for hit in hits], "answer", False)
+        _seen(docs)
+        failed = {fact.id for fact in docs._backend.documents.facts() if fact.failures}
+        assert failed == {hit.id for hit in hits}
+
+
 def test_feedback_on_what_was_not_found_is_refused(places: Any) -> None:
     docs, migration = _proving(places / "docs.db")
     with docs:

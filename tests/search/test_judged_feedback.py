@@ -78,3 +78,54 @@ def test_only_bad_words_judge_nothing(collection: Collection) -> None:
     say(collection, "apple", {"a": "bad"})
     with pytest.raises(InvalidArgumentError, match="called good"):
         collection.feedback()
+
+
+def test_ratings_are_parts_of_words(collection: Collection) -> None:
+    hits = {hit.id: hit.query_id or "" for hit in collection.search("apple", key="somebody")}
+    for document, stars in {"a": 4, "b": 3, "c": 1.5}.items():
+        collection.record_feedback(hits[document], document, "rating", stars)
+    collection.record_feedback(hits["b"], "b", "click")
+    assert collection.feedback().qrels == {"q1": {"a": 2, "b": 1, "c": 0}}
+
+
+def test_a_good_answer_is_a_weak_word_for_each_of_its_documents(collection: Collection) -> None:
+    hits = collection.search("apple", key="somebody")
+    collection.record_feedback(hits[0].query_id or "", ["a", "b", "c"], "answer", True)
+    collection.record_feedback(hits[0].query_id or "", "b", "bad")
+    assert collection.feedback().qrels == {"q1": {"a": 1, "b": 0, "c": 1}}
+
+
+def test_bad_answers_alone_judge_nothing_and_outweigh_as_many_good_ones(collection: Collection) -> None:
+    for good, documents in ((True, ["a", "b"]), (False, ["b", "c"])):
+        hits = collection.search("apple", key="somebody")
+        collection.record_feedback(hits[0].query_id or "", documents, "answer", good)
+    assert collection.feedback().qrels == {"q1": {"a": 1}}
+
+
+@pytest.mark.parametrize(
+    ("said", "value", "problem"),
+    [
+        ("rating", None, "from 1 to 5"),
+        ("rating", 5.5, "from 1 to 5"),
+        ("rating", 0, "at least 1"),
+        ("rating", True, "from 1 to 5"),
+        ("answer", None, "value is None"),
+        ("answer", 1, "value is 1"),
+        ("click", 1, "expected none"),
+        ("stars", 1, "'rating', 'answer'"),
+    ],
+)
+def test_a_value_that_the_kind_does_not_have_is_refused(
+    collection: Collection, said: Any, value: Any, problem: str
+) -> None:
+    hit = collection.search("apple", key="somebody")[0]
+    with pytest.raises(InvalidArgumentError, match=problem):
+        collection.record_feedback(hit.query_id or "", hit.id, said, value)
+
+
+def test_an_answer_is_made_of_documents(collection: Collection) -> None:
+    hit = collection.search("apple", key="somebody")[0]
+    with pytest.raises(InvalidArgumentError, match="is empty"):
+        collection.record_feedback(hit.query_id or "", [], "answer", True)
+    with pytest.raises(InvalidArgumentError, match="was not among"):
+        collection.record_feedback(hit.query_id or "", [hit.id, "nobody"], "answer", True)

@@ -9,14 +9,14 @@ A field
     for what it is: ``a\.b`` is a field whose name has a dot, ``\or`` one that is called "or".
 A condition
     is a value (text, number, true, false or null), which means ``==``, or a mapping of operators to values: ``==``,
-    ``!=``, ``<``, ``<=``, ``>``, ``>=``, ``in`` (a list), ``exists`` (true or false).
+    ``!=``, ``<``, ``<=``, ``>``, ``>=``, ``in`` (a list), ``contains`` (a value), ``exists`` (true or false).
 ``"and"``, ``"or"``
     have a list of filters, ``"not"`` has one; each is a filter like the whole.
 
 Like is compared with like: a number never equals a text, true is not 1, 1 and 1.0 are the same number, null is a value.
 Texts are ordered by their code points. A field that is missing, or holds a list or an object, equals nothing and is
 neither smaller nor greater than anything. ``!=`` holds wherever ``==`` does not, so for missing fields as well;
-``exists`` holds for a field that is there, whatever it holds.
+``exists`` holds for a field that is there, whatever it holds; ``contains`` for a list that has the value as an element.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-_OPERATORS = ("==", "!=", *_ORDERS, "in", "exists")
+_OPERATORS = ("==", "!=", *_ORDERS, "in", "contains", "exists")
 _MISSING = object()
 
 
@@ -85,6 +85,8 @@ class Condition:
             return (found is not _MISSING) == self.value
         if isinstance(self.value, tuple):
             return any(_equal(found, value) for value in self.value)
+        if self.operator == "contains":
+            return isinstance(found, list) and any(_equal(each, self.value) for each in found)
         if self.operator in _ORDERS:
             return kind_of(found) == kind_of(self.value) and _ORDERS[self.operator](found, self.value)
         return _equal(found, self.value) == (self.operator == "==")

@@ -27,14 +27,16 @@ from revector.spaces import require_one_of
 
 if TYPE_CHECKING:
     pass
+from revector.collection.contents import Contents
 from revector.collection.deciding import Deciding
+from revector.collection.hearing import Hearing
 from revector.collection.migrating import Migrating
 from revector.collection.preparing import Preparing
 
 __all__ = ["Collection"]
 
 
-class Collection(Deciding, Preparing, Migrating):
+class Collection(Deciding, Preparing, Hearing, Contents, Migrating):
     """A live collection of texts. Open one with `open`; safe to share between threads.
 
     Parameters

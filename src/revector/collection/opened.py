@@ -99,6 +99,11 @@ class Opened:
         return cls(backend, models)
 
     @property
+    def place(self) -> str:
+        """Where the collection is, as `open` takes it, without a password."""
+        return self._backend.place
+
+    @property
     def read_only(self) -> bool:
         """Whether nothing can be written: it was opened so, or its file or folder cannot be written."""
         return self._backend.read_only

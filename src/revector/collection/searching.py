@@ -1,4 +1,4 @@
-"""Searches of a collection, what readers do with them, and what is kept of them."""
+"""Searches of a collection, and what is kept of them."""
 
 from __future__ import annotations
 
@@ -8,23 +8,19 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from revector._arguments import choice, function, number, shown, strings, valid_unicode
+from revector._arguments import function, number, shown, strings, valid_unicode
 from revector._arrays import as_float32
-from revector.backends.contracts import Said
 from revector.errors import InvalidArgumentError, ShapeError
-from revector.formats.judgements import Judgements
 from revector.migration.canaries import warn_of_another_model
 from revector.migration.scales import note_scale
 from revector.migration.signs import search_p50, search_p99
 from revector.migration.strategies.base import Merging
 from revector.rerank.base import DEFAULT_BUDGET, RerankBudget, Reranker
-from revector.search.answered import FEEDBACK, Answered, FeedbackKind
 from revector.search.capture import (
     Capture,
     Scrub,
     captured_queries,
     forget_captured,
-    judged_feedback,
     without_numbers,
 )
 from revector.search.hits import Hit
@@ -76,8 +72,8 @@ class Searching(Opened):
             Hits a query; fewer only where fewer documents match.
         where : mapping, optional
             What must hold for the documents' metadata: ``{"tenant": "a", "year": {">=": 2020}}``. Fields are compared
-            by ``==``, ``!=``, ``<``, ``<=``, ``>``, ``>=``, ``in`` and ``exists``; filters are joined by ``"and"``,
-            ``"or"`` and ``"not"``. `revector.backends.filters` says it in full.
+            by ``==``, ``!=``, ``<``, ``<=``, ``>``, ``>=``, ``in``, ``contains`` and ``exists``; filters are joined by
+            ``"and"``, ``"or"`` and ``"not"``. `revector.backends.filters` says it in full.
         rescore : int, optional
             While documents move: how many of the best hits that have not moved are embedded with the new model on the
             spot, however long that takes. By default the migration's strategy says, within a budget of milliseconds;
@@ -156,50 +152,6 @@ class Searching(Opened):
         if not isinstance(space, EmbeddingSpace):
             raise InvalidArgumentError(f"space is {shown(space)}, expected the EmbeddingSpace that the vector is of")
         return self._searcher.search_vectors(_one_row(vector), space, Request(k, where))[0]
-
-    def record_feedback(self, query_id: str, document_id: str, kind: FeedbackKind = "click") -> None:
-        """Say what a reader did with a hit of a search that was asked with a ``key``.
-
-        A rollout is judged by it; what was "bad" is re-embedded early by the default priority rule; with a query that
-        `capture` has kept it is a judgement, see `feedback`. It is written behind searches, and any process that has
-        the collection open may take it.
-
-        Parameters
-        ----------
-        query_id : str
-            Of the hit.
-        document_id : str
-            Its id.
-        kind : {"click", "good", "bad"}
-            Of one hit the last word counts.
-
-        Raises
-        ------
-        InvalidArgumentError
-            No search has made the id, or the document was not among its hits.
-        """
-        worth = FEEDBACK[choice(kind, "kind", FEEDBACK)]
-        answered = Answered.read(query_id)
-        credit = answered.credit(document_id)
-        self._backend.require_writable()
-        if answered.migration:
-            said = Said(query_id, document_id, answered.arm, credit.team, credit.place, worth)
-            self._searcher.behind.say(answered.migration, answered.name, said)
-        if answered.captured:
-            self._searcher.behind.react(answered.captured, document_id, kind)
-        if worth < 0:
-            self._searcher.behind.count(list(self._backend.documents.keys([document_id]).values()), failed=True)
-
-    def feedback(self) -> Judgements:
-        """Return what readers said of captured queries, as judgements: see `capture` and `record_feedback`.
-
-        Raises
-        ------
-        InvalidArgumentError
-            Nobody has said anything yet of a query that was captured.
-        """
-        self._searcher.behind.flush()
-        return judged_feedback(self._backend)
 
     def capture(self, share: float = 0.01, *, scrub: Scrub = without_numbers) -> None:
         """Keep a sample of the queries that this object is asked from now on, for `replay` and for verdicts.

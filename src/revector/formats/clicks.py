@@ -8,7 +8,12 @@ not judged, and one click is no judgement (`LEAST_CLICKS`).
 
 **Plain clicks**, where only clicks were logged: what was clicked is relevant, grade 1.
 
-What a reader said in words overrides both: "good" is grade 2, "bad" is grade 0, the majority counts.
+What a reader said in words overrides both: "good" is grade 2, "bad" is grade 0, the majority counts. A rating is part
+of a word: 5 is a "good", 4 half of one, 3 says nothing, 1 is a "bad".
+
+**Answers** that were made of documents, such as those of a language model, are evidence as weak as a click: each
+document of more good answers than bad ones is grade 1 if nothing else is known of it. Bad answers alone judge nothing,
+for nobody can tell which of their documents failed.
 """
 
 from __future__ import annotations
@@ -21,19 +26,23 @@ from typing import NamedTuple
 __all__ = ["FAVOURS_PRESENT", "KINDS", "LEAST_IMPRESSIONS", "Reaction", "grades_of_clicks"]
 
 KINDS = ("impression", "click", "good", "bad")
-"""What a row of a log can say of a hit."""
+"""What a row of a log can say of a hit. Feedback that a collection has recorded knows "rating" and "answer" as well."""
 LEAST_IMPRESSIONS = 10
 LEAST_CLICKS = 2
 FAVOURS_PRESENT = "what the present search never showed counts as not relevant, which favours the present model"
 
 
 class Reaction(NamedTuple):
-    """What one row of a log says; `position` is the place where the hit was shown, if the log has it."""
+    """What one row of a log says; `position` is the place where the hit was shown, if the log has it.
+
+    `weight` is how often that was said; for "rating" and "answer", what all of it comes to, which is below 0 for bad.
+    """
 
     query: str
     document: str
     position: int | None
     kinds: tuple[str, ...]
+    weight: float = 1
 
 
 @dataclass
@@ -42,13 +51,16 @@ class _Pair:
 
     shown_at: Counter[int | None] = field(default_factory=Counter)
     clicked_at: Counter[int | None] = field(default_factory=Counter)
-    said: int = 0
+    said: float = 0
+    answered: float = 0
 
-    def add(self, position: int | None, kinds: tuple[str, ...]) -> None:
+    def add(self, reaction: Reaction) -> None:
         """Count a row."""
-        self.shown_at[position] += "impression" in kinds
-        self.clicked_at[position] += "click" in kinds
-        self.said += ("good" in kinds) - ("bad" in kinds)
+        kinds, weight = reaction.kinds, reaction.weight
+        self.shown_at[reaction.position] += "impression" in kinds
+        self.clicked_at[reaction.position] += int(weight) * ("click" in kinds)
+        self.said += weight * (("good" in kinds) + ("rating" in kinds) - ("bad" in kinds))
+        self.answered += weight * ("answer" in kinds)
 
     def placed_clicks(self) -> Counter[int | None]:
         """Return the clicks by a place where the document was shown: rows of clicks need not name theirs."""
@@ -68,11 +80,13 @@ def grades_of_clicks(reactions: Iterable[Reaction]) -> tuple[dict[str, dict[str,
         Read once; memory grows with the pairs of query and document, not with the rows.
     """
     pairs: dict[tuple[str, str], _Pair] = defaultdict(_Pair)
-    for query, document, position, kinds in reactions:
-        pairs[query, document].add(position, kinds)
+    for reaction in reactions:
+        pairs[reaction.query, reaction.document].add(reaction)
     is_shown = any(pair.shown_at.total() for pair in pairs.values())
     grades, note = _by_expectation(pairs) if is_shown else _by_clicks(pairs)
     for key, pair in pairs.items():
+        if pair.answered > 0:
+            grades.setdefault(key, 1)
         if pair.said:
             grades[key] = 2 if pair.said > 0 else 0
     qrels: dict[str, dict[str, int]] = {}

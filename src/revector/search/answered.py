@@ -12,20 +12,15 @@ import binascii
 import hashlib
 import os
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Literal
 
 from revector._arguments import shown
 from revector.errors import InvalidArgumentError
 from revector.migration.strategies.base import Stage
 
-__all__ = ["FEEDBACK", "Answered", "Credit", "FeedbackKind", "query_id_of"]
+__all__ = ["Answered", "Credit", "query_id_of"]
 
-FeedbackKind = Literal["click", "good", "bad"]
-FEEDBACK: Mapping[str, float] = MappingProxyType({"click": 1.0, "good": 1.0, "bad": -1.0})
-"""What a reader did with a hit, and what that is worth."""
 MOST_HITS = 100
 """Hits of an answer that can be credited."""
 ARMS = ("", "old", "new", "both")

@@ -64,7 +64,7 @@ class _Pending:
     seen: dict[tuple[int, str], list[Seen]] = field(default_factory=dict)
     said: dict[tuple[int, str], list[Said]] = field(default_factory=dict)
     asked: dict[str, float] = field(default_factory=dict)
-    reactions: Counter[tuple[int, str, str]] = field(default_factory=Counter)
+    reactions: dict[tuple[int, str, str], float] = field(default_factory=dict)
     shadowed: dict[int, Shadowed] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
@@ -155,11 +155,12 @@ class WriteBehind:
                     self._pending.asked.update(dict.fromkeys(queries, time.time()))
                 self._wake()
 
-    def react(self, captured: int, document_id: str, kind: str) -> None:
-        """Keep what a reader did with a hit of a captured query."""
+    def react(self, captured: int, document_id: str, kind: str, weight: float) -> None:
+        """Keep what a reader did with a hit of a captured query, added up by its kind."""
         with self._changed:
-            if len(self._pending.reactions) < MOST_SEEN:
-                self._pending.reactions[captured, document_id, kind] += 1
+            reactions = self._pending.reactions
+            if len(reactions) < MOST_SEEN:
+                reactions[captured, document_id, kind] = reactions.get((captured, document_id, kind), 0.0) + weight
             self._wake()
 
     def waiting(self, generation: Generation, hashes: Sequence[str]) -> Vectors:
@@ -236,7 +237,7 @@ class WriteBehind:
         if taken.reactions:
             with self._backend.transaction(PATIENCE_SECONDS):
                 keep_reactions(self._backend, taken.reactions)
-            taken.reactions = Counter()
+            taken.reactions = {}
         for migration in list(taken.shadowed):
             self._backend.ledger.observations.add(migration, SHADOW, taken.shadowed[migration].to_json())
             del taken.shadowed[migration]
@@ -261,7 +262,8 @@ class WriteBehind:
             self._pending.hits.update(taken.hits)
             self._pending.bad.update(taken.bad)
             self._pending.asked = {**taken.asked, **self._pending.asked}
-            self._pending.reactions.update(taken.reactions)
+            for reaction, weight in taken.reactions.items():
+                self._pending.reactions[reaction] = weight + self._pending.reactions.get(reaction, 0.0)
             self._pending.keys = {**taken.keys, **self._pending.keys}
             self._pending.vectors = {**taken.vectors, **self._pending.vectors}
             for migration, shadowed in taken.shadowed.items():

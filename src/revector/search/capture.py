@@ -89,8 +89,8 @@ def keep_captured(backend: Backend, asked: dict[str, float]) -> None:
             backend.ledger.notes.keep(name, {"query": query, "at": at, **said})
 
 
-def keep_reactions(backend: Backend, reactions: Mapping[tuple[int, str, str], int]) -> None:
-    """Count what readers did with hits of captured queries, in one transaction or that of the caller.
+def keep_reactions(backend: Backend, reactions: Mapping[tuple[int, str, str], float]) -> None:
+    """Add up what readers did with hits of captured queries, in one transaction or that of the caller.
 
     What is about a query that is not kept any more is dropped. Processes that write at the same moment may lose a
     count.
@@ -99,7 +99,7 @@ def keep_reactions(backend: Backend, reactions: Mapping[tuple[int, str, str], in
     ----------
     backend : Backend
     reactions : mapping
-        How often, by `key_of` the query, document and kind of feedback.
+        Sums of `Feedback.weight`, by `key_of` the query, document and kind of feedback.
     """
     with backend.transaction():
         for key in {key for key, _, _ in reactions}:
@@ -107,10 +107,10 @@ def keep_reactions(backend: Backend, reactions: Mapping[tuple[int, str, str], in
             if known is None or key_of(known["query"]) != key:
                 continue
             said = known.setdefault("said", {})
-            for (of, document, kind), times in reactions.items():
+            for (of, document, kind), weight in reactions.items():
                 if of == key and (document in said or len(said) < MOST_DOCUMENTS):
                     kinds = said.setdefault(document, {})
-                    kinds[kind] = kinds.get(kind, 0) + times
+                    kinds[kind] = kinds.get(kind, 0) + weight
             backend.ledger.notes.keep(_name(key), known)
 
 
@@ -131,16 +131,15 @@ def judged_feedback(backend: Backend) -> Judgements:
     found = [each for each in _captured(backend) if "said" in each]
     queries = {f"q{place}": each["query"] for place, each in enumerate(found, 1)}
     qrels, notes = grades_of_clicks(
-        Reaction(query, document, None, (kind,))
+        Reaction(query, document, None, (kind,), weight)
         for query, each in zip(queries, found, strict=True)
         for document, kinds in each["said"].items()
-        for kind, times in kinds.items()
-        for _ in range(times)
+        for kind, weight in kinds.items()
     )
     if not any(grade > 0 for grades in qrels.values() for grade in grades.values()):
         raise InvalidArgumentError(
-            "no document of a captured query was clicked, or called good: capture queries, search with key=, and "
-            "record feedback"
+            "no document of a captured query was clicked, called good, rated above 3 or part of a good answer: capture "
+            "queries, search with key=, and record feedback"
         )
     return Judgements({query: queries[query] for query in qrels}, qrels, CLICKS, notes)
 

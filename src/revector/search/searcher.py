@@ -94,7 +94,7 @@ class Searcher:
         on_seen: Callable[[], object] | None = None,
     ) -> None:
         self._backend, self._encoders, self._serving = backend, encoders, serving
-        self._queries = QueryEncoder(backend, encoders)
+        self.queries = QueryEncoder(backend, encoders)
         self._rescoring = Rescoring()
         self._ranked: Counter[str] = Counter()
         self._renew_lock()
@@ -104,8 +104,8 @@ class Searcher:
         self.thresholds, self._calibration = Thresholds(backend, encoders), Calibration()
         self._answers, self._reranking = Answers(backend, serving), Reranking()
         self.capture = Capture()
-        self._shadowing = Shadowing(backend, self._queries, self.behind)
-        self._arms = Arms(backend, serving, self._queries, self._answers, self.behind, self.thresholds)
+        self._shadowing = Shadowing(backend, self.queries, self.behind)
+        self._arms = Arms(backend, serving, self.queries, self._answers, self.behind, self.thresholds)
 
     def close(self) -> None:
         """End the threads that work behind searches, and write what they have left."""
@@ -173,10 +173,10 @@ class Searcher:
     ) -> list[Answer] | None:
         if reading.arm == "both":
             return self._arms.interleaved(serving, reading, queries, request)
-        reading, degraded = self._queries.within_reach(reading, serving.live)
+        reading, degraded = self.queries.within_reach(reading, serving.live)
         if len(reading.recall) == 1:
             (alone,) = reading.recall
-            vectors = self._queries.encode(queries, alone, serving.live)
+            vectors = self.queries.encode(queries, alone, serving.live)
             return _flagged(self._search_alone(serving, alone, vectors, request), degraded)
         return _flagged(self._search_both(serving, reading, queries, request), degraded)
 
@@ -241,8 +241,8 @@ class Searcher:
     ) -> list[Answer] | None:
         """Search the complete generation and the one that fills; ``None`` if what was to be read has changed."""
         old, new = reading.recall
-        old_vectors = self._queries.encode(queries, old, (new,))
-        new_vectors = self._queries.encode(queries, new)
+        old_vectors = self.queries.encode(queries, old, (new,))
+        new_vectors = self.queries.encode(queries, new)
         blend = Blend(self._backend, old, new, old_vectors, new_vectors)
         most, least = reading.budget.texts, self.thresholds.least_of_both(request.threshold, old, new, serving)
         looks_in_both = reading.looks_in_last and (most > 0 or serving.other is not None)  # an insurance holds a few

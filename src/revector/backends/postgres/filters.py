@@ -46,6 +46,9 @@ def _condition(condition: Condition, parameters: Parameters) -> str:
         return f"({field} IS {'NOT ' if value else ''}NULL)"
     if isinstance(value, tuple):
         return f"({field} = ANY({_bound([_json(each) for each in value], 'jsonb[]', parameters)}))"
+    if operator == "contains":  # of jsonb, a value of its own contains itself as well
+        held = f"{field} @> {_bound(_json(value), 'jsonb', parameters)}"
+        return f"(jsonb_typeof({field}) = 'array' AND {held})"
     if operator in ("==", "!="):
         equal = f"({field} = {_bound(_json(value), 'jsonb', parameters)})"
         return equal if operator == "==" else f"({equal} IS NOT TRUE)"

@@ -45,6 +45,8 @@ def _condition(condition: Condition, parameters: Parameters) -> str:
         return there if value else _negated(there)
     if isinstance(value, tuple):
         return _at(condition.path, _one_of(value, parameters), parameters)
+    if operator == "contains":
+        return _at(condition.path, _holding(_compared("=", value, parameters)), parameters)
     test = _compared("=" if operator in ("==", "!=") else operator, value, parameters)
     held = _at(condition.path, test, parameters)
     return _negated(held) if operator == "!=" else held
@@ -78,6 +80,16 @@ def _compared(operator: str, value: Scalar, parameters: Parameters) -> Test:
         _bound(value, parameters) if kind == "text" else f"json_extract({_bound(json.dumps(value), parameters)}, '$')"
     )
     return lambda type_, found: f"{found} {operator} {bound} AND {type_} {_TYPES[kind]}"
+
+
+def _holding(test: Test) -> Test:
+    """Return the test of a list that has an element which passes another one."""
+
+    def holds(type_: str, found: str) -> str:
+        elements = f"json_each(CASE {type_} WHEN 'array' THEN {found} END) AS element"
+        return f"EXISTS (SELECT 1 FROM {elements} WHERE {test('element.type', 'element.value')})"
+
+    return holds
 
 
 def _one_of(values: Sequence[Scalar], parameters: Parameters) -> Test:
