@@ -186,6 +186,7 @@ class Service:
     exchanges: list[Exchange] = field(default_factory=list)
     most_at_once: int = 0
     url: str = ""
+    desk: Any = None  # of `batch_desk`, where it has batch jobs
     _now: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -214,7 +215,9 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        body = self._body()
+        if self._at_desk("POST", body):
+            return
         if self.path not in ("/v1/embeddings", "/v1/chat/completions"):
             self.send_error(404)
             return
@@ -223,6 +226,31 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.service.handle(Exchange(self, json.loads(body), headers, time.monotonic()))
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True  # the client gave up, as it should
+
+    def do_GET(self) -> None:
+        if not self._at_desk("GET", b""):
+            self.send_error(404)
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers["Content-Length"]))
+        parts = []
+        while length := int(self.rfile.readline(), 16):
+            parts.append(self.rfile.read(length))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
+
+    def _at_desk(self, method: str, body: bytes) -> bool:
+        desk = self.server.service.desk
+        if desk is None or not self.path.startswith(("/v1/files", "/v1/batches")):
+            return False
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        try:
+            desk.handle(Exchange(self, {}, headers, time.monotonic()), method, self.path.removeprefix("/v1"), body)
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True
+        return True
 
     def finish(self) -> None:
         with suppress(OSError, ValueError):  # the connection was reset on purpose

@@ -193,6 +193,22 @@ def test_waiting_for_others_spending_can_be_stopped():
         meter.reserve(900_000, stop)
 
 
+def test_jobs_count_towards_the_cap_until_they_are_dropped_and_are_spent_once_they_are_paid():
+    meter = SpendMeter(price_per_million_tokens=1e6, cap=10)
+    meter.note_job("a", 12, share=0.5, paid=False)
+    assert (meter.spent, meter.room(0.5), meter.knows_job("a")) == (0, 8, True)
+    with pytest.raises(SpendCapError, match="set aside for batch jobs"):
+        meter.reserve(5, NEVER)
+    meter.note_job("a", 4, share=0.5, paid=True)
+    assert (meter.spent, meter.tokens, meter.room(1.0)) == (2, 4, 8)
+    meter.drop_job("a")
+    assert (meter.spent, meter.room(1.0)) == (0, 10)
+
+
+def test_without_a_cap_there_is_no_end_of_room():
+    assert SpendMeter(price_per_million_tokens=1).room(0.5) is None
+
+
 @pytest.mark.parametrize(("price", "cap"), [(None, 5), (-1, 5), (1, -5), (float("nan"), None)])
 def test_budgets_that_make_no_sense_are_refused(price, cap):
     with pytest.raises(InvalidArgumentError):

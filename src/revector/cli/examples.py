@@ -20,6 +20,7 @@ EXAMPLES: MappingProxyType[str, str] = MappingProxyType(
         "rehearse": "revector rehearse docs.db",
         "start": "revector start docs.db --model BAAI/bge-small-en-v1.5 --strategy background,on-read",
         "run": "revector run docs.db --nice 15",
+        "batches": "revector batches docs.db --cancel",
         "status": "revector status docs.db --json",
         "verify": "revector verify docs.db --field language",
         "cutover": "revector cutover docs.db --dry-run",

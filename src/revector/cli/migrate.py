@@ -33,6 +33,7 @@ from revector.cli.progress import show_progress
 from revector.cli.status import emit_foresight, emit_status, emit_unmoved
 from revector.collection import Collection
 from revector.errors import InvalidArgumentError
+from revector.migration.batch_jobs import BatchJobs
 from revector.migration.foresight import Foresight
 from revector.migration.migration import Migration
 from revector.migration.strategies import NAMES, strategies_named
@@ -97,6 +98,20 @@ def run(
             "--follow", help="Go on with what others write, in every phase and without a migration, until a signal."
         ),
     ] = False,
+    batch: Annotated[
+        bool,
+        typer.Option(
+            "--batch",
+            help="By batch jobs of the model's service: half the price, up to a day each.",
+        ),
+    ] = False,
+    batch_tokens: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(metavar="N", min=1, help="With --batch: tokens that may be out at a time, as the account allows."),
+    ] = None,
+    batch_only: Annotated[
+        bool, typer.Option("--batch-only", help="With --batch: leave what the jobs could not do for another run.")
+    ] = False,
     nice: Annotated[int, typer.Option(min=0, max=19, help="How far to stand back behind other processes.")] = NICENESS,
     metrics_port: Annotated[
         Optional[int],  # noqa: UP045
@@ -111,6 +126,7 @@ def run(
     """Re-embed what is left. It can be interrupted, and run again."""
     if follow and dry_run:
         raise InvalidArgumentError("--follow goes on until a signal and has no --dry-run; leave out one of them")
+    batch_jobs = _batch_jobs(batch, batch_tokens, batch_only, follow=follow)
     with (
         json_logs(wanted=log_json),
         behind_searches(nice),
@@ -130,7 +146,7 @@ def run(
         if retry_failed:
             migration.retry_failed()
         with around("run", migration, hooks), show_progress() as on_progress:
-            migration.run(on_progress=logged(on_progress))
+            migration.run(on_progress=logged(on_progress), batch_jobs=batch_jobs)
         emit_status(collection, migration, as_json=as_json)
 
 
@@ -244,6 +260,14 @@ def retire(
 
 def _said(figure: Any) -> str:
     return f"{figure:,.4g}" if isinstance(figure, float) else f"{figure:,}" if isinstance(figure, int) else str(figure)
+
+
+def _batch_jobs(batch: bool, tokens: int | None, only: bool, *, follow: bool) -> BatchJobs | None:
+    if batch and follow:
+        raise InvalidArgumentError("--follow embeds what is written at once, not in batch jobs; leave out one of them")
+    if not batch and (only or tokens is not None):
+        raise InvalidArgumentError("--batch-tokens and --batch-only say how batch jobs are sent; add --batch")
+    return BatchJobs(tokens, online=not only) if batch else None
 
 
 def _measured(docs: Collection, port: int | None) -> AbstractContextManager[int | None]:

@@ -63,8 +63,9 @@ def next_steps(place: str, status: MigrationStatus, failed: int = 0) -> list[str
     """Return the commands that come next."""
     verbs = ["resume" if status.paused and verb == "run" else verb for verb in NEXT[status.phase]]
     retry = ["retry"] if failed and status.phase in (Phase.FILLING, Phase.PROVING) else []
+    batch = " --batch" if status.batch_jobs else ""
     behind = [f"revector depends {shell(place)} --run"] if any(each.is_behind for each in status.dependents) else []
-    return [*behind, *(f"revector {verb} {shell(place)}" for verb in (*verbs, *retry))]
+    return [*behind, *(f"revector {verb} {shell(place)}{batch * (verb == 'run')}" for verb in (*verbs, *retry))]
 
 
 def show_status(url: str, status: MigrationStatus, failures: Sequence[FailedDocument]) -> RenderableType:

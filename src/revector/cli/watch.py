@@ -71,7 +71,7 @@ class View:
             return self.documents, self.trouble
         status, stage = self.status, None if self.rollout is None else self.rollout.stage
         reasons = tuple(worker.reason for worker in status.workers)
-        figures = (status.moved, status.target_jobs.failed, round(status.spent, 2))
+        figures = (status.moved, status.target_jobs.failed, status.money, status.batch_jobs)
         return status.phase, status.paused, figures, reasons, stage, self.trouble
 
     def to_json(self) -> dict[str, Any]:
@@ -178,7 +178,8 @@ def _line(view: View) -> str:
     said = {
         "left": "" if status.seconds_left is None else f"{show_seconds(status.seconds_left)} left",
         "failed": f"{status.target_jobs.failed:,} failed" if status.target_jobs.failed else "",
-        "spent": f"{status.spent:,.2f} spent" if status.spent else "",
+        "spent": f"spent {status.money}" if status.money else "",
+        "batch jobs": f"{len(status.batch_jobs)} batch jobs out" if status.batch_jobs else "",
         "rollout": "" if view.rollout is None else f"{view.rollout.share:.0%} of the readers see the new model",
     }
     done = f"{status.phase} {status.share:.1%}: {status.moved:,} of {status.documents:,}"

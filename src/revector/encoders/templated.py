@@ -62,6 +62,11 @@ class Templated:
         """Money that the model has cost so far, where it is a service."""
         return float(getattr(self._encoder, "spent", 0.0))
 
+    @property
+    def spend_cap(self) -> float | None:
+        """The most that the model may cost, where it is a service with a cap."""
+        return getattr(self._encoder, "spend_cap", None)
+
     def encode(self, texts: Sequence[str], *, kind: Kind = "document") -> NDArray[np.float32]:
         """Encode queries, or documents as `space.text_of` renders them."""
         return self._encoder.encode(texts, kind=kind)

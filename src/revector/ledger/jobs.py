@@ -180,6 +180,13 @@ class JobQueue:
                 held = self._held(claims[start].generation, keys, owner)
                 connection.execute(held.values(state="pending", not_before=time.time() + seconds, **GIVEN_BACK))
 
+    def held(self, owner: str) -> list[Claim]:
+        """Return what an owner holds, in the order of the keys."""
+        columns = (jobs.c[name] for name in ("generation", "document_key", "content_hash", "priority", "attempts"))
+        query = sa.select(*columns).where(LEASED, jobs.c.lease_owner == owner).order_by(jobs.c.document_key)
+        with self._database.snapshot() as connection:
+            return [Claim(*row) for row in connection.execute(query)]
+
     def release(self, owner: str) -> int:
         """Free all jobs that an owner still holds; return how many."""
         with self._database.transaction() as connection:

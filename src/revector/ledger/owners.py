@@ -11,6 +11,9 @@ from pathlib import Path
 LONGEST_LEASE_SECONDS = 600.0
 """Whoever holds anything says so more often; a lease that ends later was taken by a clock that is ahead."""
 
+UNTIL_GIVEN_BACK_SECONDS = 1e11
+"""A lease for so long never runs out by itself: what a batch job of a service holds, nobody else may pay for again."""
+
 _serial = itertools.count(1)
 
 
@@ -18,6 +21,11 @@ def new_owner() -> str:
     """Name the caller: machine, process id, start of the process, serial number inside the process."""
     pid = os.getpid()
     return f"{_machine()}:{pid}:{_started(pid)}:{next(_serial)}"
+
+
+def batch_owner(handle: str) -> str:
+    """Name a batch job of a service, which holds documents whatever becomes of the process that has sent them."""
+    return f"batch:0:{handle}:0"
 
 
 def is_dead(owner: str) -> bool:

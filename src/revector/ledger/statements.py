@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from revector.ledger.dialect import Condition, Dialect, enqueue_from, turn_of
+from revector.ledger.owners import UNTIL_GIVEN_BACK_SECONDS
 from revector.ledger.schema import jobs
 
 SUSPECTS = 8
@@ -97,7 +98,8 @@ class Statements:
     """
 
     def __init__(self, says: Dialect) -> None:
-        self.cap = _update(says.unlocked(jobs.c.lease_until > _longest), lease_until=_longest)
+        too_long = (jobs.c.lease_until > _longest) & (jobs.c.lease_until < UNTIL_GIVEN_BACK_SECONDS)
+        self.cap = _update(says.unlocked(too_long), lease_until=_longest)
         self.expire = _update(says.unlocked(jobs.c.lease_until <= _now), state="pending", **UNLEASED)
         self.retry_due = _update(
             says.unlocked(_of_generation & PENDING & (jobs.c.not_before > 0) & (jobs.c.not_before <= _now)),

@@ -9,6 +9,7 @@ from revector.backends.contracts import Backend
 from revector.errors import InvalidArgumentError, MigrationError
 from revector.ledger.records import Event, MigrationRecord
 from revector.ledger.state import Phase
+from revector.migration.batch_jobs import BatchJob, batch_jobs_of
 from revector.migration.status import FailedDocument, MigrationStatus, failed_documents, status_of
 from revector.migration.throttle import Throttle, keep_throttle, read_throttle
 
@@ -53,6 +54,12 @@ class Hands:
     def events(self) -> list[Event]:
         """Return what has happened to the migration, the oldest first."""
         return self._backend.ledger.events(self._id)
+
+    @property
+    def batch_jobs(self) -> list[BatchJob]:
+        """The batch jobs of the new generation, the oldest first; those that have ended are among them."""
+        target = self.record.target_generation
+        return [] if target is None else batch_jobs_of(self._backend, target)
 
     def failures(self) -> list[FailedDocument]:
         """List the documents that could not be embedded with the new model."""

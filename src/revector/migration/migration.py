@@ -14,12 +14,15 @@ from revector._arguments import flag, function, number, share, shown, strings, w
 from revector.backends.contracts import Backend
 from revector.encoders.at_hand import EncoderSet
 from revector.encoders.base import TextEncoder, space_of
+from revector.encoders.batching import required_batch_service
 from revector.errors import InvalidArgumentError, MigrationError
 from revector.evaluation.verify import Verification
 from revector.ledger.state import Phase, before_work, require_transition
 from revector.migration.asking import ask_for_all
+from revector.migration.batch_jobs import BatchJob, BatchJobs
 from revector.migration.cut_off import write_down_cut_off
 from revector.migration.ending import Ending
+from revector.migration.filling.batch_cancelling import cancel_batch_jobs
 from revector.migration.filling.filling import RUNS_IN, OnProgress, source_of, target_of
 from revector.migration.filling.worker import WorkerReport
 from revector.migration.foresight import Foreseer, Foresight, Options
@@ -207,7 +210,13 @@ class Migration(Ending):
         keep_schedule(self._backend, self._id, schedule)
         return schedule
 
-    def run(self, on_progress: OnProgress | None = None, stop: threading.Event | None = None) -> WorkerReport:
+    def run(
+        self,
+        on_progress: OnProgress | None = None,
+        stop: threading.Event | None = None,
+        *,
+        batch_jobs: BatchJobs | None = None,
+    ) -> WorkerReport:
         """Re-embed until nothing is left to do; when the new generation is full, go on to PROVING.
 
         May run in several processes at once. In later phases it catches up with writes that lacked an encoder.
@@ -218,18 +227,25 @@ class Migration(Ending):
             Called with `Progress` after each batch.
         stop : threading.Event, optional
             Ends the run after the batch in hand. So do pause() and rollback(), from any process.
+        batch_jobs : BatchJobs, optional
+            Fill the new generation by the batch jobs of its model's service, which take up to a day each and cost half.
+            A run that is ended, or killed, leaves them out, and the next one with `batch_jobs` goes on with them.
 
         Raises
         ------
         MigrationError
-            The migration is paused, or in a phase without work.
+            The migration is paused, or in a phase without work, or another process is at its batch jobs.
         EncoderError
             The new model is not at hand, or refuses to go on.
+        InvalidArgumentError
+            There shall be batch jobs, and the new model is not one of a service that has them.
         """
         if on_progress is not None:
             function(on_progress, "on_progress")
         if stop is not None and not (hasattr(stop, "is_set") and hasattr(stop, "wait")):
             raise InvalidArgumentError(f"stop is {shown(stop)}, expected a threading.Event")
+        if batch_jobs is not None and not isinstance(batch_jobs, BatchJobs):
+            raise InvalidArgumentError(f"batch_jobs is {shown(batch_jobs)}, expected BatchJobs()")
         self._backend.require_writable()
         record = self.record
         if record.phase not in RUNS_IN:
@@ -239,10 +255,30 @@ class Migration(Ending):
         stop, source = stop or threading.Event(), source_of(self._backend, record)
         in_slices(self._backend.recapture, stop)
         ask_for_all(self._backend, self._id, self._turns(), stop)  # where a start was cut off
-        report = self._filling.fill_target(on_progress, stop)
+        report = self._filling.fill_target(on_progress, stop, batch_jobs)
         report += self._filling.catch_up(source, stop, throttled=True)
         in_slices(self._backend.reclaim, stop)  # where a retire was cut off
         return report
+
+    def cancel_batch_jobs(self) -> list[BatchJob]:
+        """Call off the batch jobs that have not ended; return all of them as they are now.
+
+        What a job had done by then is charged, and lands with the next run with batch jobs; the others of its documents
+        are free then.
+
+        Raises
+        ------
+        MigrationError
+            The migration has not been started, or a run is at its batch jobs: end it first.
+        EncoderError
+            The new model is not at hand, or its service does not answer.
+        InvalidArgumentError
+            The new model is not one of a service that has them.
+        """
+        self._backend.require_writable()
+        target = target_of(self._backend, self.record)
+        encoder = self._encoders.require(target, purpose="calling batch jobs off")
+        return cancel_batch_jobs(self._backend, required_batch_service(encoder), target.id)
 
     def verify(self, *, sample: int = 200, seed: int = 0, fields: Sequence[str] | None = None) -> VerificationResult:
         """Compare the new generation with what its model gives now; `cutover` wants this to have passed.

@@ -29,7 +29,7 @@ WAITING, PACED = "waiting", "paced"
 """No stage of the work: the throttle, a service or other workers let it rest."""
 _FORGOTTEN_AFTER_SECONDS = 86_400.0
 _WORKER, _SEARCHES = "worker:", "searches:"
-_SPENT = "spent:{}:"
+_SPENT, _SPEND_CAP = "spent:{}:", "spend_cap:{}"
 
 
 @dataclass(frozen=True)
@@ -108,9 +108,25 @@ def say_spent(backend: Backend, generation: int, owner: str, amount: float) -> N
     _say(backend, _SPENT.format(generation) + owner, amount)
 
 
+def keep_spent(backend: Backend, generation: int, owner: str, amount: float) -> None:
+    """Write the same down together with what the open transaction writes."""
+    backend.ledger.notes.keep(_SPENT.format(generation) + owner, amount)
+
+
 def spent_on(backend: Backend, generation: int) -> float:
     """Return the money that services have taken from the workers of a generation, in the currency of their price."""
     return float(sum(backend.ledger.notes.under(_SPENT.format(generation)).values()))
+
+
+def say_spend_cap(backend: Backend, generation: int, cap: float) -> None:
+    """Write down the most that a worker of a generation may spend; the last word counts."""
+    _say(backend, _SPEND_CAP.format(generation), cap)
+
+
+def spend_cap_of(backend: Backend, generation: int) -> float | None:
+    """Return the most that each worker of a generation may spend; ``None`` if none has said a cap."""
+    cap: float | None = backend.ledger.notes.get(_SPEND_CAP.format(generation))
+    return cap
 
 
 class SearchSigns:

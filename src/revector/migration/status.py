@@ -13,10 +13,11 @@ from revector.errors import ChangedTableError, ReadOnlyError
 from revector.ledger.jobs import JobCounts
 from revector.ledger.records import MigrationRecord
 from revector.ledger.state import Phase
+from revector.migration.batch_jobs import BatchJob, BatchStage, batch_jobs_of
 from revector.migration.dependents import Dependent, dependents
 from revector.migration.gates import retention_ends
 from revector.migration.schedule import Schedule, read_schedule
-from revector.migration.signs import WorkerSign, pace_of, spent_on, workers
+from revector.migration.signs import WorkerSign, pace_of, spend_cap_of, spent_on, workers
 from revector.migration.throttle import NO_LIMITS, Throttle, read_throttle
 from revector.planning.cost import PLAN_NOTE
 from revector.spaces import EmbeddingSpace
@@ -62,6 +63,10 @@ class MigrationStatus:
         What was planned for a date, if there is one.
     spent : float
         Money that services have taken from its workers, in the currency of their price.
+    spend_cap : float or None
+        The most that each of them may spend, as the last one said; ``None`` without a cap.
+    batch_jobs : tuple of BatchJob
+        Those that are sent, or out.
     plan : dict or None
         What `Collection.plan` has measured for this space, as `Plan.to_json` has it.
     """
@@ -86,6 +91,8 @@ class MigrationStatus:
     dependents: tuple[Dependent, ...] = ()
     schedule: Schedule | None = None
     spent: float = 0.0
+    spend_cap: float | None = None
+    batch_jobs: tuple[BatchJob, ...] = ()
     plan: dict[str, Any] | None = None
 
     @property
@@ -117,6 +124,13 @@ class MigrationStatus:
         return self.left / rate if rate and self.left else None
 
     @property
+    def money(self) -> str:
+        """What services have cost so far, and what a run may cost; empty where there is neither."""
+        cap = "" if self.spend_cap is None else f"the cap of a run is {self.spend_cap:,.2f}"
+        spent = f"{self.spent:,.2f}" if self.spent or cap else ""
+        return "; ".join(filter(None, [spent, cap]))
+
+    @property
     def outlook(self) -> str:
         """Whether the date will be met; empty where there is none."""
         if self.schedule is None or self.phase not in (Phase.PLANNED, Phase.FILLING, Phase.PROVING):
@@ -145,7 +159,8 @@ class MigrationStatus:
             "documents": f"{self.documents:,}",
             "moved": f"{self.moved:,} ({self.share:.0%})",
             "pace": self.pace,
-            "spent": f"{self.spent:,.2f}" if self.spent else "",
+            "spent": self.money,
+            "batch jobs": "\n".join(map(str, self.batch_jobs)),
             "deadline": self.outlook,
             "limits": "" if self.throttle == NO_LIMITS else str(self.throttle),
             "verified": "" if verification is None else "; ".join(verification["reasons"]) or "passed",
@@ -199,8 +214,15 @@ def status_of(backend: Backend, record: MigrationRecord) -> MigrationStatus:
             dependents=tuple(dependents(backend)),
             schedule=read_schedule(backend, record.id),
             spent=0.0 if target is None else spent_on(backend, target),
+            spend_cap=None if target is None else spend_cap_of(backend, target),
+            batch_jobs=() if target is None else _under_way(backend, target),
             plan=_plan_for(backend, record.target_space),
         )
+
+
+def _under_way(backend: Backend, generation: int) -> tuple[BatchJob, ...]:
+    """Return the batch jobs that have not ended."""
+    return tuple(job for job in batch_jobs_of(backend, generation) if job.stage is not BatchStage.ENDED)
 
 
 def _plan_for(backend: Backend, space: EmbeddingSpace) -> dict[str, Any] | None:

@@ -21,12 +21,11 @@ from typing import Any
 
 from revector._arguments import file_path, number, shown, valid_unicode
 from revector._toml import parse_toml
+from revector.encoders.batching import BATCH_SHARE
 from revector.errors import InvalidArgumentError
 
 __all__ = ["Price", "Prices", "read_prices"]
 
-BATCH_SHARE = 0.5
-"""Of the price of being asked at once: what batch APIs take, unless it is said."""
 _MOST_BYTES = 1 << 20
 _AMOUNTS = ("per_million_tokens", "batch_per_million_tokens", "machine_hour")
 

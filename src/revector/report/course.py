@@ -52,6 +52,8 @@ def migration_section(
         "moved": f"{status.moved:,} of {status.documents:,} documents ({status.share:.1%})",
         "could not be embedded": f"{status.target_jobs.failed:,}",
         "pace": status.pace,
+        "spent on services": status.money,
+        "batch jobs": "; ".join(map(str, status.batch_jobs)),
         "deadline": status.outlook,
         "limits": "" if status.throttle == NO_LIMITS else str(status.throttle),
         "verification": "; ".join(verified.get("reasons", ())) or "passed" if verified else "none yet",

@@ -8,7 +8,7 @@ from revector.backends.conformance.owners import ME, YOU, dead_owner
 from revector.backends.conformance.threads import at_once
 from revector.backends.contracts import Backend, Jobs
 from revector.ledger.jobs import MAX_ATTEMPTS, Claim, JobCounts, JobRequest
-from revector.ledger.owners import new_owner
+from revector.ledger.owners import UNTIL_GIVEN_BACK_SECONDS, batch_owner, new_owner
 
 _G = 1
 _PRIORITIES = 5
@@ -127,6 +127,16 @@ class JobConformance:
         due = jobs.seconds_until_due(_G)
         assert due is not None
         assert due < 1_000.0
+
+    def test_a_lease_until_it_is_given_back_outlasts_everybody(self, backend: Backend) -> None:
+        """Neither other claims nor the end of processes free it, and it is listed by its owner."""
+        jobs, owner = _ask(backend, 1, 2), batch_owner("a")
+        _claim(jobs, owner, seconds=UNTIL_GIVEN_BACK_SECONDS)
+        assert (_claim(jobs, YOU), jobs.release_dead_owners()) == ([], 0)
+        _ask(backend, 2, text="newer")
+        assert [(claim.document_key, claim.content_hash) for claim in jobs.held(owner)] == [(1, "a")]
+        jobs.release(owner)
+        assert [(claim.document_key, claim.unfinished) for claim in _claim(jobs)] == [(1, 0), (2, 0)]
 
     # What is done
 

@@ -36,7 +36,7 @@ class Jobs(Protocol):
         limit : int
             How many.
         lease_seconds : float
-            How long.
+            How long; `UNTIL_GIVEN_BACK_SECONDS` for what does not run out.
         suspects : bool
             Whether, where no other job is due, some of those are leased whose worker died. Say so only if the owner
             holds nothing else: whatever it holds when it dies is suspected.
@@ -72,6 +72,10 @@ class Jobs(Protocol):
 
     def postpone(self, claims: Sequence[Claim], owner: str, seconds: float) -> None:
         """Give claims back for later without counting an attempt: the documents are not at fault."""
+        ...
+
+    def held(self, owner: str) -> list[Claim]:
+        """Return what an owner holds, in the order of the keys; how often it was unfinished is not among it."""
         ...
 
     def release(self, owner: str) -> int:

@@ -60,6 +60,11 @@ class Account:
         """Money spent so far; 0 without a price."""
         return self._meter.spent
 
+    @property
+    def spend_cap(self) -> float | None:
+        """The most that it may spend; ``None`` without a cap."""
+        return self._meter.cap
+
     def close(self) -> None:
         """Close the connections. What is closed sends no more requests; closing it again does nothing."""
         self._endpoint.close()

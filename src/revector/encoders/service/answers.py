@@ -19,6 +19,7 @@ __all__ = [
     "Answer",
     "NotJsonError",
     "RefusalInAnswerError",
+    "answer_of",
     "is_used_up",
     "read_answer",
     "read_fields",
@@ -84,7 +85,11 @@ def read_answer(body: bytes, *, n_texts: int, dimension: int | None) -> Answer:
     ServiceError
         It is JSON, and cannot be the answer to what was asked.
     """
-    fields = read_fields(body, "data")
+    return answer_of(read_fields(body, "data"), n_texts=n_texts, dimension=dimension)
+
+
+def answer_of(fields: dict[str, Any], *, n_texts: int, dimension: int | None) -> Answer:
+    """Return the answer that an object is; raise `ServiceError` if it is not one. See `read_answer`."""
     data = fields.get("data")
     if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
         raise ServiceError("expected an object with a list 'data' of objects")

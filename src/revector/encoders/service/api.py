@@ -19,7 +19,7 @@ import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 from revector._forks import keep_for_ever, renew_in_child
@@ -30,6 +30,7 @@ from revector.errors import InvalidArgumentError, PortableError, ServiceError
 __all__ = [
     "Endpoint",
     "Reply",
+    "Request",
     "UnansweredError",
     "address_of_environment",
     "request_headers",
@@ -63,6 +64,25 @@ class Reply:
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a service.
+
+    Attributes
+    ----------
+    method, url : str
+    content : mapping
+        What the HTTP library is given besides: ``json``, ``params``, ``files`` and ``data``.
+    into : binary file, optional
+        Where the body of a successful answer is written, for one that memory may not hold.
+    """
+
+    method: str
+    url: str
+    content: Mapping[str, Any] = field(repr=False)
+    into: IO[bytes] | None = None
 
 
 class Endpoint:
@@ -127,12 +147,15 @@ class Endpoint:
         self._client, self._connecting = None, threading.Lock()
 
     def post(self, payload: Mapping[str, Any], *, most_bytes: int) -> Reply:
+        """Send a request with a payload as JSON to `url`; errors as for `send`."""
+        return self.send(Request("POST", self.url, {"json": payload}), most_bytes=most_bytes)
+
+    def send(self, request: Request, *, most_bytes: int) -> Reply:
         """Send a request.
 
         Parameters
         ----------
-        payload : mapping
-            What is sent as JSON.
+        request : Request
         most_bytes : int
             No more than that and one piece of an answer is read.
 
@@ -145,47 +168,48 @@ class Endpoint:
         """
         if self._closed:
             raise ServiceError("the encoder is closed; make a new one")
-        outcome = self._outcome(payload, most_bytes)
+        outcome = self._outcome(request, most_bytes)
         if isinstance(outcome, Reply):
             return outcome
         raise outcome
 
-    def _outcome(self, payload: Mapping[str, Any], most_bytes: int) -> Reply | BaseException:
+    def _outcome(self, request: Request, most_bytes: int) -> Reply | BaseException:
         """Return the reply, or an error that remembers nothing of the request."""
-        http = self._http
+        http, url = self._http, request.url
         try:
-            return self._reply(payload, most_bytes)
+            return self._reply(request, most_bytes)
         except (http.ConnectError, http.ConnectTimeout, http.PoolTimeout) as error:
-            return UnansweredError(f"{self.url} cannot be reached: {self.shown(str(error))}{_by_proxy()}", sent=False)
+            return UnansweredError(f"{url} cannot be reached: {self.shown(str(error))}{_by_proxy()}", sent=False)
         except (http.LocalProtocolError, http.UnsupportedProtocol) as error:
-            return self._unsendable(error)
+            return self._unsendable(url, error)
         except http.RequestError as error:
             said = self.shown(str(error)) or "no answer in time"
-            return UnansweredError(f"{self.url}: {type(error).__name__}: {said}", sent=True)
+            return UnansweredError(f"{url}: {type(error).__name__}: {said}", sent=True)
         except Exception as error:  # of the request or of the library: it would come again
-            return self._unsendable(error)
+            return self._unsendable(url, error)
         except BaseException as error:  # Ctrl-C
             error.__cause__ = error.__context__ = None
             return error.with_traceback(None)
 
-    def _reply(self, payload: Mapping[str, Any], most_bytes: int) -> Reply:
+    def _reply(self, request: Request, most_bytes: int) -> Reply:
         headers = {} if self._key is None else {"authorization": f"Bearer {self._key.reveal()}"}
         headers |= {name: value.reveal() for name, value in self._headers.items()}
         sent = {name: value.encode("latin-1") for name, value in headers.items()}
-        with self._connected().stream("POST", self.url, json=payload, headers=sent) as response:
-            body = bytearray()
+        with self._connected().stream(request.method, request.url, headers=sent, **request.content) as response:
+            into, body, n_bytes = request.into if response.is_success else None, bytearray(), 0
             for chunk in response.iter_bytes():
-                body += chunk
-                if len(body) > most_bytes:
+                body.extend(chunk) if into is None else into.write(chunk)
+                n_bytes += len(chunk)
+                if n_bytes > most_bytes:
                     break
             came = {name.lower(): value for name, value in response.headers.items()}
         return Reply(response.status_code, came, bytes(body))
 
-    def _unsendable(self, error: Exception) -> ServiceError:
+    def _unsendable(self, url: str, error: Exception) -> ServiceError:
         said = f"{type(error).__name__}: {self.shown(str(error))}"
         if self._closed:
             return ServiceError(f"the encoder was closed during a request ({said})")
-        return ServiceError(f"a request to {self.url} cannot be sent: {said}")
+        return ServiceError(f"a request to {url} cannot be sent: {said}")
 
     def shown(self, said: str | bytes) -> str:
         """Return the beginning of what somebody said, on one line, without anything that was sent as a header."""

@@ -25,7 +25,7 @@ from revector.encoders.service.client import (
 )
 from revector.errors import ServiceError
 
-__all__ = ["Batch", "Service"]
+__all__ = ["Batch", "Service", "unit_rows"]
 
 _HARMLESS = "a"
 _HARMLESS_TOKENS = 5  # as `count_at_most` says
@@ -69,7 +69,7 @@ class Batch:
         """Write unit rows where they belong; return the places that got something else than numbers."""
         finite: NDArray[np.bool_] = np.all(np.isfinite(found), axis=1)
         places = np.asarray(self.places)
-        self.rows[places[finite]] = _unit(found[finite])
+        self.rows[places[finite]] = unit_rows(found[finite])
         return dict.fromkeys(places[~finite].tolist(), "the service returned NaN or infinity")
 
 
@@ -106,6 +106,11 @@ class Service:
     def known_dimension(self) -> int | None:
         """Length of a row, if it is known already."""
         return self._dimension
+
+    def fields(self, more: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields of a request beside its texts, without those that the service refuses."""
+        kept = {name: value for name, value in self.client.payload.items() if name not in self.without}
+        return {**kept, **more}
 
     def dimension(self, fields: Mapping[str, Any]) -> int:
         """Return the length of a row; ask for it where it is not known."""
@@ -196,12 +201,13 @@ class Service:
                 stop=stop,
             )
         with self._lock:
-            self._require_same_model(answer.model)
+            self.require_same_model(answer.model)
             self._has_answered = True
             self.counted += tokens
         return answer
 
-    def _require_same_model(self, served: str | None) -> None:
+    def require_same_model(self, served: str | None) -> None:
+        """Raise `ServiceError` if an answer is of another model than the first one was."""
         if served is None or not self._check_model:
             return
         if self._served_model not in (None, served):
@@ -224,6 +230,7 @@ def _refuses_all(error: TextsNotTakenError) -> ServiceError:
     return ServiceError(message, status=error.status, body=error.body)
 
 
-def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+def unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return rows at unit length; a row of zeros stays one."""
     norms = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
     return np.asarray(rows / np.where(norms > 0, norms, 1), np.float32)

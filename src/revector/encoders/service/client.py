@@ -14,7 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from revector.encoders.service.answers import Answer, NotJsonError, RefusalInAnswerError, is_used_up, read_answer
-from revector.encoders.service.api import Endpoint, Reply, UnansweredError
+from revector.encoders.service.api import Reply, UnansweredError
 from revector.encoders.service.pacing import Pacer, SpendMeter, pause_asked, pause_until_reset
 from revector.errors import EncoderError, InvalidArgumentError, PortableError, RateLimitedError, ServiceError
 
@@ -136,6 +136,20 @@ class Counted(Protocol):
         ...
 
 
+class Place(Protocol):
+    """Where requests go: an `Endpoint`."""
+
+    url: str
+
+    def post(self, payload: Mapping[str, Any], *, most_bytes: int) -> Reply:
+        """Send a request; see `Endpoint.post`."""
+        ...
+
+    def shown(self, said: str | bytes) -> str:
+        """Return the beginning of what somebody said, without secrets."""
+        ...
+
+
 A = TypeVar("A", bound=Counted)
 
 
@@ -205,7 +219,7 @@ class ServiceClient:
 
     Parameters
     ----------
-    endpoint : Endpoint
+    endpoint : Place
     payload : mapping
         Fields of every request, unless it does without.
     pacer : Pacer
@@ -219,7 +233,7 @@ class ServiceClient:
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        endpoint: Place,
         payload: Mapping[str, Any],
         *,
         pacer: Pacer,

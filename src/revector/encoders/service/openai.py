@@ -21,6 +21,7 @@ from revector.encoders.service.api import (
     service_key,
 )
 from revector.encoders.service.asking import Batch, Service
+from revector.encoders.service.batch import BatchApi
 from revector.encoders.service.client import RetryPolicy, ServiceClient
 from revector.encoders.service.pacing import Pacer, SpendMeter
 from revector.encoders.service.parallel import run_bounded
@@ -183,12 +184,14 @@ class OpenAIEncoder(Account):
             connections=concurrency,
         )
         asked = {"encoding_format": encoding_format, "dimensions": dimensions}
+        self._pacer = pacer or Pacer(requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute)
+        self._retries = retries or RetryPolicy()
         client = ServiceClient(
             self._endpoint,
             {"model": model, **{name: value for name, value in asked.items() if value is not None}},
-            pacer=pacer or Pacer(requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute),
+            pacer=self._pacer,
             meter=self._meter,
-            retries=retries or RetryPolicy(),
+            retries=self._retries,
         )
         self._service = Service(
             client, connections=concurrency, dimension=dimensions or known_dimension, check_model=check_model
@@ -243,6 +246,22 @@ class OpenAIEncoder(Account):
         if "encoding_format" in self._service.without:
             learned["encoding_format"] = _NONE
         return write_source(OPENAI, self._model, {**self._said, **learned})
+
+    @property
+    def batches(self) -> BatchApi:
+        """The service's batch jobs, for documents: half the price, within a day."""
+        service = self._service
+        return BatchApi(
+            self._endpoint,
+            fields=lambda: service.fields(self._fields["document"]),
+            prepare=lambda texts: self._prepared(texts, "document"),
+            count=self._counts,
+            dimension=lambda: service.dimension(self._fields["document"]),
+            require_model=service.require_same_model,
+            meter=self._meter,
+            retries=self._retries,
+            clock=self._pacer.clock,
+        )
 
     def estimate(self, texts: Sequence[str], *, kind: Kind = "document") -> TokenEstimate:
         """Say what `encode` would take, without sending anything.

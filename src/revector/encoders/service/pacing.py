@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 from revector._forks import renew_in_child
@@ -162,6 +163,15 @@ class Pacer:
         return max(0.0, self._paused_until - self.clock.now())
 
 
+@dataclass(frozen=True)
+class _Job:
+    """Work that takes hours, by name: its tokens, the share of the price that they cost, and whether it is paid."""
+
+    tokens: int
+    share: float
+    paid: bool
+
+
 class SpendMeter:
     """Counts what is spent, and holds it below a cap, across threads.
 
@@ -187,6 +197,7 @@ class SpendMeter:
         self._price = price_per_million_tokens
         self._cap = cap
         self._tokens = 0
+        self._jobs: dict[str, _Job] = {}
         self._begin()
         renew_in_child(self._begin)
 
@@ -195,18 +206,62 @@ class SpendMeter:
         self._settled = threading.Condition()
 
     @property
+    def cap(self) -> float | None:
+        """The most that may be spent."""
+        return self._cap
+
+    @property
     def tokens(self) -> int:
         """Tokens paid for so far."""
-        return self._tokens
+        return self._tokens + sum(job.tokens for job in self._jobs.values() if job.paid)
 
     @property
     def spent(self) -> float:
         """Money spent so far."""
-        return self.price_of(self._tokens) or 0.0
+        return self.price_of(self._tokens + self._of_jobs(paid=True)) or 0.0
 
-    def price_of(self, tokens: int) -> float | None:
+    def price_of(self, tokens: float) -> float | None:
         """Return what tokens cost; ``None`` without a price."""
         return None if self._price is None else tokens * self._price / 1e6
+
+    def note_job(self, name: str, tokens: int, *, share: float, paid: bool) -> None:
+        """Count work that takes hours, in place of what was counted under its name before. No request waits for it.
+
+        Parameters
+        ----------
+        name : str
+        tokens : int
+            What it will be charged, at most; what it was charged once it is paid.
+        share : float
+            Of the price, that its tokens cost.
+        paid : bool
+            By this process. What is not paid, or was by another one, counts towards the cap alone.
+        """
+        with self._settled:
+            self._jobs[name] = _Job(tokens, share, paid)
+            self._settled.notify_all()
+
+    def drop_job(self, name: str) -> None:
+        """Count the work under a name no longer: it is not done."""
+        with self._settled:
+            self._jobs.pop(name, None)
+            self._settled.notify_all()
+
+    def knows_job(self, name: str) -> bool:
+        """Whether work is counted under a name."""
+        return name in self._jobs
+
+    def room(self, share: float) -> int | None:
+        """Return how many tokens at a share of the price the cap leaves; ``None`` if it does not limit them."""
+        with self._settled:
+            if self._cap is None or not self._price or not share:
+                return None
+            left = self._cap - (self.price_of(self._tokens + self._reserved + self._of_jobs()) or 0.0)
+            return max(0, math.floor(left * 1e6 / (self._price * share)))
+
+    def _of_jobs(self, *, paid: bool = False) -> float:
+        """Return the tokens at the whole price that all jobs are worth, or those that are paid."""
+        return sum(job.tokens * job.share for job in self._jobs.values() if job.paid or not paid)
 
     def reserve(self, tokens: int, stop: threading.Event) -> None:
         """Set the price of a request aside before it is sent; every call is followed by one of `settle`.
@@ -221,9 +276,9 @@ class SpendMeter:
             The work is no longer wanted.
         """
         with self._settled:
-            while not self._affords(self._tokens + self._reserved + tokens):
-                if not self._affords(self._tokens + tokens):
-                    raise self._refusal(tokens)
+            while not self._affords(self._tokens + self._of_jobs() + self._reserved + tokens):
+                if not self._affords(self._tokens + self._of_jobs() + tokens):
+                    raise self.refusal(tokens)
                 if stop.is_set():
                     raise Stopped
                 self._settled.wait(_NAP_SECONDS)
@@ -236,14 +291,16 @@ class SpendMeter:
             self._tokens += used
             self._settled.notify_all()
 
-    def _affords(self, tokens: int) -> bool:
+    def _affords(self, tokens: float) -> bool:
         price = self.price_of(tokens)
         return self._cap is None or price is None or price <= self._cap
 
-    def _refusal(self, tokens: int) -> SpendCapError:
+    def refusal(self, tokens: float) -> SpendCapError:
+        """Return the error for so many tokens, at the whole price, that the cap does not leave."""
+        counted = self.price_of(self._tokens + self._of_jobs()) or 0.0
         return SpendCapError(
             f"the next request could cost {self.price_of(tokens):.6g}, and of the cap of {self._cap:.6g} "
-            f"{self.spent:.6g} is spent; raise spend_cap, or stop here",
+            f"{counted:.6g} is spent{' or set aside for batch jobs' * bool(self._jobs)}; raise spend_cap, or stop here",
             spent=self.spent,
             cap=self._cap,
         )

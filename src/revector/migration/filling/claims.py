@@ -90,6 +90,14 @@ class Claims:
         """
         jobs, claimed_at = self._backend.ledger.jobs, time.time()
         claims = jobs.claim(self._generation, self._owner, limit, self._lease_seconds, suspects=suspects)
+        return self._read(claims, claimed_at, was_all=len(claims) < limit)
+
+    @patient
+    def read_again(self, claims: list[Claim]) -> Load:
+        """Read the texts of what the owner holds already, as `take` does."""
+        return self._read(claims, time.time(), was_all=False)
+
+    def _read(self, claims: list[Claim], claimed_at: float, *, was_all: bool) -> Load:
         found = self._backend.documents.texts([claim.document_key for claim in claims], self._template)
         current = []
         for claim in claims:
@@ -97,7 +105,7 @@ class Claims:
                 current.append(claim)
             else:
                 self._settle(claim, hash_)
-        texts, was_all = [found[claim.document_key][1] for claim in current], len(claims) < limit
+        texts = [found[claim.document_key][1] for claim in current]
         return Load(current, self._unit(current, texts), claimed_at, was_all)
 
     def give_back(self) -> None:

@@ -8,12 +8,15 @@ from collections.abc import Callable
 
 from revector.backends.contracts import Backend, Generation
 from revector.encoders.at_hand import EncoderSet
+from revector.encoders.batching import required_batch_service
 from revector.errors import MigrationError
 from revector.ledger.records import MigrationRecord
 from revector.ledger.state import Phase
 from revector.migration.asking import is_asking, reconcile
+from revector.migration.batch_jobs import BatchJobs, free_left_over
 from revector.migration.canaries import require_same_model
 from revector.migration.carrying import carry_over
+from revector.migration.filling.batch_filler import BatchFiller
 from revector.migration.filling.bridge import BridgeKeeper, Fit
 from revector.migration.filling.progress import Progress
 from revector.migration.filling.worker import Worker, WorkerReport
@@ -61,14 +64,40 @@ class Filling:
         self._backend, self._id = backend, migration_id
         self._encoders, self._work, self._fit = encoders, work, fit
 
-    def fill_target(self, on_progress: OnProgress | None, stop: threading.Event) -> WorkerReport:
-        """Work until the new generation is full, then go on to PROVING."""
+    def fill_target(
+        self, on_progress: OnProgress | None, stop: threading.Event, batch_jobs: BatchJobs | None = None
+    ) -> WorkerReport:
+        """Work until the new generation is full, then go on to PROVING; with batch jobs, those come first.
+
+        Raises
+        ------
+        InvalidArgumentError
+            There shall be batch jobs, and the new model is not one of a service that has them.
+        """
         record = patient(self._backend.ledger.record)(self._id)
         target, work = patient(target_of)(self._backend, record), patient(self._work)()
         encoder = self._encoders.require(target, purpose="filling the new generation")
+        service = None if batch_jobs is None else required_batch_service(encoder)
         patient(require_same_model)(self._backend, self._encoders, target, encoder)
         reorder = put_worst_first if work.worst_first else None
+        source, report = record.source_generation if work.derived else None, WorkerReport(0, 0, 0, 0.0)
         with patient(BridgeKeeper)(self._backend, record.source_generation, target.id, self._fit, reorder) as keeper:
+            if batch_jobs is None or service is None:
+                patient(free_left_over)(self._backend, target.id)
+            elif self._goes_on(stop):
+                report = BatchFiller(
+                    self._backend,
+                    service,
+                    target.id,
+                    batch_jobs,
+                    source=source,
+                    on_progress=on_progress,
+                    may_run=self._may_run,
+                    throttle=self._throttle,
+                    on_landed=keeper.landed,
+                ).run(stop)
+                if not batch_jobs.online and patient(self._waits)(target.id):
+                    return report
             worker = patient(Worker)(
                 self._backend,
                 encoder,
@@ -76,13 +105,13 @@ class Filling:
                 batch=work.batch,
                 lease_seconds=work.lease_seconds,
                 share=work.share,
-                source=record.source_generation if work.derived else None,
+                source=source,
                 on_progress=on_progress,
                 may_run=self._may_run,
                 throttle=self._throttle,
                 on_landed=keeper.landed,
             )
-            report = worker.run(stop=stop)
+            report += worker.run(stop=stop)
             if self._goes_on(stop):
                 patient(reconcile)(self._backend, target.id)  # once: whatever is written from now on is asked for
             began = time.monotonic()

@@ -25,6 +25,7 @@ from revector.migration.signs import (
     SAY_EVERY_SECONDS,
     WAITING,
     WorkerSign,
+    say_spend_cap,
     say_spent,
     say_worker,
     sweep,
@@ -57,6 +58,8 @@ class Pulse:
         Who it is.
     spent : callable
         Returns the money that it has spent so far.
+    cap : float, optional
+        The most that it may spend.
 
     Attributes
     ----------
@@ -66,7 +69,15 @@ class Pulse:
         What holds the rate; empty where nothing but the work does.
     """
 
-    def __init__(self, backend: Backend, generation: int, owner: str, spent: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        generation: int,
+        owner: str,
+        spent: Callable[[], float],
+        cap: float | None = None,
+    ) -> None:
+        self._cap, self._cap_said = cap, False
         self._backend, self._generation, self._owner, self._spent = backend, generation, owner, spent
         self._stage, self._since, self._waits = CLAIMING, time.time(), ""
         self._took = dict.fromkeys(_AS_FAST_AS, 0.0)
@@ -154,3 +165,6 @@ class Pulse:
     def _say_spent(self) -> None:
         if amount := self._spent():
             say_spent(self._backend, self._generation, self._owner, amount)
+        if self._cap is not None and not self._cap_said:
+            say_spend_cap(self._backend, self._generation, self._cap)
+            self._cap_said = True

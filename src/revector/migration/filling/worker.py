@@ -160,7 +160,8 @@ class Worker:
         self._report, self._failed_in_a_row, self._ask_at = WorkerReport(0, 0, 0, 0.0), 0, 0.0
         self._held_since: float | None = None
         self._brake = Brake(self._backend, self._generation, patient(self._limits))
-        self._pulse = Pulse(self._backend, self._generation, self._owner, self._spent)
+        cap = getattr(self._encoder, "spend_cap", None)
+        self._pulse = Pulse(self._backend, self._generation, self._owner, self._spent, cap)
         began = time.monotonic()
         jobs = self._backend.ledger.jobs
         patient(jobs.release_dead_owners)()
