@@ -20,6 +20,7 @@ from revector.ledger.state import Phase, before_work, require_transition
 from revector.migration.asking import ask_for_all
 from revector.migration.cut_off import write_down_cut_off
 from revector.migration.ending import Ending
+from revector.migration.filling.crew import Crew, require_several_machines
 from revector.migration.filling.filling import RUNS_IN, OnProgress, source_of, target_of
 from revector.migration.filling.worker import WorkerReport
 from revector.migration.foresight import Foreseer, Foresight, Options
@@ -207,7 +208,13 @@ class Migration(Ending):
         keep_schedule(self._backend, self._id, schedule)
         return schedule
 
-    def run(self, on_progress: OnProgress | None = None, stop: threading.Event | None = None) -> WorkerReport:
+    def run(
+        self,
+        on_progress: OnProgress | None = None,
+        stop: threading.Event | None = None,
+        *,
+        crew: Crew | None = None,
+    ) -> WorkerReport:
         """Re-embed until nothing is left to do; when the new generation is full, go on to PROVING.
 
         May run in several processes at once. In later phases it catches up with writes that lacked an encoder.
@@ -218,11 +225,14 @@ class Migration(Ending):
             Called with `Progress` after each batch.
         stop : threading.Event, optional
             Ends the run after the batch in hand. So do pause() and rollback(), from any process.
+        crew : Crew, optional
+            Embeds in place of this process, which needs no model then but for writes that lack the old one's vector:
+            `revector.distributed.ray.RayCrew`.
 
         Raises
         ------
         MigrationError
-            The migration is paused, or in a phase without work.
+            The migration is paused, or in a phase without work; a crew cannot open the collection.
         EncoderError
             The new model is not at hand, or refuses to go on.
         """
@@ -231,6 +241,8 @@ class Migration(Ending):
         if stop is not None and not (hasattr(stop, "is_set") and hasattr(stop, "wait")):
             raise InvalidArgumentError(f"stop is {shown(stop)}, expected a threading.Event")
         self._backend.require_writable()
+        if crew is not None:
+            require_several_machines(self._backend)
         record = self.record
         if record.phase not in RUNS_IN:
             raise MigrationError(f"the migration is {record.phase} and has no work; {before_work(record.phase, 'run')}")
@@ -239,10 +251,20 @@ class Migration(Ending):
         stop, source = stop or threading.Event(), source_of(self._backend, record)
         in_slices(self._backend.recapture, stop)
         ask_for_all(self._backend, self._id, self._turns(), stop)  # where a start was cut off
-        report = self._filling.fill_target(on_progress, stop)
+        report = self._filling.fill_target(on_progress, stop, crew)
         report += self._filling.catch_up(source, stop, throttled=True)
         in_slices(self._backend.reclaim, stop)  # where a retire was cut off
         return report
+
+    def work_along(self, stop: threading.Event) -> WorkerReport:
+        """Embed as one worker of many, until nothing is outstanding; whoever called `run` with a crew does the rest.
+
+        Raises
+        ------
+        EncoderError
+            The new model is not at hand, or refuses to go on.
+        """
+        return self._filling.work_along(stop)
 
     def verify(self, *, sample: int = 200, seed: int = 0, fields: Sequence[str] | None = None) -> VerificationResult:
         """Compare the new generation with what its model gives now; `cutover` wants this to have passed.

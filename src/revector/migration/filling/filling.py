@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from revector.backends.contracts import Backend, Generation
 from revector.encoders.at_hand import EncoderSet
@@ -15,6 +16,7 @@ from revector.migration.asking import is_asking, reconcile
 from revector.migration.canaries import require_same_model
 from revector.migration.carrying import carry_over
 from revector.migration.filling.bridge import BridgeKeeper, Fit
+from revector.migration.filling.crew import Crew, Overseer
 from revector.migration.filling.progress import Progress
 from revector.migration.filling.worker import Worker, WorkerReport
 from revector.migration.filling.worst_first import put_worst_first
@@ -61,36 +63,57 @@ class Filling:
         self._backend, self._id = backend, migration_id
         self._encoders, self._work, self._fit = encoders, work, fit
 
-    def fill_target(self, on_progress: OnProgress | None, stop: threading.Event) -> WorkerReport:
-        """Work until the new generation is full, then go on to PROVING."""
+    def fill_target(
+        self, on_progress: OnProgress | None, stop: threading.Event, crew: Crew | None = None
+    ) -> WorkerReport:
+        """Work until the new generation is full, or let a crew do so, then go on to PROVING."""
         record = patient(self._backend.ledger.record)(self._id)
-        target, work = patient(target_of)(self._backend, record), patient(self._work)()
-        encoder = self._encoders.require(target, purpose="filling the new generation")
-        patient(require_same_model)(self._backend, self._encoders, target, encoder)
-        reorder = put_worst_first if work.worst_first else None
-        with patient(BridgeKeeper)(self._backend, record.source_generation, target.id, self._fit, reorder) as keeper:
-            worker = patient(Worker)(
-                self._backend,
-                encoder,
-                target.id,
-                batch=work.batch,
-                lease_seconds=work.lease_seconds,
-                share=work.share,
-                source=record.source_generation if work.derived else None,
-                on_progress=on_progress,
-                may_run=self._may_run,
-                throttle=self._throttle,
-                on_landed=keeper.landed,
-            )
-            report = worker.run(stop=stop)
+        target = patient(target_of)(self._backend, record)
+        with self._bridge_of(record, target) as keeper:
+            if crew is None:
+                works = self._worker(record, target, keeper, on_progress).run
+            else:
+                works = partial(crew.run, Overseer(self._backend, target.id, on_progress).look)
+            report = works(stop=stop)
             if self._goes_on(stop):
                 patient(reconcile)(self._backend, target.id)  # once: whatever is written from now on is asked for
             began = time.monotonic()
             while self._goes_on(stop):
-                report += worker.run(stop=stop)
+                report += works(stop=stop)
                 if self._prove(target.id, began):
                     keeper.filled()
         return report
+
+    def work_along(self, stop: threading.Event) -> WorkerReport:
+        """Work as one of a crew, until no job is outstanding; whoever has the crew takes the step to PROVING."""
+        record = patient(self._backend.ledger.record)(self._id)
+        target = patient(target_of)(self._backend, record)
+        with self._bridge_of(record, target) as keeper:
+            return self._worker(record, target, keeper, None).run(stop=stop)
+
+    def _bridge_of(self, record: MigrationRecord, target: Generation) -> BridgeKeeper:
+        reorder = put_worst_first if patient(self._work)().worst_first else None
+        return patient(BridgeKeeper)(self._backend, record.source_generation, target.id, self._fit, reorder)
+
+    def _worker(
+        self, record: MigrationRecord, target: Generation, keeper: BridgeKeeper, on_progress: OnProgress | None
+    ) -> Worker:
+        """Return a worker on the new generation, with its model."""
+        encoder, work = self._encoders.require(target, purpose="filling the new generation"), patient(self._work)()
+        patient(require_same_model)(self._backend, self._encoders, target, encoder)
+        return patient(Worker)(
+            self._backend,
+            encoder,
+            target.id,
+            batch=work.batch,
+            lease_seconds=work.lease_seconds,
+            share=work.share,
+            source=record.source_generation if work.derived else None,
+            on_progress=on_progress,
+            may_run=self._may_run,
+            throttle=self._throttle,
+            on_landed=keeper.landed,
+        )
 
     def catch_up(
         self, generation: Generation, stop: threading.Event | None = None, *, throttled: bool = False
