@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Annotated, Any, Optional
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 from typer.core import TyperCommand
@@ -12,6 +13,9 @@ from typer.core import TyperCommand
 from revector.cli.common import open_encoder
 from revector.errors import InvalidArgumentError
 from revector.migration.filling.crew import Crew
+
+if TYPE_CHECKING:
+    from revector.distributed.ray import RayCrew
 
 _RAY = "--ray"
 
@@ -71,11 +75,20 @@ def crew_for(
         return nullcontext()
     from revector.distributed.ray import RayCrew
 
-    return RayCrew(
-        collection,
-        address=address or None,
-        workers=workers,
-        num_gpus=num_gpus or 0.0,
-        encoders=[open_encoder(name) for name in encoders or ()],
-        niceness=niceness,
+    return _aside(
+        RayCrew(
+            collection,
+            address=address or None,
+            workers=workers,
+            num_gpus=num_gpus or 0.0,
+            encoders=[open_encoder(name) for name in encoders or ()],
+            niceness=niceness,
+        )
     )
+
+
+@contextmanager
+def _aside(crew: RayCrew) -> Iterator[Crew]:
+    """Yield a crew. What its engine prints, of a machine that was lost, is kept from the command's own answer."""
+    with redirect_stdout(sys.stderr), crew:
+        yield crew

@@ -40,9 +40,9 @@ def require_several_machines(backend: Backend) -> None:
     """Raise `MigrationError` where only processes of one machine can work on a collection."""
     if not backend.capabilities.several_machines:
         raise MigrationError(
-            f"{backend.place} can be opened on its own machine only, and the workers of a crew may be on others; run "
-            "it without one (any number of processes of that machine may run at once), or keep the collection in a "
-            "store that has a server, such as PostgreSQL"
+            f"{backend.place} can be opened on its own machine only, and the workers of a cluster may be on others; "
+            "run it without them (any number of processes of that machine may run at once), or keep the collection in "
+            "a store that has a server, such as PostgreSQL"
         )
 
 
