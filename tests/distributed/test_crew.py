@@ -6,12 +6,12 @@ import threading
 
 import pytest
 
-from conftest import DOCUMENTS, OLD, awaited, driver, meanwhile, outcome
 from revector import Collection
 from revector.distributed.ray import RayCrew
 from revector.errors import EncoderError, InvalidArgumentError, MigrationError, StoreError
 from revector.migration.throttle import Throttle, keep_throttle
 from services import status
+from towns import DOCUMENTS, OLD, awaited, driver, meanwhile, outcome
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]
 

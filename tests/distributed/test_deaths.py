@@ -7,8 +7,9 @@ import time
 
 import pytest
 
-from conftest import DOCUMENTS, awaited, driver, meanwhile, outcome
 from revector.distributed.ray import RayCrew
+from revector.migration.filling.lander import MOST_WAITING
+from towns import BATCH, DOCUMENTS, awaited, driver, meanwhile, outcome
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]
 
@@ -46,29 +47,24 @@ def test_of_an_actor_that_was_killed_no_more_is_redone_than_it_had_in_hand(town,
     assert embedded_twice(town) <= in_hand
 
 
-def test_of_a_machine_that_died_no_more_is_redone_than_its_worker_had_in_hand(town, machines):
-    in_hand = set()
-
+def test_of_a_machine_that_died_no_more_is_redone_than_a_worker_has_in_hand(town, machines):
     def kill():
         awaited(lambda: town.landed > DOCUMENTS // 5 and len(town.workers()) == 2)
         machines.remove_node(machines.worker_nodes.copy().pop(), allow_graceful=False)
-        in_hand.update(awaited(town.of_the_dead))
 
     with meanwhile(kill):
         moved(town, machines, workers=2)
     town.assert_moved()
-    assert embedded_twice(town) <= in_hand
+    assert len(embedded_twice(town)) <= BATCH * (1 + MOST_WAITING)  # it may give back what it holds
 
 
-def test_a_machine_that_joins_takes_the_place_of_one_that_died(town, machines):
-    def replace():
+def test_machines_that_join_take_the_place_of_those_that_died(town, machines):
+    with driver(town.place, machines.address, "--workers", "2") as process:
         awaited(lambda: town.landed > DOCUMENTS // 5)
         for node in tuple(machines.worker_nodes):
             machines.remove_node(node, allow_graceful=False)
         machines.add_node(num_cpus=1)
-
-    with meanwhile(replace):
-        moved(town, machines, workers=2)
+        assert outcome(process)["phase"] == "proving"
     town.assert_moved()
 
 
@@ -123,5 +119,7 @@ def test_random_deaths_beside_writes_lose_nothing(town, machines):
                 mischief.strike(process)
             if process.poll() is None:
                 outcome(process)
+            assert process.returncode or not mischief.left, "it was done too early for the test to mean anything"
+    moved(town, machines)  # what is left if the driver was the last to die
     town.assert_moved()
     assert set(mischief.done) == {"actor", "machine", "driver"}
