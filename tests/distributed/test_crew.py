@@ -9,7 +9,6 @@ import pytest
 from revector import Collection
 from revector.distributed.ray import RayCrew
 from revector.errors import EncoderError, InvalidArgumentError, MigrationError, StoreError
-from revector.migration.throttle import Throttle, keep_throttle
 from services import status
 from towns import DOCUMENTS, OLD, awaited, driver, meanwhile, outcome
 
@@ -26,7 +25,7 @@ def test_progress_is_that_of_all_workers_together(town, machines):
 
 
 def test_a_rate_limits_all_workers_together(town, machines):
-    keep_throttle(town.backend, town.migration.id, Throttle(rate=100.0))
+    town.migration.throttle(rate=100.0)
     stop = threading.Event()
 
     def measure():
@@ -86,6 +85,12 @@ def test_the_command_moves_a_collection_with_a_cluster(town, machines):
     with driver(town.place, machines.address, "--workers", "2") as process:
         said = outcome(process)
     assert (said["phase"], said["moved"]) == ("proving", DOCUMENTS)
+
+
+def test_workers_are_not_told_a_password():
+    crew = RayCrew("postgresql://me:s3cret@db/shop#docs")
+    assert "postgresql://me@db/shop#docs" in repr(vars(crew))
+    assert "s3cret" not in repr(vars(crew))
 
 
 def test_a_cluster_that_is_not_there_is_an_error_that_says_so(town):

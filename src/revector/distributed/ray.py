@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import socket
 import threading
 from collections.abc import Iterable
 from dataclasses import replace
@@ -30,6 +32,8 @@ from revector.migration.filling.worker import WorkerReport
 __all__ = ["RayCrew"]
 
 _STATISTICS = "RAY_USAGE_STATS_ENABLED"
+_HOST = re.compile(r"(?:ray://)?(?P<host>[^/:]+):(?P<port>\d+)")
+_CONNECT_SECONDS = 10.0
 
 
 class RayCrew:
@@ -145,6 +149,7 @@ class RayCrew:
     def _connect(self) -> None:
         os.environ.setdefault(_STATISTICS, "0")  # a cluster that is started here reports to nobody
         try:
+            _require_answer(self._address)
             self._ray.init(self._address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
         except (OSError, RuntimeError, ValueError) as error:
             raise MigrationError(
@@ -152,6 +157,13 @@ class RayCrew:
                 "('ray status' on one of its machines), or leave the address out"
             ) from error
         self._has_connected = True
+
+
+def _require_answer(address: str | None) -> None:
+    """Raise `OSError` if nobody listens at an address that names a host: Ray itself would ask again for minutes."""
+    found = _HOST.fullmatch(address or "")
+    if found:
+        socket.create_connection((found["host"], int(found["port"])), _CONNECT_SECONDS).close()
 
 
 def _gpus(value: Any) -> float:

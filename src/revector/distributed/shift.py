@@ -35,16 +35,24 @@ class Member:
 
     def __init__(self, ray: Any, actor: Any) -> None:
         self._ray, self._actor = ray, actor
-        self._there = actor.is_there.remote()
+        self._host = actor.host.remote()
+        self._report: Any = None
 
     @property
     def is_placed(self) -> bool:
         """Whether there was room for it, so that it works, or has died."""
-        return bool(self._ray.wait([self._there], timeout=0)[0])
+        return bool(self._ray.wait([self._host], timeout=0)[0])
+
+    @property
+    def host(self) -> str:
+        """The machine of one that is placed, and has not died."""
+        return str(self._ray.get(self._host))
 
     def work(self) -> Any:
-        """Let it work; return what its report is asked of."""
-        return self._actor.work.remote()
+        """Let it work, unless it still waits for room to begin; return what its report is asked of."""
+        if self._report is None or self._ray.wait([self._report], timeout=0)[0]:
+            self._report = self._actor.work.remote()
+        return self._report
 
     def stop(self) -> None:
         """Tell it to stop after the unit in hand."""
@@ -131,7 +139,7 @@ class Shift:
             self._has_ended = True
         except self._ray.exceptions.RayTaskError as error:
             if not isinstance(error.cause, (StoreBusyError, StoreUnavailableError)):
-                _log.warning("the worker on %s has ended: %s", error.ip, error.cause)
+                _log.warning("the worker on %s has ended: %s", member.host, error.cause)
                 raise error.cause from None
             self._goes_on(member, error.cause)
         except self._ray.exceptions.RayActorError as error:

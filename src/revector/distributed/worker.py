@@ -52,9 +52,9 @@ class RemoteWorker:
         self._order, self._stop = order, threading.Event()
         self._docs: Collection | None = None
 
-    def is_there(self) -> bool:
-        """Return ``True``: the process has found its place."""
-        return True
+    def host(self) -> str:
+        """Return the name of the machine on which the process has found room."""
+        return socket.gethostname()
 
     def work(self) -> WorkerReport:
         """Embed until nothing is outstanding, or until told to stop.
