@@ -22,7 +22,7 @@ def town(tmp_path):
         town.docs.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cluster():
     """A head that lends nothing, so that no worker is on the machine that cannot be killed."""
     from ray.cluster_utils import Cluster

@@ -109,8 +109,9 @@ class RayCrew:
         RevectorError
             What a worker raised; but where a store was away for too long, that worker tries again.
         """
-        if self._division is None:
-            self._start()
+        workers = (self._division or self._divided()).workers
+        for _ in range(workers - len(self._members)):  # all of them; or those that a run before has dismissed
+            self.hire()
         shift = Shift(self._ray, self, self._members, look, stop)
         try:
             return shift.until_done()
@@ -131,8 +132,8 @@ class RayCrew:
         self._members.discard(member)
         member.end()
 
-    def _start(self) -> None:
-        """Connect to the cluster, divide it, and hire the workers."""
+    def _divided(self) -> Division:
+        """Connect to the cluster, and divide it among the workers."""
         if not self._ray.is_initialized():
             self._connect()
         self._division = division(machines_among(self._ray.nodes()), self._workers, self._num_gpus)
@@ -143,8 +144,7 @@ class RayCrew:
             max_restarts=0,  # `Shift` sees who died, and how often
             scheduling_strategy="SPREAD",
         )
-        for _ in range(self._division.workers):
-            self.hire()
+        return self._division
 
     def _connect(self) -> None:
         os.environ.setdefault(_STATISTICS, "0")  # a cluster that is started here reports to nobody
