@@ -19,7 +19,7 @@ CLANGXX ?= $(shell command -v clang++-19 || command -v clang++)
 FUZZ_SECONDS ?= 300
 FUZZ_TMPDIR ?= $(firstword $(wildcard /dev/shm) /tmp)
 
-.PHONY: demo test test-python test-cpp test-peers test-integrations lint format develop asan tsan fuzz coverage bench bench-smoke wheel clean
+.PHONY: demo test test-python test-cpp test-peers test-integrations test-ray lint format develop asan tsan fuzz coverage bench bench-smoke wheel clean
 
 demo: $(STAMPS)/demo  ## build, fetch two models, migrate a live collection of real text
 	$(BIN)/revector demo
@@ -30,13 +30,16 @@ test-cpp: $(STAMPS)/test  ## the wheel's own objects, with the test programs bes
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh -c 'cmake -DREVECTOR_TESTS=ON $(BUILD) >/dev/null && cmake --build $(BUILD) && ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)'
 
 test-python: $(STAMPS)/test
-	$(PYTEST) -m "not peers and not integrations"
+	$(PYTEST) -m "not peers and not integrations and not ray"
 
 test-peers: $(STAMPS)/peers  ## live comparison with sentence-transformers, scipy, hnswlib …
 	$(PYTEST) -m peers
 
 test-integrations: $(STAMPS)/integrations  ## LangChain's and Haystack's own suites, and ours, in every phase of a migration
 	$(PYTEST) -m integrations tests/integrations
+
+test-ray: $(STAMPS)/test $(STAMPS)/ray  ## actors, machines and drivers that die, in clusters on this machine; minutes
+	$(BIN)/python -m pytest -q -m ray tests/distributed
 
 lint: $(STAMPS)/lint  ## ruff, mypy --strict, clang-format, clang-tidy
 	$(BIN)/ruff check .
@@ -73,7 +76,7 @@ coverage: $(STAMPS)/test
 	$(BIN)/gcovr -r . build/coverage --filter cpp/core --filter cpp/capi --print-summary
 
 bench-smoke: $(STAMPS)/test  ## benchmarks with small inputs: answers asserted, times meaningless
-	for subject in similarity procrustes maps mixture encoder precision stream hnsw migration curves paths rollout insurance plan live scale postgres import; do $(BIN)/python benchmarks/bench_$$subject.py --smoke || exit 1; done
+	for subject in similarity procrustes maps mixture encoder precision stream hnsw migration curves paths rollout insurance plan live scale postgres import ray; do $(BIN)/python benchmarks/bench_$$subject.py --smoke || exit 1; done
 
 bench: $(STAMPS)/bench  ## benchmarks beside their peers; writes benchmarks/results/
 	for subject in similarity procrustes maps mixture encoder precision stream hnsw migration import; do \
@@ -105,7 +108,7 @@ $(STAMPS)/wheel: $(STAMPS)/build-tools $(SOURCES)
 	$(PIP) install --no-deps --force-reinstall $(STAMPS)/dist/*.whl
 	@touch $@
 
-$(STAMPS)/demo $(STAMPS)/test $(STAMPS)/peers $(STAMPS)/integrations $(STAMPS)/bench: $(STAMPS)/%: $(STAMPS)/wheel
+$(STAMPS)/demo $(STAMPS)/test $(STAMPS)/peers $(STAMPS)/integrations $(STAMPS)/ray $(STAMPS)/bench: $(STAMPS)/%: $(STAMPS)/wheel
 	@if test "$(@F)" = peers -o "$(@F)" = bench; then $(PIP) install torch==2.13.0; fi
 	$(PIP) install "$$(echo $(STAMPS)/dist/*.whl)[$(@F)]"
 	@touch $@

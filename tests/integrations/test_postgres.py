@@ -9,6 +9,7 @@ pytest.importorskip("haystack.testing.document_store", reason="needs haystack-ai
 
 import test_haystack_standard
 import test_langchain_standard
+
 from phases import make_collection, opened
 
 pytestmark = pytest.mark.integrations

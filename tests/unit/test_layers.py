@@ -38,7 +38,7 @@ LEVELS = [
     {"search"},
     {"report"},
     {"collection", "opening", "exporting"},
-    {"metrics", "integrations"},
+    {"metrics", "integrations", "distributed"},
     {"demo", "cli", "__main__"},
 ]
 FACES = {"__init__", "similarity", "mapping", "index", "threads", "encoders", "rerank"}

@@ -26,6 +26,7 @@ from revector.cli.common import (
     required_migration,
     shown_place,
 )
+from revector.cli.crews import NumGpus, RayAddress, RunCommand, Workers, crew_for
 from revector.cli.endings import EXIT_REFUSED, shell
 from revector.cli.logs import json_logs, logged
 from revector.cli.printing import complain, emit, fields
@@ -43,7 +44,9 @@ SECONDS_A_DAY = 86_400.0
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    for command in (start, run, status, verify, cutover, rollback, retire):
+    app.command()(start)
+    app.command(cls=RunCommand)(run)
+    for command in (status, verify, cutover, rollback, retire):
         app.command()(command)
 
 
@@ -118,6 +121,9 @@ def run(
         typer.Option(metavar="N", min=0, max=65535, help="Answer Prometheus at this port meanwhile."),
     ] = None,
     log_json: Annotated[bool, typer.Option("--log-json", help="Log to stderr, a JSON object a line.")] = False,
+    ray: RayAddress = None,
+    workers: Workers = None,
+    num_gpus: NumGpus = None,
     dry_run: DryRun = False,
     hooks: HooksFolder = None,
     encoder: Encoders = None,
@@ -127,6 +133,11 @@ def run(
     if follow and dry_run:
         raise InvalidArgumentError("--follow goes on until a signal and has no --dry-run; leave out one of them")
     batch_jobs = _batch_jobs(batch, batch_tokens, batch_only, follow=follow)
+    if follow and ray is not None:
+        raise InvalidArgumentError("--follow embeds in this process, and --ray on a cluster; leave out one of them")
+    if batch and ray is not None:
+        raise InvalidArgumentError("--batch lets a service embed, and --ray a cluster; leave out one of them")
+    crew = crew_for(collection, ray, workers, num_gpus, encoders=encoder, niceness=nice)
     with (
         json_logs(wanted=log_json),
         behind_searches(nice),
@@ -145,8 +156,8 @@ def run(
             return
         if retry_failed:
             migration.retry_failed()
-        with around("run", migration, hooks), show_progress() as on_progress:
-            migration.run(on_progress=logged(on_progress), batch_jobs=batch_jobs)
+        with around("run", migration, hooks), show_progress() as on_progress, crew as hands:
+            migration.run(on_progress=logged(on_progress), batch_jobs=batch_jobs, crew=hands)
         emit_status(collection, migration, as_json=as_json)
 
 

@@ -23,6 +23,7 @@ from revector.migration.batch_jobs import BatchJob, BatchJobs
 from revector.migration.cut_off import write_down_cut_off
 from revector.migration.ending import Ending
 from revector.migration.filling.batch_cancelling import cancel_batch_jobs
+from revector.migration.filling.crew import Crew, require_several_machines
 from revector.migration.filling.filling import RUNS_IN, OnProgress, source_of, target_of
 from revector.migration.filling.worker import WorkerReport
 from revector.migration.foresight import Foreseer, Foresight, Options
@@ -216,6 +217,7 @@ class Migration(Ending):
         stop: threading.Event | None = None,
         *,
         batch_jobs: BatchJobs | None = None,
+        crew: Crew | None = None,
     ) -> WorkerReport:
         """Re-embed until nothing is left to do; when the new generation is full, go on to PROVING.
 
@@ -230,11 +232,15 @@ class Migration(Ending):
         batch_jobs : BatchJobs, optional
             Fill the new generation by the batch jobs of its model's service, which take up to a day each and cost half.
             A run that is ended, or killed, leaves them out, and the next one with `batch_jobs` goes on with them.
+        crew : Crew, optional
+            Embeds in place of this process, which needs no model then but for writes that lack the old one's vector:
+            `revector.distributed.ray.RayCrew`.
 
         Raises
         ------
         MigrationError
-            The migration is paused, or in a phase without work, or another process is at its batch jobs.
+            The migration is paused, or in a phase without work, or another process is at its batch jobs; a crew cannot
+            open the collection.
         EncoderError
             The new model is not at hand, or refuses to go on.
         InvalidArgumentError
@@ -247,6 +253,10 @@ class Migration(Ending):
         if batch_jobs is not None and not isinstance(batch_jobs, BatchJobs):
             raise InvalidArgumentError(f"batch_jobs is {shown(batch_jobs)}, expected BatchJobs()")
         self._backend.require_writable()
+        if crew is not None:
+            if batch_jobs is not None:
+                raise InvalidArgumentError("a crew embeds, and batch jobs let a service do so; give one of them")
+            require_several_machines(self._backend)
         record = self.record
         if record.phase not in RUNS_IN:
             raise MigrationError(f"the migration is {record.phase} and has no work; {before_work(record.phase, 'run')}")
@@ -255,7 +265,7 @@ class Migration(Ending):
         stop, source = stop or threading.Event(), source_of(self._backend, record)
         in_slices(self._backend.recapture, stop)
         ask_for_all(self._backend, self._id, self._turns(), stop)  # where a start was cut off
-        report = self._filling.fill_target(on_progress, stop, batch_jobs)
+        report = self._filling.fill_target(on_progress, stop, batch_jobs=batch_jobs, crew=crew)
         report += self._filling.catch_up(source, stop, throttled=True)
         in_slices(self._backend.reclaim, stop)  # where a retire was cut off
         return report
@@ -279,6 +289,16 @@ class Migration(Ending):
         target = target_of(self._backend, self.record)
         encoder = self._encoders.require(target, purpose="calling batch jobs off")
         return cancel_batch_jobs(self._backend, required_batch_service(encoder), target.id)
+
+    def work_along(self, stop: threading.Event) -> WorkerReport:
+        """Embed as one worker of many, until nothing is outstanding; whoever called `run` with a crew does the rest.
+
+        Raises
+        ------
+        EncoderError
+            The new model is not at hand, or refuses to go on.
+        """
+        return self._filling.work_along(stop)
 
     def verify(self, *, sample: int = 200, seed: int = 0, fields: Sequence[str] | None = None) -> VerificationResult:
         """Compare the new generation with what its model gives now; `cutover` wants this to have passed.

@@ -29,10 +29,14 @@ class Capabilities:
     conditional_upsert : bool
         A vector lands only where its document still has the text that was embedded. Without, it lands wherever its
         document exists, and keeps the hash of its text, so that it is seen to be stale.
+    several_machines : bool
+        Processes of other machines may open it by its URL, and work on it together. Without, only those of the machine
+        that it is on, as with a file.
     """
 
     transactions: bool
     conditional_upsert: bool
+    several_machines: bool = False
 
 
 @dataclass(frozen=True)

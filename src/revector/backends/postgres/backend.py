@@ -53,7 +53,7 @@ class PostgresBackend:
     """
 
     alias = ALIAS
-    capabilities = Capabilities(transactions=True, conditional_upsert=True)
+    capabilities = Capabilities(transactions=True, conditional_upsert=True, several_machines=True)
     folder = None
 
     def __init__(self, database: PostgresDatabase) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from revector.backends.contracts import Backend, Generation
 from revector.encoders.at_hand import EncoderSet
-from revector.encoders.batching import required_batch_service
+from revector.encoders.batching import BatchService, required_batch_service
 from revector.errors import MigrationError
 from revector.ledger.records import MigrationRecord
 from revector.ledger.state import Phase
@@ -18,6 +19,7 @@ from revector.migration.canaries import require_same_model
 from revector.migration.carrying import carry_over
 from revector.migration.filling.batch_filler import BatchFiller
 from revector.migration.filling.bridge import BridgeKeeper, Fit
+from revector.migration.filling.crew import Crew, Overseer
 from revector.migration.filling.progress import Progress
 from revector.migration.filling.worker import Worker, WorkerReport
 from revector.migration.filling.worst_first import put_worst_first
@@ -65,23 +67,24 @@ class Filling:
         self._encoders, self._work, self._fit = encoders, work, fit
 
     def fill_target(
-        self, on_progress: OnProgress | None, stop: threading.Event, batch_jobs: BatchJobs | None = None
+        self,
+        on_progress: OnProgress | None,
+        stop: threading.Event,
+        *,
+        batch_jobs: BatchJobs | None = None,
+        crew: Crew | None = None,
     ) -> WorkerReport:
-        """Work until the new generation is full, then go on to PROVING; with batch jobs, those come first.
+        """Work until the new generation is full, or let a crew do so, then go on to PROVING; batch jobs come first.
 
         Raises
         ------
         InvalidArgumentError
             There shall be batch jobs, and the new model is not one of a service that has them.
         """
-        record = patient(self._backend.ledger.record)(self._id)
-        target, work = patient(target_of)(self._backend, record), patient(self._work)()
-        encoder = self._encoders.require(target, purpose="filling the new generation")
-        service = None if batch_jobs is None else required_batch_service(encoder)
-        patient(require_same_model)(self._backend, self._encoders, target, encoder)
-        reorder = put_worst_first if work.worst_first else None
-        source, report = record.source_generation if work.derived else None, WorkerReport(0, 0, 0, 0.0)
-        with patient(BridgeKeeper)(self._backend, record.source_generation, target.id, self._fit, reorder) as keeper:
+        record, report = patient(self._backend.ledger.record)(self._id), WorkerReport(0, 0, 0, 0.0)
+        target = patient(target_of)(self._backend, record)
+        service = None if batch_jobs is None else self._batch_service(target)
+        with self._bridge_of(record, target) as keeper:
             if batch_jobs is None or service is None:
                 patient(free_left_over)(self._backend, target.id)
             elif self._goes_on(stop):
@@ -90,7 +93,7 @@ class Filling:
                     service,
                     target.id,
                     batch_jobs,
-                    source=source,
+                    source=self._source(record),
                     on_progress=on_progress,
                     may_run=self._may_run,
                     throttle=self._throttle,
@@ -98,28 +101,60 @@ class Filling:
                 ).run(stop)
                 if not batch_jobs.online and patient(self._waits)(target.id):
                     return report
-            worker = patient(Worker)(
-                self._backend,
-                encoder,
-                target.id,
-                batch=work.batch,
-                lease_seconds=work.lease_seconds,
-                share=work.share,
-                source=source,
-                on_progress=on_progress,
-                may_run=self._may_run,
-                throttle=self._throttle,
-                on_landed=keeper.landed,
-            )
-            report += worker.run(stop=stop)
+            if crew is None:
+                works = self._worker(record, target, keeper, on_progress).run
+            else:
+                works = partial(crew.run, Overseer(self._backend, target.id, on_progress).look)
+            report += works(stop=stop)
             if self._goes_on(stop):
                 patient(reconcile)(self._backend, target.id)  # once: whatever is written from now on is asked for
             began = time.monotonic()
             while self._goes_on(stop):
-                report += worker.run(stop=stop)
+                report += works(stop=stop)
                 if self._prove(target.id, began):
                     keeper.filled()
         return report
+
+    def work_along(self, stop: threading.Event) -> WorkerReport:
+        """Work as one of a crew, until no job is outstanding; whoever has the crew takes the step to PROVING."""
+        record = patient(self._backend.ledger.record)(self._id)
+        target = patient(target_of)(self._backend, record)
+        with self._bridge_of(record, target) as keeper:
+            return self._worker(record, target, keeper, None).run(stop=stop)
+
+    def _bridge_of(self, record: MigrationRecord, target: Generation) -> BridgeKeeper:
+        reorder = put_worst_first if patient(self._work)().worst_first else None
+        return patient(BridgeKeeper)(self._backend, record.source_generation, target.id, self._fit, reorder)
+
+    def _batch_service(self, target: Generation) -> BatchService:
+        encoder = self._encoders.require(target, purpose="filling the new generation")
+        service = required_batch_service(encoder)
+        patient(require_same_model)(self._backend, self._encoders, target, encoder)
+        return service
+
+    def _source(self, record: MigrationRecord) -> int | None:
+        """Return the generation that vectors are taken from, if they are made of another one's."""
+        return record.source_generation if patient(self._work)().derived else None
+
+    def _worker(
+        self, record: MigrationRecord, target: Generation, keeper: BridgeKeeper, on_progress: OnProgress | None
+    ) -> Worker:
+        """Return a worker on the new generation, with its model."""
+        encoder, work = self._encoders.require(target, purpose="filling the new generation"), patient(self._work)()
+        patient(require_same_model)(self._backend, self._encoders, target, encoder)
+        return patient(Worker)(
+            self._backend,
+            encoder,
+            target.id,
+            batch=work.batch,
+            lease_seconds=work.lease_seconds,
+            share=work.share,
+            source=self._source(record),
+            on_progress=on_progress,
+            may_run=self._may_run,
+            throttle=self._throttle,
+            on_landed=keeper.landed,
+        )
 
     def catch_up(
         self, generation: Generation, stop: threading.Event | None = None, *, throttled: bool = False

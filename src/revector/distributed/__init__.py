@@ -1,0 +1,1 @@
+"""Workers on many machines, which share one collection and its ledger."""
