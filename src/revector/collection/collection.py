@@ -28,13 +28,14 @@ from revector.spaces import require_one_of
 if TYPE_CHECKING:
     pass
 from revector.collection.deciding import Deciding
+from revector.collection.embedding import Embedding
 from revector.collection.migrating import Migrating
 from revector.collection.preparing import Preparing
 
 __all__ = ["Collection"]
 
 
-class Collection(Deciding, Preparing, Migrating):
+class Collection(Deciding, Embedding, Preparing, Migrating):
     """A live collection of texts. Open one with `open`; safe to share between threads.
 
     Parameters
