@@ -35,6 +35,7 @@ from revector.cli import (
     report,
     rollout,
     same_space,
+    serve,
     watch,
 )
 from revector.cli.config import FILE
@@ -89,6 +90,7 @@ for module in (
     report,
     hands,
     watch,
+    serve,
     checklist,
     model,
     same_space,
