@@ -67,12 +67,26 @@ class Client:
         assert found["hits"][0]["score"] == pytest.approx(1, abs=1e-5)
 
 
+def write(gateway, stop):
+    """Store documents one after the other, and find each; return what failed."""
+    failures, turn = [], 0
+    while not stop.wait(0.05):
+        turn += 1
+        name, text = f"w{turn}", f"written while others move {turn}"
+        stored = gateway.post("/documents", {"upsert": [{"id": name, "text": text}]})
+        found = gateway.post("/search", {"query": text, "k": 1})
+        if (stored[0], found[0]) != (200, 200) or found[1]["hits"][0]["id"] != name:
+            failures.append((stored, found))
+    return failures
+
+
 def test_a_cutover_and_a_rollback_under_load_are_noticed_by_nobody(gateway, docs, places):
     before, stop = docs.answering[0].id, threading.Event()
     with (
         Collection.open(places / "docs.db", OLD, encoders=[NEW]) as operator,  # as another process would
-        ThreadPoolExecutor(CLIENTS) as pool,
+        ThreadPoolExecutor(CLIENTS + 1) as pool,
     ):
+        writer = pool.submit(write, gateway, stop)
         clients = [pool.submit(Client(gateway, place).run, stop) for place in range(CLIENTS)]
         try:
             time.sleep(0.5)
@@ -86,7 +100,7 @@ def test_a_cutover_and_a_rollback_under_load_are_noticed_by_nobody(gateway, docs
         finally:
             stop.set()
         done = [client.result() for client in clients]
-    assert [failure for client in done for failure in client.failures] == []
+    assert [failure for client in done for failure in client.failures] + writer.result() == []
     after = docs.answering[0].id
     assert {generation for client in done for generation in client.seen} == {before, after}
     assert all(client.seen[-1] == after for client in done)

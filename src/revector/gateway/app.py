@@ -85,7 +85,8 @@ class Gateway:
     def _batchers(self) -> dict[str, Batcher[Any, Any, Any]]:
         return {
             "embeddings": self._embeddings.batcher,
-            "search": self._searches.batcher,
+            "search": self._searches.texts,
+            "rerank": self._searches.reranked,
             "vectors": self._searches.vectors,
             "documents": self._writes.batcher,
         }
@@ -146,7 +147,8 @@ class Gateway:
 
     async def _metrics(self, _request: Request) -> Response:
         client = _optional.require("prometheus_client", extra="metrics", purpose="/metrics")
-        registry = registry_of(self._docs, lambda: list(self._measured()))
+        measured = list(self._measured())  # here, where nothing is counted meanwhile
+        registry = registry_of(self._docs, lambda: measured)
         text = await asyncio.to_thread(client.generate_latest, registry)
         return Response(text, media_type=client.CONTENT_TYPE_LATEST)
 

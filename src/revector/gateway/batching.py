@@ -21,7 +21,6 @@ Key = TypeVar("Key", bound=Hashable)
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-_AT_ONCE = 2  # one call is made while the next one is collected and its predecessor's answers are written
 _LONGEST_PAUSE_SECONDS = 60.0
 _OF_ALL = (StoreError, ServiceError, RateLimitedError, SpendCapError)
 """Whatever else a call raises may be the fault of one request in it."""
@@ -44,6 +43,8 @@ class Batcher(Generic[Key, Item, Answer]):
     limits : Limits
     name : str
         Of its threads.
+    at_once : int
+        Calls at the same time. With two, one is made while the next one is collected.
 
     Attributes
     ----------
@@ -53,9 +54,11 @@ class Batcher(Generic[Key, Item, Answer]):
         Calls of `work` so far, and the items in them.
     """
 
-    def __init__(self, work: Callable[[Key, list[Item]], Sequence[Answer]], limits: Limits, name: str) -> None:
-        self._work, self._limits = work, limits
-        self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix=f"revector-gateway-{name}")
+    def __init__(
+        self, work: Callable[[Key, list[Item]], Sequence[Answer]], limits: Limits, name: str, at_once: int = 2
+    ) -> None:
+        self._work, self._limits, self._at_once = work, limits, at_once
+        self._pool = ThreadPoolExecutor(at_once, thread_name_prefix=f"revector-gateway-{name}")
         self._queue: deque[_Piece[Key, Item]] = deque()
         self._queued = 0
         self._arrived = asyncio.Event()
@@ -65,7 +68,7 @@ class Batcher(Generic[Key, Item, Answer]):
 
     def start(self) -> None:
         """Begin to answer, in the event loop that runs."""
-        self._tasks = [asyncio.get_running_loop().create_task(self._run()) for _ in range(_AT_ONCE)]
+        self._tasks = [asyncio.get_running_loop().create_task(self._run()) for _ in range(self._at_once)]
 
     async def close(self) -> None:
         """End it; nobody waits any more."""

@@ -28,6 +28,10 @@ __all__ = ["Searches"]
 _FIELDS = ("query", "vector", "generation", "space", "k", "where", "explain", "rerank")
 _Options = str
 """What is asked of a search beside its query, as JSON: equal ones go into one call."""
+_Alone = tuple[_Options, object]
+"""The same, and something that no other search is equal to."""
+_RERANKED_AT_ONCE = 8
+"""Calls with a re-ranker, which may be a service that answers after a second."""
 
 
 class Searches:
@@ -43,7 +47,8 @@ class Searches:
 
     def __init__(self, docs: Collection, limits: Limits, reranker: Reranker | None) -> None:
         self._docs, self._limits, self._reranker = docs, limits, reranker
-        self.batcher: Batcher[_Options, str, list[Hit]] = Batcher(self._search, limits, "search")
+        self.texts: Batcher[_Options, str, list[Hit]] = Batcher(self._search, limits, "search")
+        self.reranked: Batcher[_Alone, str, list[Hit]] = Batcher(self._rerank, limits, "rerank", _RERANKED_AT_ONCE)
         self.vectors: Batcher[_Options, _Vector, dict[str, Any]] = Batcher(self._search_vectors, limits, "vectors")
 
     async def answer(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -55,9 +60,7 @@ class Searches:
         if "query" in fields:
             if "generation" in fields or "space" in fields:
                 raise RequestError("a text is of no generation; leave it out, or give a vector", param="generation")
-            text = valid_unicode(_text(fields["query"]), "query")
-            with self.batcher.room(1):
-                (hits,) = await self.batcher.ask(options, [text])
+            hits = await self._hits(options, _text(fields["query"]), rerank=fields.get("rerank", False))
             return {"hits": [asdict(hit) for hit in hits]}
         if fields.get("rerank", False):
             raise RequestError("a re-ranker reads the query's text; give 'query' in place of 'vector'", param="rerank")
@@ -66,29 +69,34 @@ class Searches:
             (found,) = await self.vectors.ask(options, [vector])
         return found
 
+    async def _hits(self, options: _Options, text: str, *, rerank: bool) -> list[Hit]:
+        if not rerank:
+            with self.texts.room(1):
+                return (await self.texts.ask(options, [text]))[0]
+        with self.reranked.room(1):  # alone: of the queries of one call, each would wait for those before it
+            return (await self.reranked.ask((options, object()), [text]))[0]
+
     def _options(self, fields: dict[str, Any]) -> _Options:
         """Check what all searches have; what is wrong with one is nothing to those that it would share a call with."""
         where = fields.get("where")
         parse_where(where)
-        rerank = flag(fields.get("rerank", False), "rerank")
-        if rerank and self._reranker is None:
+        if flag(fields.get("rerank", False), "rerank") and self._reranker is None:
             raise RequestError("this gateway has no re-ranker; start it with --rerank MODEL", param="rerank")
         options = {
             "k": whole_number(fields.get("k", 10), "k", least=1, most=self._limits.hits),
             "where": where,
             "explain": flag(fields.get("explain", False), "explain"),
-            "rerank": rerank,
         }
         return json.dumps(options, sort_keys=True)
 
     def _search(self, options: _Options, texts: list[str]) -> list[list[Hit]]:
-        asked = json.loads(options)
-        reranker = self._reranker if asked["rerank"] else None
-        return self._docs.search(texts, asked["k"], where=asked["where"], explain=asked["explain"], rerank=reranker)
+        return self._docs.search(texts, **json.loads(options))
+
+    def _rerank(self, alone: _Alone, texts: list[str]) -> list[list[Hit]]:
+        return self._docs.search(texts, rerank=self._reranker, **json.loads(alone[0]))
 
     def _search_vectors(self, options: _Options, vectors: list[_Vector]) -> Sequence[dict[str, Any]]:
-        asked = json.loads(options)
-        found = []
+        asked, found = json.loads(options), []
         for vector, generation, space in vectors:
             of = of_vector(self._docs.answering, generation, space)
             if len(vector) != of.space.dimension:
@@ -110,7 +118,7 @@ _Vector = tuple[NDArray[np.float32], Any, Any]
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise InvalidArgumentError(f"query is {shown(value)}, expected a text")
-    return value
+    return valid_unicode(value, "query")
 
 
 def _vector(value: Any) -> NDArray[np.float32]:
