@@ -104,7 +104,7 @@ def test_without_the_extra_the_error_says_how_to_install_it(path, monkeypatch):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="signals of POSIX")
 def test_a_signal_under_load_leaves_nobody_in_the_middle(path):
-    """Whoever was answered before it goes on to be; whoever comes later finds nobody there, and no half answer."""
+    """Whatever was sent before it is answered; whoever comes later is answered, or finds nobody there."""
     halves, refused, answered = [], [], []
     told = threading.Event()
 
@@ -122,7 +122,7 @@ def test_a_signal_under_load_leaves_nobody_in_the_middle(path):
                 assert (answer.status, len(json.loads(answer.read())["data"])) == (200, 200)
                 answered.append(sent)
             except (http.client.RemoteDisconnected, ConnectionResetError):
-                refused.append(sent)  # it was in the queue of the socket: nobody has read it
+                refused.append(sent)  # it came too late: nobody has read it
             except Exception as error:
                 halves.append(repr(error))
             finally:
@@ -141,7 +141,7 @@ def test_a_signal_under_load_leaves_nobody_in_the_middle(path):
             thread.join()
     assert (code, errors, halves) == (0, "", [])
     assert len(answered) > 20
-    assert min(refused) > signalled - 0.05  # on its way, and not read yet
+    assert min(refused) > signalled
 
 
 def test_it_is_ready_once_it_says_so(path):

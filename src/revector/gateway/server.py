@@ -21,6 +21,8 @@ from revector.gateway.limits import Limits
 __all__ = ["GatewayServer", "listening", "url_of"]
 
 _MOST_PORT = 65_535
+_READS_ON_SECONDS = 0.5
+"""What waits in the queues of sockets when it is told to stop would be lost if they were closed at once."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -60,6 +62,11 @@ class GatewayServer(uvicorn.Server):
         await super().startup(sockets=sockets)
         if self._on_ready is not None:
             self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what was sent before it was told to stop, and end."""
+        await asyncio.sleep(_READS_ON_SECONDS)
+        await super().shutdown(sockets=sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
