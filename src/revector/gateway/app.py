@@ -110,7 +110,7 @@ class Gateway:
         while True:
             try:
                 await asyncio.to_thread(self._docs.load_models)
-            except RevectorError as error:
+            except Exception as error:  # a model may fail as it likes: requests that need it say so
                 _log.warning("the models of the collection could not be looked at: %s", error)
             await asyncio.sleep(_LOOK_EVERY_SECONDS)
 
