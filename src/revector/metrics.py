@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from revector.errors import MigrationError, RevectorError
 from revector.ledger.state import Phase
 from revector.migration.migration import Migration
 
-__all__ = ["measured", "serving_metrics"]
+__all__ = ["Metric", "measured", "registry_of", "serving_metrics"]
 
 _MOST_PORT = 65_535
 
@@ -68,10 +68,12 @@ class Collector:
     ----------
     docs : Collection
         Whose.
+    more : callable
+        Returns further metrics, which need no store.
     """
 
-    def __init__(self, docs: Collection) -> None:
-        self._docs = docs
+    def __init__(self, docs: Collection, more: Callable[[], Iterable[Metric]]) -> None:
+        self._docs, self._more = docs, more
 
     def collect(self) -> Iterator[Any]:
         """Yield families of metrics; ``revector_up`` is 0 where the store cannot be asked."""
@@ -82,10 +84,26 @@ class Collector:
         except RevectorError:
             found, is_up = [], 0.0
         families: dict[str, GaugeMetricFamily] = {}
-        for name, help_, value, labels in [*found, Metric("revector_up", "Whether the store answers.", is_up, {})]:
+        found = [*found, *self._more(), Metric("revector_up", "Whether the store answers.", is_up, {})]
+        for name, help_, value, labels in found:
             family = families.setdefault(name, GaugeMetricFamily(name, help_, labels=list(labels)))
             family.add_metric(list(labels.values()), float(value))
         yield from families.values()
+
+
+def registry_of(docs: Collection, more: Callable[[], Iterable[Metric]] = tuple) -> Any:
+    """Return a registry of prometheus-client: metrics of a collection, of this process, and what else `more` returns.
+
+    Raises
+    ------
+    MissingExtraError
+        The extra ``metrics`` is not installed.
+    """
+    prometheus = _optional.require("prometheus_client", extra="metrics", purpose="serving metrics")
+    registry = prometheus.CollectorRegistry()
+    registry.register(Collector(docs, more))
+    prometheus.ProcessCollector(registry=registry)
+    return registry
 
 
 @contextmanager
@@ -114,10 +132,8 @@ def serving_metrics(docs: Collection, port: int) -> Iterator[int]:
         The port is taken.
     """
     port = whole_number(port, "port", least=0, most=_MOST_PORT)
+    registry = registry_of(docs)
     prometheus = _optional.require("prometheus_client", extra="metrics", purpose="serving metrics")
-    registry = prometheus.CollectorRegistry()
-    registry.register(Collector(docs))
-    prometheus.ProcessCollector(registry=registry)
     server, thread = prometheus.start_http_server(port, registry=registry)
     try:
         yield server.server_port

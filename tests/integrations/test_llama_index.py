@@ -168,12 +168,12 @@ async def test_everything_is_there_for_coroutines(collection):
 
 
 async def test_the_embedding_is_that_of_the_model_that_serves(collection):
-    model, (_, rows) = RevectorEmbedding(collection), collection.embed(["a red tent"])
+    model, rows = RevectorEmbedding(collection), collection.embed(["a red tent"]).vectors
     expected = rows[0].tolist()
     assert model.get_query_embedding("a red tent") == expected
     assert await model.aget_query_embedding("a red tent") == expected
     assert model.get_text_embedding_batch(["a red tent"]) == [
-        collection.embed(["a red tent"], "document")[1][0].tolist()
+        collection.embed(["a red tent"], kind="document").vectors[0].tolist()
     ]
     assert await model.aget_text_embedding("a red tent") == model.get_text_embedding("a red tent")
 

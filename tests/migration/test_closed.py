@@ -87,6 +87,8 @@ USES = {
     "search": lambda docs: docs.search("text 1"),
     "search of many": lambda docs: docs.search(["text 1", "text 2"]),
     "search_vector": lambda docs: docs.search_vector(np.ones(8), OLD.space),
+    "embed": lambda docs: docs.embed(["text 1"]),
+    "answering": lambda docs: docs.answering,
     "serving_space": lambda docs: docs.serving_space,
     "check": lambda docs: docs.check(),
     "prepare": lambda docs: docs.prepare(),

@@ -325,6 +325,40 @@ def test_query_vectors_of_the_new_model_are_refused_until_it_serves(collection: 
         collection.search_vector(vector, NEW.space)
 
 
+def test_query_vectors_of_a_model_that_has_served_are_answered_in_its_space_until_it_is_retired(
+    collection: Collection,
+) -> None:
+    vectors = {encoder.space: encoder.encode([TEXTS["doc000"]])[0] for encoder in (OLD, NEW)}
+    migration = collection.migrate(NEW)
+    migration.start()
+    migration.run()
+    migration.verify()
+    for step in (migration.cutover, migration.rollback, migration.start):
+        step()
+        for space, vector in vectors.items():
+            (best, *_) = collection.search_vector(vector, space, explain=True)
+            generation = {each.space: each.id for each in collection.answering}[space]
+            assert (best.id, best.generation) == ("doc000", generation)
+            assert best.score == pytest.approx(1, abs=1e-6)
+    migration.rollback()
+    migration.retire(confirm=True)
+    assert [generation.space for generation in collection.answering] == [OLD.space]
+    with pytest.raises(SpaceMismatchError, match="'old'"):
+        collection.search_vector(vectors[NEW.space], NEW.space)
+
+
+def test_texts_are_embedded_by_the_model_that_serves_or_by_that_of_a_generation(collection: Collection) -> None:
+    migration = collection.migrate(NEW)
+    migration.start()
+    migration.run()
+    migration.verify()
+    migration.cutover()
+    _, before = collection.answering
+    for found, encoder in ((collection.embed(["a text"]), NEW), (collection.embed(["a text"], generation=before), OLD)):
+        np.testing.assert_array_equal(found.vectors, encoder.encode(["a text"]))
+        assert found.generation.space == encoder.space
+
+
 # Writes
 
 

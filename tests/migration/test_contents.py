@@ -35,12 +35,13 @@ def test_documents_are_found_by_their_metadata_the_oldest_first(docs: Collection
 
 
 def test_texts_are_embedded_by_the_model_that_serves(docs: Collection) -> None:
-    space, rows = docs.embed(["apple", "pie"])
+    made = docs.embed(["apple", "pie"])
+    space, rows = made.generation.space, made.vectors
     assert space == OLD.space
     np.testing.assert_array_equal(rows, OLD.encode(["apple", "pie"]))
-    assert docs.embed([], "document")[1].shape == (0, 16)
+    assert docs.embed([], kind="document").vectors.shape == (0, 16)
     _moved(docs)
-    assert docs.embed(["apple"], "document")[0] == NEW.space
+    assert docs.embed(["apple"], kind="document").generation.space == NEW.space
 
 
 def test_vectors_of_both_live_spaces_are_read_until_one_is_retired(docs: Collection) -> None:

@@ -144,6 +144,7 @@ COLLECTION = [
     *_table("search_vector", {"space": HashEncoder(16).space}, vector=[[NAN] * 16, [1.0, [2.0]], DEEP, {"a": 1}]),
     *_table("search_vector", {"vector": [1.0] * 16}, space=[None, "space", HashEncoder(16), HashEncoder(8).space]),
     *_table("search_vector", {"vector": [1.0] * 16, "space": HashEncoder(16).space}, k=NOT_WHOLE),
+    *_table("embed", {"texts": ["x"]}, texts=NOT_TEXTS, kind=[7, "passage", []], generation=[7, "live", ROWS]),
     *_table("migrate", {}, new_encoder=NOT_AN_ENCODER),
     *_table(
         "migrate",

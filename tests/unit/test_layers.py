@@ -39,6 +39,7 @@ LEVELS = [
     {"report"},
     {"collection", "opening", "exporting"},
     {"metrics", "integrations", "distributed"},
+    {"gateway"},
     {"demo", "cli", "__main__"},
 ]
 FACES = {"__init__", "similarity", "mapping", "index", "threads", "encoders", "rerank"}
@@ -132,6 +133,7 @@ FORBIDDEN = {
     "evaluation/*": {"revector.backends.sqlite", "revector.backends.local_index", "revector.ledger"},
     "backends/contracts/*": {"revector.backends.sqlite", "revector.backends.local_index", "revector.migration"},
     "ledger/*": {"revector.backends"},
+    "gateway/*": {"revector.backends.sqlite", "revector.ledger", "revector.migration", "revector.search"},
     "testing/encoders.py": {"revector.backends", "revector.ledger"},
     "testing/memory/*": {
         "revector.backends.local_index",

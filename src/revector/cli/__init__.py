@@ -36,6 +36,7 @@ from revector.cli import (
     report,
     rollout,
     same_space,
+    serve,
     watch,
 )
 from revector.cli.config import FILE
@@ -91,6 +92,7 @@ for module in (
     report,
     hands,
     watch,
+    serve,
     checklist,
     model,
     same_space,

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from revector.cli.common import MODEL_HELP, AsJson, CollectionUrl, Encoders, open_encoder, opened, shown_place
+from revector.cli.common import (
+    MODEL_HELP,
+    RERANK_HELP,
+    AsJson,
+    CollectionUrl,
+    Encoders,
+    open_encoder,
+    open_reranker,
+    opened,
+    shown_place,
+)
 from revector.cli.endings import EXIT_REFUSED, shell
 from revector.cli.printing import emit
 from revector.encoders.sources import ASYMMETRIC, write_source
@@ -15,10 +25,7 @@ from revector.formats.judgements import load_judgements
 
 if TYPE_CHECKING:
     from revector.evaluation.verdict import Assessment
-    from revector.rerank.base import Reranker
 
-LLM = "llm:"
-"""Before the name of a language model that re-ranks."""
 JUDGED_HELP = (
     "Judged queries: a folder in the layout of BEIR or TREC, rows of query, document and grade (JSON lines, CSV), or a "
     "log of clicks."
@@ -54,7 +61,7 @@ def assess(
         Optional[str],  # noqa: UP045 - typer reads the annotation at run time, on Python 3.10 too
         typer.Option(
             metavar="MODEL",
-            help="What re-ranks the hits: a cross-encoder's folder, or llm:NAME for a language model. Judge the whole.",
+            help=f"{RERANK_HELP} Judge the whole.",
         ),
     ] = None,
     llm_url: Annotated[
@@ -95,7 +102,7 @@ def assess(
             min_lift=min_lift,
             relative=relative,
             bm25=bm25,
-            reranker=None if rerank is None else _reranker(rerank, llm_url, price, spend_cap),
+            reranker=None if rerank is None else open_reranker(rerank, llm_url, price, spend_cap),
             threshold=threshold,
             slice_by=slice_by or (),
         )
@@ -105,19 +112,6 @@ def assess(
     emit({**found.to_json(), "next_steps": steps}, shown, as_json=as_json)
     if found.best is None:
         raise typer.Exit(EXIT_REFUSED)
-
-
-def _reranker(name: str, base_url: str | None, price: float | None, spend_cap: float | None) -> Reranker:
-    if name.startswith(LLM):
-        from revector.rerank.llm import LlmReranker
-
-        return LlmReranker(
-            name.removeprefix(LLM), base_url=base_url, price_per_million_tokens=price, spend_cap=spend_cap
-        )
-    from revector.rerank.cross import CrossEncoder
-
-    reranker: Reranker = CrossEncoder.from_pretrained(name)
-    return reranker
 
 
 def _next_steps(place: str, model: str, found: Assessment, serving: str | None) -> list[str]:

@@ -18,6 +18,7 @@ from revector.errors import NoCollectionError
 from revector.migration.checklist import PLACE
 from revector.migration.hooks import Hooks
 from revector.migration.migration import Migration
+from revector.rerank.base import Reranker
 from revector.spaces import Template, require_one_of
 
 MODEL_HELP = (
@@ -26,6 +27,9 @@ MODEL_HELP = (
     "model of its own, sentence-transformers:FOLDER-OR-ID to run it with torch, openai:NAME for a service, or "
     "wordllama or minilm, which are fetched once."
 )
+
+LLM = "llm:"
+RERANK_HELP = "What re-ranks the hits: a cross-encoder's folder, or llm:NAME for a language model."
 
 
 def noted(context: typer.Context, collection: str | None) -> str | None:
@@ -174,3 +178,19 @@ def open_encoder(name: str, template: str | None = None) -> TextEncoder:
         name = f"{scheme}{fetch_model(model)}{asked}{options}"
     encoder = load_encoder(name)
     return encoder if template is None else Templated(encoder, Template(tuple(template.split(","))))
+
+
+def open_reranker(
+    name: str, base_url: str | None = None, price: float | None = None, spend_cap: float | None = None
+) -> Reranker:
+    """Load a cross-encoder by its folder, or name a language model and, where they are known, its service and price."""
+    if name.startswith(LLM):
+        from revector.rerank.llm import LlmReranker
+
+        return LlmReranker(
+            name.removeprefix(LLM), base_url=base_url, price_per_million_tokens=price, spend_cap=spend_cap
+        )
+    from revector.rerank.cross import CrossEncoder
+
+    reranker: Reranker = CrossEncoder.from_pretrained(name)
+    return reranker

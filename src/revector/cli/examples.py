@@ -36,6 +36,7 @@ EXAMPLES: MappingProxyType[str, str] = MappingProxyType(
         "events": "revector events docs.db --follow",
         "depends": "revector depends docs.db semantic-cache --sql 'DELETE FROM semantic_cache'",
         "watch": "revector watch docs.db --every 5",
+        "serve": "revector serve docs.db --port 8000 --token-file /run/secrets/revector",
         "checklist": "revector checklist docs.db",
         "model": "revector model docs.db --set /new/place/of/the/model",
         "same-space": "revector same-space minilm openai:all-minilm",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     pass
 from revector.collection.contents import Contents
 from revector.collection.deciding import Deciding
+from revector.collection.embedding import Embedding
 from revector.collection.hearing import Hearing
 from revector.collection.migrating import Migrating
 from revector.collection.preparing import Preparing
@@ -36,7 +37,7 @@ from revector.collection.preparing import Preparing
 __all__ = ["Collection"]
 
 
-class Collection(Deciding, Preparing, Hearing, Contents, Migrating):
+class Collection(Deciding, Preparing, Embedding, Hearing, Contents, Migrating):
     """A live collection of texts. Open one with `open`; safe to share between threads.
 
     Parameters

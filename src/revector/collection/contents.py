@@ -1,20 +1,18 @@
-"""What a collection holds, for whoever builds on it: documents by filter, vectors, and the model that makes them."""
+"""What a collection holds, for whoever builds on it: documents by filter, and their vectors."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from revector._arguments import choice, shown, strings, valid_unicode
+from revector._arguments import shown
 from revector.backends.arguments import checked_ids
 from revector.backends.contracts import Document, Generation
 from revector.backends.filters import parse_where
 from revector.collection.opened import Opened
-from revector.encoders.base import Kind
-from revector.encoders.isolation import encode_checked
 from revector.errors import InvalidArgumentError
 from revector.spaces import EmbeddingSpace, require_one_of
 
@@ -48,38 +46,6 @@ class Contents(Opened):
         keys = documents.matching_keys(parsed, documents.count())
         slices = (keys[start : start + _DOCUMENTS_A_READ] for start in range(0, len(keys), _DOCUMENTS_A_READ))
         return [each for part in slices for each in documents.by_key(part)]
-
-    def embed(self, texts: Sequence[str], kind: Kind = "query") -> tuple[EmbeddingSpace, NDArray[np.float32]]:
-        """Return texts as vectors of the space that serves now, and which one that is.
-
-        Parameters
-        ----------
-        texts : sequence of str
-        kind : {"query", "document"}
-            What the texts are to the model. Queries are mapped where its model is not at hand, and another one is with
-            a map to its space.
-
-        Returns
-        -------
-        space : EmbeddingSpace
-            `search_vector` wants it; vectors of it are compared with no others.
-        vectors : ndarray of float32, shape (len(texts), dimension)
-
-        Raises
-        ------
-        EncoderError
-            The model is not at hand, or failed.
-        """
-        choice(kind, "kind", ("query", "document"))
-        listed = [valid_unicode(text, f"texts[{place}]") for place, text in enumerate(strings(texts, "texts"))]
-        serving = self._serving.read()
-        generation = serving.serving
-        if not listed:
-            return generation.space, np.empty((0, generation.space.dimension), np.float32)
-        if kind == "query":
-            return generation.space, self._searcher.queries.encode(listed, generation, serving.live)
-        encoder = self._encoders.require(generation, purpose="embedding for this collection")
-        return generation.space, encode_checked(encoder, listed, kind=kind)
 
     def vectors(self, ids: Iterable[str], space: EmbeddingSpace) -> dict[str, NDArray[np.float32]]:
         """Return the stored vectors by id of those documents that have one in a space.

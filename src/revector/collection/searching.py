@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, overload
 
-import numpy as np
-from numpy.typing import NDArray
-
 from revector._arguments import function, number, shown, strings, valid_unicode
-from revector._arrays import as_float32
-from revector.errors import InvalidArgumentError, ShapeError
+from revector.errors import InvalidArgumentError
 from revector.migration.canaries import warn_of_another_model
 from revector.migration.scales import note_scale
 from revector.migration.signs import search_p50, search_p99
@@ -119,40 +115,6 @@ class Searching(Opened):
         texts = [valid_unicode(text, f"query[{place}]") for place, text in enumerate(strings(query, "query"))]
         return self._searcher.search(texts, request)
 
-    def search_vector(
-        self,
-        vector: NDArray[np.float32],
-        space: EmbeddingSpace,
-        k: int = 10,
-        *,
-        where: Mapping[str, Any] | None = None,
-    ) -> list[Hit]:
-        """Find the documents nearest to a vector.
-
-        Parameters
-        ----------
-        vector : ndarray of float, shape (dimension,)
-            A query, embedded by the caller.
-        space : EmbeddingSpace
-            Where it comes from (`encoder.space`).
-        k : int
-            Hits.
-        where : mapping, optional
-            What must hold for the documents' metadata, as in `search`.
-
-        Raises
-        ------
-        SpaceMismatchError
-            The vector is not of the serving space, or not of its dimension.
-        ShapeError, InvalidArgumentError
-            It is not one vector of floats.
-        NumericalError
-            It holds NaN or infinity.
-        """
-        if not isinstance(space, EmbeddingSpace):
-            raise InvalidArgumentError(f"space is {shown(space)}, expected the EmbeddingSpace that the vector is of")
-        return self._searcher.search_vectors(_one_row(vector), space, Request(k, where))[0]
-
     def capture(self, share: float = 0.01, *, scrub: Scrub = without_numbers) -> None:
         """Keep a sample of the queries that this object is asked from now on, for `replay` and for verdicts.
 
@@ -254,15 +216,3 @@ class Searching(Opened):
         self._backend.require_writable()
         with self._backend.transaction():
             note_scale(self._backend, self._serving.read().serving.space)
-
-
-def _one_row(vector: Any) -> NDArray[np.float32]:
-    """Return a vector as a matrix of one row."""
-    if not hasattr(vector, "ndim"):
-        try:
-            vector = np.asarray(vector)
-        except (TypeError, ValueError) as error:
-            raise InvalidArgumentError(f"vector is {shown(vector)}, expected floats") from error
-    if vector.ndim != 1:
-        raise ShapeError(f"vector has shape {tuple(vector.shape)}, expected (dimension,): one vector")
-    return as_float32(vector[None], "vector")

@@ -22,7 +22,7 @@ from revector.errors import InvalidArgumentError, NumericalError
 from revector.similarity import normalize
 from revector.spaces import NUMBERS, EmbeddingSpace
 
-__all__ = ["Shortened", "shortened_vectors"]
+__all__ = ["Shortened", "shortened_rows", "shortened_vectors"]
 
 
 class Shortened:
@@ -92,6 +92,14 @@ def shortened_vectors(vectors: Vectors, space: EmbeddingSpace) -> Vectors:
     if not vectors:
         return {}
     return dict(zip(vectors, _shortened(np.stack(list(vectors.values())), space), strict=True))
+
+
+def shortened_rows(
+    rows: NDArray[np.float32], space: EmbeddingSpace, dimension: int
+) -> tuple[NDArray[np.float32], EmbeddingSpace]:
+    """Return the first numbers of a space's vectors, and the space that these are of."""
+    shorter = _shortened_space(space, dimension, "float32")
+    return _shortened(rows, shorter), shorter
 
 
 def _shortened(rows: NDArray[np.float32], space: EmbeddingSpace) -> NDArray[np.float32]:

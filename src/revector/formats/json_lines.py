@@ -32,7 +32,7 @@ def parse_json_rows(lines: Iterable[Line]) -> Iterator[tuple[str, dict[str, Any]
             yield where, parse_json_object(where, row)
 
 
-def parse_json_object(where: str, line: str) -> dict[str, Any]:
+def parse_json_object(where: str, line: str, *, expected: str = "one object a line") -> dict[str, Any]:
     """Parse one line; `where` names it in the error, and so does the row's id if it can be seen.
 
     Raises
@@ -44,14 +44,14 @@ def parse_json_object(where: str, line: str) -> dict[str, Any]:
         row = _DECODER.decode(line)
     except json.JSONDecodeError as error:
         raise InvalidArgumentError(
-            f"{_named(where, line)}: not JSON ({error.msg}, character {error.pos + 1}); expected one object a line"
+            f"{_named(where, line)}: not JSON ({error.msg}, character {error.pos + 1}); expected {expected}"
         ) from error
     except RecursionError as error:
         raise _too_deep(_named(where, line)) from error
     except ValueError as error:  # of the functions below
         raise InvalidArgumentError(f"{_named(where, line)}: {error}") from error
     if not isinstance(row, dict):
-        raise InvalidArgumentError(f"{where}: got a JSON {type(row).__name__}, expected one object a line")
+        raise InvalidArgumentError(f"{where}: got a JSON {type(row).__name__}, expected {expected}")
     return row
 
 

@@ -34,8 +34,8 @@ class SpacedVector(list[float]):
 
 def embedded(collection: Collection, texts: Sequence[str], kind: Kind) -> list[list[float]]:
     """Return texts as vectors of the space that serves now; each is a `SpacedVector`."""
-    space, rows = collection.embed(texts, kind)
-    return [SpacedVector(row, space) for row in rows.tolist()]
+    made = collection.embed(texts, kind=kind)
+    return [SpacedVector(row, made.generation.space) for row in made.vectors.tolist()]
 
 
 def space_of_vector(vector: Any) -> EmbeddingSpace:
@@ -74,7 +74,8 @@ def diverse_hits(collection: Collection, query: str, hits: Sequence[Hit], k: int
     k, relevance = whole_number(k, "k", least=1), number(relevance, "relevance", least=0)
     if relevance > 1:
         raise InvalidArgumentError(f"relevance is {shown(relevance)}, expected a number from 0 to 1")
-    space, vector = collection.embed([query])
+    asked = collection.embed([query])
+    space, vector = asked.generation.space, asked.vectors
     stored = collection.vectors([hit.id for hit in hits], space)
     measured = [hit for hit in hits if hit.id in stored]
     if not measured:

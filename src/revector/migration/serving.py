@@ -13,9 +13,12 @@ from revector.migration.insurance import insured
 from revector.migration.strategies import Strategy, chosen_reading, strategies_from_json
 from revector.migration.strategies.background import RESCORING
 from revector.migration.strategies.base import CANDIDATES, Reading, Situation, Stage
+from revector.spaces import EmbeddingSpace
 
 STAGE = "rollout"
 """The events that say where a rollout stands; the last one counts."""
+CUTOVER = "cutover"
+"""The event of a cut-over."""
 
 
 def stage_of(backend: Backend, migration_id: int) -> Stage | None:
@@ -50,6 +53,9 @@ class Serving:
         The id of the migration.
     insured : Generation or None
         Where there is no other one, the generation whose model answers if that of the serving one is gone.
+    has_served : bool
+        Whether the other generation has served in this migration: it is complete, and query vectors of its space are
+        still about.
     """
 
     alias: Alias
@@ -62,11 +68,31 @@ class Serving:
     stage: Stage | None = None
     migration: int | None = None
     insured: Generation | None = None
+    has_served: bool = False
 
     @property
     def live(self) -> tuple[Generation, ...]:
         """The generations that writes have to reach, the serving one first."""
         return (self.serving,) if self.other is None else (self.serving, self.other)
+
+    @property
+    def answering(self) -> tuple[Generation, ...]:
+        """The generations in which a query's vector is answered, the serving one first: those that have served."""
+        return self.live if self.has_served else (self.serving,)
+
+    def of_vectors(self, space: EmbeddingSpace) -> Generation:
+        """Return the generation in which a query's vector of a space is answered.
+
+        Raises
+        ------
+        SpaceMismatchError
+            There is none; the message names the model that serves.
+        """
+        for generation in self.answering:
+            if generation.space.fingerprint == space.fingerprint:
+                return generation
+        self.serving.space.require(space, purpose="query vectors of this collection")
+        raise AssertionError("unreachable: the space of the serving generation is one that answers")
 
     def reading(self, encoders: EncoderSet, *, covered: bool = True, key: str | None = None) -> Reading:
         """Ask the strategies what a search reads now.
@@ -174,17 +200,19 @@ class ServingReader:
         pair = (record.source_generation, record.target_generation)
         others = [generation for generation in pair if generation not in (None, serving.id)]
         other = self._generation(others[0]) if others else None
+        moved = serving.id == record.target_generation
         return Serving(
             alias,
             record.phase,
             serving,
             other,
             strategies_from_json(record.strategy),
-            serving.id == record.target_generation,
+            moved,
             fields_read([serving.space, record.target_space, *([] if other is None else [other.space])]),
             stage_of(self._backend, record.id),
             record.id,
             insured(self._backend, serving) if other is None else None,
+            moved or self._backend.ledger.last_note(record.id, CUTOVER) is not None,
         )
 
     def _generation(self, generation: int) -> Generation:

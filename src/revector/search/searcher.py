@@ -181,7 +181,7 @@ class Searcher:
         return _flagged(self._search_both(serving, reading, queries, request), degraded)
 
     def search_vectors(self, vectors: Matrix, space: EmbeddingSpace, request: Request) -> list[list[Hit]]:
-        """Search vectors of the serving space, shape (q, d).
+        """Search vectors, shape (q, d), in the generation of their space: the serving one, or one that has served.
 
         Raises
         ------
@@ -192,8 +192,7 @@ class Searcher:
         """
 
         def attempt(serving: Serving, _covered: bool) -> list[Answer] | None:
-            serving.serving.space.require(space, purpose="query vectors of this collection")
-            return self._search_alone(serving, serving.serving, vectors, request)
+            return self._search_alone(serving, serving.of_vectors(space), vectors, request)
 
         return self._counted(self._steadily(attempt), request.k)
 
