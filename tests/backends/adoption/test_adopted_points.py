@@ -181,9 +181,14 @@ def test_nothing_is_looked_through_again_at_once(world):
 
 def test_everything_of_a_point_goes_with_it(world, application):
     application.store.give("docs", "a", SPARSE)
-    moved(world)
+    migration = moved(world)
     assert application.store.others("live_rv2", "a") == SPARSE
     assert application.store.read("live_rv2", ["a"]).payloads == application.store.read("docs", ["a"]).payloads
+    application.write("live_rv2", NEW, b="with more than a text")
+    application.store.give("live_rv2", "b", SPARSE)
+    look(world)
+    migration.run()
+    assert application.store.others("docs", "b") == SPARSE
 
 
 def test_both_collections_are_kept_up_to_date_whichever_is_written(world, application):
