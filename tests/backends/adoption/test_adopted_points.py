@@ -60,8 +60,8 @@ def adopt(place, table=TABLE, models=(OLD, NEW), *, dry_run=False, told=lambda _
 
 
 def release(place, **options):
-    options = {"allow_missing": False, "dry_run": False, **options}
-    return MemoryBesideKind.release(place, in_place=False, fire_triggers=False, tell=lambda _: None, **options)
+    options = {"allow_missing": False, "in_place": False, "fire_triggers": False, "dry_run": False, **options}
+    return MemoryBesideKind.release(place, tell=lambda _: None, **options)
 
 
 @pytest.fixture
@@ -244,6 +244,12 @@ def test_release_leaves_what_serves_under_its_alias(world, application, place, f
     assert release(place).table == "live_rv2"
     assert (application.store.names(), application.store.aliased("live")) == (["live_rv2"], "live_rv2")
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("option", ["in_place", "fire_triggers"])
+def test_what_speaks_of_tables_is_refused(world, place, option):
+    with pytest.raises(InvalidArgumentError, match=f"leave out --{option.replace('_', '-')}"):
+        release(place, **{option: True})
 
 
 def test_a_collection_of_ones_own_has_nothing_to_give_back(place):
