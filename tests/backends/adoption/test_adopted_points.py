@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from contextlib import closing
 from dataclasses import replace
 
@@ -10,6 +12,8 @@ import pytest
 
 from revector.backends.contracts.adoption import TableToAdopt
 from revector.errors import GateRefusedError, InvalidArgumentError, StoreError
+from revector.migration.filling.worker import WorkerReport
+from revector.migration.following import follow
 from revector.testing.memory import MemoryBesideKind, MemoryVectorStore
 from worlds import NEW, OLD, World
 
@@ -171,6 +175,23 @@ def test_what_was_written_unseen_is_taken_in(world, application):
     assert application.store.read("live_rv2", ["c"]).payloads == [{"body": "text c", "length": 6, "price": 5}]
     migration.run()
     assert application.bodies("live_rv2") == {"b": "text b changed", "c": "text c", "d": "text d"}
+
+
+def test_whoever_follows_takes_in_what_is_written_unseen_and_what_is_changed_later(world, application):
+    stop = threading.Event()
+    nothing_fills = WorkerReport(0, 0, 0, 0.0)
+    follower = threading.Thread(target=follow, args=(world.backend, world.encoders, lambda _: nothing_fills, stop))
+    follower.start()
+    try:
+        for text in ("written unseen", "changed unseen"):
+            application.write("docs", OLD, d=text)
+            end = time.monotonic() + 60
+            while texts(world).get("d") != text:
+                assert time.monotonic() < end, "it was not taken in"
+                time.sleep(0.1)
+    finally:
+        stop.set()
+        follower.join()
 
 
 def test_nothing_is_looked_through_again_at_once(world):
