@@ -57,7 +57,7 @@ def test_a_filter_of_langchains_stores_finds_what_it_describes(given: Any, expec
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        (lambda document: True, "expected a dict"),
+        (len, "expected a dict"),
         ({"lang": {"$like": "e%"}}, r"has '\$like', expected one of \$contains, \$eq"),
         ({"$and": {"lang": "en"}}, "'and'"),
         ({"$or": ["en"]}, "expected a dict"),
