@@ -54,7 +54,8 @@ class Page:
     payloads : list of dict
         Of each point: all its fields but for vectors.
     vectors : ndarray of float32, shape (n, d), or None
-        As they are stored, if they were asked for.
+        If they were asked for. Where the metric is the cosine, they have the direction they were put with, and perhaps
+        another length; elsewhere they are as they were put.
     next : object
         Where the next page begins; ``None`` after the last one.
     """
@@ -86,7 +87,7 @@ class VectorStore(Protocol):
         ...
 
     def create(self, name: str, dimension: int, metric: str, *, like: str | None = None) -> None:
-        """Make an empty collection; do nothing where it is there already, and empty, from a call that was cut off.
+        """Make an empty collection; do nothing where such a one is there already, from a call that was cut off.
 
         Parameters
         ----------
@@ -96,6 +97,11 @@ class VectorStore(Protocol):
             Of the vector that is searched.
         like : str, optional
             Another collection, whose index parameters, payload indexes and other vectors it shall have.
+
+        Raises
+        ------
+        StoreError
+            A collection of that name holds points.
         """
         ...
 
@@ -121,8 +127,14 @@ class VectorStore(Protocol):
             Each once.
         vectors : ndarray of float32, shape (n, d)
         payloads : sequence of mapping, length n
+            Whatever JSON can hold.
         like : str, optional
             A collection whose other vectors of the same ids are taken along.
+
+        Raises
+        ------
+        StoreError
+            There is no such collection, or its vectors have another dimension; then nothing is written.
         """
         ...
 
@@ -142,7 +154,10 @@ class VectorStore(Protocol):
         ...
 
     def scan(self, name: str, *, batch: int = 1_000, after: Any = None, vectors: bool = False) -> Iterator[Page]:
-        """Yield all points, from the place where a page said the next one begins."""
+        """Yield all points, each once, in pages of at most `batch`; from where a page said that the next one begins.
+
+        Each page is of its own moment: points that are written meanwhile may be in a later one, or in none.
+        """
         ...
 
     def count(self, name: str) -> int:

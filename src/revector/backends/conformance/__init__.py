@@ -1,7 +1,8 @@
 """The suites that every backend passes. They need pytest.
 
 `BackendConformance` runs them all; the others are for whoever builds a backend part by part. A backend whose index is
-`revector.backends.local_index` passes `FollowingConformance` besides.
+`revector.backends.local_index` passes `FollowingConformance` besides; a store of vectors beside a ledger file passes
+`VectorStoreConformance`.
 """
 
 from revector.backends.conformance.backend import BackendConformance
@@ -18,6 +19,7 @@ from revector.backends.conformance.ledger import (
     ObservationConformance,
 )
 from revector.backends.conformance.transactions import TransactionsConformance
+from revector.backends.conformance.vector_store import VectorStoreConformance
 
 __all__ = [
     "BackendConformance",
@@ -32,4 +34,5 @@ __all__ = [
     "NoteConformance",
     "ObservationConformance",
     "TransactionsConformance",
+    "VectorStoreConformance",
 ]

@@ -2,5 +2,6 @@
 
 from revector.testing.memory.apart import ApartMemoryBackend
 from revector.testing.memory.backend import MemoryBackend, forget
+from revector.testing.memory.vector_store import MemoryVectorStore
 
-__all__ = ["ApartMemoryBackend", "MemoryBackend", "forget"]
+__all__ = ["ApartMemoryBackend", "MemoryBackend", "MemoryVectorStore", "forget"]
