@@ -20,6 +20,8 @@ KEY = "CHROMA_API_KEY"
 """The environment variable of the key that a server asks for; it is never in a URL."""
 PATIENCE_SECONDS = 20.0
 """How long a call is repeated while the server is not there."""
+ANSWER_SECONDS = 60.0
+"""How long one answer is waited for."""
 _PORT = 8000
 _EXTRA, _PURPOSE = "chroma", "a collection in Chroma"
 
@@ -41,6 +43,11 @@ class Client:
 
     def __init__(self, url: str, client: Any, secret: Secret | None = None) -> None:
         self.url, self.api, self._secret = url, client, secret
+        # of a server: Chroma itself never closes them, and waits for an answer for ever
+        servers = (client._server, client._admin_client._server)
+        self._sessions = [server._session for server in servers if hasattr(server, "_session")]
+        for session in self._sessions:
+            session.timeout = ANSWER_SECONDS
         self._lost = require("httpx", extra=_EXTRA, purpose=_PURPOSE).TransportError
         errors = require("chromadb.errors", extra=_EXTRA, purpose=_PURPOSE)
         self.not_found: type[Exception] = errors.NotFoundError
@@ -83,6 +90,8 @@ class Client:
     def close(self) -> None:
         """Release connections and files."""
         self.api.close()
+        for session in self._sessions:
+            session.close()
 
     def _said(self, error: Exception) -> str:
         text = str(error) or type(error).__name__

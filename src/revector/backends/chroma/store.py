@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from revector.backends.beside.store import Page, StoreCapabilities
 from revector.backends.chroma.client import Client, open_client
-from revector.backends.chroma.payloads import DIMENSION, field_of, metadata_like, payload_of, stored_of
+from revector.backends.chroma.payloads import DIMENSION, Stored, field_of, metadata_like, payload_of, stored_of
 from revector.backends.contracts import IndexShape
 from revector.errors import ClosedError, StoreError
 
@@ -77,7 +77,7 @@ class ChromaStore:
     def create(self, name: str, dimension: int, metric: str, *, like: str | None = None) -> None:
         """Make an empty collection, with the graph's parameters of another one."""
         source = None if like is None else self._named(like)
-        known = {} if source is None else source.configuration["hnsw"]
+        known = {} if source is None else _graph_of(source)
         graph = {"space": _SPACES[metric], **{key: known[key] for key in _GRAPH if key in known}}
         metadata = metadata_like(source and source.metadata, dimension, is_adopted=source is not None)
         if name in self.names():
@@ -128,22 +128,32 @@ class ChromaStore:
             part = slice(start, start + step)
             self._write(collection, list(ids[part]), vectors[part], stored[part])
 
-    def _write(self, collection: Any, ids: list[str], vectors: Matrix, stored: Sequence[Any]) -> None:
-        """Write points as a whole: Chroma itself keeps fields, and documents, that a newer point does not have."""
-        found = self._call(collection.get, ids=ids, include=["documents", "metadatas"])
-        before = dict(zip(found["ids"], zip(found["documents"], found["metadatas"], strict=True), strict=True))
-        documents, metadatas, emptied = [], [], []
-        for id_, (document, metadata) in zip(ids, stored, strict=True):
-            old_document, old_metadata = before.get(id_, (None, None))
-            gone = dict.fromkeys(set(old_metadata or {}) - set(metadata or {}))
-            documents.append(document)
-            metadatas.append({**gone, **(metadata or {})} or None)
-            if old_document is not None and document is None:
-                emptied.append(id_)  # there is no other way to take a document away
-        if emptied:
-            self._call(collection.delete, ids=emptied)
-        matrix = np.ascontiguousarray(vectors, np.float32)
-        self._call(collection.upsert, ids=ids, embeddings=matrix, documents=documents, metadatas=metadatas)
+    def _write(self, collection: Any, ids: list[str], vectors: Matrix, stored: Sequence[Stored]) -> None:
+        """Write points as a whole: Chroma itself keeps documents, and fields, that a newer point does not have."""
+        found = self._call(collection.get, ids=ids, include=["documents"])
+        had = {id_ for id_, document in zip(found["ids"], found["documents"], strict=True) if document is not None}
+        if emptied := [id_ for id_, (document, _) in zip(ids, stored, strict=True) if document is None and id_ in had]:
+            self._call(collection.delete, ids=emptied)  # there is no other way to take a document away
+        self._call(
+            collection.upsert,
+            ids=ids,
+            embeddings=np.ascontiguousarray(vectors, np.float32),
+            documents=[document for document, _ in stored],
+            metadatas=[metadata for _, metadata in stored],
+        )
+        self._take_away(collection, {id_: metadata or {} for id_, (_, metadata) in zip(ids, stored, strict=True)})
+
+    def _take_away(self, collection: Any, wanted: Mapping[str, Mapping[str, Any]]) -> None:
+        """Take away the fields that points have besides.
+
+        They are those of older points, and not of the same ids alone: the lists of a collection that was dropped come
+        back in the points that get its places (seen with Chroma 1.5.9).
+        """
+        found = self._call(collection.get, ids=list(wanted), include=["metadatas"])
+        pairs = zip(found["ids"], found["metadatas"], strict=True)
+        extra = {id_: set(metadata or {}) - set(wanted[id_]) for id_, metadata in pairs}
+        if extra := {id_: names for id_, names in extra.items() if names}:
+            self._call(collection.update, ids=list(extra), metadatas=[dict.fromkeys(names) for names in extra.values()])
 
     def read(self, name: str, ids: Sequence[str], *, vectors: bool = False) -> Page:
         """Return those of some points that exist."""
@@ -235,8 +245,8 @@ class ChromaStore:
 
     def shape(self, name: str) -> IndexShape:
         """Tell the parameters of the collection's graph."""
-        hnsw = self._named(name).configuration["hnsw"]
-        return IndexShape("hnsw", {key: str(hnsw[key]) for key in _GRAPH})
+        graph = _graph_of(self._named(name))
+        return IndexShape("hnsw", {key: str(graph[key]) for key in _GRAPH if key in graph})
 
     def settle(self, name: str) -> None:
         """Do nothing: what was written is in the graph, or measured, by the time a write returns."""
@@ -279,10 +289,10 @@ class ChromaStore:
         field = field_of(collection.metadata)
         pairs = zip(found["documents"], found["metadatas"], strict=True)
         payloads = [payload_of(document, metadata, field) for document, metadata in pairs]
-        if not vectors:
-            return Page(list(found["ids"]), payloads)
-        matrix = np.asarray(found["embeddings"], np.float32).reshape(len(payloads), -1)
-        return Page(list(found["ids"]), payloads, matrix if payloads else self._no_vectors(collection))
+        matrix = None
+        if vectors:
+            matrix = np.asarray(found["embeddings"], np.float32) if payloads else self._no_vectors(collection)
+        return Page(list(found["ids"]), payloads, matrix)
 
     def _no_vectors(self, collection: Any) -> Matrix:
         return np.empty((0, self._dimension(collection)), np.float32)
@@ -296,7 +306,7 @@ class ChromaStore:
         return len(found[0])
 
     def _metric(self, collection: Any) -> str:
-        space = collection.configuration["hnsw"]["space"]
+        space = _graph_of(collection).get("space", "l2")
         if space not in _METRICS:
             raise StoreError(
                 f"{self.url}: {collection.name!r} is searched by the distance {space!r}, expected cosine or ip; "
@@ -311,3 +321,7 @@ class ChromaStore:
                 "has; encode with the model of that collection"
             )
 
+
+def _graph_of(collection: Any) -> dict[str, Any]:
+    """Return the parameters of a graph; Chroma's own property for them warns of functions that embed."""
+    return dict(collection.configuration_json.get("hnsw") or {})
