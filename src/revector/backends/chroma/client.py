@@ -139,7 +139,9 @@ def _split(place: str) -> SplitResult:
     try:
         port = parts.port
     except ValueError as error:
-        raise InvalidArgumentError("the port in the URL of Chroma is not a number; expected chroma://HOST:PORT") from error
+        raise InvalidArgumentError(
+            "the port in the URL of Chroma is not a number; expected chroma://HOST:PORT"
+        ) from error
     if not parts.hostname and (port or not parts.path.strip("/")):
         raise InvalidArgumentError("a URL of Chroma is chroma://HOST:PORT, or chroma:///FOLDER for one in a folder")
     return parts

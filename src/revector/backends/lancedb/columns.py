@@ -77,7 +77,9 @@ class Columns:
             values = [json.dumps(p) for p in payloads] if self.is_own else [p.get(name) for p in payloads]
             columns[name] = _array(values, self.schema.field(name).type)
         names = [name for name in self.schema.names if name in columns]
-        return pa.table([columns[name] for name in names], schema=pa.schema([self.schema.field(name) for name in names]))
+        return pa.table(
+            [columns[name] for name in names], schema=pa.schema([self.schema.field(name) for name in names])
+        )
 
     def page(self, rows: Any, vectors: bool) -> Page:
         """Return rows as points."""
