@@ -22,7 +22,7 @@ from revector.migration.migration import Migration
 from revector.migration.serving import ServingReader
 from revector.migration.writes import delete_documents, write_documents
 from revector.testing import HashEncoder
-from revector.testing.memory import forget
+from revector.testing.memory import MemoryVectorStore, forget
 
 ALIAS = "live"
 
@@ -40,9 +40,24 @@ class InMemory(str):
         forget(self)
 
 
+class Beside:
+    """A folder of places whose points are in memory, and whose ledgers are files in it."""
+
+    def __init__(self, folder):
+        self._folder = folder
+
+    def __truediv__(self, name):
+        return f"memory-beside://{self._folder}/{name}?ledger={self._folder}/{name}#docs"
+
+    def clear(self):
+        """Let go of the points that the tests have made there."""
+        MemoryVectorStore.forget(f"memory-beside://{self._folder}/")
+
+
 PLACES = {
     "sqlite": lambda folder: folder,
     "memory": lambda folder: InMemory(f"memory://{folder}"),
+    "memory-beside": Beside,
     "memory-apart": lambda folder: InMemory(f"memory-apart://{folder}"),
     "postgres": places_on_server,
 }

@@ -25,6 +25,12 @@ _OURS = {
     "sqlite": "revector.backends.sqlite:SqliteBackend",
     "postgresql": "revector.backends.postgres:PostgresBackend",
     "postgres": "revector.backends.postgres:PostgresBackend",
+    "qdrant": "revector.backends.qdrant:QdrantKind",
+    "milvus": "revector.backends.milvus:MilvusKind",
+    "redis": "revector.backends.redis:RedisKind",
+    "chroma": "revector.backends.chroma:ChromaKind",
+    "lancedb": "revector.backends.lancedb:LanceKind",
+    **dict.fromkeys(["hnswlib", "faiss", "usearch", "npy", "parquet"], "revector.backends.index_files:IndexFileKind"),
 }
 
 
@@ -83,9 +89,9 @@ def kind_of(place: str | os.PathLike[str]) -> BackendKind:
     if scheme not in theirs:
         known = ", ".join(sorted({*_OURS, *theirs}))
         raise InvalidArgumentError(
-            f"{scheme}: is not supported; a collection is a SQLite file, given by its path, or in PostgreSQL, given by "
-            "postgresql://USER@HOST/DATABASE#NAME. Backends of other packages are found by their scheme; there are: "
-            f"{known}"
+            f"{scheme}: is not supported; a collection is a SQLite file, given by its path, in PostgreSQL, given by "
+            "postgresql://USER@HOST/DATABASE#NAME, or in a store of vectors, given by SCHEME://HOST#NAME. Backends of "
+            f"other packages are found by their scheme; there are: {known}"
         )
     loaded: Any = theirs[scheme].load()
     return loaded  # type: ignore[no-any-return]

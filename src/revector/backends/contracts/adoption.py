@@ -24,8 +24,8 @@ class TableToAdopt:
         The columns that name a row, with commas in between.
     text : tuple of str
         The columns that are embedded, each perhaps several with commas in between.
-    vector : str
-        The column of the vectors.
+    vector : str, optional
+        The column of the vectors, where a table may have several.
     updated : str, optional
         The column that says when a row was changed.
     name : str, optional
@@ -35,7 +35,7 @@ class TableToAdopt:
     table: str
     id: str
     text: tuple[str, ...]
-    vector: str
+    vector: str | None = None
     updated: str | None = None
     name: str | None = None
 

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from revector.backends.arguments import missing_generation, require_dimension
 from revector.backends.contracts import Alias, Generation
+from revector.backends.sqlite.database import Database
 from revector.backends.sqlite.database.database import driver_of
 from revector.backends.sqlite.reclaiming import DROPPED, IS_KEPT
 from revector.backends.sqlite.schema import aliases, generations, maps
@@ -24,8 +25,17 @@ _GENERATION = _KEPT.where(generations.c.id == sa.bindparam("wanted"))
 _ALIAS = "SELECT name, generation, version FROM aliases WHERE name = ?"
 
 
-class SqliteGenerations(SqliteVectors):
-    """The generations of a collection in a database; see `revector.backends.contracts.Generations`."""
+class GenerationRecords:
+    """Which generations, aliases and maps there are, wherever the vectors are.
+
+    Parameters
+    ----------
+    database : Database
+        The file.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def create(self, space: EmbeddingSpace, encoder_source: str | None) -> Generation:
         """Create an empty generation."""
@@ -117,6 +127,10 @@ class SqliteGenerations(SqliteVectors):
         query = sa.select(maps.c.fitted_at).where(maps.c.source == source, maps.c.target == target)
         with self._database.snapshot() as connection:
             return connection.scalar(query)
+
+
+class SqliteGenerations(GenerationRecords, SqliteVectors):
+    """The generations of a collection in a database; see `revector.backends.contracts.Generations`."""
 
 
 def _version(connection: Connection, name: str) -> int:

@@ -106,8 +106,8 @@ _FORGOTTEN = f"SELECT value FROM meta WHERE key = '{FORGOTTEN}' || ?"
 _DELETED = "SELECT document_key FROM tombstones WHERE generation = :generation AND seq > :since ORDER BY seq"
 
 
-class SqliteVectors:
-    """What generations say of their vectors.
+class SqliteRows:
+    """What generations say of their vectors without reading one: how many there are, of which texts, and when made.
 
     Parameters
     ----------
@@ -122,6 +122,70 @@ class SqliteVectors:
         """Return how many vectors are put in one transaction at most."""
         return ROWS_AT_ONCE
 
+    def count(self, generation: int, *, since: Point = 0) -> int:
+        """Count the vectors written after point `since`."""
+        with self._database.snapshot() as connection:
+            self.dimension(generation)
+            return int(connection.exec_driver_sql(_COUNT, {"generation": generation, "since": since}).scalar_one())
+
+    def sample(self, generation: int, n: int, seed: int) -> NDArray[np.int64]:
+        """Return the keys of `n` vectors at random, or of all if they are fewer."""
+        with self._database.snapshot() as connection:
+            self.dimension(generation)
+            return drawn(connection, _POPULATION, n, seed, {"generation": generation})
+
+    def stale_keys(self, generation: int, keys: Keys) -> NDArray[np.int64]:
+        """Return those of the keys whose documents have no vector of their present text."""
+        with self._database.snapshot() as connection:
+            self.dimension(generation)
+            return _keys(connection, _STALE_AMONG, generation=generation, keys=as_json(keys))
+
+    def stale_between(self, generation: int, after: int, until: int) -> NDArray[np.int64]:
+        """Return the keys of a slice whose documents have no vector of their present text."""
+        with self._database.snapshot() as connection:
+            self.dimension(generation)
+            return _keys(connection, _STALE_BETWEEN, generation=generation, after=after, until=until)
+
+    def count_stale(self, generation: int) -> int:
+        """Count the documents that have no vector of their present text."""
+        with self._database.snapshot() as connection:
+            self.dimension(generation)
+            return int(connection.exec_driver_sql(_COUNT_STALE, {"generation": generation}).scalar_one())
+
+    def tally(
+        self, source: int, target: int, fields: Sequence[str], *, without: Keys = (), limit: int = 1_000
+    ) -> list[Tally]:
+        """Count the documents that have a vector in two generations, all of them and by the values of fields."""
+        given = {"source": source, "target": target, "without": as_json(without), "limit": 1 + limit}
+        with self._database.snapshot() as connection:
+            for generation in (source, target):
+                self.dimension(generation)
+            found = driver_of(connection).execute(_TALLY, {**given, "fields": json.dumps([None, *fields])})
+            tallies = [Tally(field, json.loads(value), *counts) for field, value, *counts in found]
+        return tallies or [Tally(None, None, 0, 0, 0, 0)]
+
+    def info(self, generation: int, ids: Sequence[str]) -> list[VectorInfo]:
+        """Return what is known of the documents' vectors."""
+        wanted = as_json(checked_ids(ids))
+        with self._database.snapshot() as connection:
+            unknown = tuple(connection.exec_driver_sql(_UNKNOWN, {"ids": wanted}).scalars())
+            if unknown:
+                raise UnknownDocumentError(unknown)
+            found = connection.exec_driver_sql(_INFO, {"ids": wanted, "generation": generation})
+            return [VectorInfo(*row) for row in found]
+
+    def dimension(self, generation: int) -> int:
+        """Return the dimension of a generation's space; raise `StoreError` if the generation does not exist."""
+        return self._database.once(("dimension", generation), lambda connection: _dimension(connection, generation))
+
+    def last_seq(self) -> int:
+        """Return the present point of the counter that orders all changes of vectors."""
+        return self._database.once("last_seq", _last_seq)
+
+
+class SqliteVectors(SqliteRows):
+    """What generations say of vectors that are in the same file."""
+
     def put(
         self,
         generation: int,
@@ -133,7 +197,7 @@ class SqliteVectors:
     ) -> int:
         """Store vectors by compare-and-set; return how many landed."""
         with self._database.transaction() as connection:
-            matrix = checked_vectors(keys, hashes, vectors, self._dimension(generation))
+            matrix = checked_vectors(keys, hashes, vectors, self.dimension(generation))
             if not len(matrix):
                 return 0
             fixed: dict[str, Any] = {"generation": generation, "seq": next_seq(connection), "now": time.time()}
@@ -151,7 +215,7 @@ class SqliteVectors:
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the keys that have a vector, in the order of `keys`, and the vectors."""
         with self._database.snapshot() as connection:
-            dimension = self._dimension(generation)
+            dimension = self.dimension(generation)
             found = driver_of(connection).execute(
                 _GET_CURRENT if current else _GET, {"keys": as_json(keys), "generation": generation}
             )
@@ -163,54 +227,12 @@ class SqliteVectors:
         while True:
             parameters = {"after": after, "generation": generation, "batch": batch}
             with self._database.snapshot() as connection:
-                dimension = self._dimension(generation)
+                dimension = self.dimension(generation)
                 keys, matrix = _arrays(driver_of(connection).execute(_SCAN, parameters), dimension)
             if not len(keys):
                 return
             yield keys, matrix
             after = int(keys[-1])
-
-    def count(self, generation: int, *, since: Point = 0) -> int:
-        """Count the vectors written after point `since`."""
-        with self._database.snapshot() as connection:
-            self._dimension(generation)
-            return int(connection.exec_driver_sql(_COUNT, {"generation": generation, "since": since}).scalar_one())
-
-    def sample(self, generation: int, n: int, seed: int) -> NDArray[np.int64]:
-        """Return the keys of `n` vectors at random, or of all if they are fewer."""
-        with self._database.snapshot() as connection:
-            self._dimension(generation)
-            return drawn(connection, _POPULATION, n, seed, {"generation": generation})
-
-    def stale_keys(self, generation: int, keys: Keys) -> NDArray[np.int64]:
-        """Return those of the keys whose documents have no vector of their present text."""
-        with self._database.snapshot() as connection:
-            self._dimension(generation)
-            return _keys(connection, _STALE_AMONG, generation=generation, keys=as_json(keys))
-
-    def stale_between(self, generation: int, after: int, until: int) -> NDArray[np.int64]:
-        """Return the keys of a slice whose documents have no vector of their present text."""
-        with self._database.snapshot() as connection:
-            self._dimension(generation)
-            return _keys(connection, _STALE_BETWEEN, generation=generation, after=after, until=until)
-
-    def count_stale(self, generation: int) -> int:
-        """Count the documents that have no vector of their present text."""
-        with self._database.snapshot() as connection:
-            self._dimension(generation)
-            return int(connection.exec_driver_sql(_COUNT_STALE, {"generation": generation}).scalar_one())
-
-    def tally(
-        self, source: int, target: int, fields: Sequence[str], *, without: Keys = (), limit: int = 1_000
-    ) -> list[Tally]:
-        """Count the documents that have a vector in two generations, all of them and by the values of fields."""
-        given = {"source": source, "target": target, "without": as_json(without), "limit": 1 + limit}
-        with self._database.snapshot() as connection:
-            for generation in (source, target):
-                self._dimension(generation)
-            found = driver_of(connection).execute(_TALLY, {**given, "fields": json.dumps([None, *fields])})
-            tallies = [Tally(field, json.loads(value), *counts) for field, value, *counts in found]
-        return tallies or [Tally(None, None, 0, 0, 0, 0)]
 
     def with_hashes(self, generation: int, hashes: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Return stored vectors of identical texts by content hash."""
@@ -219,27 +241,10 @@ class SqliteVectors:
             found = connection.exec_driver_sql(_WITH_HASHES, parameters)
             return {row.hash: np.frombuffer(row.vector, dtype=_F32).astype(np.float32) for row in found}
 
-    def info(self, generation: int, ids: Sequence[str]) -> list[VectorInfo]:
-        """Return what is known of the documents' vectors."""
-        wanted = as_json(checked_ids(ids))
-        with self._database.snapshot() as connection:
-            unknown = tuple(connection.exec_driver_sql(_UNKNOWN, {"ids": wanted}).scalars())
-            if unknown:
-                raise UnknownDocumentError(unknown)
-            found = connection.exec_driver_sql(_INFO, {"ids": wanted, "generation": generation})
-            return [VectorInfo(*row) for row in found]
-
-    def _dimension(self, generation: int) -> int:
-        return self._database.once(("dimension", generation), lambda connection: _dimension(connection, generation))
-
-    def last_seq(self) -> int:
-        """Return the present point of the counter that orders all changes of vectors."""
-        return self._database.once("last_seq", _last_seq)
-
     def changes_since(self, generation: int, seq: int) -> VectorChanges:
         """Return what happened to a generation after point `seq`."""
         with self._database.snapshot() as connection:
-            dimension = self._dimension(generation)
+            dimension = self.dimension(generation)
             _require_known_since(connection, generation, seq)
             parameters = {"generation": generation, "since": seq}
             keys, matrix = _arrays(driver_of(connection).execute(_WRITTEN, parameters), dimension)

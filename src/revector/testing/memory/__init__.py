@@ -2,6 +2,7 @@
 
 from revector.testing.memory.apart import ApartMemoryBackend
 from revector.testing.memory.backend import MemoryBackend, forget
+from revector.testing.memory.beside import MemoryBesideKind
 from revector.testing.memory.vector_store import MemoryVectorStore
 
-__all__ = ["ApartMemoryBackend", "MemoryBackend", "MemoryVectorStore", "forget"]
+__all__ = ["ApartMemoryBackend", "MemoryBackend", "MemoryBesideKind", "MemoryVectorStore", "forget"]

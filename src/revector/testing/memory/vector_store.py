@@ -74,8 +74,9 @@ class MemoryVectorStore:
 
     @staticmethod
     def forget(url: str) -> None:
-        """Let go of what the stores of a URL hold; whoever has one open keeps it."""
-        _shelves.pop(url, None)
+        """Let go of what the stores hold whose URLs begin so; whoever has one open keeps it."""
+        for each in [known for known in _shelves if known.startswith(url)]:
+            del _shelves[each]
 
     def names(self) -> list[str]:
         """Return the names of the physical collections."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from psycopg import errors, sql
 
 from revector.backends.contracts.adoption import Adopted, TableToAdopt, Tell
+from revector.backends.identified import SAMPLE, identified, require_possible
 from revector.backends.postgres.adoption.backend import is_adopted
 from revector.backends.postgres.adoption.capture import Statement, analyze, fill, install, uninstall
 from revector.backends.postgres.adoption.catalogue import look
@@ -30,14 +31,11 @@ from revector.backends.postgres.database.connecting import new_connection
 from revector.backends.postgres.database.places import Place, place_of
 from revector.backends.postgres.database.postgres_errors import named
 from revector.encoders.base import TextEncoder
-from revector.encoders.identify import Identification, identify
 from revector.errors import InvalidArgumentError, StoreError
 
 LOCK_SECONDS = 0.5
 """So long filling rests where somebody else was in its way."""
 PATIENCE_SECONDS = 120.0
-SAMPLE = 200
-"""Vectors that the model is told by."""
 _SAMPLE = """
 SELECT text, {send}(vector) FROM (
     SELECT {text} AS text, {vector}::{type} AS vector FROM {table} TABLESAMPLE BERNOULLI ({percent}) REPEATABLE (1)
@@ -70,6 +68,8 @@ def adopt(
         There is a collection of that name, or the server refuses.
     """
     began, where = time.perf_counter(), _place(place, table)
+    if table.vector is None:
+        raise InvalidArgumentError("the column of the vectors is not named; say it with --vector")
     try:
         with closing(new_connection(where.connection)) as driver:
             found = look(
@@ -81,17 +81,18 @@ def adopt(
                 updated=table.updated,
             )
             _require_adoptable(found)
-            _require_possible(candidates, found)
+            require_possible(candidates, found.dimension, f"{found.schema}.{found.name}")
             contents = count(driver, found)
             captured = _captured(found, where)
-            encoder, identified = _identified(driver, found, contents.rows, candidates, accept_unidentified)
+            sample = _sample(driver, found, contents.rows)
+            encoder, told = identified(*sample, candidates, found.dimension, accept_unidentified=accept_unidentified)
     except psycopg.Error as error:
         raise named(where.url, error) from error
     statements = announced(captured, encoder, found.extension_schema)
     if not dry_run:
         _adopt(where, captured, encoder, tell)
     took = time.perf_counter() - began
-    identification = None if identified is None else asdict(identified)
+    identification = None if told is None else asdict(told)
     return Adopted(where.url, asdict(found), asdict(contents), identification, statements, took)
 
 
@@ -136,32 +137,6 @@ def _captured(table: AdoptedTable, place: Place) -> Captured:
     )
 
 
-def _identified(
-    driver: psycopg.Connection[Any],
-    table: AdoptedTable,
-    rows: int,
-    candidates: Sequence[TextEncoder],
-    accept_unidentified: bool,
-) -> tuple[TextEncoder, Identification | None]:
-    """Return the candidate that made the vectors, by a sample of them; the first one where there are none."""
-    texts, vectors = _sample(driver, table, rows)
-    if not texts:
-        return _first(candidates, table), None
-    found = identify(texts, vectors, candidates)
-    if found.best is not None:
-        return next(each for each in candidates if each.space == found.best), found
-    if accept_unidentified:
-        return _first(candidates, table), found
-    raise InvalidArgumentError(
-        f"{'; '.join([found.reason, *found.hints])}. Name the model that made the vectors with --model (several may be "
-        "given), or accept the first one with --accept-unidentified"
-    )
-
-
-def _first(candidates: Sequence[TextEncoder], table: AdoptedTable) -> TextEncoder:
-    return next(each for each in candidates if each.space.dimension == table.dimension)
-
-
 def _sample(driver: psycopg.Connection[Any], table: AdoptedTable, rows: int) -> tuple[list[str], NDArray[np.float32]]:
     """Return the texts and vectors of some rows that have both."""
     vector = sql.Identifier(table.vector.name)
@@ -176,18 +151,6 @@ def _sample(driver: psycopg.Connection[Any], table: AdoptedTable, rows: int) -> 
     )
     found = driver.cursor(binary=True).execute(statement).fetchall()
     return [text for text, _ in found], matrix_of([sent for _, sent in found], table.dimension)
-
-
-def _require_possible(candidates: Sequence[TextEncoder], table: AdoptedTable) -> None:
-    """Refuse models none of which can have made the vectors, before any is asked."""
-    if not candidates:
-        raise InvalidArgumentError("no model is given; name the one that made the vectors with --model")
-    if all(each.space.dimension != table.dimension for each in candidates):
-        given = ", ".join(f"{each.space} has {each.space.dimension} dimensions" for each in candidates)
-        raise InvalidArgumentError(
-            f"{given}, and the vectors of {table.schema}.{table.name} have {table.dimension}; name the model that made "
-            "them"
-        )
 
 
 def _adopt(place: Place, captured: Captured, encoder: TextEncoder, tell: Tell) -> None:
