@@ -1,5 +1,5 @@
-"""Collections of Chroma: of a server, or in a folder of one process."""
+"""Collections in Chroma: of a server, or in a folder of one process."""
 
-from revector.backends.chroma.store import ChromaStore
+from revector.backends.chroma.kind import ChromaKind
 
-__all__ = ["ChromaStore"]
+__all__ = ["ChromaKind"]

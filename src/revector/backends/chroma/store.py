@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -53,9 +54,9 @@ class ChromaStore:
         self._most = client.call(client.api.get_max_batch_size)
 
     @classmethod
-    def open(cls, place: str) -> ChromaStore:
+    def open(cls, url: str) -> ChromaStore:
         """Connect to a URL; see `revector.backends.chroma.client.open_client`."""
-        client = open_client(place)
+        client = open_client(url)
         try:
             return cls(client)
         except BaseException:
@@ -96,10 +97,8 @@ class ChromaStore:
         """Delete a collection."""
 
         def delete() -> None:
-            try:
+            with suppress(self._client.not_found):
                 self._api.delete_collection(name)
-            except self._client.not_found:
-                pass
 
         self._call(delete)
 
@@ -317,8 +316,8 @@ class ChromaStore:
     def _require_dimension(self, collection: Any, vectors: Matrix) -> None:
         if len(vectors) and vectors.shape[1] != (dimension := self._dimension(collection)):
             raise StoreError(
-                f"{self.url}: the vectors have {vectors.shape[1]} numbers, expected {dimension}, as {collection.name!r} "
-                "has; encode with the model of that collection"
+                f"{self.url}: the vectors have {vectors.shape[1]} numbers, expected {dimension}, as "
+                f"{collection.name!r} has; encode with the model of that collection"
             )
 
 

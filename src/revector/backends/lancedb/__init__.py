@@ -1,5 +1,5 @@
-"""Tables of LanceDB: files in a folder or in an object store, read and written in process."""
+"""Collections in LanceDB: tables in a folder or in an object store, read and written in process."""
 
-from revector.backends.lancedb.store import LanceStore
+from revector.backends.lancedb.kind import LanceKind
 
-__all__ = ["LanceStore"]
+__all__ = ["LanceKind"]

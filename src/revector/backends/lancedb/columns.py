@@ -17,10 +17,11 @@ from revector._optional import require
 from revector.backends.beside.store import Page
 from revector.errors import StoreError
 
-__all__ = ["Columns", "columns_of", "own_schema", "schema_like"]
+__all__ = ["Columns", "columns_of", "metric_of", "own_schema", "schema_like"]
 
 PAYLOAD = "payload"
 """The column of revector's own tables that holds the payload as JSON."""
+_METRIC = "revector_metric"
 _IDS = ("id", "_id")
 _VECTORS = ("vector", "embedding")
 _WRITTEN = (datetime.date, datetime.time, datetime.datetime)
@@ -112,11 +113,11 @@ def columns_of(url: str, name: str, schema: Any, id_: str | None, vector: str | 
     vectors = [n for n, kind in fields.items() if types.is_fixed_size_list(kind) and types.is_floating(kind.value_type)]
     found = vector or next((n for n in _VECTORS if n in vectors), vectors[0] if len(vectors) == 1 else None)
     key = id_ or next((n for n in _IDS if n in fields), None)
-    for what, column, among in (("vectors", found, vectors), ("ids", key, list(fields))):
+    for what, column, among in (("vector", found, vectors), ("id", key, list(fields))):
         if column not in among:
             raise StoreError(
-                f"{url}: the table {name!r} has no column of {what} that is clear (it has {', '.join(fields)}); name it "
-                f"in the URL: ?{what[:-1].removesuffix('s')}=COLUMN"
+                f"{url}: it is not clear which column of {name!r} is its {what} (it has {', '.join(fields)}); say so "
+                f"in the URL: ?{what}=COLUMN"
             )
     if not (types.is_string(fields[key]) or types.is_large_string(fields[key]) or types.is_integer(fields[key])):
         raise StoreError(f"{url}: the ids of {name!r} are {fields[key]}, expected text or integers")
@@ -142,9 +143,6 @@ def metric_of(schema: Any) -> str | None:
     """Return the metric that revector noted in a schema, if it did."""
     noted = (schema.metadata or {}).get(_METRIC.encode())
     return None if noted is None else str(noted.decode())
-
-
-_METRIC = "revector_metric"
 
 
 def _plain(value: Any) -> Any:
