@@ -37,7 +37,7 @@ LEVELS = [
     {"migration", "evaluation", "planning"},
     {"search"},
     {"report"},
-    {"collection", "opening", "exporting"},
+    {"collection", "opening", "exporting", "importing", "moving"},
     {"metrics"},
     {"demo", "cli", "__main__"},
 ]
