@@ -64,9 +64,7 @@ def import_vectors(
     documents = without = 0
     for batch in batches:
         if stop is not None and stop.is_set():
-            raise CancelledError(
-                f"the import was called off; {documents:,} documents are stored, the same call goes on"
-            )
+            raise CancelledError(f"the import was called off; its first {documents:,} documents are stored")
         _write(backend, reader, serving, batch)
         documents, without = documents + len(batch.ids), without + int((~batch.known).sum())
         if on_progress is not None:
@@ -79,8 +77,11 @@ def _write(backend: Backend, reader: ServingReader, serving: Generation, batch: 
     backend.documents.require_storable(new)
     new, _ = hashed(backend, new, reader.read().fields)
     taken = [document.content_hash for document, known in zip(new, batch.known, strict=True) if known]
-    matrix = checked_vectors(range(len(taken)), taken, batch.vectors, serving.space.dimension) if taken else []
-    write_documents(backend, new, {serving.id: dict(zip(taken, matrix, strict=True))}, reader=reader)
+    vectors = {}
+    if taken:
+        matrix = checked_vectors(range(len(taken)), taken, batch.vectors, serving.space.dimension)
+        vectors = dict(zip(taken, matrix, strict=True))
+    write_documents(backend, new, {serving.id: vectors}, reader=reader)
 
 
 def _required(file: VectorFile, serving: Generation, encoders: EncoderSet) -> Iterator[Batch]:

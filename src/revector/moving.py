@@ -83,8 +83,8 @@ def move(
             break
     else:
         raise MigrationError(
-            f"{source.place} was written to during each of {MOST_PASSES} passes; let its writers rest, and say the same "
-            "again"
+            f"{source.place} was written to during each of {MOST_PASSES} passes; let its writers rest, and say the "
+            "same again"
         )
     target.index.prepare(generation)
     with target.transaction():

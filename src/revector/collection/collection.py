@@ -232,8 +232,8 @@ class Collection(Deciding, Preparing, Migrating):
         Parameters
         ----------
         path : str or Path
-            Ends in ``.parquet``, ``.jsonl`` or ``.npy``; `revector.formats.vector_files` says what is where. A file
-            that is there is never replaced.
+            Ends in ``.parquet``, ``.jsonl``, ``.npy`` or ``.beir``; `revector.formats.vector_files` says what is where.
+            A file that is there is never replaced.
         on_progress : callable, optional
             Called as ``on_progress(done, total)`` in documents after each batch.
         stop : threading.Event, optional

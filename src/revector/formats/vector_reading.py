@@ -30,7 +30,7 @@ from revector.formats.rows import DocumentRow, read_documents, read_rows
 from revector.formats.vector_files import Batch
 from revector.spaces import EmbeddingSpace
 
-__all__ = ["VectorFile", "read_vectors"]
+__all__ = ["VectorFile", "read_vectors", "vector_column"]
 
 _ROWS_AT_ONCE = 1_024
 _Rows = Iterator[tuple[NDArray[np.bool_], NDArray[np.float32]]]
@@ -81,10 +81,8 @@ def _batches(file: Path, documents: Iterator[DocumentRow], rows: _Rows) -> Itera
         if len(some) < len(known):
             raise InvalidArgumentError(f"{file} has more vectors than documents; write both again")
         if not np.isfinite(vectors).all():
-            wrong = np.flatnonzero(known)[~np.isfinite(vectors).all(axis=1)][0]
-            raise InvalidArgumentError(
-                f"{some[wrong].where}: the vector of {shown(some[wrong].id)} holds NaN or infinity"
-            )
+            wrong = some[np.flatnonzero(known)[~np.isfinite(vectors).all(axis=1)][0]]
+            raise InvalidArgumentError(f"{wrong.where}: the vector of {shown(wrong.id)} holds NaN or infinity")
         yield Batch([d.id for d in some], [d.text for d in some], [d.metadata for d in some], known, vectors)
     if next(documents, None) is not None:
         raise InvalidArgumentError(f"{file} has more documents than vectors; write both again")
@@ -115,19 +113,23 @@ def _jsonl(file: Path) -> tuple[Iterator[DocumentRow], _Rows]:
     return read_documents(file), rows()
 
 
-def _parquet(file: Path) -> tuple[Iterator[DocumentRow], _Rows]:
+def vector_column(file: Path) -> str:
+    """Return the column of the vectors of a Parquet file; raise `InvalidArgumentError` where it is not clear."""
     parquet = require("pyarrow.parquet", extra="parquet", purpose="reading Parquet")
     types = require("pyarrow.types", extra="parquet", purpose="reading Parquet")
     lists = (types.is_list, types.is_large_list, types.is_fixed_size_list)
-    schema = parquet.read_schema(file)
     vectors = [
         field.name
-        for field in schema
+        for field in parquet.read_schema(file)
         if any(is_list(field.type) for is_list in lists) and types.is_floating(field.type.value_type)
     ]
-    column = "vector" if "vector" in vectors else vectors[0] if len(vectors) == 1 else None
-    if column is None:
-        raise InvalidArgumentError(f"{file} has {len(vectors)} columns of vectors, expected one, or one named 'vector'")
+    if "vector" in vectors or len(vectors) == 1:
+        return "vector" if "vector" in vectors else str(vectors[0])
+    raise InvalidArgumentError(f"{file} has {len(vectors)} columns of vectors, expected one, or one named 'vector'")
+
+
+def _parquet(file: Path) -> tuple[Iterator[DocumentRow], _Rows]:
+    parquet, column = require("pyarrow.parquet", extra="parquet", purpose="reading Parquet"), vector_column(file)
 
     def rows() -> _Rows:
         with parquet.ParquetFile(file) as opened:
