@@ -241,7 +241,7 @@ class QdrantStore:
         """Return what the vectors take, and payloads of the length that some have."""
         _, params, _ = searched_vector(name, self._info(name), self._vector)
         lengths = [len(json.dumps(payload)) for payload in self._some(name)]
-        return round(self.count(name) * (4 * params.size + (np.mean(lengths) if lengths else 0.0)))
+        return int(self.count(name) * (4 * params.size + (np.mean(lengths) if lengths else 0.0)))
 
     def close(self) -> None:
         """Close the client."""
