@@ -6,9 +6,9 @@ from contextlib import closing
 
 import pytest
 
-from revector.backends.conformance import VectorStoreConformance
+from revector.backends.conformance import BackendConformance, VectorStoreConformance
+from revector.backends.milvus import MilvusKind, MilvusStore
 from revector.backends.milvus.places import Place
-from revector.backends.milvus.store import MilvusStore
 
 pytest.importorskip("pymilvus", reason="no client of Milvus (make test-stores installs it)")
 pytest.importorskip("milvus_lite", reason="no Milvus Lite (make test-stores installs it)")
@@ -25,5 +25,15 @@ def store(place):
         yield store
 
 
+@pytest.fixture
+def backend(place, tmp_path):
+    with closing(MilvusKind.open(f"{place.url}?ledger={tmp_path}/ledger.db#docs")) as backend:
+        yield backend
+
+
 class TestMilvusLiteStore(VectorStoreConformance):
     """What every store of vectors promises."""
+
+
+class TestMilvusLiteBackend(BackendConformance):
+    """What every backend promises, of a collection in a file of Milvus Lite with its ledger in another one."""
