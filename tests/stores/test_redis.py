@@ -222,10 +222,7 @@ def test_a_collection_is_not_named_like_an_alias_which_would_lose_its_readers(st
 def test_a_scan_names_no_point_twice_while_others_are_deleted(store, client):
     n = 5_000
     store.create("docs", 4, "cosine")
-    with client.pipeline(transaction=False) as pipe:
-        for place in range(10 * n):
-            pipe.set(f"more:{place}", "")
-        pipe.execute()
+    client.mset({f"more:{place}": "" for place in range(10 * n)})
     store.put("docs", [str(place) for place in range(n)], np.ones((n, 4), np.float32), [{}] * n)
     found = []
     for number, page in enumerate(store.scan("docs", batch=100)):
