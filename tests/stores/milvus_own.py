@@ -35,11 +35,13 @@ def rows(*keys):
 class MilvusOwn:
     """Tests with a `store`, and a `client` as an application has it."""
 
+    text_index = "INVERTED"
+
     def test_a_collection_like_another_has_its_fields_and_indexes(self, store, client):
-        create(client, more=[("price", "FLOAT", {})], indexes=[{"field_name": "body", "index_type": "INVERTED"}])
+        create(client, more=[("price", "FLOAT", {})], indexes=[{"field_name": "body", "index_type": self.text_index}])
         store.create("new", 7, "cosine", like="docs")
         assert store.shape("new") == store.shape("docs")
-        assert "body INVERTED" in str(store.shape("new"))
+        assert f"body {self.text_index}" in str(store.shape("new"))
         old, new = client.describe_collection("docs"), client.describe_collection("new")
         assert [field["name"] for field in new["fields"]] == ["pk", "body", "emb", "price"]
         assert new["fields"][1] == old["fields"][1]
@@ -126,7 +128,7 @@ class MilvusOwn:
             store.put(name, [name], np.ones((1, dimension), np.float32), [{}])
             store.point("live", name)
             hits = client.search("live", data=[[1.0] * dimension], limit=1, consistency_level="Strong")
-            assert [hit["_id"] for hit in hits[0]] == [name]
+            assert [hit.id for hit in hits[0]] == [name]
 
     def test_a_payload_does_not_take_the_place_of_key_or_vector(self, store):
         store.create("docs", 4, "cosine")

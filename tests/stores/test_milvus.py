@@ -40,6 +40,8 @@ def client(server, store):
 class TestMilvusStore(MilvusOwn, VectorStoreConformance):
     """What every store of vectors promises, but for one thing that this one cannot do, and what is Milvus' own."""
 
+    text_index = "Trie"
+
     def test_a_long_text_comes_back_whole(self, store):
         """One that is too long is refused, and nothing is written."""
         store.create("docs", 4, "cosine")
