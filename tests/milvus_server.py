@@ -12,6 +12,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,10 @@ class MilvusServer:
         subprocess.run([_PYTHON, "-c", _UNPACK, folder, str(self.port)], check=True, timeout=SECONDS)
         self.place = Place(f"http://127.0.0.1:{self.port}", "default")
         self.start()
+
+    def url(self, port=None):
+        """Return the URL of the server, or of what leads to it at another port."""
+        return replace(self.place, uri=f"http://127.0.0.1:{port or self.port}").url
 
     def start(self):
         """Start it, also again, and wait until it says that it is well."""

@@ -6,6 +6,7 @@ import importlib.util
 import socket
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,10 @@ class RedisServer:
             self.port = found.getsockname()[1]
         self.place = Place("127.0.0.1", self.port)
         self.start()
+
+    def url(self, port=None):
+        """Return the URL of the server, or of what leads to it at another port."""
+        return replace(self.place, port=port or self.port).url
 
     def client(self, **options):
         """Return a client as an application has it."""
