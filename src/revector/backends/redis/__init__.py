@@ -1,23 +1,6 @@
-"""Collections in Redis."""
+"""Collections in Redis with RediSearch."""
 
-from __future__ import annotations
-
-from typing import ClassVar
-
-from revector.backends.beside.kind import BesideKind
-from revector.backends.redis.places import PASSWORD, VECTOR_OPTION, password, place_of
+from revector.backends.redis.kind import RedisKind
 from revector.backends.redis.store import RedisStore
 
 __all__ = ["RedisKind", "RedisStore"]
-
-
-class RedisKind(BesideKind):
-    """Opens collections in Redis: ``redis://HOST:PORT/0#NAME``."""
-
-    secrets: ClassVar[str] = PASSWORD
-    vector_option: ClassVar[str | None] = VECTOR_OPTION
-
-    @classmethod
-    def connect(cls, url: str) -> RedisStore:
-        """Connect to the server of a URL; the password is that of the environment."""
-        return RedisStore(place_of(url), password())
