@@ -134,7 +134,7 @@ def _is_taken(where: Place) -> bool:
     """Whether there is a collection already; what an adoption that was cut off has left is none."""
     if not where.ledger.exists() or not where.ledger.stat().st_size:
         return False
-    with closing(LedgerFile(where.ledger)) as database:
+    with closing(LedgerFile(where.ledger, where.url)) as database:
         database.ensure_schema("store", VERSION, METADATA)
         return database.note(ADOPTED) is None or GenerationRecords(database).alias(ALIAS) is not None
 
@@ -143,7 +143,7 @@ def _adopt(kind: type[BesideKind], where: Place, source: Source, encoder: TextEn
     for left in files_of(where.ledger):
         with suppress(FileNotFoundError):
             left.unlink()
-    with closing(LedgerFile(where.ledger)) as database, database.transaction():
+    with closing(LedgerFile(where.ledger, where.url)) as database, database.transaction():
         database.ensure_schema("store", VERSION, METADATA)
         database.keep_note(ADOPTED, source.as_note())
         first = GenerationRecords(database).create(encoder.space, encoder.source)

@@ -44,7 +44,7 @@ class BesideKind:
     @classmethod
     def opened(cls, where: Place, *, read_only: bool = False) -> BesideBackend:
         """Open the collection at a place."""
-        database = LedgerFile(where.ledger, read_only=read_only)
+        database = LedgerFile(where.ledger, where.url, read_only=read_only)
         try:
             store = cls.connect(where.store)
         except BaseException:

@@ -43,16 +43,24 @@ class LedgerFile(Database):
     ----------
     path : str or Path
         The file.
+    place : str
+        Of the collection, for messages.
     read_only : bool
         Never write to it.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, read_only: bool = False) -> None:
+    def __init__(self, path: str | os.PathLike[str], place: str, *, read_only: bool = False) -> None:
+        self._place = place
         self._list = _List(_list_of(file_of(path)))
         self._token: str | None = None
         self._settled: str | None = None
         self.mend: Callable[[Sequence[Written]], None] | None = None
         super().__init__(path, read_only=read_only)
+
+    @property
+    def place(self) -> str:
+        """Where the collection is."""
+        return self._place
 
     @contextmanager
     def transaction(self, timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> Iterator[Connection]:

@@ -13,12 +13,13 @@ from revector.backends.contracts import EXACT, Backend, Document, Generation
 from revector.errors import NumericalError, RevectorError, ShapeError, StoreError
 from revector.spaces import EmbeddingSpace
 
+COSINE = EmbeddingSpace(model="conformance", dimension=DIMENSION, revision="1")
 _AXES = np.eye(DIMENSION, dtype=np.float32)
 
 
 def _filled(backend: Backend, n: int = DIMENSION) -> tuple[Generation, list[Document]]:
     """Write documents along the four axes, one after the other, each a little longer than the one before."""
-    generation, documents = new_generation(backend), write(backend, *map(str, range(n)))
+    generation, documents = new_generation(backend, COSINE), write(backend, *map(str, range(n)))
     put_matrix(backend, generation, documents, _AXES[np.arange(n) % DIMENSION] * np.arange(1, n + 1)[:, None])
     return generation, documents
 
@@ -66,7 +67,7 @@ class IndexConformance:
         """An empty generation has none."""
         generation, _ = _filled(backend)
         assert backend.index.search(generation, _AXES, 10)[1].shape == (DIMENSION, DIMENSION)
-        empty = new_generation(backend)
+        empty = new_generation(backend, COSINE)
         scores, keys = backend.index.search(empty, _AXES, 10)
         assert scores.shape == keys.shape == (DIMENSION, 0)
 
@@ -88,7 +89,7 @@ class IndexConformance:
     def test_generations_are_searched_apart(self, backend: Backend) -> None:
         """Each has vectors of its own for the same documents."""
         old, documents = _filled(backend)
-        new = new_generation(backend)
+        new = new_generation(backend, COSINE)
         put_matrix(backend, new, documents, _AXES[::-1])
         found = [_found(backend, generation, _AXES[0])[0] for generation in (old, new)]
         assert found == [documents[0].key, documents[-1].key]

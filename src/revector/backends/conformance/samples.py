@@ -9,7 +9,8 @@ from revector.backends.contracts import Backend, Document, Generation
 from revector.spaces import EmbeddingSpace
 
 DIMENSION = 4
-SPACE = EmbeddingSpace(model="conformance", dimension=DIMENSION, revision="1")
+SPACE = EmbeddingSpace(model="conformance", dimension=DIMENSION, revision="1", metric="dot")
+"""The length of a vector counts, so that every store has to keep it: by it the suites tell vectors apart."""
 
 
 def write(backend: Backend, *texts: str) -> list[Document]:
@@ -17,9 +18,9 @@ def write(backend: Backend, *texts: str) -> list[Document]:
     return backend.documents.upsert([f"id-{text}" for text in texts], texts)
 
 
-def new_generation(backend: Backend) -> Generation:
+def new_generation(backend: Backend, space: EmbeddingSpace = SPACE) -> Generation:
     """Create a generation of four dimensions."""
-    return backend.generations.create(SPACE, "somewhere/model")
+    return backend.generations.create(space, "somewhere/model")
 
 
 def vector(value: float) -> NDArray[np.float32]:

@@ -128,6 +128,11 @@ class Database:
         return f"sqlite:///{self.path}"
 
     @property
+    def place(self) -> str:
+        """What whoever uses it once it is closed, or writes to what is only read, is told that it is."""
+        return str(self.path)
+
+    @property
     def read_only(self) -> bool:
         """Whether nothing can be written: the caller said so, or the file or its folder cannot be written."""
         return self._file is not None
@@ -143,9 +148,9 @@ class Database:
             It is only read.
         """
         if self._closed:
-            raise ClosedError(str(self.path))
+            raise ClosedError(self.place)
         if self._file is not None:
-            raise ReadOnlyError(str(self.path), _ASKED_TO_READ if self._asked_to_read else _MUST_READ)
+            raise ReadOnlyError(self.place, _ASKED_TO_READ if self._asked_to_read else _MUST_READ)
 
     @property
     def in_transaction(self) -> bool:
@@ -322,7 +327,7 @@ class Database:
         self, mode: str, timeout_seconds: float = BUSY_TIMEOUT_SECONDS, left_seconds: float = BUSY_TIMEOUT_SECONDS
     ) -> Iterator[Connection]:
         if self._closed:
-            raise ClosedError(str(self.path))
+            raise ClosedError(self.place)
         if is_torn():
             raise StoreError(
                 f"{self.path} cannot be used here: this process was forked inside a transaction, whose locks stay in "
