@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from revector.backends.conformance import VectorStoreConformance
+from revector.backends.conformance import BackendConformance, VectorStoreConformance
 from revector.backends.lancedb import LanceKind
 from revector.errors import InvalidArgumentError, StoreError
 
@@ -45,7 +45,16 @@ def users(tmp_path, store):
 
 
 class TestLanceStore(VectorStoreConformance):
-    pass
+    """What every store of vectors promises."""
+
+
+class TestLanceBackend(BackendConformance):
+    """What every backend promises, of tables with a ledger in a file."""
+
+    @pytest.fixture
+    def backend(self, url, tmp_path):
+        with closing(LanceKind.open(f"{url}?ledger={tmp_path}/docs.db#docs")) as backend:
+            yield backend
 
 
 def test_a_users_table_is_copied_with_all_its_columns(users, url):

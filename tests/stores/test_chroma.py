@@ -1,4 +1,4 @@
-"""Chroma in a folder; its server is in tests/stores."""
+"""Chroma in a folder; its server is in test_chroma_server.py."""
 
 from __future__ import annotations
 
