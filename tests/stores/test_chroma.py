@@ -79,9 +79,9 @@ def test_a_collection_gets_the_name_of_another_one_in_two_steps(store, users):
 
 
 def test_vectors_of_another_distance_are_refused(store):
-    store._api.create_collection("l2", embedding_function=None)
+    store._api.create_collection("far", embedding_function=None)
     with pytest.raises(StoreError, match="distance 'l2', expected cosine or ip"):
-        store.describe("l2")
+        store.describe("far")
 
 
 def test_a_server_that_is_not_there_is_named_without_the_key(monkeypatch):

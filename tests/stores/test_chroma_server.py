@@ -60,7 +60,7 @@ def test_a_write_outlasts_a_server_that_is_killed_and_comes_back(server, store):
 
 
 def test_a_server_that_stays_away_is_an_error_that_says_so(server, store, monkeypatch):
-    monkeypatch.setattr(store._client._patience, "stop", lambda state: state.attempt_number >= 3)
+    monkeypatch.setattr("revector.backends.beside.calling.OUTAGE_SECONDS", 1.0)
     server.kill()
     try:
         with pytest.raises(StoreUnavailableError, match="is the server running"):

@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
-
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from revector._optional import require
 from revector._secrets import Secret
+from revector.backends.beside.calling import Calls
 from revector.errors import InvalidArgumentError, RevectorError, StoreError, StoreUnavailableError
 
 __all__ = ["Client", "open_client"]
 
 KEY = "CHROMA_API_KEY"
 """The environment variable of the key that a server asks for; it is never in a URL."""
-PATIENCE_SECONDS = 20.0
-"""How long a call is repeated while the server is not there."""
 ANSWER_SECONDS = 60.0
 """How long one answer is waited for."""
 _PORT = 8000
 _EXTRA, _PURPOSE = "chroma", "a collection in Chroma"
 
-_T = TypeVar("_T")
-
 
 class Client:
-    """A client of Chroma whose errors are revector's.
+    """A client of Chroma, and how it is called.
 
     Parameters
     ----------
@@ -39,63 +32,43 @@ class Client:
         Closed by `close`.
     secret : Secret, optional
         Cut out of every message.
+
+    Attributes
+    ----------
+    call : Calls
+        Calls a function of Chroma's, again and again while the server is not there: each may be repeated.
+    not_found : type
+        What Chroma raises of a collection that does not exist.
     """
 
     def __init__(self, url: str, client: Any, secret: Secret | None = None) -> None:
         self.url, self.api, self._secret = url, client, secret
+        self._lost = require("httpx", extra=_EXTRA, purpose=_PURPOSE).TransportError
+        errors = require("chromadb.errors", extra=_EXTRA, purpose=_PURPOSE)
+        self.not_found: type[Exception] = errors.NotFoundError
+        # Chroma checks arguments by ValueError and TypeError, and passes on what its core says as it came
+        refused = (errors.ChromaError, ValueError, TypeError, RuntimeError)
+        self.call = Calls(url, (self._lost, *refused), self._named)
         # of a server: Chroma itself never closes them, and waits for an answer for ever
         servers = (client._server, client._admin_client._server)
         self._sessions = [server._session for server in servers if hasattr(server, "_session")]
         for session in self._sessions:
             session.timeout = ANSWER_SECONDS
-        self._lost = require("httpx", extra=_EXTRA, purpose=_PURPOSE).TransportError
-        errors = require("chromadb.errors", extra=_EXTRA, purpose=_PURPOSE)
-        self.not_found: type[Exception] = errors.NotFoundError
-        # Chroma checks arguments by ValueError and TypeError, and passes on what its core says as it came
-        self._refused = (errors.ChromaError, ValueError, TypeError, RuntimeError)
-        self._patience = Retrying(
-            retry=retry_if_exception_type(self._lost),
-            wait=wait_random_exponential(multiplier=0.1, max=2.0),
-            stop=stop_after_delay(PATIENCE_SECONDS),
-            reraise=True,
-        )
-
-    def call(self, function: Callable[..., _T], *arguments: Any, **named: Any) -> _T:
-        """Call a function of Chroma's, again and again while the server is not there: each may be repeated.
-
-        Raises
-        ------
-        StoreUnavailableError
-            The server did not come back.
-        StoreError
-            Chroma refuses.
-        """
-        with self.errors():
-            return self._patience.copy()(function, *arguments, **named)
-
-    @contextmanager
-    def errors(self) -> Iterator[None]:
-        """Turn Chroma's errors into revector's, without the key."""
-        try:
-            yield
-        except RevectorError:
-            raise
-        except self._lost as error:
-            raise StoreUnavailableError(
-                f"{self.url} cannot be reached: {self._said(error)}; is the server running?"
-            ) from error
-        except self._refused as error:
-            raise StoreError(f"{self.url}: {self._said(error)}") from error
 
     def close(self) -> None:
         """Release connections and files."""
-        self.api.close()
-        for session in self._sessions:
-            session.close()
+        if not self.call.is_closed:
+            self.call.is_closed = True
+            self.api.close()
+            for session in self._sessions:
+                session.close()
 
-    def _said(self, error: Exception) -> str:
-        text = str(error) or type(error).__name__
-        return text if self._secret is None else self._secret.hide_in(text)
+    def _named(self, error: Exception) -> RevectorError:
+        said = str(error) or type(error).__name__
+        said = said if self._secret is None else self._secret.hide_in(said)
+        if isinstance(error, self._lost):
+            return StoreUnavailableError(f"{self.url} cannot be reached: {said}; is the server running?")
+        return StoreError(f"{self.url}: {said}")
 
 
 def open_client(place: str) -> Client:

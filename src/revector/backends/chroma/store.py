@@ -50,7 +50,7 @@ class ChromaStore:
     )
 
     def __init__(self, client: Client) -> None:
-        self._client, self._closed = client, False
+        self._client = client
         self._most = client.call(client.api.get_max_batch_size)
 
     @classmethod
@@ -217,17 +217,17 @@ class ChromaStore:
 
     def aliased(self, alias: str) -> str | None:
         """Return ``None``: Chroma has no aliases."""
-        self._open()
+        self._require_open()
         return None
 
     def point(self, alias: str, name: str) -> None:
         """Raise `StoreError`: Chroma has no aliases."""
-        self._open()
+        self._require_open()
         raise StoreError(f"{self.url}: Chroma has no aliases; ask revector which collection serves")
 
     def unalias(self, alias: str) -> None:
         """Do nothing: Chroma has no aliases."""
-        self._open()
+        self._require_open()
 
     def describe(self, name: str) -> dict[str, Any]:
         """Return what adoption has to know of a collection."""
@@ -260,21 +260,19 @@ class ChromaStore:
 
     def close(self) -> None:
         """Release connections."""
-        if not self._closed:
-            self._closed = True
-            self._client.close()
+        self._client.close()
 
     @property
     def _api(self) -> Any:
-        return self._open().api
+        self._require_open()
+        return self._client.api
 
-    def _open(self) -> Client:
-        if self._closed:
+    def _require_open(self) -> None:
+        if self._client.call.is_closed:
             raise ClosedError(self.url)
-        return self._client
 
     def _call(self, function: Any, *arguments: Any, **named: Any) -> Any:
-        return self._open().call(function, *arguments, **named)
+        return self._client.call(function, *arguments, **named)
 
     def _named(self, name: str) -> Any:
         return self._call(self._api.get_collection, name, embedding_function=None)
