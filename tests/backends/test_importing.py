@@ -82,6 +82,15 @@ def test_a_row_with_a_vector_of_another_kind_is_named(docs, tmp_path):
         docs.import_vectors(tmp_path / "rows.jsonl")
 
 
+@pytest.mark.parametrize("name", ["bad.npy", "bad.parquet", "bad.jsonl", "bad.txt", "nowhere.npy"])
+def test_a_file_that_is_something_else_is_refused(docs, tmp_path, name):
+    if name.startswith("bad"):
+        (tmp_path / name).write_bytes(b"something else")
+    (tmp_path / "bad.jsonl.space.json").write_text("{")
+    with pytest.raises(InvalidArgumentError, match=name.partition(".")[0]):
+        docs.import_vectors(tmp_path / name)
+
+
 def test_a_matrix_and_rows_that_do_not_fit_are_refused(docs, tmp_path):
     docs.export(tmp_path / "out.npy")
     np.save(tmp_path / "out.npy", np.ones((4, 8), np.float32))

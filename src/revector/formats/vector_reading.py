@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from revector._arguments import file_path, shown
 from revector._optional import require
-from revector.errors import InvalidArgumentError
+from revector.errors import InvalidArgumentError, RevectorError
 from revector.formats.rows import DocumentRow, read_documents, read_rows
 from revector.formats.vector_files import Batch
 from revector.spaces import EmbeddingSpace
@@ -71,8 +71,14 @@ def read_vectors(path: str | os.PathLike[str]) -> VectorFile:
         raise InvalidArgumentError(f"{file} is not named as a file with vectors is, expected {', '.join(formats)}")
     if not file.is_file():
         raise InvalidArgumentError(f"{file} does not exist, or is not a file")
-    documents, rows = formats[suffix](file)
-    return VectorFile(file, _space_of(file), _batches(file, documents, rows))
+    try:
+        documents, rows = formats[suffix](file)
+        space = _space_of(file)
+    except RevectorError:
+        raise
+    except (OSError, ValueError) as error:  # of pyarrow, and of a space that is not JSON
+        raise InvalidArgumentError(f"{file} is not what its name says, or its space is damaged: {error}") from error
+    return VectorFile(file, space, _batches(file, documents, rows))
 
 
 def _batches(file: Path, documents: Iterator[DocumentRow], rows: _Rows) -> Iterator[Batch]:

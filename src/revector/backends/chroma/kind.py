@@ -39,7 +39,7 @@ class ChromaKind(BesideKind):
         where, adopted = place_of(place, cls.secrets), None
         if in_place and cls.is_there(place):
             with closing(cls.opened(where)) as backend:
-                adopted = backend.source and backend.source.collection
+                adopted = None if backend.source is None else backend.source.collection
         released = super().release(
             place,
             allow_missing=allow_missing,

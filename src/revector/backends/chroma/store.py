@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector.backends.beside.store import Page, StoreCapabilities
+from revector.backends.beside.unaliased import WithoutAliases
 from revector.backends.chroma.client import Client, open_client
 from revector.backends.chroma.payloads import DIMENSION, Stored, field_of, metadata_like, payload_of, stored_of
 from revector.backends.contracts import IndexShape
@@ -27,7 +28,7 @@ _NUMBERS_AT_ONCE = 1 << 20  # a request is JSON, about 20 bytes a number, and a 
 _SAMPLE = 100
 
 
-class ChromaStore:
+class ChromaStore(WithoutAliases):
     """Collections of a Chroma server, or in a folder.
 
     Parameters
@@ -214,20 +215,6 @@ class ChromaStore:
     def count(self, name: str) -> int:
         """Count the points."""
         return int(self._call(self._named(name).count))
-
-    def aliased(self, alias: str) -> str | None:
-        """Return ``None``: Chroma has no aliases."""
-        self._require_open()
-        return None
-
-    def point(self, alias: str, name: str) -> None:
-        """Raise `StoreError`: Chroma has no aliases."""
-        self._require_open()
-        raise StoreError(f"{self.url}: Chroma has no aliases; ask revector which collection serves")
-
-    def unalias(self, alias: str) -> None:
-        """Do nothing: Chroma has no aliases."""
-        self._require_open()
 
     def describe(self, name: str) -> dict[str, Any]:
         """Return what adoption has to know of a collection."""

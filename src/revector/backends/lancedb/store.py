@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from revector._optional import require
 from revector.backends.beside.store import Page, StoreCapabilities
+from revector.backends.beside.unaliased import WithoutAliases
 from revector.backends.contracts import EXACT, IndexShape
 from revector.backends.lancedb.columns import Columns, columns_of, metric_of, own_schema, schema_like
 from revector.backends.lancedb.indexes import Graph, graph_of, other_indexes
@@ -56,7 +57,7 @@ class LancePlace:
         return cls(path, options.get("id"), options.get("vector"))
 
 
-class LanceStore:
+class LanceStore(WithoutAliases):
     """The tables of a folder.
 
     Parameters
@@ -221,20 +222,6 @@ class LanceStore:
         with self._errors():
             return int(table.count_rows())
 
-    def aliased(self, alias: str) -> str | None:
-        """Return ``None``: LanceDB has no aliases."""
-        self._open()
-        return None
-
-    def point(self, alias: str, name: str) -> None:
-        """Raise `StoreError`: LanceDB has no aliases."""
-        self._open()
-        raise StoreError(f"{self.url}: LanceDB has no aliases; ask revector which table serves")
-
-    def unalias(self, alias: str) -> None:
-        """Do nothing: LanceDB has no aliases."""
-        self._open()
-
     def describe(self, name: str) -> dict[str, Any]:
         """Return what adoption has to know of a table."""
         table = self._named(name)
@@ -280,9 +267,12 @@ class LanceStore:
         """Let go of the folder."""
         self._closed, self._database = True, None
 
-    def _open(self) -> Any:
+    def _require_open(self) -> None:
         if self._closed:
             raise ClosedError(self.url)
+
+    def _open(self) -> Any:
+        self._require_open()
         return self._database
 
     def _named(self, name: str) -> Any:
