@@ -64,6 +64,8 @@ PLACES = {
 """A folder for each kind of backend: ``PLACES[kind](tmp_path) / "docs.db"`` is a place that `open_backend` opens."""
 KINDS = ("sqlite", "memory", "postgres")
 """The kinds that behaviour is tested on."""
+ALL_KINDS = (*KINDS, "memory-beside")
+"""With the one whose ledger does not commit together with its points, for what that might change."""
 SHARED_KINDS = tuple(kind for kind in KINDS if kind != "memory")
 """Those that several processes have in common."""
 

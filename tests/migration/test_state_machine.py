@@ -24,7 +24,7 @@ from revector.errors import GateRefusedError, IllegalTransitionError, LedgerConf
 from revector.ledger.state import TRANSITIONS, Phase
 from revector.migration.strategies import Background, DualIndex, OnRead, Rollout
 from revector.rollout import Ramp
-from worlds import KINDS, NEW, OLD, World, places_of
+from worlds import ALL_KINDS, NEW, OLD, World, places_of
 
 IDS = st.sampled_from([f"d{place}" for place in range(8)])
 TEXTS = st.sampled_from(["", "one", "two words", "three of them"])
@@ -230,7 +230,7 @@ class MigrationMachine(RuleBasedStateMachine):
         self.ended.close()
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "memory-apart"])
+@pytest.mark.parametrize("kind", [*ALL_KINDS, "memory-apart"])
 def test_the_invariants_hold_after_each_step(kind):
     short = settings(max_examples=20, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(lambda: MigrationMachine(kind), settings=short)

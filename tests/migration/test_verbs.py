@@ -25,7 +25,13 @@ from revector.migration.migration import Migration
 from revector.migration.strategies.background import Background
 from revector.migration.writes import write_documents
 from revector.testing import HashEncoder
-from worlds import ALIAS, NEW, OLD, World
+from worlds import ALIAS, ALL_KINDS, NEW, OLD, World
+
+
+@pytest.fixture(scope="module", params=ALL_KINDS)
+def kind(request):
+    return request.param
+
 
 OTHER = HashEncoder(10, seed=3, name="other")
 

@@ -11,7 +11,13 @@ from revector.errors import LedgerConflictError, MigrationError
 from revector.ledger.state import Phase
 from revector.migration.strategies.background import Background
 from revector.testing import HashEncoder
-from worlds import NEW, World
+from worlds import ALL_KINDS, NEW, World
+
+
+@pytest.fixture(scope="module", params=ALL_KINDS)
+def kind(request):
+    return request.param
+
 
 OTHER = HashEncoder(10, seed=3, name="other")
 

@@ -12,6 +12,13 @@ from revector.errors import EncoderError
 from revector.migration.strategies import Background, OnRead
 from revector.search import on_read
 from revector.testing import HashEncoder
+from worlds import ALL_KINDS
+
+
+@pytest.fixture(scope="module", params=ALL_KINDS)
+def kind(request):
+    return request.param
+
 
 OLD, NEW = HashEncoder(16, seed=1, name="old"), HashEncoder(16, seed=2, name="new")
 TEXTS = [f"text number {i}" for i in range(40)]

@@ -21,7 +21,11 @@ FACTS = {
     "texts": "text",
     "vector": "vector",
     "updated": "updated",
+    "alias": "alias",
     "dimension": "dimension",
+    "metric": "metric",
+    "fields": "fields",
+    "others": "carried along",
     "indexes": "index",
     "has_row_security": "row-level security",
     "partitions": "partitions",
@@ -41,13 +45,19 @@ def adopt(
         str,
         typer.Argument(metavar="URL", help="The database of the table; the collection's name may follow a #."),
     ],
-    table: Annotated[str, typer.Option("--table", metavar="TABLE", help="The table, as it is spelled: SCHEMA.TABLE.")],
-    id_: Annotated[str, typer.Option("--id", metavar="A[,B]", help="The columns of its key.")],
+    table: Annotated[
+        str,
+        typer.Option(
+            "--table",
+            metavar="TABLE",
+            help="The table, as it is spelled: SCHEMA.TABLE; or a collection, in a store of vectors.",
+        ),
+    ],
+    id_: Annotated[str, typer.Option("--id", metavar="A[,B]", help="The columns of its key; id of a point.")],
     text: Annotated[
         list[str],
         typer.Option("--text", metavar="C[,D]", help="The columns that are embedded; may be given several times."),
     ],
-    vector: Annotated[str, typer.Option("--vector", metavar="V", help="The column of the vectors.")],
     model: Annotated[
         list[str],
         typer.Option(
@@ -56,8 +66,12 @@ def adopt(
             help=f"The model of the vectors; of several, the one that made them is found. {MODEL_HELP}",
         ),
     ],
-    updated: Annotated[
+    vector: Annotated[
         Optional[str],  # noqa: UP045 - typer reads the annotation at run time, on Python 3.10 too
+        typer.Option("--vector", metavar="V", help="The column of the vectors, where there may be several."),
+    ] = None,
+    updated: Annotated[
+        Optional[str],  # noqa: UP045
         typer.Option("--updated", metavar="U", help="The column that says when a row was changed."),
     ] = None,
     name: Annotated[

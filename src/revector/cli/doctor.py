@@ -30,6 +30,7 @@ EXTRAS = {
     "metrics": "prometheus_client",
     "parquet": "pyarrow",
     "postgres": "psycopg",
+    "qdrant": "qdrant_client",
     "report": "jinja2",
 }
 """Optional parts of the installation, and a module that each brings."""

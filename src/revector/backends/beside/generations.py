@@ -81,9 +81,8 @@ class BesideGenerations(GenerationRecords, SqliteRows):
     def create(self, space: EmbeddingSpace, encoder_source: str | None) -> Generation:
         """Create an empty generation, and its collection, which is like the one that serves."""
         with self._database.transaction():
-            serving, made = self.alias(ALIAS), super().create(space, encoder_source)
-            like = None if serving is None else self._points.collection(serving.generation)
-            self._points.make(made.id, space, like)
+            serving, made = self._serving(), super().create(space, encoder_source)
+            self._points.make(made.id, space, None if serving is None else self._points.collection(serving))
             return made
 
     def put(
@@ -106,7 +105,8 @@ class BesideGenerations(GenerationRecords, SqliteRows):
             if landing:
                 places = [row[0] for row in landing.values()]
                 points = [Point(*row[1:]) for row in landing.values()]
-                self._points.write(generation, self.get(generation).space, points, matrix[places])
+                space = self.get(generation).space
+                self._points.write(generation, space, points, matrix[places], self._serving())
                 self.note(connection, generation, list(landing), mapped=mapped)
             return len(found)
 
@@ -196,7 +196,12 @@ class BesideGenerations(GenerationRecords, SqliteRows):
             held = {row[0]: Point(*row) for row in connection.exec_driver_sql(_HELD, given)}
             found, matrix = self._points.read(connection, generation.id, list(held), generation.space.dimension)
             if found:
-                self._points.write(generation.id, generation.space, [held[key] for key in found], matrix)
+                points = [held[key] for key in found]
+                self._points.write(generation.id, generation.space, points, matrix, self._serving())
+
+    def _serving(self) -> int | None:
+        alias = self.alias(ALIAS)
+        return None if alias is None else alias.generation
 
     def _send_readers(self, name: str, generation: int) -> None:
         """Let the store's alias lead to a generation; the ledger commits after it."""

@@ -12,7 +12,7 @@ from revector.backends.beside.places import Place, place_of
 from revector.backends.beside.store import VectorStore
 from revector.backends.contracts.adoption import Adopted, Released, TableToAdopt, Tell
 from revector.encoders.base import TextEncoder
-from revector.errors import StoreError
+from revector.errors import InvalidArgumentError, StoreError
 
 __all__ = ["BesideKind"]
 
@@ -93,6 +93,10 @@ class BesideKind:
         from revector.backends.beside.releasing import release
 
         where = place_of(place, cls.secrets)
+        if in_place or fire_triggers:
+            raise InvalidArgumentError(
+                "a store of vectors has no columns and no triggers; leave out what speaks of them"
+            )
         if not cls.is_there(place):
             raise StoreError(f"{where.url} is not a collection: {where.ledger} does not exist; give its ledger")
         return release(cls.opened(where), allow_missing=allow_missing, dry_run=dry_run, tell=tell)

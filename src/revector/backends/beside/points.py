@@ -125,17 +125,23 @@ class Points:
         self.database.keep_note(f"{COLLECTION}{generation}", name)
 
     def write(
-        self, generation: int, space: EmbeddingSpace, points: Sequence[Point], matrix: NDArray[np.float32]
+        self,
+        generation: int,
+        space: EmbeddingSpace,
+        points: Sequence[Point],
+        matrix: NDArray[np.float32],
+        serving: int | None,
     ) -> None:
-        """Write the points of documents, with their payloads, inside a transaction of the ledger."""
+        """Write the points of documents, with their payloads, inside a transaction of the ledger.
+
+        In a collection that was adopted, other vectors of the points are those of the generation that serves.
+        """
         ids = [self.id_of(point.key, point.id) for point in points]
         payloads = [payload_of(self.source, p.id, p.text, json.loads(p.metadata_json)) for p in points]
-        name = self.collection(generation)
-        like = self.source.collection if self.source is not None and self.source.collection != name else None
-        if like is not None and like not in self.store.names():
-            like = None  # the user has dropped what was adopted, once it served no more
+        like = None if self.source is None or serving is None else self.collection(serving)
         self.database.about_to_write(generation, ids)
-        self.store.put(name, ids, self.as_stored(space, matrix), payloads, like=like)
+        vectors = self.as_stored(space, matrix)
+        self.store.put(self.collection(generation), ids, vectors, payloads, like=like)
 
     def delete(self, generation: int, ids: Sequence[str]) -> None:
         """Delete points, inside a transaction of the ledger."""

@@ -129,7 +129,7 @@ class VectorStore(Protocol):
         payloads : sequence of mapping, length n
             Whatever JSON can hold.
         like : str, optional
-            A collection whose other vectors of the same ids are taken along.
+            A collection whose other vectors of the same ids are taken along; it may be the same one.
 
         Raises
         ------

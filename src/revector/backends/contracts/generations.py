@@ -167,7 +167,8 @@ class Generations(Protocol):
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the keys that have a vector, in the order of `keys`, and the vectors, shape (found, dimension).
 
-        With `current`, only vectors of the documents' present texts.
+        With `current`, only vectors of the documents' present texts. Where the metric is the cosine, a store may have
+        kept them with another length.
         """
         ...
 
