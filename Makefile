@@ -36,7 +36,7 @@ test-peers: $(STAMPS)/peers  ## live comparison with sentence-transformers, scip
 	$(PYTEST) -m peers
 
 test-stores: $(STAMPS)/stores $(STAMPS)/milvus-server  ## stores of vectors against their servers, killed and cut off too
-	$(PYTEST) tests/stores
+	$(BIN)/python -m pytest -q tests/stores  # one after the other: two servers of Milvus have a port in common
 
 lint: $(STAMPS)/lint  ## ruff, mypy --strict, clang-format, clang-tidy
 	$(BIN)/ruff check .

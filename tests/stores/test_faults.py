@@ -25,6 +25,7 @@ from worlds import NEW, OLD, World
 SERVERS = {"redis": RedisServer, "milvus": MilvusServer}
 DOCUMENTS = {"redis": 400, "milvus": 80}
 BATCH = 8
+pytestmark = pytest.mark.timeout(900)
 _serial = itertools.count()
 
 

@@ -9,8 +9,8 @@ import pytest
 from milvus_own import MilvusOwn, create
 
 from milvus_server import MilvusServer
-from revector.backends.conformance import VectorStoreConformance
-from revector.backends.milvus.store import MilvusStore
+from revector.backends.conformance import BackendConformance, VectorStoreConformance
+from revector.backends.milvus import MilvusKind, MilvusStore
 from revector.errors import StoreError
 
 
@@ -35,6 +35,16 @@ def client(server, store):
 
     with closing(MilvusClient(server.place.uri)) as client:
         yield client
+
+
+@pytest.fixture
+def backend(server, store, tmp_path):
+    with closing(MilvusKind.open(f"{server.url()}?ledger={tmp_path}/docs.db#docs")) as backend:
+        yield backend
+
+
+class TestMilvusBackend(BackendConformance):
+    """What every backend promises, of a collection in Milvus with its ledger in a file."""
 
 
 class TestMilvusStore(MilvusOwn, VectorStoreConformance):
