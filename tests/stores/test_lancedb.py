@@ -112,3 +112,10 @@ def test_a_url_without_a_folder_is_refused_without_its_password(wrong):
     with pytest.raises(InvalidArgumentError) as refused:
         LanceKind.connect(wrong)
     assert "pw" not in str(refused.value)
+
+
+def test_a_table_does_not_get_the_name_of_the_one_that_was_adopted(url):
+    with pytest.raises(InvalidArgumentError, match="cannot rename a table"):
+        LanceKind.release(
+            f"{url}#docs", allow_missing=False, in_place=True, fire_triggers=False, dry_run=True, tell=str
+        )

@@ -221,8 +221,8 @@ class ChromaStore(WithoutAliases):
         collection = self._named(name)
         page = self._page(collection, False, limit=_SAMPLE, offset=0)
         return {
-            "dimension": self._dimension(collection),
             "metric": self._metric(collection),
+            "dimension": self._dimension(collection),
             "points": self.count(name),
             "fields": sorted({field for payload in page.payloads for field in payload}),
             "indexes": [str(self.shape(name))],

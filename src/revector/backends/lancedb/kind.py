@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from revector.backends.beside.kind import BesideKind
+from revector.backends.contracts.adoption import Released, Tell
+from revector.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from revector.backends.lancedb.store import LanceStore
@@ -22,3 +24,21 @@ class LanceKind(BesideKind):
         from revector.backends.lancedb.store import LanceStore
 
         return LanceStore.open(url)
+
+    @classmethod
+    def release(
+        cls, place: str, *, allow_missing: bool, in_place: bool, fire_triggers: bool, dry_run: bool, tell: Tell
+    ) -> Released:
+        """Let an adopted table go; raise `InvalidArgumentError` where it shall have the old one's name."""
+        if in_place:
+            raise InvalidArgumentError(
+                "LanceDB cannot rename a table; leave out --in-place, and give the application the new name"
+            )
+        return super().release(
+            place,
+            allow_missing=allow_missing,
+            in_place=in_place,
+            fire_triggers=fire_triggers,
+            dry_run=dry_run,
+            tell=tell,
+        )
