@@ -19,7 +19,7 @@ CLANGXX ?= $(shell command -v clang++-19 || command -v clang++)
 FUZZ_SECONDS ?= 300
 FUZZ_TMPDIR ?= $(firstword $(wildcard /dev/shm) /tmp)
 
-.PHONY: demo test test-python test-cpp test-peers test-integrations test-ray lint format develop asan tsan fuzz coverage bench bench-smoke wheel clean
+.PHONY: demo test test-python test-cpp test-peers test-integrations test-ray test-stores lint format develop asan tsan fuzz coverage bench bench-smoke wheel clean
 
 demo: $(STAMPS)/demo  ## build, fetch two models, migrate a live collection of real text
 	$(BIN)/revector demo
@@ -30,7 +30,7 @@ test-cpp: $(STAMPS)/test  ## the wheel's own objects, with the test programs bes
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh -c 'cmake -DREVECTOR_TESTS=ON $(BUILD) >/dev/null && cmake --build $(BUILD) && ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)'
 
 test-python: $(STAMPS)/test
-	$(PYTEST) -m "not peers and not integrations and not ray"
+	$(PYTEST) -m "not peers and not integrations and not ray" --ignore tests/stores
 
 test-peers: $(STAMPS)/peers  ## live comparison with sentence-transformers, scipy, hnswlib …
 	$(PYTEST) -m peers
@@ -40,6 +40,9 @@ test-integrations: $(STAMPS)/integrations  ## LangChain's and Haystack's own sui
 
 test-ray: $(STAMPS)/test $(STAMPS)/ray  ## actors, machines and drivers that die, in clusters on this machine; minutes
 	$(BIN)/python -m pytest -q -m ray tests/distributed
+
+test-stores: $(STAMPS)/stores $(STAMPS)/milvus-server  ## stores of vectors against their servers, killed and cut off too
+	$(BIN)/python -m pytest -q tests/stores  # one after the other: two servers of Milvus have a port in common
 
 lint: $(STAMPS)/lint  ## ruff, mypy --strict, clang-format, clang-tidy
 	$(BIN)/ruff check .
@@ -108,11 +111,19 @@ $(STAMPS)/wheel: $(STAMPS)/build-tools $(SOURCES)
 	$(PIP) install --no-deps --force-reinstall $(STAMPS)/dist/*.whl
 	@touch $@
 
-$(STAMPS)/demo $(STAMPS)/test $(STAMPS)/peers $(STAMPS)/integrations $(STAMPS)/ray $(STAMPS)/bench: $(STAMPS)/%: $(STAMPS)/wheel
+$(STAMPS)/demo $(STAMPS)/test $(STAMPS)/stores $(STAMPS)/peers $(STAMPS)/integrations $(STAMPS)/ray $(STAMPS)/bench: $(STAMPS)/%: $(STAMPS)/wheel
 	@if test "$(@F)" = peers -o "$(@F)" = bench; then $(PIP) install torch==2.13.0; fi
 	$(PIP) install "$$(echo $(STAMPS)/dist/*.whl)[$(@F)]"
 	@touch $@
 
 $(STAMPS)/lint: $(STAMPS)/test
 	$(PIP) install "$$(echo $(STAMPS)/dist/*.whl)[$(@F)]"
+	@touch $@
+
+# The wheel of the Milvus server wants an old client, which would take the place of ours: an environment of its own.
+$(STAMPS)/milvus-server: $(STAMPS)/venv
+	@rm -rf $(STAMPS)/milvus
+	$(PYTHON) -m venv $(STAMPS)/milvus
+	$(STAMPS)/milvus/bin/python -m pip --disable-pip-version-check -q install milvus==2.3.5 'pymilvus<2.4' 'setuptools<80' marshmallow==3.20.1 \
+	  || { echo "the Milvus server cannot be installed here: what needs it is skipped"; rm -rf $(STAMPS)/milvus; }
 	@touch $@

@@ -1,4 +1,4 @@
-"""A PostgreSQL server that may be killed, and a network between it and its clients that may be cut."""
+"""A PostgreSQL server that may be killed, and the network between it and its clients."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import threading
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
+from network import Network
 from postgres_server import start_server
 
 
@@ -78,7 +78,7 @@ class MortalServer:
         shutil.rmtree(self._folder)
 
 
-class Network:
+class PostgresNetwork(Network):
     """What lies between a server and its clients.
 
     Parameters
@@ -92,59 +92,14 @@ class Network:
 
         options = psycopg.conninfo.conninfo_to_dict(url)
         self._far = f"{options['host']}/.s.PGSQL.{options.get('port', 5432)}"
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._pairs, self._lock = [], threading.Lock()
-        self.loses_answer = lambda sent: False
-        """Whether the answer to what a client sent never comes, for the connection is cut."""
-        port = self._listener.getsockname()[1]
-        self.url = f"postgresql://{options['user']}@127.0.0.1:{port}/{options['dbname']}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__(self._connected)
+        self.url = f"postgresql://{options['user']}@127.0.0.1:{self.port}/{options['dbname']}"
 
-    def cut(self):
-        """End all connections."""
-        with self._lock:
-            pairs, self._pairs = self._pairs, []
-        for pair in pairs:
-            _end(*pair)
-
-    def close(self):
-        """Let nobody in any more."""
-        self._listener.close()
-        self.cut()
-
-    def _accept(self):
-        with suppress(OSError):
-            while True:
-                near, _ = self._listener.accept()
-                far = socket.socket(socket.AF_UNIX)
-                try:
-                    far.connect(self._far)
-                except OSError:
-                    _end(near, far)
-                    continue
-                with self._lock:
-                    self._pairs.append((near, far))
-                threading.Thread(target=self._there, args=(near, far), daemon=True).start()
-                threading.Thread(target=_forward, args=(far, near), daemon=True).start()
-
-    def _there(self, near, far):
-        with suppress(OSError):
-            while sent := near.recv(1 << 16):
-                if self.loses_answer(sent):
-                    near.shutdown(socket.SHUT_WR)
-                far.sendall(sent)
-        _end(near, far)
-
-
-def _forward(source, sink):
-    with suppress(OSError):
-        while sent := source.recv(1 << 16):
-            sink.sendall(sent)
-    _end(source, sink)
-
-
-def _end(*sockets):
-    for one in sockets:
-        with suppress(OSError):
-            one.shutdown(socket.SHUT_RDWR)
-        one.close()
+    def _connected(self):
+        far = socket.socket(socket.AF_UNIX)
+        try:
+            far.connect(self._far)
+        except OSError:
+            far.close()
+            raise
+        return far

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from children import elsewhere
-from mortal_server import MortalServer, Network
+from mortal_server import MortalServer, PostgresNetwork
 from revector.errors import GateRefusedError, ReadOnlyError, StoreError, StoreUnavailableError
 from revector.migration.strategies.background import Background
 from worlds import NEW, World
@@ -119,7 +119,7 @@ def test_a_run_goes_on_while_its_sessions_are_terminated(server, place):
 
 
 def test_a_run_goes_on_while_its_connections_are_cut(server, place):
-    network = Network(server.url)
+    network = PostgresNetwork(server.url)
     world, migration, encoder = started(place.replace(server.url, network.url))
     with meanwhile(network.cut, encoder):
         migration.run()
@@ -128,7 +128,7 @@ def test_a_run_goes_on_while_its_connections_are_cut(server, place):
 
 
 def test_a_commit_without_an_answer_is_done_again(server, place):
-    network, rng = Network(server.url), random.Random(3)
+    network, rng = PostgresNetwork(server.url), random.Random(3)
     world, migration, encoder = started(place.replace(server.url, network.url))
     network.loses_answer = lambda sent: b"COMMIT\0" in sent and rng.random() < 0.2
     migration.run()

@@ -37,7 +37,7 @@ LEVELS = [
     {"migration", "evaluation", "planning"},
     {"search"},
     {"report"},
-    {"collection", "opening", "exporting"},
+    {"collection", "opening", "exporting", "importing", "moving"},
     {"metrics", "integrations", "distributed"},
     {"gateway"},
     {"demo", "cli", "__main__"},

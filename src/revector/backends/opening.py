@@ -28,6 +28,7 @@ _OURS = {
     "qdrant": "revector.backends.qdrant:QdrantKind",
     "milvus": "revector.backends.milvus:MilvusKind",
     "redis": "revector.backends.redis:RedisKind",
+    "rediss": "revector.backends.redis:RedisKind",
     "chroma": "revector.backends.chroma:ChromaKind",
     "lancedb": "revector.backends.lancedb:LanceKind",
     **dict.fromkeys(["hnswlib", "faiss", "usearch", "npy", "parquet"], "revector.backends.index_files:IndexFileKind"),

@@ -61,6 +61,12 @@ def add(
         str,
         typer.Argument(help="JSON lines, a CSV or TSV table (may be gzip), Parquet, or a folder of texts. - is stdin."),
     ] = "-",
+    vectors: Annotated[
+        bool,
+        typer.Option(
+            "--vectors", help="Take the vectors from the file, too: .parquet, .jsonl, or .npy with its rows beside it."
+        ),
+    ] = False,
     encoder: Encoders = None,
     as_json: AsJson = False,
 ) -> None:
@@ -72,7 +78,13 @@ def add(
     there the id. Files are UTF-8, whatever the locale says. A row that cannot be read ends the command; the batches
     before it stay. Texts that the model refuses are listed with their lines, and all others added; the exit code is 1
     then.
+
+    With --vectors nothing is embedded: the vectors must be of the model that serves, by what the file says of them or
+    by a sample that is embedded again.
     """
+    if vectors:
+        _add_vectors(collection, file, encoder, as_json=as_json)
+        return
     refused: list[dict[str, str]] = []
     with opened(collection, encoder) as docs:
         n_added = 0
@@ -93,6 +105,19 @@ def add(
     emit(result, said, as_json=as_json, next_steps=steps)
     if refused:
         raise typer.Exit(EXIT_ERROR)
+
+
+def _add_vectors(collection: str, file: str, encoder: list[str] | None, *, as_json: bool) -> None:
+    with opened(collection, encoder) as docs, spinner("adding documents") as status:
+        made = docs.import_vectors(file, on_progress=lambda done: status.update(f"added {done:,} documents"))
+        docs.prepare()
+        n_documents = len(docs)
+    place = shown_place(collection)
+    lacking = f", {made.without_vector:,} of them without a vector" if made.without_vector else ""
+    said = f"added {made.documents:,} documents{lacking}, with vectors of {made.space}; {place} holds {n_documents:,}"
+    result = {"collection": place, "added": made.documents, "documents": n_documents, **made.to_json()}
+    embed = [f"revector run {shell(place)} --follow"] if made.without_vector else []
+    emit(result, said, as_json=as_json, next_steps=[*embed, f"revector search {shell(place)} QUERY"])
 
 
 def search(

@@ -11,6 +11,7 @@ EXAMPLES: MappingProxyType[str, str] = MappingProxyType(
         "import-model": "revector import-model model.onnx models/mine --pooling mean",
         "init": "revector init docs.db --model minilm",
         "add": "revector add docs.db documents.jsonl",
+        "move": "revector move docs.db 'lancedb:///data/tables?ledger=docs.lancedb.db#docs'",
         "search": "revector search docs.db 'how do I bake bread' -k 5 --where tenant=a",
         "adopt": "revector adopt 'postgresql://localhost/app#docs' --table public.pages --id id --text title,body "
         "--vector embedding --model minilm --dry-run",

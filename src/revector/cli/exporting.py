@@ -19,14 +19,15 @@ def register(app: typer.Typer) -> None:
 
 def export(
     collection: CollectionUrl,
-    to: Annotated[Path, typer.Option(metavar="FILE", help="A name that ends in .parquet, .jsonl or .npy.")],
+    to: Annotated[Path, typer.Option(metavar="FILE", help="A name that ends in .parquet, .jsonl, .npy or .beir.")],
     as_json: AsJson = False,
 ) -> None:
     """Write all documents, their metadata and the vectors that serve into a file; nothing is replaced.
 
     A .npy file is the matrix of the vectors; ids, texts and metadata of its rows are in FILE.rows.jsonl. The space of
     the vectors is in FILE.space.json, or in the schema of a Parquet file. 'revector add' reads .parquet and .jsonl
-    files again, and makes its own vectors.
+    files again, and makes its own vectors, or takes those of the file (--vectors). A name that ends in .beir is a
+    folder with corpus.jsonl, without vectors.
     """
     with opened(collection) as docs, progress_bar() as bar:
         task = bar.add_task("exporting", total=None, details="")

@@ -5,24 +5,28 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from revector._arguments import flag, function, shown, valid_unicode
 from revector.backends.arguments import checked_documents
 from revector.backends.contracts import Backup, Document, Preparation, VectorInfo
+from revector.backends.opening import open_backend
 from revector.encoders.base import TextEncoder, space_of
 from revector.encoders.ends import ModelEnd
 from revector.errors import InvalidArgumentError
 from revector.evaluation.health import CollectionHealth, examine_collection
 from revector.evaluation.same_space import take_over
 from revector.exporting import Export, export
+from revector.importing import Import, import_vectors
 from revector.migration.asking import reconcile
 from revector.migration.canaries import canary_similarities, examine_canaries
 from revector.migration.slices import in_slices
 from revector.migration.status import obstacle_of
 from revector.migration.upserts import Upsert
 from revector.migration.writes import delete_documents
+from revector.moving import Moved, move
 from revector.spaces import require_one_of
 
 if TYPE_CHECKING:
@@ -231,8 +235,8 @@ class Collection(Deciding, Preparing, Embedding, Hearing, Contents, Migrating):
         Parameters
         ----------
         path : str or Path
-            Ends in ``.parquet``, ``.jsonl`` or ``.npy``; `revector.formats.vector_files` says what is where. A file
-            that is there is never replaced.
+            Ends in ``.parquet``, ``.jsonl``, ``.npy`` or ``.beir``; `revector.formats.vector_files` says what is where.
+            A file that is there is never replaced.
         on_progress : callable, optional
             Called as ``on_progress(done, total)`` in documents after each batch.
         stop : threading.Event, optional
@@ -248,6 +252,67 @@ class Collection(Deciding, Preparing, Embedding, Hearing, Contents, Migrating):
         if on_progress is not None:
             function(on_progress, "on_progress")
         return export(self._backend, self._serving.read().serving, path, on_progress, stop)
+
+    def import_vectors(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        on_progress: Callable[[int], object] | None = None,
+        stop: threading.Event | None = None,
+    ) -> Import:
+        """Insert or change documents with the vectors of a file, which are those of the model that serves.
+
+        Parameters
+        ----------
+        path : str or Path
+            Ends in ``.parquet``, ``.jsonl`` or ``.npy``; `revector.formats.vector_reading` says what is where. Where it
+            does not name the space of its vectors, some of its texts are embedded again to tell.
+        on_progress : callable, optional
+            Called as ``on_progress(done)`` in documents after each batch.
+        stop : threading.Event, optional
+            Calls it off after the batch in hand; what was stored stays.
+
+        Raises
+        ------
+        SpaceMismatchError
+            The vectors are of another space; nothing is stored.
+        InvalidArgumentError
+            The file cannot be read; the batches before the row that is named are stored.
+        """
+        self._backend.require_writable()
+        return import_vectors(self._backend, self._encoders, self._serving, path, on_progress, stop)
+
+    def move(
+        self,
+        to: str | os.PathLike[str],
+        *,
+        on_progress: Callable[[int, int], object] | None = None,
+        stop: threading.Event | None = None,
+    ) -> Moved:
+        """Copy the collection into another store: documents, the vectors that serve, and their space.
+
+        This one stays as it is. The other one is a collection once all of it is there; a call that was cut off is
+        repeated, and goes on. What is written here meanwhile is taken along, what is written after the end is not.
+        Events of earlier migrations and counts of hits stay here.
+
+        Parameters
+        ----------
+        to : str or Path
+            Where nothing is yet, as `open` takes it.
+        on_progress : callable, optional
+            Called as ``on_progress(done, total)`` in documents.
+        stop : threading.Event, optional
+            Calls it off after the batch in hand.
+
+        Raises
+        ------
+        MigrationError
+            A migration is under way, or others write faster than is moved.
+        InvalidArgumentError
+            There is a collection already, or the beginning of another move.
+        """
+        with closing(open_backend(to)) as target:
+            return move(self._backend, self._serving.read().serving, target, on_progress, stop)
 
 
 def _folder(directory: Any) -> Path:

@@ -6,6 +6,8 @@
 ``.jsonl``    an object a line with the same fields, the space beside it in ``FILE.space.json``
 ``.npy``      a float32 matrix of those that have a vector; ``FILE.rows.jsonl`` has id, text and metadata of each of its
               rows, and ``FILE.space.json`` the space
+``.beir``     a folder with ``corpus.jsonl`` as BEIR has it: ``_id``, ``title`` (of the metadata), ``text``,
+              ``metadata``; without vectors
 ============  ========================================================================================================
 
 Files appear whole, under their names, once everything is written; nothing that is there is replaced.
@@ -68,16 +70,20 @@ def writing(path: str | os.PathLike[str], space: EmbeddingSpace) -> Iterator[tup
         pyarrow is not installed.
     """
     target = file_path(path)
-    formats = {".parquet": _parquet, ".jsonl": _jsonl, ".npy": _npy}
+    formats = {".parquet": _parquet, ".jsonl": _jsonl, ".npy": _npy, ".beir": _beir}
     if (suffix := target.suffix.lower()) not in formats:
         raise InvalidArgumentError(f"{target} is not named as a format is, expected one of {', '.join(formats)}")
-    beside = [target.with_name(f"{target.name}.space.json")] if suffix != ".parquet" else []
+    if is_folder := suffix == ".beir":
+        target = target / "corpus.jsonl"
+    beside = [target.with_name(f"{target.name}.space.json")] if suffix in (".jsonl", ".npy") else []
     beside += [target.with_name(f"{target.name}.rows.jsonl")] if suffix == ".npy" else []
     files = [target, *beside]
     if there := next((file for file in files if file.exists()), None):
         raise InvalidArgumentError(f"{there} is there already; remove it, or choose another name")
     parts = [file.with_name(f"{file.name}.{os.getpid()}.part") for file in files]
     try:
+        if is_folder:
+            target.parent.mkdir(exist_ok=True)
         with formats[suffix](parts, space) as write:
             yield write, files
         for part, file in zip(parts, files, strict=True):
@@ -123,6 +129,21 @@ def _jsonl(parts: Sequence[Path], space: EmbeddingSpace) -> Iterator[Write]:
             vectors = [_numbers(next(rows)) if known else "null" for known in batch.known.tolist()]
             heads = _rows(batch, range(len(batch.ids)))
             stream.writelines(f'{head[:-1]}, "vector": {row}}}\n' for head, row in zip(heads, vectors, strict=True))
+
+        yield write
+
+
+@contextmanager
+def _beir(parts: Sequence[Path], space: EmbeddingSpace) -> Iterator[Write]:
+    with parts[0].open("w", encoding="utf-8", newline="\n") as stream:
+
+        def write(batch: Batch) -> None:
+            for id_, text, metadata in zip(batch.ids, batch.texts, batch.metadata, strict=True):
+                title = metadata.get("title")
+                is_title = isinstance(title, str)
+                rest = {name: value for name, value in metadata.items() if name != "title" or not is_title}
+                row = {"_id": id_, "title": title if is_title else "", "text": text, "metadata": rest}
+                stream.write(json.dumps(row, ensure_ascii=False) + "\n")
 
         yield write
 
