@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import shlex
 from contextlib import closing
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from docs_blocks import blocks_of
 from revector import Encoder
+from revector.cli import app
 
 pytest.importorskip("qdrant_client", reason="pip install 'revector[qdrant]'")
 
 PAGE = blocks_of("stores.md")
 TEXTS = [f"{what} {how} number {n}" for n in range(6) for what in ("bread", "bicycle") for how in ("of old", "today")]
-SHELL = f'revector() {{ {sys.executable} -m revector "$@"; }}; set -eu\n'
 QUERY = "a bicycle today"
 
 
@@ -47,10 +47,14 @@ def application(static_model, tmp_path, monkeypatch):
 
 def run(name, folder):
     """Run a block of commands; return what they print."""
-    command = PAGE[name].replace("qdrant://localhost:6333", f"qdrant://{folder}/qdrant")
-    done = subprocess.run(["bash", "-c", SHELL + command], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    said = ""
+    for line in PAGE[name].replace("qdrant://localhost:6333", f"qdrant://{folder}/qdrant").splitlines():
+        program, *arguments = shlex.split(line)
+        assert program == "revector"
+        done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        said += done.output
+    return said
 
 
 def nearest(texts, encoder):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from contextlib import closing
 from dataclasses import replace
 
@@ -10,6 +12,8 @@ import pytest
 
 from revector.backends.contracts.adoption import TableToAdopt
 from revector.errors import GateRefusedError, InvalidArgumentError, StoreError
+from revector.migration.filling.worker import WorkerReport
+from revector.migration.following import follow
 from revector.testing.memory import MemoryBesideKind, MemoryVectorStore
 from worlds import NEW, OLD, World
 
@@ -60,8 +64,8 @@ def adopt(place, table=TABLE, models=(OLD, NEW), *, dry_run=False, told=lambda _
 
 
 def release(place, **options):
-    options = {"allow_missing": False, "dry_run": False, **options}
-    return MemoryBesideKind.release(place, in_place=False, fire_triggers=False, tell=lambda _: None, **options)
+    options = {"allow_missing": False, "in_place": False, "fire_triggers": False, "dry_run": False, **options}
+    return MemoryBesideKind.release(place, tell=lambda _: None, **options)
 
 
 @pytest.fixture
@@ -173,6 +177,23 @@ def test_what_was_written_unseen_is_taken_in(world, application):
     assert application.bodies("live_rv2") == {"b": "text b changed", "c": "text c", "d": "text d"}
 
 
+def test_whoever_follows_takes_in_what_is_written_unseen_and_what_is_changed_later(world, application):
+    stop = threading.Event()
+    nothing_fills = WorkerReport(0, 0, 0, 0.0)
+    follower = threading.Thread(target=follow, args=(world.backend, world.encoders, lambda _: nothing_fills, stop))
+    follower.start()
+    try:
+        for text in ("written unseen", "changed unseen"):
+            application.write("docs", OLD, d=text)
+            end = time.monotonic() + 60
+            while texts(world).get("d") != text:
+                assert time.monotonic() < end, "it was not taken in"
+                time.sleep(0.1)
+    finally:
+        stop.set()
+        follower.join()
+
+
 def test_nothing_is_looked_through_again_at_once(world):
     while world.backend.recapture():
         pass
@@ -244,6 +265,12 @@ def test_release_leaves_what_serves_under_its_alias(world, application, place, f
     assert release(place).table == "live_rv2"
     assert (application.store.names(), application.store.aliased("live")) == (["live_rv2"], "live_rv2")
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("option", ["in_place", "fire_triggers"])
+def test_what_speaks_of_tables_is_refused(world, place, option):
+    with pytest.raises(InvalidArgumentError, match=f"leave out --{option.replace('_', '-')}"):
+        release(place, **{option: True})
 
 
 def test_a_collection_of_ones_own_has_nothing_to_give_back(place):

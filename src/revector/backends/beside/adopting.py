@@ -64,7 +64,7 @@ def adopt(
         encoder, told = identified(*sample, candidates, found["dimension"], accept_unidentified=accept_unidentified)
         if _is_taken(where):
             raise StoreError(f"{where.url} is a collection already; choose another name, or release it first")
-    contents = {"points": found.pop("points"), "points with a text, of the sample": len(sample[0])}
+    contents = {"points": found.pop("points"), "sample with a text": len(sample[0])}
     if not dry_run:
         _adopt(kind, where, source, encoder, tell)
     facts = {"kind": "collection", "texts": table.text, "alias": source.alias, **found}

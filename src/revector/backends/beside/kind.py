@@ -89,14 +89,16 @@ class BesideKind:
     def release(
         cls, place: str, *, allow_missing: bool, in_place: bool, fire_triggers: bool, dry_run: bool, tell: Tell
     ) -> Released:
-        """Let an adopted collection go; see `revector.backends.contracts.adoption`."""
+        """Let an adopted collection go; see `revector.backends.contracts.adoption`.
+
+        A kind whose store has no aliases, and can rename, gives what serves the adopted name if `in_place` says so.
+        """
         from revector.backends.beside.releasing import release
 
         where = place_of(place, cls.secrets)
-        if in_place or fire_triggers:
-            raise InvalidArgumentError(
-                "a store of vectors has no columns and no triggers; leave out what speaks of them"
-            )
+        if fire_triggers:
+            raise InvalidArgumentError("a store of vectors has no triggers; leave out --fire-triggers")
         if not cls.is_there(place):
             raise StoreError(f"{where.url} is not a collection: {where.ledger} does not exist; give its ledger")
-        return release(cls.opened(where), allow_missing=allow_missing, dry_run=dry_run, tell=tell)
+        said = {"allow_missing": allow_missing, "in_place": in_place, "dry_run": dry_run}
+        return release(cls.opened(where), tell=tell, **said)

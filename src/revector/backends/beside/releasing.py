@@ -8,10 +8,10 @@ from revector.backends.beside.backend import BesideBackend
 from revector.backends.beside.ledger_file import files_of
 from revector.backends.contracts import ALIAS
 from revector.backends.contracts.adoption import Released, Tell
-from revector.errors import GateRefusedError, StoreError
+from revector.errors import GateRefusedError, InvalidArgumentError, StoreError
 
 
-def release(backend: BesideBackend, *, allow_missing: bool, dry_run: bool, tell: Tell) -> Released:
+def release(backend: BesideBackend, *, allow_missing: bool, in_place: bool, dry_run: bool, tell: Tell) -> Released:
     """Drop the collections that do not serve, then the ledger; whoever was cut off does it again.
 
     Parameters
@@ -20,6 +20,8 @@ def release(backend: BesideBackend, *, allow_missing: bool, dry_run: bool, tell:
         It is closed.
     allow_missing : bool
         Whether points may be left with a vector of an older text.
+    in_place : bool
+        Refused where readers follow an alias.
     dry_run : bool
         Change nothing; say what would be done, or raise what would be raised.
     tell : callable
@@ -29,6 +31,8 @@ def release(backend: BesideBackend, *, allow_missing: bool, dry_run: bool, tell:
     ------
     GateRefusedError
         A migration is under way, or points have no vector of their present text.
+    InvalidArgumentError
+        It shall be given back in place, and is by its alias.
     StoreError
         The collection was not adopted.
     """
@@ -36,6 +40,8 @@ def release(backend: BesideBackend, *, allow_missing: bool, dry_run: bool, tell:
         source, alias = backend.source, backend.generations.alias(ALIAS)
         if source is None or alias is None:
             raise StoreError(f"{backend.url} was not adopted, so that there is nothing to give back")
+        if in_place and backend.store.capabilities.aliases:
+            raise InvalidArgumentError(f"readers follow the alias {source.alias}, which stays; leave out --in-place")
         missing = backend.generations.count_stale(alias.generation)
         if reasons := _reasons(backend, 0 if allow_missing else missing):
             raise GateRefusedError("release", tuple(reasons))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from qdrant_client import QdrantClient, models
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
+from revector._forks import renew_in_child
 from revector._secrets import Secret
 from revector.backends.beside.store import Page, StoreCapabilities
 from revector.backends.contracts import IndexShape
@@ -30,6 +30,7 @@ from revector.backends.qdrant.configs import (
     shape_of,
 )
 from revector.backends.qdrant.qdrant_errors import named
+from revector.backends.qdrant.values import asked_vectors, page_of, point_id, vectors_of
 from revector.errors import ClosedError, StoreError, StoreUnavailableError
 
 __all__ = ["QdrantStore", "local_client", "remote_client"]
@@ -93,7 +94,11 @@ class QdrantStore:
     ) -> None:
         self._client, self.url, self._vector, self._secret = client, url, vector, secret
         self._is_local, self._closed = is_local, False
-        self._alone: AbstractContextManager[Any] = threading.RLock() if is_local else nullcontext()
+        self._renew_lock()
+        renew_in_child(self._renew_lock)
+
+    def _renew_lock(self) -> None:
+        self._alone: AbstractContextManager[Any] = threading.RLock() if self._is_local else nullcontext()
 
     def names(self) -> list[str]:
         """Return the names of the physical collections."""
@@ -140,7 +145,9 @@ class QdrantStore:
             part = slice(start, start + POINTS_A_CALL)
             others = {} if like is None else self._others(like, ids[part])
             points = [
-                models.PointStruct(id=_point_id(id_), vector=_vectors(searched, row, others.get(id_)), payload={**said})
+                models.PointStruct(
+                    id=point_id(id_), vector=vectors_of(searched, row, others.get(id_)), payload={**said}
+                )
                 for id_, row, said in zip(ids[part], vectors[part].tolist(), payloads[part], strict=True)
             ]
             self._ask(self._client.upsert, name, points=points, wait=True)
@@ -150,15 +157,15 @@ class QdrantStore:
         searched, params, _ = searched_vector(name, self._info(name), self._vector)
         found: list[Any] = []
         for start in range(0, len(ids), POINTS_A_CALL):
-            wanted = [_point_id(id_) for id_ in ids[start : start + POINTS_A_CALL]]
-            asked = _names(searched) if vectors else False
+            wanted = [point_id(id_) for id_ in ids[start : start + POINTS_A_CALL]]
+            asked = asked_vectors(searched) if vectors else False
             found += self._ask(self._client.retrieve, name, ids=wanted, with_payload=True, with_vectors=asked)
-        return _page(found, searched, params.size if vectors else None)
+        return page_of(found, searched, params.size if vectors else None)
 
     def delete(self, name: str, ids: Sequence[str]) -> None:
         """Delete points."""
         for start in range(0, len(ids), POINTS_A_CALL):
-            points: Any = [_point_id(id_) for id_ in ids[start : start + POINTS_A_CALL]]
+            points: Any = [point_id(id_) for id_ in ids[start : start + POINTS_A_CALL]]
             self._ask(self._client.delete, name, points_selector=models.PointIdsList(points=points), wait=True)
 
     def search(self, name: str, queries: Matrix, k: int) -> list[tuple[list[str], list[float]]]:
@@ -174,13 +181,13 @@ class QdrantStore:
     def scan(self, name: str, *, batch: int = 1_000, after: Any = None, vectors: bool = False) -> Iterator[Page]:
         """Yield all points in the order of their ids."""
         searched, params, _ = searched_vector(name, self._info(name), self._vector)
-        asked = _names(searched) if vectors else False
+        asked = asked_vectors(searched) if vectors else False
         place = after
         while True:
             found, place = self._ask(
                 self._client.scroll, name, limit=batch, offset=place, with_payload=True, with_vectors=asked
             )
-            yield _page(found, searched, params.size if vectors else None, place)
+            yield page_of(found, searched, params.size if vectors else None, place)
             if place is None:
                 return
 
@@ -260,7 +267,7 @@ class QdrantStore:
         info = self._info(like)
         if not (others := other_vectors(info, searched_vector(like, info, self._vector)[0])):
             return {}
-        wanted: Any = [_point_id(id_) for id_ in ids]
+        wanted: Any = [point_id(id_) for id_ in ids]
         found = self._ask(self._client.retrieve, like, ids=wanted, with_payload=False, with_vectors=others)
         return {
             str(point.id): {key: value for key, value in point.vector.items() if key in others}
@@ -287,37 +294,3 @@ class QdrantStore:
             reraise=True,
         )
         return again(once)
-
-
-def _point_id(id_: str) -> int | str:
-    """Return an id as Qdrant takes it.
-
-    Raises
-    ------
-    StoreError
-        It is neither a number nor a UUID.
-    """
-    if id_.isascii() and id_.isdigit():
-        return int(id_)
-    try:
-        return str(uuid.UUID(id_))
-    except ValueError as error:
-        raise StoreError(f"the id {id_!r} is neither a whole number nor a UUID, which points of Qdrant have") from error
-
-
-def _names(searched: str) -> Any:
-    """Return what asks for the searched vector: by its name, if it has one."""
-    return [searched] if searched else True
-
-
-def _vectors(searched: str, row: list[float], others: Mapping[str, Any] | None) -> Any:
-    """Return the vectors of a point; the only one of a collection may have no name."""
-    return {searched: row, **(others or {})} if searched or others else row
-
-
-def _page(found: Sequence[Any], searched: str, dimension: int | None, place: Any = None) -> Page:
-    matrix = None
-    if dimension is not None:
-        rows = [each.vector[searched] if isinstance(each.vector, dict) else each.vector for each in found]
-        matrix = np.array(rows, np.float32).reshape(len(rows), dimension)
-    return Page([str(each.id) for each in found], [dict(each.payload or {}) for each in found], matrix, place)
