@@ -27,8 +27,7 @@ def test_an_application_goes_on_from_the_first_model_to_the_second_and_back_and_
     server, static_model, tmp_path, monkeypatch
 ):
     def write(encoder, changed):
-        with closing(defined["connect"]()) as client:
-            defined["write"](client, "live", encoder, changed)
+        defined["write"](client, "live", encoder, changed)
         texts.update(changed)
 
     def assert_found_by(encoder):

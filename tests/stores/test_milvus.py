@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from contextlib import closing
 
 import numpy as np
@@ -60,6 +62,38 @@ class TestMilvusStore(MilvusOwn, VectorStoreConformance):
         with pytest.raises(StoreError, match="65,535 bytes"):
             store.put("docs", ["1"], np.eye(4, dtype=np.float32)[:1], [{"text": "x" * 66_000}])
         assert store.read("docs", ["1"]).payloads == [{"text": text}]
+
+
+def test_a_scan_finds_at_once_what_another_process_has_written(server, store, client):
+    """Also where the collection's own level of consistency is a weaker one."""
+    create(client, consistency_level="Bounded")
+    code = f"""
+import sys
+from pymilvus import MilvusClient
+client = MilvusClient({server.place.uri!r})
+for line in sys.stdin:
+    client.upsert("docs", [{{"pk": int(line), "body": "", "emb": [1, 2, 3, 4]}}])
+    print("written", flush=True)
+"""
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as other:
+        for key in range(1, 6):
+            other.stdin.write(f"{key}\n")
+            assert other.stdout.readline() == "written\n"
+            assert [id_ for page in store.scan("docs", batch=3) for id_ in page.ids] == [str(n + 1) for n in range(key)]
+
+
+def test_a_scan_is_whole_across_segments(store, client):
+    n, order = 4_000, np.random.default_rng(0).permutation(4_000)
+    store.create("docs", 4, "cosine")
+    for part in np.split(order, 4):
+        store.put("docs", [str(place) for place in part], np.ones((1_000, 4), np.float32), [{}] * 1_000)
+        client.flush("docs")
+    store.put("docs", [str(place) for place in order[:300]], np.ones((300, 4), np.float32), [{}] * 300)
+    store.delete("docs", [str(place) for place in order[300:400]])
+    found = [id_ for page in store.scan("docs", batch=700) for id_ in page.ids]
+    assert len(found) == n - 100
+    assert set(found) == {str(place) for place in np.delete(order, slice(300, 400))}
 
 
 def test_the_parameters_of_the_graph_are_those_of_the_other_collection(store, client):

@@ -93,18 +93,20 @@ class Requests:
         return [dict(row) for row in found]
 
     def page(self, collection: Collection, place: Any, fields: Sequence[str], n: int) -> list[dict[str, Any]]:
-        """Return the first rows whose keys come after a place, in the order of their keys.
+        """Return the first rows whose keys come after a place, in the order of their keys; none at the end alone.
 
-        Only an iterator keeps that order: other queries return whichever rows are found first.
+        The client's own iterator keeps that order, but reads at the level of the collection, which may be another one
+        than "Strong", and misses what others have just written. So it is asked for by what the iterator says: a server
+        then stops where the order of its segments is certain, and a page may be short. A file has no other level.
         """
         asked = "" if place is None else after(collection, place)
-        rows = self._client.query_iterator(
-            collection.name, batch_size=n, filter=asked, output_fields=list(fields), **_STRONG
-        )
-        try:
-            return [dict(row) for row in rows.next()]
-        finally:
-            rows.close()
+        order = {"reduce_stop_for_best": "True"}
+        if self._place.is_file:
+            order["iterator"] = "True"
+        most = min(n, _MOST_HITS)
+        fields = list(fields)
+        rows = self._client.query(collection.name, filter=asked, output_fields=fields, limit=most, **order, **_STRONG)
+        return [dict(row) for row in rows[:most]]
 
     def search(self, collection: Collection, queries: Matrix, k: int) -> list[tuple[list[str], list[float]]]:
         """Return ids and scores of the nearest points of each query."""

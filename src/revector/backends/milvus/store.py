@@ -125,7 +125,7 @@ class MilvusStore:
         rows = self._call(self._ask.page, found, after, fields, batch)
         while rows:
             place = rows[-1][found.key]
-            following = self._call(self._ask.page, found, place, fields, batch) if len(rows) == batch else []
+            following = self._call(self._ask.page, found, place, fields, batch)
             yield replace(page_of(found, rows, vectors), next=place if following else None)
             rows = following
 
