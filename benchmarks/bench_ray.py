@@ -35,6 +35,8 @@ from simulated_cluster import DOCUMENTS, MACHINES, MEASURED, Store, figures
 PARTS = ("efficiency", "store", "simulation")
 PASSAGE, WARM_UP = 500, 32
 OLD = FreeEncoder(1, 8)
+WORKER = "ray::RemoteWorker"
+"""What Ray calls the processes of actors."""
 BARE, ALONE, ONE, TWO = "bare encoder", "one process", "one worker", "two workers"
 
 
@@ -46,9 +48,10 @@ def prepared(place: str, texts: Sequence[str], new: Encoder) -> None:
 
 
 def cpu_seconds() -> float:
-    """Return the processor time of this process and of all those that it has begun, Ray's own among them."""
+    """Return the processor time of this process and of its workers; what Ray's daemons take is no part of it."""
     own = psutil.Process()
-    times = [process.cpu_times() for process in (own, *own.children(recursive=True))]
+    begun = [each for each in own.children(recursive=True) if "".join(each.cmdline()).startswith(WORKER)]
+    times = [process.cpu_times() for process in (own, *begun)]
     return float(sum(each.user + each.system for each in times))
 
 
