@@ -157,6 +157,7 @@ def _crashes(places, monkeypatch, crash):
     return pytest.fail("the run never ended")
 
 
+@pytest.mark.timeout(900)  # 68 moments, two runs each
 def test_a_crash_at_any_write_loses_no_text_and_pays_for_none_twice(places, monkeypatch, record_property):
     moments = _crashes(places, monkeypatch, lambda world: WritesOfTheRun(world.backend.database, 0))
     assert moments > 20
