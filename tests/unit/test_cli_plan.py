@@ -127,6 +127,15 @@ def test_an_export_names_its_files(cli: Commands) -> None:
     assert "64 documents" in cli("export", "--to", str(cli.folder / "out.jsonl")).stdout
 
 
+def test_an_export_that_is_only_foreseen_writes_nothing(cli: Commands) -> None:
+    found = cli.json("export", "--to", str(cli.folder / "out.npy"), "--dry-run")
+    assert (found["documents"], len(found["files"])) == (64, 3)
+    assert found["next_steps"][0].endswith(f"--to {cli.folder / 'out.npy'}")
+    assert not list(cli.folder.glob("out.npy*"))
+    (cli.folder / "out.npy.space.json").write_text("{}")
+    cli("export", "--to", str(cli.folder / "out.npy"), "--dry-run", code=1)
+
+
 def test_add_reads_a_folder_of_texts_and_what_was_exported(cli: Commands) -> None:
     folder = cli.folder / "texts"
     folder.mkdir()

@@ -58,6 +58,27 @@ class Batch:
 Write = Callable[[Batch], None]
 
 
+def files_of(path: str | os.PathLike[str]) -> list[Path]:
+    """Return the files that `writing` makes.
+
+    Raises
+    ------
+    InvalidArgumentError
+        The name ends in none of the formats, or a file is there already.
+    """
+    target = file_path(path)
+    if (suffix := target.suffix.lower()) not in _FORMATS:
+        raise InvalidArgumentError(f"{target} is not named as a format is, expected one of {', '.join(_FORMATS)}")
+    if suffix == ".beir":
+        target = target / "corpus.jsonl"
+    beside = [target.with_name(f"{target.name}.space.json")] if suffix in (".jsonl", ".npy") else []
+    beside += [target.with_name(f"{target.name}.rows.jsonl")] if suffix == ".npy" else []
+    files = [target, *beside]
+    if there := next((file for file in files if file.exists()), None):
+        raise InvalidArgumentError(f"{there} is there already; remove it, or choose another name")
+    return files
+
+
 @contextmanager
 def writing(path: str | os.PathLike[str], space: EmbeddingSpace) -> Iterator[tuple[Write, list[Path]]]:
     """Yield what writes batches to a file, and the files that are there in the end; what fails leaves nothing.
@@ -65,26 +86,17 @@ def writing(path: str | os.PathLike[str], space: EmbeddingSpace) -> Iterator[tup
     Raises
     ------
     InvalidArgumentError
-        The name ends in none of the formats, a file is there already, or cannot be written.
+        As `files_of`, or a file cannot be written.
     MissingExtraError
         pyarrow is not installed.
     """
-    target = file_path(path)
-    formats = {".parquet": _parquet, ".jsonl": _jsonl, ".npy": _npy, ".beir": _beir}
-    if (suffix := target.suffix.lower()) not in formats:
-        raise InvalidArgumentError(f"{target} is not named as a format is, expected one of {', '.join(formats)}")
-    if is_folder := suffix == ".beir":
-        target = target / "corpus.jsonl"
-    beside = [target.with_name(f"{target.name}.space.json")] if suffix in (".jsonl", ".npy") else []
-    beside += [target.with_name(f"{target.name}.rows.jsonl")] if suffix == ".npy" else []
-    files = [target, *beside]
-    if there := next((file for file in files if file.exists()), None):
-        raise InvalidArgumentError(f"{there} is there already; remove it, or choose another name")
+    files, suffix = files_of(path), file_path(path).suffix.lower()
+    target = files[0]
     parts = [file.with_name(f"{file.name}.{os.getpid()}.part") for file in files]
     try:
-        if is_folder:
+        if suffix == ".beir":
             target.parent.mkdir(exist_ok=True)
-        with formats[suffix](parts, space) as write:
+        with _FORMATS[suffix](parts, space) as write:
             yield write, files
         for part, file in zip(parts, files, strict=True):
             part.replace(file)
@@ -166,6 +178,9 @@ def _npy(parts: Sequence[Path], space: EmbeddingSpace) -> Iterator[Write]:
         yield write
         matrix.seek(0)
         assert _write_header(matrix, count, space.dimension) == begins  # numpy leaves room for the number of rows
+
+
+_FORMATS = {".parquet": _parquet, ".jsonl": _jsonl, ".npy": _npy, ".beir": _beir}
 
 
 def _write_header(stream: BinaryIO, rows: int, dimension: int) -> int:
