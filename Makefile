@@ -79,7 +79,7 @@ coverage: $(STAMPS)/test
 	$(BIN)/gcovr -r . build/coverage --filter cpp/core --filter cpp/capi --print-summary
 
 bench-smoke: $(STAMPS)/test  ## benchmarks with small inputs: answers asserted, times meaningless
-	for subject in similarity procrustes maps mixture encoder precision stream hnsw migration curves paths rollout insurance plan live gateway scale postgres import ray; do $(BIN)/python benchmarks/bench_$$subject.py --smoke || exit 1; done
+	for subject in similarity procrustes maps mixture encoder precision stream hnsw migration curves paths rollout insurance plan live gateway scale million postgres import ray; do $(BIN)/python benchmarks/bench_$$subject.py --smoke || exit 1; done
 
 bench: $(STAMPS)/bench  ## benchmarks beside their peers; writes benchmarks/results/
 	for subject in similarity procrustes maps mixture encoder precision stream hnsw migration import; do \

@@ -65,11 +65,13 @@ def bare_rate(encoders: Encoders, texts: Sequence[str]) -> float:
     return len(texts) / (time.perf_counter() - began)
 
 
-def moved(path: Any, encoders: Encoders, n: int, texts: Sequence[str]) -> tuple[Timeline, dict[str, Performed], Any]:
+def moved(
+    path: Any, encoders: Encoders, n: int, texts: Sequence[str], rate: float
+) -> tuple[Timeline, dict[str, Performed], Any]:
     """Run the verbs beside a reader and a writer; return what happened when, and what all of them did."""
     open_it = partial(opened, path, encoders)
-    reader = Load(read, open_it, real_texts(1_000, 180).queries, A_SECOND)
-    writer = Load(write, open_it, n, list(texts[:100]), A_SECOND)
+    reader = Load(read, open_it, real_texts(1_000, 180).queries, rate)
+    writer = Load(write, open_it, n, list(texts[:100]), rate)
     timeline, done = Timeline(), dict[str, Performed]()
     try:
         for verb in VERBS:
@@ -124,7 +126,7 @@ def main() -> None:
         began = time.perf_counter()
         ingested(path, texts, encoders()[0])
         made_seconds = time.perf_counter() - began
-        timeline, done, (read_back, written) = moved(path, encoders, n, texts)
+        timeline, done, (read_back, written) = moved(path, encoders, n, texts, 4.0 if report.smoke else A_SECOND)
         with opened(path, encoders) as documents:
             documents.migration.run()  # what was written during the last verb, if it lacks a vector
             gone = lost(documents, written)
