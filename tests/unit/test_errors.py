@@ -18,6 +18,7 @@ from revector.testing import HashEncoder
 
 SAMPLES = {
     "str": "x",
+    "str | None": "x",
     "int": 7,
     "bool": True,
     "float": 0.5,

@@ -74,7 +74,8 @@ class Embedding(Opened):
         given = [valid_unicode(text, f"texts[{place}]") for place, text in enumerate(strings(texts, "texts"))]
         require_kind(kind)
         if not isinstance(generation, (Generation, type(None))):
-            raise InvalidArgumentError(f"generation is {shown(generation)}, expected one of Collection.answering")
+            found = type(generation).__name__
+            raise InvalidArgumentError(f"generation is of {found}, expected one of Collection.answering")
         serving = self._serving.read()
         chosen = serving.serving if generation is None else generation
         if not given:
