@@ -7,12 +7,18 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from revector._arguments import flag, function, shown, valid_unicode
 from revector.backends.arguments import checked_documents
 from revector.backends.contracts import Backup, Document, Preparation, VectorInfo
 from revector.backends.opening import open_backend
+from revector.collection.contents import Contents
+from revector.collection.deciding import Deciding
+from revector.collection.embedding import Embedding
+from revector.collection.hearing import Hearing
+from revector.collection.migrating import Migrating
+from revector.collection.preparing import Preparing
 from revector.encoders.base import TextEncoder, space_of
 from revector.encoders.ends import ModelEnd
 from revector.errors import InvalidArgumentError
@@ -28,15 +34,6 @@ from revector.migration.upserts import Upsert
 from revector.migration.writes import delete_documents
 from revector.moving import Moved, move
 from revector.spaces import require_one_of
-
-if TYPE_CHECKING:
-    pass
-from revector.collection.contents import Contents
-from revector.collection.deciding import Deciding
-from revector.collection.embedding import Embedding
-from revector.collection.hearing import Hearing
-from revector.collection.migrating import Migrating
-from revector.collection.preparing import Preparing
 
 __all__ = ["Collection"]
 

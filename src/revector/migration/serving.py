@@ -88,11 +88,9 @@ class Serving:
         SpaceMismatchError
             There is none; the message names the model that serves.
         """
-        for generation in self.answering:
-            if generation.space.fingerprint == space.fingerprint:
-                return generation
-        self.serving.space.require(space, purpose="query vectors of this collection")
-        raise AssertionError("unreachable: the space of the serving generation is one that answers")
+        found = next((each for each in self.answering if each.space.fingerprint == space.fingerprint), self.serving)
+        found.space.require(space, purpose="query vectors of this collection")
+        return found
 
     def reading(self, encoders: EncoderSet, *, covered: bool = True, key: str | None = None) -> Reading:
         """Ask the strategies what a search reads now.

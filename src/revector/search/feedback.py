@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, get_args
 
 from revector._arguments import choice, flag, number, shown
 from revector.errors import InvalidArgumentError
@@ -13,7 +13,7 @@ from revector.errors import InvalidArgumentError
 __all__ = ["KINDS", "Feedback", "FeedbackKind"]
 
 FeedbackKind = Literal["click", "good", "bad", "rating", "answer"]
-KINDS = ("click", "good", "bad", "rating", "answer")
+KINDS = get_args(FeedbackKind)
 _WORTH: Mapping[str, float] = MappingProxyType({"click": 1.0, "good": 1.0, "bad": -1.0})
 LOWEST, HIGHEST = 1, 5
 """Of ratings."""

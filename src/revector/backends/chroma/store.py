@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from revector.backends.beside.refusals import require_fitting
 from revector.backends.beside.store import Page, StoreCapabilities
 from revector.backends.beside.unaliased import WithoutAliases
 from revector.backends.chroma.client import Client, open_client
@@ -120,7 +121,8 @@ class ChromaStore(WithoutAliases):
     ) -> None:
         """Write points, in place of those that have the ids."""
         collection = self._named(name)
-        self._require_dimension(collection, vectors)
+        if len(vectors):  # the dimension of an empty collection is not known
+            require_fitting(self.url, name, vectors, self._dimension(collection))
         field = field_of(collection.metadata)
         stored = [stored_of(payload, field) for payload in payloads]
         step = max(1, min(self._most, _NUMBERS_AT_ONCE // max(1, vectors.shape[1])))
@@ -297,13 +299,6 @@ class ChromaStore(WithoutAliases):
                 "copy it into a collection with one of those first"
             )
         return _METRICS[space]
-
-    def _require_dimension(self, collection: Any, vectors: Matrix) -> None:
-        if len(vectors) and vectors.shape[1] != (dimension := self._dimension(collection)):
-            raise StoreError(
-                f"{self.url}: the vectors have {vectors.shape[1]} numbers, expected {dimension}, as "
-                f"{collection.name!r} has; encode with the model of that collection"
-            )
 
 
 def _graph_of(collection: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector._optional import require
+from revector.backends.beside.refusals import require_fitting
 from revector.backends.beside.store import Page, StoreCapabilities
 from revector.backends.beside.unaliased import WithoutAliases
 from revector.backends.contracts import EXACT, IndexShape
@@ -144,11 +145,7 @@ class LanceStore(WithoutAliases):
         columns = self._columns(table)
         if not len(ids):
             return
-        if vectors.shape[1] != columns.dimension:
-            raise StoreError(
-                f"{self.url}: the vectors have {vectors.shape[1]} numbers, expected {columns.dimension}, as the table "
-                f"{name!r} has; encode with the model of that table"
-            )
+        require_fitting(self.url, name, vectors, columns.dimension)
         with self._errors():
             rows = columns.table(ids, vectors, payloads)
             if columns.others and like is not None:

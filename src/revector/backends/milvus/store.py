@@ -10,6 +10,7 @@ from typing import Any
 from revector._optional import require
 from revector._secrets import Secret
 from revector.backends.beside.calling import Calls
+from revector.backends.beside.refusals import require_fitting
 from revector.backends.beside.store import Matrix, Page, StoreCapabilities
 from revector.backends.contracts import IndexShape
 from revector.backends.milvus.collections import Collection
@@ -17,7 +18,6 @@ from revector.backends.milvus.milvus_errors import named
 from revector.backends.milvus.places import Place
 from revector.backends.milvus.points import page_of, rows_of, slices
 from revector.backends.milvus.requests import Requests
-from revector.errors import StoreError
 
 __all__ = ["MilvusStore"]
 
@@ -90,11 +90,7 @@ class MilvusStore:
     ) -> None:
         """Write points."""
         found = self._collection(name)
-        if len(ids) and vectors.shape[1] != found.dimension:
-            raise StoreError(
-                f"{self.url}: the vectors have {vectors.shape[1]} dimensions, those of {name!r} {found.dimension}; "
-                "encode with the model that made them"
-            )
+        require_fitting(self.url, name, vectors, found.dimension)
         rows = rows_of(found, ids, vectors, payloads, self.url)
         others = {} if like is None else self._others(self._collection(like), ids)
         rows = [{**row, **others.get(id_, {})} for id_, row in zip(ids, rows, strict=True)]

@@ -19,6 +19,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from revector._forks import renew_in_child
 from revector._secrets import Secret
+from revector.backends.beside.refusals import require_fitting
 from revector.backends.beside.store import Page, StoreCapabilities
 from revector.backends.contracts import IndexShape
 from revector.backends.qdrant.configs import (
@@ -136,11 +137,7 @@ class QdrantStore:
     ) -> None:
         """Write points, in place of those that have the ids, a few hundred a request."""
         searched, params, _ = searched_vector(name, self._info(name), self._vector)
-        if len(ids) and vectors.shape[1] != params.size:
-            raise StoreError(
-                f"the vectors have {vectors.shape[1]} dimensions, those of {name} have {params.size}; encode with the "
-                "model that made them"
-            )
+        require_fitting(self.url, name, vectors, params.size)
         for start in range(0, len(ids), POINTS_A_CALL):
             part = slice(start, start + POINTS_A_CALL)
             others = {} if like is None else self._others(like, ids[part])

@@ -12,6 +12,7 @@ import numpy as np
 from revector._optional import require
 from revector._secrets import Secret
 from revector.backends.beside.calling import Calls
+from revector.backends.beside.refusals import require_fitting
 from revector.backends.beside.store import Matrix, Page, StoreCapabilities
 from revector.backends.contracts import IndexShape
 from revector.backends.redis.hashes import hash_of, payload_of, vector_of
@@ -19,7 +20,6 @@ from revector.backends.redis.indexes import SearchIndex
 from revector.backends.redis.places import Place
 from revector.backends.redis.redis_errors import named
 from revector.backends.redis.requests import Hashes, Requests
-from revector.errors import StoreError
 
 __all__ = ["RedisStore"]
 
@@ -94,11 +94,7 @@ class RedisStore:
     ) -> None:
         """Write points, each in place of a hash as a whole."""
         index = self._index(name)
-        if len(ids) and vectors.shape[1] != index.dimension:
-            raise StoreError(
-                f"{self.url}: the vectors have {vectors.shape[1]} dimensions, those of {name!r} {index.dimension}; "
-                "encode with the model that made them"
-            )
+        require_fitting(self.url, name, vectors, index.dimension)
         source, field = None if like is None else self._index(like), index.vector.field
         fields = [hash_of(vector, payload, field) for vector, payload in zip(vectors, payloads, strict=True)]
         for part in _parts(len(ids)):

@@ -83,8 +83,9 @@ class Filling:
         """
         record, report = patient(self._backend.ledger.record)(self._id), WorkerReport(0, 0, 0, 0.0)
         target = patient(target_of)(self._backend, record)
-        service = None if batch_jobs is None else self._batch_service(target)
-        with self._bridge_of(record, target) as keeper:
+        work, service = patient(self._work)(), None if batch_jobs is None else self._batch_service(target)
+        source = record.source_generation if work.derived else None
+        with self._bridge_of(record, target, work) as keeper:
             if batch_jobs is None or service is None:
                 patient(free_left_over)(self._backend, target.id)
             elif self._goes_on(stop):
@@ -93,7 +94,7 @@ class Filling:
                     service,
                     target.id,
                     batch_jobs,
-                    source=self._source(record),
+                    source=source,
                     on_progress=on_progress,
                     may_run=self._may_run,
                     throttle=self._throttle,
@@ -102,7 +103,7 @@ class Filling:
                 if not batch_jobs.online and patient(self._waits)(target.id):
                     return report
             if crew is None:
-                works = self._worker(record, target, keeper, on_progress).run
+                works = self._worker(target, work, source, keeper, on_progress).run
             else:
                 works = partial(crew.run, Overseer(self._backend, target.id, on_progress).look)
             report += works(stop=stop)
@@ -119,11 +120,13 @@ class Filling:
         """Work as one of a crew, until no job is outstanding; whoever has the crew takes the step to PROVING."""
         record = patient(self._backend.ledger.record)(self._id)
         target = patient(target_of)(self._backend, record)
-        with self._bridge_of(record, target) as keeper:
-            return self._worker(record, target, keeper, None).run(stop=stop)
+        work = patient(self._work)()
+        source = record.source_generation if work.derived else None
+        with self._bridge_of(record, target, work) as keeper:
+            return self._worker(target, work, source, keeper, None).run(stop=stop)
 
-    def _bridge_of(self, record: MigrationRecord, target: Generation) -> BridgeKeeper:
-        reorder = put_worst_first if patient(self._work)().worst_first else None
+    def _bridge_of(self, record: MigrationRecord, target: Generation, work: Work) -> BridgeKeeper:
+        reorder = put_worst_first if work.worst_first else None
         return patient(BridgeKeeper)(self._backend, record.source_generation, target.id, self._fit, reorder)
 
     def _batch_service(self, target: Generation) -> BatchService:
@@ -132,15 +135,16 @@ class Filling:
         patient(require_same_model)(self._backend, self._encoders, target, encoder)
         return service
 
-    def _source(self, record: MigrationRecord) -> int | None:
-        """Return the generation that vectors are taken from, if they are made of another one's."""
-        return record.source_generation if patient(self._work)().derived else None
-
     def _worker(
-        self, record: MigrationRecord, target: Generation, keeper: BridgeKeeper, on_progress: OnProgress | None
+        self,
+        target: Generation,
+        work: Work,
+        source: int | None,
+        keeper: BridgeKeeper,
+        on_progress: OnProgress | None,
     ) -> Worker:
         """Return a worker on the new generation, with its model."""
-        encoder, work = self._encoders.require(target, purpose="filling the new generation"), patient(self._work)()
+        encoder = self._encoders.require(target, purpose="filling the new generation")
         patient(require_same_model)(self._backend, self._encoders, target, encoder)
         return patient(Worker)(
             self._backend,
@@ -149,7 +153,7 @@ class Filling:
             batch=work.batch,
             lease_seconds=work.lease_seconds,
             share=work.share,
-            source=self._source(record),
+            source=source,
             on_progress=on_progress,
             may_run=self._may_run,
             throttle=self._throttle,

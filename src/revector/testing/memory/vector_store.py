@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector._forks import renew_in_child
+from revector.backends.beside.refusals import require_fitting
 from revector.backends.beside.store import Page, StoreCapabilities
 from revector.backends.contracts import EXACT, IndexShape
 from revector.errors import ClosedError, StoreError
@@ -112,11 +113,7 @@ class MemoryVectorStore:
         """Write points, in place of those that have the ids."""
         with self._open().lock:
             found = self._named(name)
-            if len(ids) and vectors.shape[1] != found.dimension:
-                raise StoreError(
-                    f"the vectors have {vectors.shape[1]} dimensions, those of {name} {found.dimension}; encode with "
-                    "the model that made them"
-                )
+            require_fitting(self.url, name, vectors, found.dimension)
             others = {} if like is None else self._named(like).points
             new = {
                 id_: _Point(vector, json.dumps(dict(payload)), others[id_].others if id_ in others else {})
