@@ -52,7 +52,8 @@ def test_the_commands_of_the_page_do_what_it_says(served):
 
 def test_the_python_of_the_page_does_what_it_says(served):
     known = {}
-    for block in ("openai", "search-by-vector"):
+    for block in ("openai", "search-by-vector", "feedback"):
         exec(PAGE[block].replace(SHOWN, served), known)
     assert known["hits"][0]["id"] == "a"
+    assert known["heard"].status_code == 204
     known["client"].close()

@@ -73,7 +73,7 @@ def test_a_vector_of_a_generation_that_only_fills_is_not_answered(gateway, docs)
         ({"vector": [], "generation": 1}, "vector has 0 numbers"),
         ({"vector": "%%%", "generation": 1}, "base64"),
         ({"vector": "abc=", "generation": 1}, "base64"),
-        ({"vector": [0.5] * 8, "generation": 1, "rerank": True}, "re-ranker"),
+        ({"vector": [0.5] * 8, "generation": 1, "rerank": True}, "no re-ranker"),
         ({"query": "a", "generation": 1}, "a text is of no generation"),
         ({"query": "a", "vector": [0.5] * 8}, "either"),
         ({}, "either"),
@@ -84,6 +84,11 @@ def test_a_vector_of_a_generation_that_only_fills_is_not_answered(gateway, docs)
         ({"query": "a", "explain": "yes"}, "explain is 'yes'"),
         ({"query": "a", "rerank": True}, "--rerank MODEL"),
         ({"query": "a", "top": 3}, "'top' is not known"),
+        ({"query": "a", "threshold": "high"}, "threshold is 'high'"),
+        ({"query": "a", "key": ""}, "key is ''"),
+        ({"query": "a", "key": 7}, "key is 7"),
+        ({"vector": [0.5] * 8, "generation": 1, "threshold": 0.5}, "threshold is for searches by a text"),
+        ({"vector": [0.5] * 8, "generation": 1, "key": "a"}, "key is for searches by a text"),
     ],
 )
 def test_what_is_wrong_with_a_search_is_said(gateway, asked, said):

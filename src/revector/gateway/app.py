@@ -23,6 +23,7 @@ from revector.gateway.batching import Batcher
 from revector.gateway.bodies import Bodies
 from revector.gateway.embeddings import Asked, Embeddings, models
 from revector.gateway.failures import RequestError, answer_to
+from revector.gateway.hearing import feedback_of
 from revector.gateway.limits import Limits
 from revector.gateway.searching import Searches
 from revector.gateway.tokens import require_token
@@ -72,6 +73,7 @@ class Gateway:
                 Route("/v1/models", self._asked(self._models), methods=["GET"]),
                 Route("/search", self._asked(self._search), methods=["POST"]),
                 Route("/documents", self._asked(self._write), methods=["POST"]),
+                Route("/feedback", self._asked(self._hear), methods=["POST"]),
                 Route("/metrics", self._asked(self._metrics), methods=["GET"]),
                 Route("/healthz", _healthy, methods=["GET"]),
                 Route("/readyz", self._ready, methods=["GET"]),
@@ -141,6 +143,12 @@ class Gateway:
     async def _write(self, request: Request) -> Response:
         with self._bodies.holding() as held:
             return JSONResponse(await self._writes.answer(await self._bodies.read(request, held)))
+
+    async def _hear(self, request: Request) -> Response:
+        with self._bodies.holding() as held:
+            said = feedback_of(await self._bodies.read(request, held))
+            await asyncio.to_thread(self._docs.record_feedback, **said)
+        return Response(status_code=204)
 
     async def _models(self, _request: Request) -> Response:
         return JSONResponse(await asyncio.to_thread(models, self._docs))

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revector._arguments import flag, shown, valid_unicode, whole_number
-from revector.backends.filters import parse_where
 from revector.collection import Collection, Hit
 from revector.errors import InvalidArgumentError
 from revector.gateway.batching import Batcher
@@ -22,10 +21,13 @@ from revector.gateway.failures import RequestError
 from revector.gateway.limits import Limits
 from revector.gateway.spaces import named, of_vector
 from revector.rerank.base import Reranker
+from revector.search.request import Request as Search
 
 __all__ = ["Searches"]
 
-_FIELDS = ("query", "vector", "generation", "space", "k", "where", "explain", "rerank")
+_FIELDS = ("query", "vector", "generation", "space", "k", "where", "explain", "rerank", "threshold", "key")
+_OF_A_TEXT = ("threshold", "key", "rerank")
+"""What a search by a vector does not have: its scores are those of its own space, and no rollout takes part in it."""
 _Options = str
 """What is asked of a search beside its query, as JSON: equal ones go into one call."""
 _Alone = tuple[_Options, object]
@@ -62,8 +64,9 @@ class Searches:
                 raise RequestError("a text is of no generation; leave it out, or give a vector", param="generation")
             hits = await self._hits(options, _text(fields["query"]), rerank=fields.get("rerank", False))
             return {"hits": [asdict(hit) for hit in hits]}
-        if fields.get("rerank", False):
-            raise RequestError("a re-ranker reads the query's text; give 'query' in place of 'vector'", param="rerank")
+        for name in _OF_A_TEXT:
+            if fields.get(name, False) is not False:
+                raise RequestError(f"{name} is for searches by a text; give 'query' in place of 'vector'", param=name)
         vector = (_vector(fields["vector"]), fields.get("generation"), fields.get("space"))
         with self.vectors.room(1):
             (found,) = await self.vectors.ask(options, [vector])
@@ -78,15 +81,13 @@ class Searches:
 
     def _options(self, fields: dict[str, Any]) -> _Options:
         """Check what all searches have; what is wrong with one is nothing to those that it would share a call with."""
-        where = fields.get("where")
-        parse_where(where)
         if flag(fields.get("rerank", False), "rerank") and self._reranker is None:
             raise RequestError("this gateway has no re-ranker; start it with --rerank MODEL", param="rerank")
-        options = {
+        options: dict[str, Any] = {
             "k": whole_number(fields.get("k", 10), "k", least=1, most=self._limits.hits),
-            "where": where,
-            "explain": flag(fields.get("explain", False), "explain"),
+            **{name: fields[name] for name in ("where", "explain", "threshold", "key") if name in fields},
         }
+        Search(**options)
         return json.dumps(options, sort_keys=True)
 
     def _search(self, options: _Options, texts: list[str]) -> list[list[Hit]]:
@@ -104,9 +105,7 @@ class Searches:
                     f"vector has {len(vector)} numbers, expected {of.space.dimension}, as generation {of.id} has",
                     param="vector",
                 )
-            hits = self._docs.search_vector(
-                vector, of.space, asked["k"], where=asked["where"], explain=asked["explain"]
-            )
+            hits = self._docs.search_vector(vector, of.space, **asked)
             found.append({**named(of), "hits": [asdict(hit) for hit in hits]})
         return found
 
