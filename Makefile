@@ -16,6 +16,10 @@ PRESET_BUILD = PATH="$(CURDIR)/$(BIN):$$PATH" sh -c 'cmake --preset $(1) -DPytho
 PRESET_TEST = PATH="$(CURDIR)/$(BIN):$$PATH" ctest --preset $(1)
 
 CLANGXX ?= $(shell command -v clang++-19 || command -v clang++)
+STORES ?= chroma lancedb milvus milvus-lite qdrant redis
+STRATEGY_TESTS := $(addprefix tests/migration/test_,verbs.py verbs_twice.py strategies.py rollout.py representation.py state_machine.py upserts.py) \
+  $(addprefix tests/search/test_,on_read.py shadowing.py explained.py search_thresholds.py)
+
 FUZZ_SECONDS ?= 300
 FUZZ_TMPDIR ?= $(firstword $(wildcard /dev/shm) /tmp)
 
@@ -41,8 +45,10 @@ test-integrations: $(STAMPS)/integrations  ## LangChain's and Haystack's own sui
 test-ray: $(STAMPS)/test $(STAMPS)/ray  ## actors, machines and drivers that die, in clusters on this machine; minutes
 	$(BIN)/python -m pytest -q -m ray tests/distributed
 
-test-stores: $(STAMPS)/stores $(STAMPS)/milvus-server  ## stores of vectors against their servers, killed and cut off too
+test-stores: $(STAMPS)/stores $(STAMPS)/milvus-server  ## stores of vectors against their servers, killed and cut off too; an hour
 	$(BIN)/python -m pytest -q tests/stores  # one after the other: two servers of Milvus have a port in common
+	for kind in $(STORES); do echo "strategies on $$kind"; \
+	  REVECTOR_TEST_KINDS=$$kind $(BIN)/python -m pytest -q -W ignore::pytest.PytestUnraisableExceptionWarning $(STRATEGY_TESTS) || exit 1; done
 
 lint: $(STAMPS)/lint  ## ruff, mypy --strict, clang-format, clang-tidy
 	$(BIN)/ruff check .
