@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from revector.ledger.dialect import Dialect
+
+T = TypeVar("T")
 
 
 class LedgerDatabase(Protocol):
@@ -39,6 +42,10 @@ class LedgerDatabase(Protocol):
 
     def snapshot(self) -> AbstractContextManager[Connection]:
         """Open, or join, a consistent view for reads."""
+        ...
+
+    def once(self, question: Hashable, ask: Callable[[Connection], T]) -> T:
+        """Ask something once for each snapshot, in which no answer changes; in a transaction, every time."""
         ...
 
     def note(self, key: str) -> str | None:

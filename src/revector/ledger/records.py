@@ -30,7 +30,8 @@ _ASKED_THROUGH = sa.text(
     ON CONFLICT (migration_id) DO UPDATE SET through = excluded.through
     """
 )
-_LAST_EVENT = "SELECT coalesce(max(id) || ' ' || max(at), '') FROM events WHERE id = (SELECT max(id) FROM events)"
+LAST_EVENT = "SELECT coalesce(max(id) || ' ' || max(at), '') FROM events WHERE id = (SELECT max(id) FROM events)"
+"""What names the last event, which is as well how a database is asked `LedgerDatabase.once`."""
 
 
 Fields: TypeAlias = "dict[str, Any]"
@@ -217,8 +218,7 @@ class Ledger:
 
     def last_event(self) -> str:
         """Return what names the last event of all migrations."""
-        with self._database.snapshot() as connection:
-            return str(connection.exec_driver_sql(_LAST_EVENT).scalar_one())
+        return self._database.once(LAST_EVENT, lambda asked: str(asked.exec_driver_sql(LAST_EVENT).scalar_one()))
 
     def release_all(self) -> None:
         """Free all jobs and leases, in a copy whose workers work on the original."""

@@ -16,18 +16,18 @@ from revector.backends.contracts.adoption import Adopted, Released, TableToAdopt
 from revector.backends.postgres.asking import ask_in
 from revector.backends.postgres.building import Graphs
 from revector.backends.postgres.database import PostgresDatabase, driver_of
-from revector.backends.postgres.database.database import TIMEOUT_SECONDS
+from revector.backends.postgres.database.database import TIMEOUT_SECONDS, Foreseen
 from revector.backends.postgres.database.opening import schema_exists
 from revector.backends.postgres.database.places import place_of
 from revector.backends.postgres.documents import PostgresDocuments
-from revector.backends.postgres.generations import PostgresGenerations
+from revector.backends.postgres.generations import FORESEEN, PostgresGenerations
 from revector.backends.postgres.index import PgvectorIndex
 from revector.backends.postgres.restored import notice_restored
 from revector.backends.postgres.schema import METADATA, VERSION
 from revector.backends.postgres.serving import ensure_functions
 from revector.encoders.base import TextEncoder
 from revector.errors import StoreError
-from revector.ledger.records import Ledger
+from revector.ledger.records import LAST_EVENT, Ledger
 
 _NEXT_DROPPED = "SELECT min(id) FROM generations WHERE dropped"
 _FORGET = "DELETE FROM generations WHERE id = %s AND dropped"
@@ -65,6 +65,8 @@ class PostgresBackend:
         self.generations = self._generations()
         self.ledger = Ledger(database)
         self.index = PgvectorIndex(database, self.generations, self._graphs())
+        last_event = Foreseen(f"({LAST_EVENT})", lambda found: {LAST_EVENT: str(found)}, in_writes=False)
+        database.foresee([*FORESEEN, last_event])
 
     def _documents(self) -> PostgresDocuments:
         return PostgresDocuments(self.database)

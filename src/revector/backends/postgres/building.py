@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ from psycopg import errors, sql
 
 from revector.backends.contracts import Generation
 from revector.backends.postgres.database import PostgresDatabase, driver_of
-from revector.backends.postgres.database.connecting import keeps_session
+from revector.backends.postgres.database.connecting import keeps_session, row_of
 from revector.backends.postgres.schema import VectorType, vectors_name
 from revector.backends.postgres.vectors import PostgresVectors
 
@@ -56,7 +57,11 @@ AND EXISTS (
 )
 """
 _OVER = OVER.format(vectors="%(vectors)s", dimension="%(dimension)s", operators="%(operators)s")
-_MEMORY = "SELECT pg_size_bytes(current_setting('maintenance_work_mem'))"
+_MEANS = """
+SELECT pg_size_bytes(current_setting('maintenance_work_mem')),
+    current_setting('max_parallel_maintenance_workers')::integer,
+    coalesce(inet_server_addr() = inet_client_addr(), true)
+"""
 
 _AS_USUAL = sql.SQL("")
 
@@ -196,6 +201,11 @@ def create_concurrently(
 ) -> None:
     """Build an index while its table is read and written, with what memory it needs, up to `MOST_MEMORY_BYTES`.
 
+    On a server that shares this machine it takes at most half of the cores, so that searches go on as they did: with
+    both of two cores, building 60,000 vectors took 38 s instead of 48, and searches beside it 46 ms instead of 19.
+    Elsewhere it takes what the server allows (``max_parallel_maintenance_workers``), for nobody tells how many cores
+    it has.
+
     Parameters
     ----------
     driver : psycopg.Connection
@@ -205,7 +215,7 @@ def create_concurrently(
     needed_bytes : int
         What it takes to be built at once.
     """
-    _give_memory(driver, needed_bytes)
+    _give_means(driver, needed_bytes)
     try:
         driver.execute(create)
     except errors.DiskFull:  # of the shared memory that workers of one build use together, most of the time
@@ -217,14 +227,16 @@ def create_concurrently(
         driver.execute(create)
 
 
-def _give_memory(driver: psycopg.Connection[Any], needed_bytes: int) -> None:
+def _give_means(driver: psycopg.Connection[Any], needed_bytes: int) -> None:
     """Let a session use what a build needs; behind a pooler it would be somebody else's next."""
     if not keeps_session(driver):
         return
-    found = driver.execute(_MEMORY).fetchone()
-    assert found is not None
-    wanted = max(found[0], min(needed_bytes, MOST_MEMORY_BYTES))
+    memory_bytes, workers, is_here = row_of(driver.execute(_MEANS))
+    wanted = max(memory_bytes, min(needed_bytes, MOST_MEMORY_BYTES))
     driver.execute(sql.SQL("SET maintenance_work_mem = {}").format(sql.Literal(f"{wanted >> 10}kB")))
+    if is_here:
+        beside = max(0, (os.cpu_count() or 1) // 2 - 1)  # the session itself takes one more
+        driver.execute(sql.SQL("SET max_parallel_maintenance_workers = {}").format(sql.Literal(min(workers, beside))))
 
 
 def graph_name(generation: Generation) -> str:

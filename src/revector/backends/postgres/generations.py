@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -13,7 +14,7 @@ from sqlalchemy.engine import Connection
 from revector.backends.arguments import missing_generation, require_dimension
 from revector.backends.contracts import ALIAS, Alias, Generation
 from revector.backends.postgres.database import driver_of
-from revector.backends.postgres.database.database import WITHOUT_VACUUM
+from revector.backends.postgres.database.database import WITHOUT_VACUUM, Foreseen
 from revector.backends.postgres.schema import VectorType, create_vectors, vectors_table
 from revector.backends.postgres.serving import show
 from revector.backends.postgres.vectors import PostgresVectors
@@ -34,6 +35,20 @@ _DROP = "UPDATE generations SET dropped = true WHERE id = %s"
 _ALIAS = "SELECT name, generation, version FROM aliases WHERE name = %s"
 _CREATE_ALIAS = "INSERT INTO aliases (name, generation, version) VALUES (%s, %s, 1) ON CONFLICT (name) DO NOTHING"
 _SWAP = "UPDATE aliases SET generation = %s, version = version + 1 WHERE name = %s AND version = %s"
+FORESEEN = (
+    Foreseen(
+        "(SELECT json_agg(json_build_array(name, generation, version)) FROM aliases)",
+        lambda found: {("alias", row[0]): Alias(*row) for row in found or ()},
+        in_writes=False,
+    ),
+    # A generation keeps its dimension, and is dropped once nobody is sent there to write.
+    Foreseen(
+        "(SELECT json_object_agg(id, (space ->> 'dimension')::integer) FROM generations WHERE NOT dropped)",
+        lambda found: {("dimension", int(id_)): dimension for id_, dimension in (found or {}).items()},
+        in_writes=True,
+    ),
+)
+"""What each transaction reads of generations when it begins."""
 _SAVE_MAP = """
 INSERT INTO maps (source, target, fitted_at, map) VALUES (%s, %s, %s, %s)
 ON CONFLICT (source, target) DO UPDATE SET fitted_at = excluded.fitted_at, map = excluded.map
@@ -95,6 +110,7 @@ class PostgresGenerations(PostgresVectors):
             if served:
                 raise StoreError(f"generation {generation} is served by {', '.join(served)}; swap the alias first")
             driver_of(connection).execute(_DROP, (generation,))
+            self._database.forget(("dimension", generation))
 
     def remove_storage(self, driver: psycopg.Connection[Any], generation: int) -> None:
         """Remove the table of a dropped generation, in the open transaction."""
@@ -107,9 +123,7 @@ class PostgresGenerations(PostgresVectors):
 
     def alias(self, name: str) -> Alias | None:
         """Return an alias, or ``None``."""
-        with self._database.snapshot() as connection:
-            row = driver_of(connection).execute(_ALIAS, (name,)).fetchone()
-        return None if row is None else Alias(*row)
+        return self._database.once(("alias", name), partial(_alias, name))
 
     def create_alias(self, name: str, generation: int) -> Alias:
         """Create an alias with version 1."""
@@ -152,6 +166,11 @@ class PostgresGenerations(PostgresVectors):
         with self._database.snapshot() as connection:
             row = driver_of(connection).execute(_MAP_KEPT_AT, (source, target)).fetchone()
         return None if row is None else float(row[0])
+
+
+def _alias(name: str, connection: Connection) -> Alias | None:
+    row = driver_of(connection).execute(_ALIAS, (name,)).fetchone()
+    return None if row is None else Alias(*row)
 
 
 def _generation(row: tuple[Any, ...]) -> Generation:

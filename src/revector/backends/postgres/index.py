@@ -53,14 +53,14 @@ _CANDIDATES = """(
 ) AS candidates"""
 # No graph has this order, so that none is used; a vector of zeros has no cosine, and counts as one at a right angle.
 _EXACT = "coalesce(nullif({distance}, 'NaN'), 1)"
-# What the session has is NULL until pgvector is loaded.
+# What the session has is NULL until pgvector is loaded. Where many candidates are dead, a search goes on.
 _BREADTH = f"""
 SELECT set_config('hnsw.ef_search', greatest(
     %(breadth)s, nullif(current_setting('hnsw.ef_search', true), '')::integer,
     (SELECT value::integer FROM meta WHERE key = '{WIDENED}' || %(generation)s)
 )::text, true)
 """
-_ITERATIVE = "SELECT set_config('hnsw.iterative_scan', 'strict_order', true)"
+_ITERATIVE = f"{_BREADTH}, set_config('hnsw.iterative_scan', 'strict_order', true)"
 _AT_MOST = "SELECT count(*) FROM (SELECT 1 FROM {vectors} LIMIT %(most)s) AS counted"
 
 _FOUND = [("place", np.int64), ("key", np.int64), ("distance", np.float64)]
@@ -182,9 +182,8 @@ class PgvectorIndex:
 
     def _set(self, driver: Any, generation: int, breadth: int) -> None:
         """Let the searches of this transaction keep at least so many candidates, and go on where many are dead."""
-        driver.execute(_BREADTH, {"breadth": breadth, "generation": str(generation)})
-        if self._database.vector_version >= (0, 8):
-            driver.execute(_ITERATIVE)
+        statement = _ITERATIVE if self._database.vector_version >= (0, 8) else _BREADTH
+        driver.execute(statement, {"breadth": breadth, "generation": str(generation)})
 
     @contextmanager
     def _walking(self, generation: Generation) -> Iterator[None]:

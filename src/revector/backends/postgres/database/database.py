@@ -26,7 +26,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -90,6 +90,25 @@ class _Moment(NamedTuple):
     shift: int
 
 
+class Foreseen(NamedTuple):
+    """What most transactions ask: it is read in the round trip that begins each.
+
+    Attributes
+    ----------
+    expression : str
+        SQL of one value.
+    answers : callable
+        Takes that value, and returns what `PostgresDatabase.once` answers to which questions.
+    in_writes : bool
+        Whether that holds to the end of a transaction that writes, whatever this or another one does meanwhile, unless
+        it says `forget`.
+    """
+
+    expression: str
+    answers: Callable[[Any], dict[Hashable, Any]]
+    in_writes: bool
+
+
 class PostgresDatabase:
     """The schema of one collection, and its transactions. Safe to share between threads and over forks.
 
@@ -126,6 +145,7 @@ class PostgresDatabase:
         self._shared = f"SELECT pg_advisory_xact_lock_shared({LOCK_CLASS}, {lock})"
         self._alone = f"SELECT pg_advisory_xact_lock({LOCK_CLASS}, {lock})"
         self._before_alone = ""
+        self._foreseen: tuple[Foreseen, ...] = ()
         settle_before_fork(self._engine.dispose)
         renew_in_child(self._leave_to_parent)
 
@@ -233,15 +253,27 @@ class PostgresDatabase:
         """What is added to numbers of transactions; inside a transaction or snapshot."""
         return int(self._local.moment.shift)
 
+    def foresee(self, questions: Sequence[Foreseen]) -> None:
+        """Let each transaction read what is asked most in the round trip that begins it, once the tables are there."""
+        self._foreseen = tuple(questions)
+
     def once(self, question: Hashable, ask: Callable[[Connection], T]) -> T:
-        """Ask something once for each snapshot, in which no answer changes; in a transaction, every time."""
+        """Ask something once for each snapshot, in which no answer changes; in a transaction, every time.
+
+        What was foreseen is not asked.
+        """
         with self.snapshot() as connection:
-            if self._local.writable:
-                return ask(connection)
             answers: dict[Hashable, T] = self._local.answers
-            if question not in answers:
-                answers[question] = ask(connection)
-            return answers[question]
+            if question in answers:
+                return answers[question]
+            answer = ask(connection)
+            if not self._local.writable:
+                answers[question] = answer
+            return answer
+
+    def forget(self, question: Hashable) -> None:
+        """Ask something anew, for this transaction has changed it."""
+        self._local.answers.pop(question, None)
 
     def note(self, key: str) -> str | None:
         """Return what was kept under a name, or ``None``."""
@@ -303,7 +335,7 @@ class PostgresDatabase:
         with holding_off_forks(), self._named_errors(timeout_seconds):
             pool, connection = self._engine.pool, self._begin(timeout_seconds, lock)
             try:
-                self._local.connection, self._local.writable, self._local.answers = connection, lock, {}
+                self._local.connection, self._local.writable = connection, lock
                 try:
                     with self._named_errors(min(timeout_seconds, self.lock_seconds)):
                         yield connection
@@ -369,10 +401,15 @@ class PostgresDatabase:
         said = [_WRITE, self._path, settings, idle, lock, waits] if lock else [_READ, self._path, settings]
         if lock == self._alone and self._before_alone:
             said.insert(1, self._before_alone)
-        cursor = driver.execute(sql.SQL("; ".join([*said, "SELECT history, shift FROM moment"])))
+        foreseen = [each for each in self._foreseen if each.in_writes or not lock]
+        known = ", ".join(["history", "shift", *(each.expression for each in foreseen)])
+        cursor = driver.execute(sql.SQL("; ".join([*said, f"SELECT {known} FROM moment"])))
         while cursor.nextset():
             pass
-        self._local.moment = _Moment(*row_of(cursor))
+        history, shift, *found = row_of(cursor)
+        self._local.moment, self._local.answers = _Moment(history, shift), {}
+        for each, value in zip(foreseen, found, strict=True):
+            self._local.answers |= each.answers(value)
         if lock == self._alone:
             driver.execute(_WAIT.format(milliseconds=round(1000 * TIMEOUT_SECONDS)))
 
