@@ -1,0 +1,101 @@
+"""How often a search and a write ask the server, and how much of the machine a build takes: what live readers feel."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+from psycopg import sql
+
+from revector import Collection
+from revector.backends.opening import open_backend
+from revector.backends.postgres import building
+from worlds import NEW, OLD, places_of
+
+psycopg = pytest.importorskip("psycopg", reason="the extra postgres is not installed")
+
+
+@pytest.fixture
+def place(tmp_path):
+    with places_of("postgres", tmp_path) as places:
+        yield places / "docs"
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The statements that the server was asked since the list was cleared."""
+    asked, execute = [], psycopg.Cursor.execute
+
+    def noted(cursor, query, params=None, **options):
+        asked.append(query)
+        return execute(cursor, query, params, **options)
+
+    monkeypatch.setattr(psycopg.Cursor, "execute", noted)
+    return asked
+
+
+@pytest.fixture
+def docs(place):
+    with Collection.open(place, OLD, encoders=[NEW]) as docs:
+        docs.upsert([f"d{number}" for number in range(500)], [f"text number {number}" for number in range(500)])
+        yield docs
+
+
+def times(asked, act):
+    """Return how often an act asks the server once it was done before."""
+    act()
+    asked.clear()
+    act()
+    return len(asked)
+
+
+def test_a_search_asks_a_few_times(docs, asked):
+    assert times(asked, lambda: docs.search("text number 3", 5)) <= 7
+
+
+def test_a_search_beside_a_migration_asks_a_few_times(docs, asked):
+    docs.migrate(NEW).start()
+    docs.migration.run()
+    assert times(asked, lambda: docs.search("text number 3", 5)) <= 13
+
+
+def test_a_write_asks_a_few_times(docs, asked):
+    turns = iter(range(10))
+    assert times(asked, lambda: docs.upsert(["d3"], [f"another text {next(turns)}"])) <= 19
+
+
+def test_what_begins_a_transaction_says_what_this_moment_is(docs, place):
+    with closing(open_backend(place)) as other:
+        before = (other.generations.alias("live"), other.ledger.last_event(), other.generations.dimension(1))
+        migration = docs.migrate(NEW)
+        migration.start()
+        migration.run()
+        migration.verify()
+        migration.cutover()
+        after = (other.generations.alias("live"), other.ledger.last_event(), other.generations.dimension(2))
+    assert [before[0].generation, after[0].generation] == [1, 2]
+    assert before[1] != after[1]
+    assert (before[2], after[2]) == (8, 12)
+
+
+def test_a_transaction_sees_what_it_has_changed_itself(place):
+    with closing(open_backend(place)) as backend, backend.transaction():
+        generation = backend.generations.create(OLD.space, None)
+        backend.generations.create_alias("live", generation.id)
+        assert backend.generations.alias("live").generation == generation.id
+        other = backend.generations.create(NEW.space, None)
+        backend.generations.swap_alias("live", other.id, 1)
+        assert backend.generations.alias("live").generation == other.id
+        backend.generations.drop(generation.id)
+        with pytest.raises(Exception, match=f"generation {generation.id}"):
+            backend.generations.dimension(generation.id)
+
+
+@pytest.mark.parametrize(("cores", "beside"), [(1, 0), (2, 0), (4, 1), (64, 2)])
+def test_a_build_takes_at_most_half_of_the_cores_of_this_machine(docs, monkeypatch, cores, beside):
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    nothing = sql.SQL("SELECT 1")
+    with docs._backend.database.outside() as driver:
+        driver.execute("SET max_parallel_maintenance_workers = 2")
+        building.create_concurrently(driver, nothing, nothing, 0)
+        assert driver.execute("SHOW max_parallel_maintenance_workers").fetchone() == (str(beside),)
