@@ -21,7 +21,11 @@ GRAPH_FROM = 10_000
 LARGEST_DIMENSION: dict[str, int] = {"vector": 2_000, "halfvec": 4_000}
 """So long are vectors at most in a graph over each type; longer ones are measured."""
 MOST_MEMORY_BYTES = 1 << 30
-"""A build is given what its graph takes, up to this much (``maintenance_work_mem``); a larger one is slower."""
+"""A build is given what its graph takes, up to this much (``maintenance_work_mem``); a larger one is slower.
+
+On a server that shares this machine it is up to `SHARE_OF_MEMORY` of that, where this is more.
+"""
+SHARE_OF_MEMORY = 1 / 8
 _NODE_BYTES = 600  # links of a node with m = 16, and what pgvector keeps beside, about
 _LOOK_EVERY_SECONDS = 0.5
 _KNOWN_SECONDS = 5.0
@@ -199,7 +203,7 @@ def graph_bytes(count: int, dimension: int) -> int:
 def create_concurrently(
     driver: psycopg.Connection[Any], create: sql.Composed, drop: sql.Composed, needed_bytes: int
 ) -> None:
-    """Build an index while its table is read and written, with what memory it needs, up to `MOST_MEMORY_BYTES`.
+    """Build an index while its table is read and written, with what memory it needs, up to a bound.
 
     On a server that shares this machine it takes at most half of the cores, so that searches go on as they did: with
     both of two cores, building 60,000 vectors took 38 s instead of 48, and searches beside it 46 ms instead of 19.
@@ -232,11 +236,13 @@ def _give_means(driver: psycopg.Connection[Any], needed_bytes: int) -> None:
     if not keeps_session(driver):
         return
     memory_bytes, workers, is_here = row_of(driver.execute(_MEANS))
-    wanted = max(memory_bytes, min(needed_bytes, MOST_MEMORY_BYTES))
-    driver.execute(sql.SQL("SET maintenance_work_mem = {}").format(sql.Literal(f"{wanted >> 10}kB")))
+    most = MOST_MEMORY_BYTES
     if is_here:
-        beside = max(0, (os.cpu_count() or 1) // 2 - 1)  # the session itself takes one more
-        driver.execute(sql.SQL("SET max_parallel_maintenance_workers = {}").format(sql.Literal(min(workers, beside))))
+        most = max(most, int(SHARE_OF_MEMORY * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")))
+        workers = min(workers, max(0, (os.cpu_count() or 1) // 2 - 1))  # the session itself takes one more
+        driver.execute(sql.SQL("SET max_parallel_maintenance_workers = {}").format(sql.Literal(workers)))
+    wanted = max(memory_bytes, min(needed_bytes, most))
+    driver.execute(sql.SQL("SET maintenance_work_mem = {}").format(sql.Literal(f"{wanted >> 10}kB")))
 
 
 def graph_name(generation: Generation) -> str:
