@@ -12,9 +12,10 @@ WordLlama's dimensions. One machine: the reader, the writer, the verbs and the s
 from __future__ import annotations
 
 import argparse
+import itertools
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -24,13 +25,15 @@ import numpy as np
 
 from bench_scale import Encoders, Performed, opened, performed, static_models
 from common import Report
-from live_load import Load, Timeline, failures, lost, percentile, read, write
+from live_load import Load, Request, Timeline, failures, lost, percentile, read, write
 from live_texts import real_texts, spliced_texts
 from migrating import halved, ingested
 from revector import Collection, Encoder, cosine_topk
 from revector.encoders.base import TextEncoder
 from revector.formats.named_models import fetch_model
 
+STRETCHES = 120
+"""So many stretches of time the plot has."""
 VERBS = ("start", "run", "verify", "cutover")
 A_SECOND, K = 20.0, 10
 BARE, BATCH = 200_000, 4_096
@@ -106,6 +109,20 @@ def held_against_direct(documents: Collection, encoder: TextEncoder) -> tuple[fl
     return off, same / (K * len(queries)), len(ids)
 
 
+def course(timeline: Timeline, sent_by: Mapping[str, Sequence[Request]]) -> list[dict[str, float | str]]:
+    """Return the longest latency of each kind, in milliseconds, in stretches of equal length, and the verb of each."""
+    begin, end = timeline.phases[0].begin, timeline.phases[-1].end
+    edges = np.linspace(begin, end, STRETCHES + 1)
+    rows: list[dict[str, float | str]] = []
+    for low, high in itertools.pairwise(edges.tolist()):
+        verb = next((phase.name for phase in timeline.phases if low < phase.end), "")
+        row: dict[str, float | str] = {"second": low - begin, "verb": verb}
+        for kind, sent in sent_by.items():
+            row[kind] = percentile([each for each in sent if low <= each.answered < high], 100)
+        rows.append(row)
+    return rows
+
+
 def options(parser: argparse.ArgumentParser) -> None:
     """Add what this benchmark can be told."""
     parser.add_argument("--documents", type=int, default=1_000_000)
@@ -122,7 +139,7 @@ def main() -> None:
         models = static_models if asked.model == "static" else minilm_models
         encoders: Encoders = partial(models, halved(Path(name)))
         texts = list(spliced_texts(n))
-        bare = bare_rate(encoders, texts[:BARE])
+        bare = bare_rate(encoders, texts[: BARE if asked.model == "static" else BARE // 20])
         began = time.perf_counter()
         ingested(path, texts, encoders()[0])
         made_seconds = time.perf_counter() - began
@@ -148,6 +165,8 @@ def main() -> None:
         ]
         title = f"{n} documents, {asked.model}, {asked.place}"
         report.table(title, rows)
+        if not report.smoke:
+            report.table(f"{title}: its course", course(timeline, sent_by))
         rate = n / timeline.seconds("run")
         report.note(
             f"{title}: the whole",
