@@ -128,3 +128,16 @@ def test_a_url_that_names_no_qdrant_is_refused(url):
 def test_a_folder_is_used_by_one_client(store):
     with pytest.raises(StoreError, match="already accessed"):
         QdrantKind.connect(store.url)
+
+
+def test_a_collection_is_described_once_and_anew_after_it_was_made_again(store, monkeypatch):
+    asked, describe = [], store._client.get_collection
+    monkeypatch.setattr(store._client, "get_collection", lambda name: asked.append(name) or describe(name))
+    for dimension in (4, 3):
+        store.create("docs", dimension, "cosine")
+        for _ in range(3):
+            store.put("docs", ["1"], np.eye(1, dimension, dtype=np.float32), [{}])
+            assert store.search("docs", np.eye(1, dimension, dtype=np.float32), 1)[0][0] == ["1"]
+        assert store.read("docs", ["1"], vectors=True).vectors.shape == (1, dimension)
+        store.drop("docs")
+    assert len(asked) == 2

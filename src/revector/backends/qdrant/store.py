@@ -95,6 +95,7 @@ class QdrantStore:
     ) -> None:
         self._client, self.url, self._vector, self._secret = client, url, vector, secret
         self._is_local, self._closed = is_local, False
+        self._layouts: dict[str, tuple[str, int]] = {}
         self._renew_lock()
         renew_in_child(self._renew_lock)
 
@@ -125,6 +126,7 @@ class QdrantStore:
         """Delete a collection; its aliases go with it."""
         if self._ask(self._client.collection_exists, name):
             self._ask(self._client.delete_collection, name)
+        self._layouts.pop(name, None)
 
     def put(
         self,
@@ -136,8 +138,8 @@ class QdrantStore:
         like: str | None = None,
     ) -> None:
         """Write points, in place of those that have the ids, a few hundred a request."""
-        searched, params, _ = searched_vector(name, self._info(name), self._vector)
-        require_fitting(self.url, name, vectors, params.size)
+        searched, dimension = self._layout(name)
+        require_fitting(self.url, name, vectors, dimension)
         for start in range(0, len(ids), POINTS_A_CALL):
             part = slice(start, start + POINTS_A_CALL)
             others = {} if like is None else self._others(like, ids[part])
@@ -151,13 +153,13 @@ class QdrantStore:
 
     def read(self, name: str, ids: Sequence[str], *, vectors: bool = False) -> Page:
         """Return those of some points that exist."""
-        searched, params, _ = searched_vector(name, self._info(name), self._vector)
+        searched, dimension = self._layout(name)
         found: list[Any] = []
         for start in range(0, len(ids), POINTS_A_CALL):
             wanted = [point_id(id_) for id_ in ids[start : start + POINTS_A_CALL]]
             asked = asked_vectors(searched) if vectors else False
             found += self._ask(self._client.retrieve, name, ids=wanted, with_payload=True, with_vectors=asked)
-        return page_of(found, searched, params.size if vectors else None)
+        return page_of(found, searched, dimension if vectors else None)
 
     def delete(self, name: str, ids: Sequence[str]) -> None:
         """Delete points."""
@@ -167,7 +169,7 @@ class QdrantStore:
 
     def search(self, name: str, queries: Matrix, k: int) -> list[tuple[list[str], list[float]]]:
         """Return ids and scores of the nearest points of each query, all asked in one request."""
-        searched, _, _ = searched_vector(name, self._info(name), self._vector)
+        searched, _ = self._layout(name)
         requests = [
             models.QueryRequest(query=query, using=searched or None, limit=k, with_payload=False)
             for query in queries.tolist()
@@ -177,14 +179,14 @@ class QdrantStore:
 
     def scan(self, name: str, *, batch: int = 1_000, after: Any = None, vectors: bool = False) -> Iterator[Page]:
         """Yield all points in the order of their ids."""
-        searched, params, _ = searched_vector(name, self._info(name), self._vector)
+        searched, dimension = self._layout(name)
         asked = asked_vectors(searched) if vectors else False
         place = after
         while True:
             found, place = self._ask(
                 self._client.scroll, name, limit=batch, offset=place, with_payload=True, with_vectors=asked
             )
-            yield page_of(found, searched, params.size if vectors else None, place)
+            yield page_of(found, searched, dimension if vectors else None, place)
             if place is None:
                 return
 
@@ -243,9 +245,9 @@ class QdrantStore:
 
     def stored_bytes(self, name: str) -> int:
         """Return what the vectors take, and payloads of the length that some have."""
-        _, params, _ = searched_vector(name, self._info(name), self._vector)
+        _, dimension = self._layout(name)
         lengths = [len(json.dumps(payload)) for payload in self._some(name)]
-        return int(self.count(name) * (4 * params.size + (np.mean(lengths) if lengths else 0.0)))
+        return int(self.count(name) * (4 * dimension + (np.mean(lengths) if lengths else 0.0)))
 
     def close(self) -> None:
         """Close the client."""
@@ -272,6 +274,16 @@ class QdrantStore:
             if isinstance(point.vector, dict)
         }
 
+    def _layout(self, name: str) -> tuple[str, int]:
+        """Return the name of the vector that is searched, and its dimension, which a collection never changes.
+
+        It is asked once, and anew after the server has refused anything: another one may have the name by now.
+        """
+        if (found := self._layouts.get(name)) is None:
+            searched, params, _ = searched_vector(name, self._info(name), self._vector)
+            found = self._layouts[name] = searched, int(params.size)
+        return found
+
     def _info(self, name: str) -> models.CollectionInfo:
         return self._ask(self._client.get_collection, name)
 
@@ -281,8 +293,12 @@ class QdrantStore:
         def once() -> T:
             if self._closed:
                 raise ClosedError(self.url)
-            with named(self.url, self._secret), self._alone:
-                return call(*args, **options)
+            try:
+                with named(self.url, self._secret), self._alone:
+                    return call(*args, **options)
+            except StoreError:
+                self._layouts.clear()
+                raise
 
         again = Retrying(
             retry=retry_if_exception_type(StoreUnavailableError),
