@@ -19,15 +19,15 @@ from revector.encoders.service.client import RetryPolicy
 from revector.encoders.service.openai import OpenAIEncoder
 from revector.encoders.service.pacing import Pacer
 from revector.ledger.state import Phase
-from revector.migration.batch_jobs import BatchJobs
-from revector.migration.filling.batch_filler import BatchFiller
+from revector.migration.batches.filler import BatchFiller
+from revector.migration.batches.jobs import BatchJobs
 from services import DIMENSION, MODEL, FakeClock, Service, running
 from worlds import World
 
 DOCUMENTS, JOBS = 3, BatchJobs(requests=2)
 WAITS = {
-    "batch_filler": ("FIRST_POLL_SECONDS", "LONGEST_POLL_SECONDS"),
-    "batch_sending": ("FIRST_RETRY_SECONDS", "LONGEST_RETRY_SECONDS"),
+    "filler": ("FIRST_POLL_SECONDS", "LONGEST_POLL_SECONDS"),
+    "sending": ("FIRST_RETRY_SECONDS", "LONGEST_RETRY_SECONDS"),
 }
 
 
@@ -40,7 +40,7 @@ def quick(monkeypatch):
 def _be_quick(monkeypatch):
     for module, names in WAITS.items():
         for name in names:
-            monkeypatch.setattr(f"revector.migration.filling.{module}.{name}", 0.01)
+            monkeypatch.setattr(f"revector.migration.batches.{module}.{name}", 0.01)
 
 
 def _encoder(url):
@@ -172,9 +172,9 @@ def test_a_crash_at_any_request_loses_no_text_and_pays_for_none_twice(places, mo
 
 
 def _work(path, url):
-    from revector.migration.filling import batch_filler, batch_sending
+    from revector.migration.batches import filler, sending
 
-    for module, names in ((batch_filler, WAITS["batch_filler"]), (batch_sending, WAITS["batch_sending"])):
+    for module, names in ((filler, WAITS["filler"]), (sending, WAITS["sending"])):
         for name in names:
             setattr(module, name, 0.01)
     world = _opened(path, url)

@@ -17,8 +17,8 @@ from revector.encoders.service.pacing import Pacer
 from revector.encoders.templated import Templated
 from revector.errors import InvalidArgumentError, MigrationError, ServiceError, SpendCapError
 from revector.ledger.state import Phase
-from revector.migration.batch_jobs import BatchJobs, BatchStage, batch_jobs_of
-from revector.migration.filling.batch_book import BatchTurn
+from revector.migration.batches.book import BatchTurn
+from revector.migration.batches.jobs import BatchJobs, BatchStage, batch_jobs_of
 from revector.migration.strategies import Background
 from revector.spaces import Template
 from revector.testing import HashEncoder
@@ -32,9 +32,9 @@ DOCUMENTS = 30
 def quick(monkeypatch):
     """Nobody waits for long."""
     for name in ("FIRST_POLL_SECONDS", "LONGEST_POLL_SECONDS"):
-        monkeypatch.setattr(f"revector.migration.filling.batch_filler.{name}", 0.01)
+        monkeypatch.setattr(f"revector.migration.batches.filler.{name}", 0.01)
     for name in ("FIRST_RETRY_SECONDS", "LONGEST_RETRY_SECONDS"):
-        monkeypatch.setattr(f"revector.migration.filling.batch_sending.{name}", 0.01)
+        monkeypatch.setattr(f"revector.migration.batches.sending.{name}", 0.01)
 
 
 @pytest.fixture
@@ -291,8 +291,8 @@ def test_leases_of_a_job_outlive_other_workers_and_end_only_with_it(world, migra
 
 
 def test_a_job_that_nobody_looks_at_for_days_is_given_up(world, migration, service, desk, monkeypatch):
-    monkeypatch.setattr("revector.migration.batch_jobs.ABANDONED_AFTER_SECONDS", -1.0)
-    monkeypatch.setattr("revector.migration.filling.batch_filler.ABANDONED_AFTER_SECONDS", -1.0)
+    monkeypatch.setattr("revector.migration.batches.jobs.ABANDONED_AFTER_SECONDS", -1.0)
+    monkeypatch.setattr("revector.migration.batches.filler.ABANDONED_AFTER_SECONDS", -1.0)
     desk.looks, stop = 1000, threading.Event()
     migration.run(lambda _: stop.set(), stop, batch_jobs=BatchJobs())
     migration.run()

@@ -19,9 +19,9 @@ DOCUMENTS = 12
 
 @pytest.fixture
 def service(monkeypatch):
-    for module, names in {"batch_filler": ("FIRST_POLL", "LONGEST_POLL"), "batch_sending": ("FIRST_RETRY",)}.items():
+    for module, names in {"filler": ("FIRST_POLL", "LONGEST_POLL"), "sending": ("FIRST_RETRY",)}.items():
         for name in names:
-            monkeypatch.setattr(f"revector.migration.filling.{module}.{name}_SECONDS", 0.01)
+            monkeypatch.setattr(f"revector.migration.batches.{module}.{name}_SECONDS", 0.01)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     with running(Service(desk=BatchDesk())) as service:
         yield service
@@ -56,7 +56,7 @@ def out(place, service, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("revector.migration.filling.batch_filler.BatchFiller._wait", interrupted)
+        patch.setattr("revector.migration.batches.filler.BatchFiller._wait", interrupted)
         _typed("run", place, "--batch", code=130)
     return place
 

@@ -34,7 +34,7 @@ from revector.cli.progress import show_progress
 from revector.cli.status import emit_foresight, emit_status, emit_unmoved
 from revector.collection import Collection
 from revector.errors import InvalidArgumentError
-from revector.migration.batch_jobs import BatchJobs
+from revector.migration.batches.jobs import BatchJobs
 from revector.migration.foresight import Foresight
 from revector.migration.migration import Migration
 from revector.migration.strategies import NAMES, strategies_named

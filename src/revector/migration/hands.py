@@ -9,7 +9,7 @@ from revector.backends.contracts import Backend
 from revector.errors import InvalidArgumentError, MigrationError
 from revector.ledger.records import Event, MigrationRecord
 from revector.ledger.state import Phase
-from revector.migration.batch_jobs import BatchJob, batch_jobs_of
+from revector.migration.batches.jobs import BatchJob, batch_jobs_of
 from revector.migration.status import FailedDocument, MigrationStatus, failed_documents, status_of
 from revector.migration.throttle import Throttle, keep_throttle, read_throttle
 

@@ -19,10 +19,10 @@ from revector.errors import InvalidArgumentError, MigrationError
 from revector.evaluation.verify import Verification
 from revector.ledger.state import Phase, before_work, require_transition
 from revector.migration.asking import ask_for_all
-from revector.migration.batch_jobs import BatchJob, BatchJobs
+from revector.migration.batches.cancelling import cancel_batch_jobs
+from revector.migration.batches.jobs import BatchJob, BatchJobs
 from revector.migration.cut_off import write_down_cut_off
 from revector.migration.ending import Ending
-from revector.migration.filling.batch_cancelling import cancel_batch_jobs
 from revector.migration.filling.crew import Crew, require_several_machines
 from revector.migration.filling.filling import RUNS_IN, OnProgress, source_of, target_of
 from revector.migration.filling.worker import WorkerReport

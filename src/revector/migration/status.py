@@ -13,7 +13,7 @@ from revector.errors import ChangedTableError, ReadOnlyError
 from revector.ledger.jobs import JobCounts
 from revector.ledger.records import MigrationRecord
 from revector.ledger.state import Phase
-from revector.migration.batch_jobs import BatchJob, BatchStage, batch_jobs_of
+from revector.migration.batches.jobs import BatchJob, BatchStage, batch_jobs_of
 from revector.migration.dependents import Dependent, dependents
 from revector.migration.gates import retention_ends
 from revector.migration.schedule import Schedule, read_schedule

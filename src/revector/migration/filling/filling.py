@@ -14,10 +14,10 @@ from revector.errors import MigrationError
 from revector.ledger.records import MigrationRecord
 from revector.ledger.state import Phase
 from revector.migration.asking import is_asking, reconcile
-from revector.migration.batch_jobs import BatchJobs, free_left_over
+from revector.migration.batches.filler import BatchFiller
+from revector.migration.batches.jobs import BatchJobs, free_left_over
 from revector.migration.canaries import require_same_model
 from revector.migration.carrying import carry_over
-from revector.migration.filling.batch_filler import BatchFiller
 from revector.migration.filling.bridge import BridgeKeeper, Fit
 from revector.migration.filling.crew import Crew, Overseer
 from revector.migration.filling.progress import Progress

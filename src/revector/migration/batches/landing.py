@@ -11,7 +11,7 @@ import numpy as np
 from revector.backends.contracts import Backend
 from revector.encoders.batching import LineAnswer
 from revector.encoders.once import Vector
-from revector.migration.filling.batch_book import Waiting
+from revector.migration.batches.book import Waiting
 from revector.migration.filling.lander import MOST_NUMBERS
 from revector.migration.landing import Rows, land
 from revector.migration.patience import patient

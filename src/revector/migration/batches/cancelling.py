@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from revector.backends.contracts import Backend
 from revector.encoders.batching import BatchService
-from revector.migration.batch_jobs import BatchJob, BatchStage, batch_jobs_of, drop_batch_job, keep_batch_job
-from revector.migration.filling.batch_book import BatchTurn
+from revector.migration.batches.book import BatchTurn
+from revector.migration.batches.jobs import BatchJob, BatchStage, batch_jobs_of, drop_batch_job, keep_batch_job
 
 __all__ = ["cancel_batch_jobs"]
 

@@ -10,7 +10,7 @@ from revector.backends.contracts import Backend
 from revector.errors import MigrationError, StoreError
 from revector.ledger.jobs import Claim
 from revector.ledger.owners import new_owner
-from revector.migration.batch_jobs import BatchJob, BatchStage, batch_jobs_of, drop_batch_job, keep_batch_job
+from revector.migration.batches.jobs import BatchJob, BatchStage, batch_jobs_of, drop_batch_job, keep_batch_job
 from revector.migration.patience import patient
 from revector.migration.signs import keep_spent
 

@@ -18,11 +18,11 @@ from revector.encoders.batching import BatchService, BatchState, is_passing
 from revector.encoders.service.pacing import Stopped
 from revector.errors import EncoderError
 from revector.ledger.owners import new_owner
-from revector.migration.batch_jobs import ABANDONED_AFTER_SECONDS, BatchJob, BatchJobs, BatchStage
-from revector.migration.filling.batch_book import BatchBook, BatchTurn
-from revector.migration.filling.batch_landing import BatchLander, Landed
-from revector.migration.filling.batch_packing import Packer
-from revector.migration.filling.batch_sending import BatchSender
+from revector.migration.batches.book import BatchBook, BatchTurn
+from revector.migration.batches.jobs import ABANDONED_AFTER_SECONDS, BatchJob, BatchJobs, BatchStage
+from revector.migration.batches.landing import BatchLander, Landed
+from revector.migration.batches.packing import Packer
+from revector.migration.batches.sending import BatchSender
 from revector.migration.filling.brake import Brake
 from revector.migration.filling.progress import Meter, Progress
 from revector.migration.filling.pulse import Pulse

@@ -10,8 +10,8 @@ from revector.backends.contracts import Backend
 from revector.encoders.batching import BatchLine, BatchService
 from revector.ledger.jobs import Claim
 from revector.ledger.owners import UNTIL_GIVEN_BACK_SECONDS
-from revector.migration.batch_jobs import BatchJob
-from revector.migration.filling.batch_book import Waiting
+from revector.migration.batches.book import Waiting
+from revector.migration.batches.jobs import BatchJob
 from revector.migration.filling.claims import Claims, Load
 from revector.migration.landing import Rows
 from revector.migration.patience import patient

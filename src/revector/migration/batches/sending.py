@@ -12,9 +12,9 @@ from typing import IO
 
 from revector.encoders.batching import BatchService, is_passing
 from revector.errors import EncoderError, RateLimitedError
-from revector.migration.batch_jobs import BatchJob, BatchJobs, BatchStage, new_batch_job
-from revector.migration.filling.batch_book import BatchBook
-from revector.migration.filling.batch_packing import Limits, Packed, Packer
+from revector.migration.batches.book import BatchBook
+from revector.migration.batches.jobs import BatchJob, BatchJobs, BatchStage, new_batch_job
+from revector.migration.batches.packing import Limits, Packed, Packer
 
 __all__ = ["BatchSender"]
 
