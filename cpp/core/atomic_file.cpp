@@ -16,6 +16,9 @@ namespace revector {
 namespace {
 
 constexpr std::size_t buffer_bytes = std::size_t{1} << 20U;
+/// Whoever syncs another file of the same file system meanwhile, a database for its commits, waits for about so much:
+/// for all of a graph of a gigabyte that takes seconds.
+constexpr std::size_t unsynced_bytes = std::size_t{16} << 20U;
 
 /// A name in the directory of `path` that no other writer uses, in this process or another.
 std::string temporary_beside(const std::string& path) {
@@ -60,7 +63,11 @@ void AtomicFile::flush() {
     if (written < 0 && errno != EINTR) fail("write");
     if (written > 0) done += static_cast<std::size_t>(written);
   }
+  unsynced_ += buffer_.size();
   buffer_.clear();
+  if (unsynced_ < unsynced_bytes) return;
+  if (fsync(descriptor_) != 0) fail("sync");
+  unsynced_ = 0;
 }
 
 void AtomicFile::commit() {

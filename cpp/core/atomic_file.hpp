@@ -8,8 +8,8 @@
 
 namespace revector {
 
-/// Writes beside `path` and takes its place when all is on the disk. Dropped without commit(), nothing has happened.
-/// Every function throws IoError when the operating system refuses.
+/// Writes beside `path`, in pieces that are synced as they come, and takes its place when all is on the disk. Dropped
+/// without commit(), nothing has happened. Every function throws IoError when the operating system refuses.
 class AtomicFile {
  public:
   explicit AtomicFile(std::string path);
@@ -27,6 +27,7 @@ class AtomicFile {
 
   std::string path_, temporary_;
   int descriptor_ = -1;
+  std::size_t unsynced_ = 0;
   std::vector<char> buffer_;
 };
 
