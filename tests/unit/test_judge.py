@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -181,6 +182,7 @@ def test_what_was_graded_before_an_interrupt_is_kept(llm, service, at_once):
 
     def interrupted(exchange):
         honest(exchange)
+        time.sleep(0.5)  # until the answers before this one have been read
         signal.pthread_kill(main, signal.SIGINT)
 
     service.then(honest, honest, interrupted)

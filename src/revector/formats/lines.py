@@ -10,7 +10,7 @@ import io
 import os
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
@@ -53,8 +53,10 @@ class Line(NamedTuple):
     text: str
 
 
-def read_lines(path: str | os.PathLike[str]) -> Iterator[Line]:
+def read_lines(path: str | os.PathLike[str]) -> Generator[Line, None, None]:
     """Yield every line of a file, or of stdin for ``"-"``, the blank ones too.
+
+    Whoever may raise before the end closes it, and the file with it.
 
     Raises
     ------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+from contextlib import closing
 
 from revector._arguments import shown
 from revector.errors import InvalidArgumentError
@@ -28,13 +29,14 @@ def read_qrels(path: str | os.PathLike[str]) -> dict[str, dict[str, int]]:
         A line is not a judgement, or a document is judged twice, differently; the message names file and line.
     """
     qrels: dict[str, dict[str, int]] = {}
-    lines = ((where, text) for where, text in read_lines(path) if text.strip())
-    for number, (where, text) in enumerate(lines):
-        cells = _cells(where, text, path)
-        if number == 0 and cells[0].lower() in _HEADER and not _INTEGER.fullmatch(cells[-1]):
-            continue
-        query, document, grade = _judgement(where, cells)
-        add_grade(qrels, where, query, document, grade)
+    with closing(read_lines(path)) as read:
+        lines = ((where, text) for where, text in read if text.strip())
+        for number, (where, text) in enumerate(lines):
+            cells = _cells(where, text, path)
+            if number == 0 and cells[0].lower() in _HEADER and not _INTEGER.fullmatch(cells[-1]):
+                continue
+            query, document, grade = _judgement(where, cells)
+            add_grade(qrels, where, query, document, grade)
     return qrels
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
@@ -103,18 +104,19 @@ def read_rows(
     if path != STDIN and is_parquet(path):
         yield from parse_parquet(path)
         return
-    lines = itertools.dropwhile(lambda line: not line.text.strip(), read_lines(path))
-    first = next(lines, None)
-    if first is None:
-        return
-    delimiter = _delimiter(path, first.text, columns)
-    whole = itertools.chain([first], lines)
-    if delimiter is None:
-        _refuse_arrays(first)
-        yield from parse_json_rows(whole)
-    else:
-        _require_header(first, delimiter, columns)
-        yield from parse_table(whole, delimiter, columns[0])
+    with closing(read_lines(path)) as read:
+        lines = itertools.dropwhile(lambda line: not line.text.strip(), read)
+        first = next(lines, None)
+        if first is None:
+            return
+        delimiter = _delimiter(path, first.text, columns)
+        whole = itertools.chain([first], lines)
+        if delimiter is None:
+            _refuse_arrays(first)
+            yield from parse_json_rows(whole)
+        else:
+            _require_header(first, delimiter, columns)
+            yield from parse_table(whole, delimiter, columns[0])
 
 
 def text_of_row(where: str, row: Mapping[str, Any], *, title_apart: bool = False) -> tuple[str, str]:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from revector._arguments import flag, shown, valid_unicode, whole_number
+from revector._arguments import flag, number, shown, valid_unicode, whole_number
+from revector.backends.filters import parse_where
 from revector.collection import Collection, Hit
 from revector.errors import InvalidArgumentError
 from revector.gateway.batching import Batcher
@@ -21,7 +22,6 @@ from revector.gateway.failures import RequestError
 from revector.gateway.limits import Limits
 from revector.gateway.spaces import named, of_vector
 from revector.rerank.base import Reranker
-from revector.search.request import Request as Search
 
 __all__ = ["Searches"]
 
@@ -85,9 +85,14 @@ class Searches:
             raise RequestError("this gateway has no re-ranker; start it with --rerank MODEL", param="rerank")
         options: dict[str, Any] = {
             "k": whole_number(fields.get("k", 10), "k", least=1, most=self._limits.hits),
-            **{name: fields[name] for name in ("where", "explain", "threshold", "key") if name in fields},
+            "where": fields.get("where"),
+            "explain": flag(fields.get("explain", False), "explain"),
         }
-        Search(**options)
+        parse_where(options["where"])
+        if "threshold" in fields:
+            options["threshold"] = number(fields["threshold"], "threshold")
+        if "key" in fields:
+            options["key"] = _key(fields["key"])
         return json.dumps(options, sort_keys=True)
 
     def _search(self, options: _Options, texts: list[str]) -> list[list[Hit]]:
@@ -118,6 +123,12 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise InvalidArgumentError(f"query is {shown(value)}, expected a text")
     return valid_unicode(value, "query")
+
+
+def _key(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise InvalidArgumentError(f"key is {shown(value)}, expected a text that names who asks")
+    return valid_unicode(value, "key")
 
 
 def _vector(value: Any) -> NDArray[np.float32]:
