@@ -17,7 +17,7 @@ PRESET_TEST = PATH="$(CURDIR)/$(BIN):$$PATH" ctest --preset $(1)
 
 CLANGXX ?= $(shell command -v clang++-19 || command -v clang++)
 STORES ?= chroma lancedb milvus milvus-lite qdrant redis
-STRATEGY_TESTS := $(addprefix tests/migration/test_,verbs.py verbs_twice.py strategies.py rollout.py representation.py state_machine.py upserts.py) \
+STRATEGY_TESTS := $(addprefix tests/migration/test_,verbs.py verbs_twice.py strategies.py rollout.py representation.py state_machine.py) \
   $(addprefix tests/search/test_,on_read.py shadowing.py explained.py search_thresholds.py)
 
 FUZZ_SECONDS ?= 300

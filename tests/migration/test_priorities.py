@@ -60,8 +60,8 @@ def test_the_most_queried_twentieth_comes_first_and_nobody_of_as_many_hits_is_le
 
 def test_the_sample_is_random_but_the_same_each_time():
     one, two, three = (
-        [key for key in range(1, 100_001) if _order(100_000, sample=1024, seed=seed).is_sampled(key)]
-        for seed in (0, 0, 1)
+        [key for key in range(1, 100_001) if order.is_sampled(key)]
+        for order in (_order(100_000, sample=1024, seed=seed) for seed in (0, 0, 1))
     )
     assert one == two != three
     assert len(one) == pytest.approx(1024, abs=150)
