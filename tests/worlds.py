@@ -201,6 +201,11 @@ class World:
     def served(self):
         return self.backend.generations.alias(ALIAS).generation
 
+    @property
+    def rounding(self):
+        """By how much a number that is stored may be off: some stores of vectors bring them to length 1 anew."""
+        return 1e-6 if hasattr(self.backend, "store") else 0.0
+
     def vectors(self, generation):
         """All vectors of a generation by document id."""
         with self.backend.snapshot():
@@ -221,8 +226,7 @@ class World:
         assert found.keys() == texts.keys()
         if texts:
             expected = encoder.encode(list(texts.values()))
-            rounded = 1e-6 if hasattr(self.backend, "store") else 0.0  # some stores bring vectors to length 1 anew
-            np.testing.assert_allclose(np.array([found[id_] for id_ in texts]), expected, rtol=0, atol=rounded)
+            np.testing.assert_allclose(np.array([found[id_] for id_ in texts]), expected, rtol=0, atol=self.rounding)
 
     def close(self):
         self.backend.close()
