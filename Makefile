@@ -21,8 +21,10 @@ STRATEGY_TESTS := $(addprefix tests/migration/test_,verbs.py verbs_twice.py stra
   $(addprefix tests/search/test_,on_read.py shadowing.py explained.py search_thresholds.py)
 
 FUZZ_SECONDS ?= 300
-# Tests commit by the ten thousand, and a disk takes milliseconds for each: in memory, where there is room, they take half.
-TEST_TMPDIR := $(shell df -k --output=avail /dev/shm 2>/dev/null | awk 'NR == 2 && $$1 > 8000000 {found = 1} END {print found ? "/dev/shm" : "/tmp"}')
+# Tests commit by the ten thousand, and a disk takes milliseconds for each: in memory, where there is
+# room and programs may run, they take half.
+TEST_TMPDIR := $(shell probe=$$(mktemp /dev/shm/revector-XXXXXX 2>/dev/null) && chmod +x $$probe && $$probe 2>/dev/null \
+  && [ "$$(df -k --output=avail /dev/shm | tail -n 1)" -gt 8000000 ] && echo /dev/shm || echo /tmp; rm -f "$$probe")
 test test-python test-peers test-integrations test-ray test-stores bench-smoke fuzz: export TMPDIR ?= $(TEST_TMPDIR)
 
 .PHONY: demo test test-python test-cpp test-peers test-integrations test-ray test-stores lint format develop asan tsan fuzz coverage bench bench-smoke wheel clean
