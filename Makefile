@@ -49,7 +49,7 @@ test-integrations: $(STAMPS)/integrations  ## LangChain's and Haystack's own sui
 test-ray: $(STAMPS)/test $(STAMPS)/ray  ## actors, machines and drivers that die, in clusters on this machine; minutes
 	$(BIN)/python -m pytest -q -m ray tests/distributed
 
-test-stores: $(STAMPS)/stores $(STAMPS)/milvus-server  ## stores of vectors against their servers, killed and cut off too; an hour
+test-stores: $(STAMPS)/stores $(STAMPS)/milvus-server  ## stores of vectors against their servers, killed and cut off too; two hours
 	$(BIN)/python -m pytest -q tests/stores  # one after the other: two servers of Milvus have a port in common
 	for kind in $(STORES); do echo "strategies on $$kind"; \
 	  REVECTOR_TEST_KINDS=$$kind $(BIN)/python -m pytest -q -W ignore::pytest.PytestUnraisableExceptionWarning $(STRATEGY_TESTS) || exit 1; done

@@ -35,7 +35,7 @@ class OnServer(str):
     __slots__ = ()
 
     def __truediv__(self, name):
-        return f"{self}_{_short(name)}"
+        return f"{self}_{short(name)}"
 
     def clear(self):
         """Drop what the tests have made there."""
@@ -60,10 +60,11 @@ def places_on_server(folder):
         pytest.fail(f"no PostgreSQL for the tests: {reason}")
     if reason:
         pytest.skip(f"no PostgreSQL for the tests: {reason}")
-    return OnServer(f"{url}#t{_short(folder)}")
+    return OnServer(f"{url}#t{short(folder)}")
 
 
-def _short(name):
+def short(name):
+    """Return ten letters and digits that stand for a name."""
     return hashlib.sha256(str(name).encode()).hexdigest()[:10]
 
 

@@ -6,7 +6,6 @@ They take the place of the usual kinds where `REVECTOR_TEST_KINDS` says so (``ma
 from __future__ import annotations
 
 import atexit
-import hashlib
 import tempfile
 from contextlib import closing
 from functools import cache
@@ -16,6 +15,7 @@ import pytest
 
 from chroma_server import ChromaServer, chroma_command
 from milvus_server import MilvusServer
+from postgres_server import short
 from redis_server import RedisServer
 from revector.backends.opening import kind_of
 
@@ -25,7 +25,7 @@ class InStore:
 
     def __init__(self, url, folder):
         self._url, self._folder = url, folder
-        self._mine = f"t{hashlib.sha256(str(folder).encode()).hexdigest()[:10]}"
+        self._mine = f"t{short(folder)}"
 
     def __truediv__(self, name):
         return f"{self._url}?ledger={self._folder}/{name}#{self._mine}_{name.replace('.', '_')}"

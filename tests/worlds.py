@@ -127,6 +127,11 @@ def no_map(backend, source_generation, target_generation):
     return MAX_PAIRS
 
 
+def rounding(backend):
+    """By how much a number that is stored may be off: some stores of vectors bring them to length 1 anew."""
+    return 1e-6 if hasattr(backend, "store") else 0.0
+
+
 @dataclass
 class World:
     """A collection that is served in the old space."""
@@ -201,11 +206,6 @@ class World:
     def served(self):
         return self.backend.generations.alias(ALIAS).generation
 
-    @property
-    def rounding(self):
-        """By how much a number that is stored may be off: some stores of vectors bring them to length 1 anew."""
-        return 1e-6 if hasattr(self.backend, "store") else 0.0
-
     def vectors(self, generation):
         """All vectors of a generation by document id."""
         with self.backend.snapshot():
@@ -226,7 +226,9 @@ class World:
         assert found.keys() == texts.keys()
         if texts:
             expected = encoder.encode(list(texts.values()))
-            np.testing.assert_allclose(np.array([found[id_] for id_ in texts]), expected, rtol=0, atol=self.rounding)
+            np.testing.assert_allclose(
+                np.array([found[id_] for id_ in texts]), expected, rtol=0, atol=rounding(self.backend)
+            )
 
     def close(self):
         self.backend.close()

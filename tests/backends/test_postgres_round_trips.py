@@ -11,15 +11,19 @@ from psycopg import sql
 from revector import Collection
 from revector.backends.opening import open_backend
 from revector.backends.postgres import building
-from worlds import NEW, OLD, places_of
+from worlds import NEW, OLD
 
 psycopg = pytest.importorskip("psycopg", reason="the extra postgres is not installed")
 
 
+@pytest.fixture(scope="module")
+def kind():
+    return "postgres"
+
+
 @pytest.fixture
-def place(tmp_path):
-    with places_of("postgres", tmp_path) as places:
-        yield places / "docs"
+def place(places):
+    return places / "docs"
 
 
 @pytest.fixture

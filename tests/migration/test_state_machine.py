@@ -24,7 +24,7 @@ from revector.errors import GateRefusedError, IllegalTransitionError, LedgerConf
 from revector.ledger.state import TRANSITIONS, Phase
 from revector.migration.strategies import Background, DualIndex, OnRead, Rollout
 from revector.rollout import Ramp
-from worlds import ALL_KINDS, NEW, OLD, World, places_of
+from worlds import ALL_KINDS, NEW, OLD, World, places_of, rounding
 
 IDS = st.sampled_from([f"d{place}" for place in range(8)])
 TEXTS = st.sampled_from(["", "one", "two words", "three of them"])
@@ -218,7 +218,7 @@ class MigrationMachine(RuleBasedStateMachine):
                 stale = set(backend.generations.stale_keys(generation.id, keys).tolist())
                 for document, vector in zip(backend.documents.by_key(keys), vectors, strict=True):
                     off = abs(vector - encoder.encode([document.text])[0]).max()
-                    assert document.key in stale or off <= self.world.rounding
+                    assert document.key in stale or off <= rounding(backend)
 
     @invariant()
     def no_generation_is_forgotten(self):

@@ -110,13 +110,23 @@ class Bodies:
             )
 
 
-def known_fields(body: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """Return the fields of a body without those that are null; raise `RequestError` for a name that is not known."""
+def known_fields(body: Mapping[str, Any], *names: str, needed: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the fields of a body without those that are null.
+
+    Raises
+    ------
+    RequestError
+        A name is not known, or one that is needed is missing.
+    """
     for name in body:
         if name not in names:
             expected = ", ".join(map(repr, names))
             raise RequestError(f"the field {shown(name)} is not known; there are {expected}", param=str(name)[:80])
-    return {name: value for name, value in body.items() if value is not None}
+    fields = {name: value for name, value in body.items() if value is not None}
+    for name in needed:
+        if name not in fields:
+            raise RequestError(f"the field {name!r} is missing", param=name)
+    return fields
 
 
 def texts_of(value: Any, name: str, most: int) -> list[str]:

@@ -48,10 +48,7 @@ class Asked:
     @classmethod
     def of(cls, body: dict[str, Any], limits: Limits) -> Asked:
         """Read it; raise `RequestError` or `InvalidArgumentError` if it is something else."""
-        fields = known_fields(body, *_FIELDS)
-        for name in ("model", "input"):
-            if name not in fields:
-                raise RequestError(f"the field {name!r} is missing", param=name)
+        fields = known_fields(body, *_FIELDS, needed=("model", "input"))
         dimensions = fields.get("dimensions")
         if not isinstance(fields["model"], str):
             raise InvalidArgumentError("model is not a text, expected the id of a model, such as 'live'")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from revector.gateway.bodies import known_fields
-from revector.gateway.failures import RequestError
 
 __all__ = ["feedback_of"]
 
@@ -14,8 +13,4 @@ _FIELDS = ("query_id", "document_id", "kind", "value")
 
 def feedback_of(body: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of `Collection.record_feedback`, which checks them."""
-    fields = known_fields(body, *_FIELDS)
-    for name in ("query_id", "document_id"):
-        if name not in fields:
-            raise RequestError(f"the field {name!r} is missing", param=name)
-    return fields
+    return known_fields(body, *_FIELDS, needed=("query_id", "document_id"))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from revector._arguments import flag, number, shown, valid_unicode, whole_number
+from revector._arguments import flag, shown, valid_unicode, whole_number
 from revector.backends.filters import parse_where
 from revector.collection import Collection, Hit
 from revector.errors import InvalidArgumentError
@@ -26,7 +26,7 @@ from revector.rerank.base import Reranker
 __all__ = ["Searches"]
 
 _FIELDS = ("query", "vector", "generation", "space", "k", "where", "explain", "rerank", "threshold", "key")
-_OF_A_TEXT = ("threshold", "key", "rerank")
+_OF_A_TEXT = ("threshold", "key")
 """What a search by a vector does not have: its scores are those of its own space, and no rollout takes part in it."""
 _Options = str
 """What is asked of a search beside its query, as JSON: equal ones go into one call."""
@@ -64,8 +64,10 @@ class Searches:
                 raise RequestError("a text is of no generation; leave it out, or give a vector", param="generation")
             hits = await self._hits(options, _text(fields["query"]), rerank=fields.get("rerank", False))
             return {"hits": [asdict(hit) for hit in hits]}
+        if fields.get("rerank", False):
+            raise RequestError("a re-ranker reads the query's text; give 'query' in place of 'vector'", param="rerank")
         for name in _OF_A_TEXT:
-            if fields.get(name, False) is not False:
+            if name in fields:
                 raise RequestError(f"{name} is for searches by a text; give 'query' in place of 'vector'", param=name)
         vector = (_vector(fields["vector"]), fields.get("generation"), fields.get("space"))
         with self.vectors.room(1):
@@ -80,19 +82,16 @@ class Searches:
             return (await self.reranked.ask((options, object()), [text]))[0]
 
     def _options(self, fields: dict[str, Any]) -> _Options:
-        """Check what all searches have; what is wrong with one is nothing to those that it would share a call with."""
+        """Check what all searches have. The rest is checked by the search: equal ones alone share its call."""
         if flag(fields.get("rerank", False), "rerank") and self._reranker is None:
             raise RequestError("this gateway has no re-ranker; start it with --rerank MODEL", param="rerank")
         options: dict[str, Any] = {
             "k": whole_number(fields.get("k", 10), "k", least=1, most=self._limits.hits),
             "where": fields.get("where"),
             "explain": flag(fields.get("explain", False), "explain"),
+            **{name: fields[name] for name in _OF_A_TEXT if name in fields},
         }
         parse_where(options["where"])
-        if "threshold" in fields:
-            options["threshold"] = number(fields["threshold"], "threshold")
-        if "key" in fields:
-            options["key"] = _key(fields["key"])
         return json.dumps(options, sort_keys=True)
 
     def _search(self, options: _Options, texts: list[str]) -> list[list[Hit]]:
@@ -123,12 +122,6 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise InvalidArgumentError(f"query is {shown(value)}, expected a text")
     return valid_unicode(value, "query")
-
-
-def _key(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise InvalidArgumentError(f"key is {shown(value)}, expected a text that names who asks")
-    return valid_unicode(value, "key")
 
 
 def _vector(value: Any) -> NDArray[np.float32]:
