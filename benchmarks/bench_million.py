@@ -36,6 +36,8 @@ STRETCHES = 120
 """So many stretches of time the plot has."""
 VERBS = ("start", "run", "verify", "cutover")
 A_SECOND, K = 20.0, 10
+THREADS = 4
+"""Of the reader, as a service has some: a search that takes long does not keep the next one waiting."""
 BARE, BATCH = 200_000, 4_096
 """Texts that the bare encoder is timed on, at most."""
 QUERIES, LEAST_RECALL, TOLERANCE = 200, 0.95, 2e-3
@@ -73,7 +75,7 @@ def moved(
 ) -> tuple[Timeline, dict[str, Performed], Any]:
     """Run the verbs beside a reader and a writer; return what happened when, and what all of them did."""
     open_it = partial(opened, path, encoders)
-    reader = Load(read, open_it, real_texts(1_000, 180).queries, rate)
+    reader = Load(read, open_it, real_texts(1_000, 180).queries, rate, THREADS)
     writer = Load(write, open_it, n, list(texts[:100]), rate)
     timeline, done = Timeline(), dict[str, Performed]()
     try:

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -52,27 +53,36 @@ Since = Literal["due", "sent"]
 """What a latency counts from: the schedule, which is what users feel, or the call, which is what the store did."""
 
 
-def at_rate(rate: float, stop: Any, act: Callable[[int], None]) -> list[Request]:
-    """Send numbered requests until `stop` is set.
+def at_rate(rate: float, stop: Any, act: Callable[[int], None], threads: int = 1) -> list[Request]:
+    """Send numbered requests until `stop` is set, by so many threads, each of which takes the next one.
 
     Those that are due by then still get their turn, for `PATIENCE_SECONDS` together; the rest has failed.
     """
-    begin, end, requests = time.monotonic(), math.inf, []
-    for turn in itertools.count():
-        due = begin + turn / rate
-        if stop.wait(max(0.0, due - time.monotonic())):
-            end = min(end, time.monotonic())
-            if due > end or time.monotonic() > end + PATIENCE_SECONDS:
-                break
-        sent, error = time.monotonic(), ""
-        try:
-            act(turn)
-        except Exception as failure:  # whatever it is: it is counted, and shown
-            error = f"{type(failure).__name__}: {failure}"
-        requests.append(Request(due, sent, time.monotonic(), error))
-    waiting = [begin + turn / rate for turn in range(len(requests), math.floor((end - begin) * rate) + 1)]
+    begin, turns, sent_by_turn = time.monotonic(), itertools.count(), dict[int, Request]()
+
+    def send() -> float:
+        """Send requests; return when this thread has noticed the end."""
+        end = math.inf
+        for turn in turns:
+            due = begin + turn / rate
+            if stop.wait(max(0.0, due - time.monotonic())):
+                end = min(end, time.monotonic())
+                if due > end or time.monotonic() > end + PATIENCE_SECONDS:
+                    break
+            sent, error = time.monotonic(), ""
+            try:
+                act(turn)
+            except Exception as failure:  # whatever it is: it is counted, and shown
+                error = f"{type(failure).__name__}: {failure}"
+            sent_by_turn[turn] = Request(due, sent, time.monotonic(), error)
+        return end
+
+    with ThreadPoolExecutor(threads) as pool:
+        end = min(each.result() for each in [pool.submit(send) for _ in range(threads)])
     now = time.monotonic()
-    return requests + [Request(due, now, now, "it was still in the queue at the end") for due in waiting]
+    left = (turn for turn in range(math.floor((end - begin) * rate) + 1) if turn not in sent_by_turn)
+    waiting = [Request(begin + turn / rate, now, now, "it was still in the queue at the end") for turn in left]
+    return [sent_by_turn[turn] for turn in sorted(sent_by_turn)] + waiting
 
 
 @contextmanager
@@ -125,8 +135,10 @@ class Asked:
     rescored: dict[str, int] = field(default_factory=dict)
 
 
-def read(ready: Callable[[], None], stop: Any, opened: Opened, queries: Sequence[str], rate: float) -> Asked:
-    """Search one query at a time, each as a user asks it."""
+def read(
+    ready: Callable[[], None], stop: Any, opened: Opened, queries: Sequence[str], rate: float, threads: int = 1
+) -> Asked:
+    """Search one query at a time, each as a user asks it, by so many threads of a service."""
     asked = itertools.cycle(queries)
     with opened() as documents:
 
@@ -140,7 +152,7 @@ def read(ready: Callable[[], None], stop: Any, opened: Opened, queries: Sequence
         for turn in range(WARM_UP):
             search(turn)
         ready()
-        return Asked(at_rate(rate, stop, search), rescored(documents))
+        return Asked(at_rate(rate, stop, search, threads), rescored(documents))
 
 
 def rescored(documents: Collection) -> dict[str, int]:
