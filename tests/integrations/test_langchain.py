@@ -105,13 +105,16 @@ def resting(tmp_path):
         yield docs
 
 
-def test_a_vector_from_before_the_cut_over_is_refused_after_it(resting):
+def test_a_vector_from_before_the_cut_over_is_answered_until_its_space_is_gone(resting):
     store = RevectorVectorStore(resting)
     store.add_texts(TEXTS)
     vector = store.embeddings.embed_query("a red tent")
     with pytest.raises(InvalidArgumentError, match="whose space nobody knows"):
         store.similarity_search_by_vector(list(vector))
+    before = store.similarity_search_by_vector(vector)
     cut_over(resting)
+    assert store.similarity_search_by_vector(vector) == before
+    resting.migration.retire(confirm=True, force=True)
     with pytest.raises(SpaceMismatchError):
         store.similarity_search_by_vector(vector)
 

@@ -220,7 +220,10 @@ def test_an_index_with_a_mock_embedding_embeds_nothing_twice_and_moves(tmp_path)
             assert answer() == ["the stars at night"]
             step()
         assert answer() == ["the stars at night"]
+        asked, store = VectorStoreQuery(query_embedding=vector), RevectorVectorStore(docs)
+        assert store.query(asked).ids  # its space is there until the end
+        migration.retire(confirm=True, force=True)
         with pytest.raises(SpaceMismatchError):
-            RevectorVectorStore(docs).query(VectorStoreQuery(query_embedding=vector))
+            store.query(asked)
         index.delete_ref_doc("the stars at night")
         assert answer() != ["the stars at night"]

@@ -33,7 +33,7 @@ __all__ = ["RevectorEmbeddings", "RevectorVectorStore"]
 class RevectorEmbeddings(Embeddings):
     """Embeds with the model that serves a collection: another one from a cut-over on.
 
-    The vectors know their space, so that one from before a cut-over is refused afterwards.
+    The vectors know their space: one from before a cut-over is answered in that space, and refused once it is gone.
 
     Parameters
     ----------
