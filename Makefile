@@ -27,7 +27,7 @@ TEST_TMPDIR := $(shell probe=$$(mktemp /dev/shm/revector-XXXXXX 2>/dev/null) && 
   && [ "$$(df -k --output=avail /dev/shm | tail -n 1)" -gt 8000000 ] && echo /dev/shm || echo /tmp; rm -f "$$probe")
 test test-python test-peers test-integrations test-ray test-stores bench-smoke fuzz: export TMPDIR ?= $(TEST_TMPDIR)
 
-.PHONY: demo test test-python test-cpp test-peers test-integrations test-ray test-stores lint format develop asan tsan fuzz coverage bench bench-smoke wheel clean
+.PHONY: demo test test-python test-cpp test-peers test-integrations test-ray test-stores weekly lint format develop asan tsan fuzz coverage bench bench-smoke wheel clean
 
 demo: $(STAMPS)/demo  ## build, fetch two models, migrate a live collection of real text
 	$(BIN)/revector demo
@@ -53,6 +53,8 @@ test-stores: $(STAMPS)/stores $(STAMPS)/milvus-server  ## stores of vectors agai
 	$(BIN)/python -m pytest -q tests/stores  # one after the other: two servers of Milvus have a port in common
 	for kind in $(STORES); do echo "strategies on $$kind"; \
 	  REVECTOR_TEST_KINDS=$$kind $(BIN)/python -m pytest -q -W ignore::pytest.PytestUnraisableExceptionWarning $(STRATEGY_TESTS) || exit 1; done
+
+weekly: test-integrations test-ray test-stores  ## what takes too long for every commit
 
 lint: $(STAMPS)/lint  ## ruff, mypy --strict, clang-format, clang-tidy
 	$(BIN)/ruff check .
