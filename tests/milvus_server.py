@@ -68,7 +68,7 @@ class MilvusServer:
             )
         until = time.monotonic() + SECONDS
         while not self._is_well():
-            if time.monotonic() > until:
+            if time.monotonic() > until or self._process.poll() is not None:  # it ends where another one has its port
                 self.kill()
                 pytest.fail(f"Milvus does not start; see {self._folder / 'log'}")
             time.sleep(0.1)
