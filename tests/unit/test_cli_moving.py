@@ -41,11 +41,8 @@ def _contents(place):
     """Return text, metadata and vector of each document."""
     with Collection.open(place) as docs:
         ids = docs.ids()
-        found = docs.documents(ids)
-        generation = docs._serving.read().serving.id
-        keys, rows = docs._backend.generations.vectors(generation, [document.key for document in found])
-        vectors = dict(zip(keys.tolist(), rows.tolist(), strict=True))
-        return {each.id: (each.text, each.metadata, vectors[each.key]) for each in found}
+        vectors = docs.vectors(ids, docs.serving_space)
+        return {each.id: (each.text, each.metadata, vectors[each.id].tolist()) for each in docs.documents(ids)}
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".jsonl", ".npy"])
