@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-import shutil
+import threading
 
 import pytest
 from test_crash_points import CrashingWrites, _assert_sound
@@ -16,40 +16,44 @@ DOCUMENTS, COPIES = 12, 60
 
 
 class PowerLosses(CrashingWrites):
-    """Copies the files of a database before its writes and commits, a random few of them, as a power loss leaves them.
+    """Copies the files of a database between its writes and commits, a random few of them, as a power loss leaves them.
 
     Every commit is on the disk when it returns (``synchronous = FULL``). The disk may hold any part of what was written
-    since, and a torn end. The shared memory is gone. `written` counts the writes that had returned.
+    since the write or commit before, and a torn end. The shared memory is gone. `written` counts the writes that had
+    returned. Threads take turns, since more than one of them commits while a migration runs.
     """
 
     def __init__(self, database, path, folder, rng):
         super().__init__(database, after=0)
         self._path, self._folder, self._rng = path, folder, rng
         self._log = path.with_name(path.name + "-wal")
-        self._committed = self._log.stat().st_size
+        self._database = path.read_bytes()
+        self._turn = threading.Lock()
         self.copies = []
+        self.torn = 0
         self.written = 0
-
-    def _commit(self, connection):
-        super()._commit(connection)
-        self._committed = -1  # the log is as long as it is when the next write begins
+        self._before = self._log.stat().st_size, self.written
 
     def _count(self):
-        size = self._log.stat().st_size if self._log.exists() else 0
-        if self._committed < 0 or size < self._committed:
-            self._committed = size
-        if len(self.copies) < COPIES and self._rng.random() < 0.2:
-            self._copy(size)
+        with self._turn:
+            size = self._log.stat().st_size
+            if len(self.copies) < COPIES and self._rng.random() < 0.2:
+                self._copy(*self._before, size)
+            self._before = size, self.written
 
-    def _copy(self, size):
+    def _copy(self, least, written, most):
         place = self._folder / f"{len(self.copies)}" / self._path.name
         place.parent.mkdir()
-        shutil.copy(self._path, place)
-        if self._log.exists():
-            held = self._log.read_bytes()[: self._rng.randint(self._committed, size)]
-            torn = self._rng.randbytes(self._rng.choice([0, 7, 24, 5_000]))
-            place.with_name(self._log.name).write_bytes(held + torn)
-        self.copies.append((place, self.written))
+        place.write_bytes(self._database)
+        held = self._rng.randint(least, most)
+        end = self._rng.randbytes(self._rng.choice([0, 7, 24, 5_000]))
+        place.with_name(self._log.name).write_bytes(self._log.read_bytes()[:held] + end)
+        self.torn += least < held < most
+        self.copies.append((place, written))
+
+    def assert_no_checkpoint(self):
+        """Assert that all was in the log throughout: else a copy would not be of one moment."""
+        assert self._path.read_bytes() == self._database
 
 
 def _to_the_end(world):
@@ -111,8 +115,10 @@ def test_a_power_loss_at_any_moment_loses_no_commit_and_the_migration_ends_as_wi
     world = World.create(path, DOCUMENTS)
     losses = PowerLosses(world.backend.database, path, tmp_path, random.Random(seed))
     _journey(world, losses)
+    losses.assert_no_checkpoint()
     world.close()
     assert len(losses.copies) == COPIES
+    assert losses.torn > 0  # commits of which a part was on the disk
     record_property("moments", COPIES)
     for copy, written in losses.copies:
         lost = World.open(copy)
