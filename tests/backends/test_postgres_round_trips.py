@@ -11,6 +11,7 @@ from psycopg import sql
 from revector import Collection
 from revector.backends.opening import open_backend
 from revector.backends.postgres import building
+from revector.backends.postgres.database import driver_of
 from worlds import NEW, OLD
 
 psycopg = pytest.importorskip("psycopg", reason="the extra postgres is not installed")
@@ -97,6 +98,26 @@ def test_a_transaction_sees_what_it_has_changed_itself(place):
         backend.generations.drop(generation.id)
         with pytest.raises(Exception, match=f"generation {generation.id}"):
             backend.generations.dimension(generation.id)
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda backend: backend.documents.count(),
+        lambda backend: backend.documents.sample(5, seed=0),
+        lambda backend: backend.generations.count(1),
+        lambda backend: backend.generations.count_stale(1),
+        lambda backend: backend.generations.tally(1, 1, []),
+    ],
+)
+def test_what_looks_through_all_documents_leaves_the_other_cores_to_readers(docs, look):
+    backend = docs._backend
+    with backend.snapshot() as connection:
+        driver = driver_of(connection)
+        look(backend)
+        assert driver.execute("SHOW max_parallel_workers_per_gather").fetchone() == ("0",)
+    with backend.snapshot() as connection:
+        assert driver_of(connection).execute("SHOW max_parallel_workers_per_gather").fetchone() == ("2",)
 
 
 @pytest.mark.parametrize(("cores", "beside"), [(1, 0), (2, 0), (4, 1), (64, 2)])

@@ -21,7 +21,7 @@ from revector.backends.arguments import checked_documents, checked_ids
 from revector.backends.contracts import Document, DocumentFacts, Keys, NewDocument
 from revector.backends.filters import Where
 from revector.backends.postgres.binary import KeyArray
-from revector.backends.postgres.database import PostgresDatabase, driver_of
+from revector.backends.postgres.database import PostgresDatabase, driver_of, on_one_core
 from revector.backends.postgres.filters import translate
 from revector.backends.postgres.sampling import drawn
 from revector.backends.postgres.schema import DOCUMENTS, vectors_table
@@ -207,7 +207,8 @@ class PostgresDocuments:
 
     def count(self) -> int:
         """Count the documents."""
-        ((count,),) = self._rows(_POPULATION.size)
+        with self._database.snapshot() as connection:
+            (count,) = on_one_core(connection).execute(_POPULATION.size).fetchone()
         return int(count)
 
     def content_hashes(self, keys: Keys) -> dict[int, str]:

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from revector.backends.arguments import checked_ids, checked_vectors, missing_generation
 from revector.backends.contracts import MAPPED, ROWS_AT_ONCE, Keys, Point, Tally, VectorInfo
 from revector.backends.postgres.binary import KeyArray, Matrix, VectorArray, matrix_of, require_half, vector_oid
-from revector.backends.postgres.database import PostgresDatabase, driver_of
+from revector.backends.postgres.database import PostgresDatabase, driver_of, on_one_core
 from revector.backends.postgres.sampling import drawn
 from revector.backends.postgres.schema import DOCUMENTS, VectorType, vectors_name, vectors_table
 from revector.backends.sampling import Population
@@ -228,7 +228,7 @@ class PostgresVectors:
                 self.dimension(generation)
             said = sql.SQL(_TALLY).format(source=self.who_has_one(source), target=self.who_has_one(target))
             given = {"fields": [None, *fields], "without": KeyArray(without), "limit": 1 + limit}
-            tallies = [Tally(*row) for row in driver_of(connection).execute(said, given)]
+            tallies = [Tally(*row) for row in on_one_core(connection).execute(said, given)]
         return tallies or [Tally(None, None, 0, 0, 0, 0)]
 
     def with_hashes(self, generation: int, hashes: Sequence[str]) -> dict[str, NDArray[np.float32]]:
@@ -273,7 +273,7 @@ class PostgresVectors:
     def _number(self, generation: int, statement: str, parameters: dict[str, Any] | None = None) -> int:
         with self._database.snapshot() as connection:
             self.dimension(generation)
-            (found,) = driver_of(connection).execute(of_generation(statement, generation), parameters).fetchone()
+            (found,) = on_one_core(connection).execute(of_generation(statement, generation), parameters).fetchone()
         return int(found)
 
     def _keys(self, generation: int, statement: str, parameters: dict[str, Any]) -> NDArray[np.int64]:
