@@ -149,6 +149,7 @@ def main() -> None:
         with opened(path, encoders) as documents:
             documents.migration.run()  # what was written during the last verb, if it lacks a vector
             gone = lost(documents, written)
+            proof = next(event for event in reversed(documents.events()) if event.name == "verify").details["details"]
             off, recall, count = held_against_direct(documents, encoders()[1])
         sent_by = {"read": read_back.requests, "write": written.requests}
         rows = [
@@ -178,6 +179,8 @@ def main() -> None:
             run_of_bare=rate / bare,
             off=off,
             recall=recall,
+            verified_recall=proof["index_recall"],
+            verified_recall_error=proof["index_recall_error"],
             documents=count,
             failed=sum(len(failures(sent)) for sent in sent_by.values()),
         )

@@ -18,9 +18,13 @@ from revector.evaluation.sampling import current_sample
 REPEAT_COSINE = 0.999
 """A text embedded again gives the stored vector up to this cosine; other hardware, batches, precisions stay above."""
 SCORE_TOLERANCE = 1e-3
-"""Scores that differ by less belong to equal documents: index and exact search round differently."""
+"""Scores that differ by less belong to equal documents: stored and fresh vectors round differently."""
+TIE = 1e-5
+"""The same of two scores by stored vectors, which differ by how a product is summed."""
 MIN_SELF_RETRIEVAL = 0.99
 MIN_INDEX_RECALL = 0.95
+SURE_ERRORS = 2
+"""Searches keep more candidates until the sample's recall is so many standard errors above the least."""
 RECALL_DEPTH = 10
 
 
@@ -169,24 +173,26 @@ def _check_self_retrieval(queries: Matrix, own: Matrix, best: Matrix, details: d
     return [f"{found.mean():.1%} of the sample find their own document, expected {MIN_SELF_RETRIEVAL:.0%}"]
 
 
-def _index_recall(backend: Backend, target: Generation, queries: Matrix, best: Matrix) -> float:
-    """Share of the index's hits that are as near, by their stored vectors, as the last of the exact hits."""
+def _index_recall(backend: Backend, target: Generation, queries: Matrix, best: Matrix) -> tuple[float, float]:
+    """Share of hits that are as near, by their stored vectors, as the last of the exact hits; its standard error."""
     _, keys = backend.index.search(target, queries, best.shape[1])
     known, vectors = backend.generations.vectors(target.id, np.unique(keys))
-    hits = 0
-    for query, worst, row in zip(queries, best[:, -1], keys, strict=True):
-        near, _ = topk(target.space, query[None], vectors[np.isin(known, row)], best.shape[1])
-        hits += int((near >= worst - SCORE_TOLERANCE).sum())
-    return hits / best.size
+    found = np.empty(len(queries))
+    for place, (worst, row) in enumerate(zip(best[:, -1], keys, strict=True)):
+        near, _ = topk(target.space, queries[place, None], vectors[np.isin(known, row)], best.shape[1])
+        found[place] = (near >= worst - TIE * max(1.0, abs(worst))).sum() / best.shape[1]
+    error = found.std(ddof=1) / len(found) ** 0.5 if len(found) > 1 else 0.0
+    return float(found.mean()), float(error)
 
 
 def _check_index(
     backend: Backend, target: Generation, queries: Matrix, best: Matrix, details: dict[str, Any]
 ) -> list[str]:
     """Look whether searches find what is nearest, with more candidates if need be, and whether all can be reached."""
-    while (recall := _index_recall(backend, target, queries, best)) < MIN_INDEX_RECALL and backend.index.widen(target):
-        pass
-    details["index_recall"] = recall
+    recall, error = _index_recall(backend, target, queries, best)
+    while recall - SURE_ERRORS * error < MIN_INDEX_RECALL and backend.index.widen(target):
+        recall, error = _index_recall(backend, target, queries, best)
+    details["index_recall"], details["index_recall_error"] = recall, error
     health = backend.index.check(target, recall=False)
     details["index_damage"], details["index_unreachable"] = list(health.damage), health.unreachable
     reasons = []
