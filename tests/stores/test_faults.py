@@ -175,14 +175,10 @@ _ACTS = {
     "delete": (World.proving, "world.delete('d1', 'd2')"),
     "retire": (World.serving, "world.migration(1).retire(confirm=True); world.backend.reclaim()"),
 }
-_OF_MILVUS = ("run", "cutover", "write")
-"""What is tried of Milvus, where a collection takes seconds to make."""
 
 
 @pytest.mark.parametrize("act", _ACTS)
-def test_a_worker_that_is_killed_at_any_write_leaves_what_another_one_completes(kind, place, act):
-    if kind == "milvus" and act not in _OF_MILVUS:
-        pytest.skip("it takes minutes; Redis shows it")
+def test_a_worker_that_is_killed_at_any_write_leaves_what_another_one_completes(place, act):
     prepare, code = _ACTS[act]
     for after in range(1, 50):
         there = place()
