@@ -64,6 +64,20 @@ class TestMilvusStore(MilvusOwn, VectorStoreConformance):
         assert store.read("docs", ["1"]).payloads == [{"text": text}]
 
 
+def test_the_reads_of_a_snapshot_wait_once(backend, monkeypatch):
+    backend.store.create("docs_rv2", 4, "cosine")
+    connection = backend.store._client._get_connection()
+    told, ask = [], connection.alloc_timestamp
+    monkeypatch.setattr(connection, "alloc_timestamp", lambda **options: told.append(ask(**options)) or told[-1])
+    for waits in (1, 2):
+        with backend.snapshot(), backend.snapshot():
+            for _ in range(3):
+                assert backend.store.search("docs_rv2", np.eye(4, dtype=np.float32), 3)
+                assert backend.store.read("docs_rv2", ["1"]).ids == []
+        assert len(told) == waits
+    assert told[0] < told[1]
+
+
 def test_a_scan_finds_at_once_what_another_process_has_written(server, store, client):
     """Also where the collection's own level of consistency is a weaker one."""
     create(client, consistency_level="Bounded")

@@ -6,8 +6,8 @@ hence a vector lands only where its document still has the text that was embedde
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -103,9 +103,11 @@ class BesideBackend:
         """Open a transaction beside which nobody else writes by revector: here, every one is."""
         return self.database.transaction(timeout_seconds)
 
-    def snapshot(self) -> AbstractContextManager[Connection]:
-        """Open, or join, a view of the ledger; what is read from the store is of its own moment."""
-        return self.database.snapshot()
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """Open, or join, a view of the ledger; what is read from the store is as new, or newer."""
+        with self.database.snapshot() as connection, self.store.moment():
+            yield connection
 
     def ask(self, generation: int, after: int, until: int, order: Order) -> None:
         """Ask for the vectors that the documents of a slice of keys lack in a generation."""

@@ -7,6 +7,7 @@ store: see `revector.backends.beside.backend`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -192,6 +193,13 @@ class VectorStore(Protocol):
         ------
         StoreError
             There is no such collection, or its vectors are of a kind or metric that cannot be moved.
+        """
+        ...
+
+    def moment(self) -> AbstractContextManager[None]:
+        """Let reads of this thread inside see what was written before it began, and perhaps nothing newer.
+
+        Where a store waits for what was written before a read, it waits once. What this thread writes inside is seen.
         """
         ...
 

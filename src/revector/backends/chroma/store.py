@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -230,6 +230,10 @@ class ChromaStore(WithoutAliases):
             "indexes": [str(self.shape(name))],
             "others": [],
         }
+
+    def moment(self) -> AbstractContextManager[None]:
+        """Do nothing: no read waits for what was written before it."""
+        return nullcontext()
 
     def shape(self, name: str) -> IndexShape:
         """Tell the parameters of the collection's graph."""

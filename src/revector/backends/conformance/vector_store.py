@@ -193,6 +193,24 @@ class VectorStoreConformance(VectorPointsConformance):
             store.put("docs", ["98", "99"], np.ones((2, DIMENSION + 1), np.float32), [{}, {}])
         assert store.count("docs") == DIMENSION
 
+    def test_a_moment_sees_what_was_written_before_it_and_what_its_thread_writes(self, store: VectorStore) -> None:
+        """By whatever thread it was written before; moments within a moment end with it."""
+        filled(store)
+        for more in range(3):
+            new = str(100 + more)
+            other = threading.Thread(target=store.put, args=("docs", [new], AXES[:1], [{"id": new}]))
+            other.start()
+            other.join()
+            with store.moment():
+                assert store.count("docs") == DIMENSION + 1
+                with store.moment():
+                    assert store.read("docs", [new]).ids == [new]
+                    assert new in store.search("docs", AXES[:1], 2)[0][0]
+                    store.delete("docs", [new])
+                    assert store.read("docs", [new]).ids == []
+                assert store.count("docs") == DIMENSION
+        assert [id_ for page in store.scan("docs") for id_ in page.ids] == sorted(ids_of(DIMENSION))
+
     def test_threads_share_a_store(self, store: VectorStore) -> None:
         """Each writes its own points, and searches meanwhile."""
         store.create("docs", DIMENSION, "cosine")

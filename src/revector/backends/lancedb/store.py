@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -232,6 +232,10 @@ class LanceStore(WithoutAliases):
             "indexes": [str(self.shape(name)), *(column for column, _ in other_indexes(table))],
             "others": list(columns.others),
         }
+
+    def moment(self) -> AbstractContextManager[None]:
+        """Do nothing: no read waits for what was written before it."""
+        return nullcontext()
 
     def shape(self, name: str) -> IndexShape:
         """Tell how the vectors are indexed, and which other columns are."""

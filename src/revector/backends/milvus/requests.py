@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,13 @@ _SAMPLE = 100
 _NOT_LOADED = "NotLoad"
 
 
+class _Moment(threading.local):
+    """Since when the reads of a thread have to see everything, in the server's time; ``None``: since each of them."""
+
+    depth = 0
+    since: int | None = None
+
+
 class Requests:
     """Requests to a server, or to a file.
 
@@ -38,6 +47,18 @@ class Requests:
 
     def __init__(self, milvus: Any, client: Any, place: Place) -> None:
         self._milvus, self._client, self._place, self._url = milvus, client, place, place.url
+        self._moment = _Moment()
+
+    @contextmanager
+    def moment(self) -> Iterator[None]:
+        """Let reads of this thread inside wait once for what was written before the first of them."""
+        self._moment.depth += 1
+        try:
+            yield
+        finally:
+            self._moment.depth -= 1
+            if not self._moment.depth:
+                self._moment.since = None
 
     def names(self) -> list[str]:
         """Return the names of the collections."""
@@ -77,18 +98,20 @@ class Requests:
 
     def upsert(self, collection: Collection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write rows, in place of those that have their keys."""
+        self._moment.since = None
         if self._place.is_file:
             self._delete_richer(collection, rows)
         self._client.upsert(collection.name, list(rows), **_IN_TIME)
 
     def delete(self, collection: Collection, ids: Sequence[str]) -> None:
         """Delete points."""
+        self._moment.since = None
         self._client.delete(collection.name, filter=among(collection, ids), **_IN_TIME)
 
     def rows(self, collection: Collection, ids: Sequence[str], fields: Sequence[str]) -> list[dict[str, Any]]:
         """Return some fields of those points that exist."""
         found = self._client.query(
-            collection.name, filter=among(collection, ids), output_fields=list(fields), **_STRONG
+            collection.name, filter=among(collection, ids), output_fields=list(fields), **self._level()
         )
         return [dict(row) for row in found]
 
@@ -105,7 +128,9 @@ class Requests:
             order["iterator"] = "True"
         most = min(n, _MOST_HITS)
         fields = list(fields)
-        rows = self._client.query(collection.name, filter=asked, output_fields=fields, limit=most, **order, **_STRONG)
+        rows = self._client.query(
+            collection.name, filter=asked, output_fields=fields, limit=most, **order, **self._level()
+        )
         return [dict(row) for row in rows[:most]]
 
     def search(self, collection: Collection, queries: Matrix, k: int) -> list[tuple[list[str], list[float]]]:
@@ -118,13 +143,13 @@ class Requests:
             anns_field=collection.vector,
             limit=min(k, _MOST_HITS),
             search_params=parameters,
-            **_STRONG,
+            **self._level(),
         )
         return [([str(hit.id) for hit in hits], [float(hit.distance) for hit in hits]) for hits in found]
 
     def count(self, name: str) -> int:
         """Count the points exactly."""
-        (row,) = self._client.query(name, filter="", output_fields=["count(*)"], **_STRONG)
+        (row,) = self._client.query(name, filter="", output_fields=["count(*)"], **self._level())
         return int(row["count(*)"])
 
     def aliased(self, alias: str) -> str | None:
@@ -176,6 +201,14 @@ class Requests:
         payloads = self._sample(collection)
         each = sum(len(repr(payload)) for payload in payloads) / max(1, len(payloads)) + 4 * collection.dimension
         return round(self.count(collection.name) * each)
+
+    def _level(self) -> dict[str, Any]:
+        """Return what a read says of how new its answer has to be."""
+        if self._place.is_file or not self._moment.depth:
+            return _STRONG
+        if self._moment.since is None:  # `MilvusClient` does not pass it on
+            self._moment.since = int(self._client._get_connection().alloc_timestamp(**_IN_TIME))
+        return {"consistency_level": "Customized", "guarantee_timestamp": self._moment.since, **_IN_TIME}
 
     def _found(self, name: str) -> Collection | None:
         """Return what is told of a collection, or of that which an alias leads to."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -31,7 +32,7 @@ class MilvusStore:
     """Collections in Milvus; see `revector.backends.beside.store.VectorStore`.
 
     Every call may be repeated, and is while the connection is lost, or a server that has started loads a collection.
-    Reads are of the consistency level "Strong": they wait for what was written before them.
+    Reads are of the consistency level "Strong": they wait for what was written before them, and inside a `moment` once.
 
     Parameters
     ----------
@@ -145,6 +146,10 @@ class MilvusStore:
     def describe(self, name: str) -> dict[str, Any]:
         """Return what adoption has to know of a collection; raise `StoreError` if its points cannot be moved."""
         return self._call(self._ask.described, self._collection(name))
+
+    def moment(self) -> AbstractContextManager[None]:
+        """Let reads of this thread inside wait once, for what was written before the first of them."""
+        return self._ask.moment()
 
     def shape(self, name: str) -> IndexShape:
         """Tell how a collection is searched."""

@@ -230,6 +230,10 @@ class QdrantStore:
             "others": other_vectors(info, searched),
         }
 
+    def moment(self) -> AbstractContextManager[None]:
+        """Do nothing: no read waits for what was written before it."""
+        return nullcontext()
+
     def shape(self, name: str) -> IndexShape:
         """Tell by which graph a collection is searched, and with which payload indexes."""
         info = self._info(name)

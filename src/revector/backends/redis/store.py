@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -158,6 +159,10 @@ class RedisStore:
     def describe(self, name: str) -> dict[str, Any]:
         """Return what adoption has to know of an index; raise `StoreError` if its points cannot be moved."""
         return self._call(self._ask.described, name)
+
+    def moment(self) -> AbstractContextManager[None]:
+        """Do nothing: no read waits for what was written before it."""
+        return nullcontext()
 
     def shape(self, name: str) -> IndexShape:
         """Tell how an index is searched."""

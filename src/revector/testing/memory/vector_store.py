@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -204,6 +205,10 @@ class MemoryVectorStore:
             "indexes": [],
             "others": sorted({key for point in points[:100] for key in point.others}),
         }
+
+    def moment(self) -> AbstractContextManager[None]:
+        """Do nothing: no read waits for what was written before it."""
+        return nullcontext()
 
     def shape(self, name: str) -> IndexShape:
         """Say that all vectors are measured."""
