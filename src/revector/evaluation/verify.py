@@ -14,6 +14,7 @@ from revector.encoders.canary import cosines
 from revector.encoders.isolation import encode_checked
 from revector.evaluation.exact import Keys, Matrix, topk, topk_of_batches
 from revector.evaluation.sampling import current_sample
+from revector.index.health import as_good, standard_error
 
 REPEAT_COSINE = 0.999
 """A text embedded again gives the stored vector up to this cosine; other hardware, batches, precisions stay above."""
@@ -178,11 +179,10 @@ def _index_recall(backend: Backend, target: Generation, queries: Matrix, best: M
     _, keys = backend.index.search(target, queries, best.shape[1])
     known, vectors = backend.generations.vectors(target.id, np.unique(keys))
     found = np.empty(len(queries))
-    for place, (worst, row) in enumerate(zip(best[:, -1], keys, strict=True)):
+    for place, row in enumerate(keys):
         near, _ = topk(target.space, queries[place, None], vectors[np.isin(known, row)], best.shape[1])
-        found[place] = (near >= worst - TIE * max(1.0, abs(worst))).sum() / best.shape[1]
-    error = found.std(ddof=1) / len(found) ** 0.5 if len(found) > 1 else 0.0
-    return float(found.mean()), float(error)
+        found[place] = as_good(near, best[place, -1:], TIE).sum() / best.shape[1]
+    return float(found.mean()), float(np.nan_to_num(standard_error(found)))
 
 
 def _check_index(

@@ -105,13 +105,24 @@ class HnswHealth:
         return "; ".join(self.problems) or "nothing to do"
 
 
+def as_good(scores: NDArray[np.float32], least: NDArray[np.float32], tie: float = _TIE) -> NDArray[np.bool_]:
+    """Tell which scores are no worse than the least that was expected, but for a relative difference of `tie`."""
+    good: NDArray[np.bool_] = scores >= least - tie * np.maximum(np.abs(least), 1)
+    return good
+
+
+def standard_error(recalls: NDArray[np.float64]) -> float:
+    """Return the standard error of the mean recall of queries; NaN for fewer than two."""
+    return float(recalls.std(ddof=1) / len(recalls) ** 0.5) if len(recalls) > 1 else float("nan")
+
+
 def examine(index: Searched, shape: Mapping[str, Any], queries: Any, k: int, ef: int, sample: int) -> HnswHealth:
     """Do the work of `HnswIndex.check`; `shape` is what the core tells of the graph. No `sample` asks it nothing."""
     recalls = _Referee(index, queries, k, sample).recalls(ef) if sample else np.empty(0)
     return HnswHealth(
         **{**shape, "degrees": tuple(shape["degrees"])},
         recall=float(recalls.mean()) if len(recalls) else float("nan"),
-        recall_error=float(recalls.std(ddof=1) / len(recalls) ** 0.5) if len(recalls) > 1 else float("nan"),
+        recall_error=standard_error(recalls),
         k=k,
         ef=ef,
         queries=len(recalls),
@@ -169,10 +180,7 @@ class _Referee:
         """Recall of each query. A result with the score of the last expected one is as good."""
         if self._k == 0:
             return np.empty(0)
-        least = self._expected[:, -1]
-        slack = _TIE * np.maximum(np.abs(least), 1)
-        is_as_good: NDArray[np.bool_] = self._answers(ef) >= (least - slack)[:, None]
-        recalls: NDArray[np.float64] = is_as_good.mean(1)
+        recalls: NDArray[np.float64] = as_good(self._answers(ef), self._expected[:, -1:]).mean(1)
         return recalls
 
     def _answers(self, ef: int | None) -> NDArray[np.float32]:
