@@ -118,7 +118,7 @@ class Ending(Hands):
         vectors = self._backend.generations.count(target.id)
         is_at_hand = self._encoders.find(target) is not None
         asked = self._backend, record, target, self._encoders, self._strategies
-        pass_gates("cut-over", cutover_reasons(*asked, accept_failed=accept_failed))
+        pass_gates("cut-over", cutover_reasons(*asked, vectors=vectors, accept_failed=accept_failed))
         gone = self._filling.carry_over()
         prepared = self._backend.index.prepare(target)
         pass_gates("cut-over", self._parity_reasons(record, target))

@@ -140,7 +140,14 @@ class Foreseer:
         if illegal or target is None:
             return Foresight("cutover", (), illegal)
         record, asked = self._record, (self._encoders, self._strategies)
-        reasons = cutover_reasons(self._backend, record, target, *asked, accept_failed=options.accept_failed)
+        reasons = cutover_reasons(
+            self._backend,
+            record,
+            target,
+            *asked,
+            vectors=self._backend.generations.count(target.id),
+            accept_failed=options.accept_failed,
+        )
         steps = (
             f"let readers see generation {target.id} ({target.space}) in place of {record.source_generation}",
             f"keep the old vectors up to date for {record.retention_seconds / 86400:g} days, for a rollback",

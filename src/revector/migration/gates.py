@@ -43,9 +43,13 @@ def cutover_reasons(
     encoders: EncoderSet,
     strategies: Sequence[Strategy],
     *,
+    vectors: int,
     accept_failed: bool,
 ) -> list[str]:
-    """Return what speaks against the cut-over before anything is done for it; see `completeness`."""
+    """Return what speaks against the cut-over before anything is done for it; see `completeness`.
+
+    `vectors` is what the target was counted to hold.
+    """
     is_at_hand = encoders.find(target) is not None
     seen = shadowed_of(backend, record.id).new
     situation = ServingReader(backend).read().situation(encoders)
@@ -53,7 +57,7 @@ def cutover_reasons(
         *completeness(backend, target.id, accept_failed=accept_failed, embedding=is_at_hand),
         *dependent_reasons(backend),
         *objections(strategies, replace(situation, shadowed=(seen.searches, seen.errors))),
-        *verification_reasons(backend, record, vectors=backend.generations.count(target.id)),
+        *verification_reasons(backend, record, vectors=vectors),
     ]
 
 
